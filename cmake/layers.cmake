@@ -1,0 +1,47 @@
+# evo_layer(NAME USES targets... PRIVATE_USES targets...)
+#
+# Makes the static library evo_NAME from src/NAME/*.cc (tests excepted). Its include root is a
+# folder in the build tree that holds one link, NAME -> src/NAME: code can include "NAME/x.h" only
+# of layers that it links.
+set(EVO_LAYERS "" CACHE INTERNAL "")
+
+set(EVO_WARNINGS -Wall -Wextra -Wshadow -Wpedantic -Wnon-virtual-dtor)
+if(EVO_WERROR)
+  list(APPEND EVO_WARNINGS -Werror)
+endif()
+
+function(evo_layer name)
+  cmake_parse_arguments(ARG "" "" "USES;PRIVATE_USES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  set(root ${PROJECT_BINARY_DIR}/include/${name})
+  file(MAKE_DIRECTORY ${root})
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/src/${name} ${root}/${name} SYMBOLIC)
+
+  if(sources)
+    add_library(evo_${name} STATIC ${sources})
+    target_include_directories(evo_${name} PUBLIC ${root})
+    target_link_libraries(evo_${name} PUBLIC ${ARG_USES} PRIVATE ${ARG_PRIVATE_USES})
+    target_compile_options(evo_${name} PRIVATE ${EVO_WARNINGS})
+  else()
+    add_library(evo_${name} INTERFACE)
+    target_include_directories(evo_${name} INTERFACE ${root})
+    target_link_libraries(evo_${name} INTERFACE ${ARG_USES})
+  endif()
+  set(EVO_LAYERS ${EVO_LAYERS} ${name} CACHE INTERNAL "")
+  set(EVO_PRIVATE_USES_${name} ${ARG_PRIVATE_USES} CACHE INTERNAL "")
+endfunction()
+
+# One test program per layer, from the *_test.cc beside the code.
+function(evo_layer_tests)
+  foreach(name ${EVO_LAYERS})
+    file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*_test.cc)
+    if(tests)
+      add_executable(evo_${name}_test ${tests})
+      target_link_libraries(evo_${name}_test PRIVATE evo_${name} ${EVO_PRIVATE_USES_${name}}
+                            GTest::gtest GTest::gtest_main)
+      target_compile_options(evo_${name}_test PRIVATE ${EVO_WARNINGS})
+      gtest_discover_tests(evo_${name}_test DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
+    endif()
+  endforeach()
+endfunction()

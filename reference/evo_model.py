@@ -1,0 +1,228 @@
+"""The model, its heads and its training objective in plain PyTorch: documentation, and the oracle
+that the C++ program is tested against (check.py). The specification is docs/architecture.md.
+
+Nothing here is fast: visibility is a dense mask, the inner field a Python loop over rows.
+
+Shapes: N rows of one pass = Nm mature rows, then Ne evolving rows; D hidden, H query heads, G key
+heads, e head size, V vocabulary, d code size, K time features, R inner width. Matrices are [out,
+in].
+"""
+import math
+import pathlib
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from evo_config import Config
+from tensor_file import read_tensors, write_tensors
+
+# Kept beside the parameters in the file, never trained, not needed here: the caller gives a(t).
+TABLES = ("evo.time.log_snr", "evo.time.value", "evo.unigram")
+
+
+@dataclass
+class Batch:
+    """The rows of one pass. Token and row numbers are int64, the rest is in the model's format."""
+    ids: torch.Tensor  # [N] mature: the input token; evolving: the token whose code is in z
+    positions: torch.Tensor  # [N] for RoPE
+    context_begin: torch.Tensor  # [N] a row sees the rows [context_begin, context_end) ...
+    context_end: torch.Tensor  # [N]
+    self_begin: torch.Tensor  # [N] ... and its own block, [self_begin, self_end); all four count
+    self_end: torch.Tensor  # [N] the rows of this pass from its first; begin = end: none
+    targets: torch.Tensor  # [N] mature: the next token; evolving: the row's own; -1: no loss
+    previous: torch.Tensor  # [Ne] the token before each evolving row's (for the inner field)
+    time: torch.Tensor  # [Ne] t
+    signal: torch.Tensor  # [Ne] a(t)
+    kappa: torch.Tensor  # [Ne] sqrt(a) / (1 - a), 0 at t = 1
+    noise: torch.Tensor  # [Ne, d] sqrt(1 - a) e, the second term of z
+    x_prev: torch.Tensor  # [Ne, d] the previous pass's E[c | z], or 0
+    squared_weights: torch.Tensor  # [Ne] of the rows' squared errors; a mean's 1 / Ne is in it
+
+    @property
+    def mature_rows(self):
+        return len(self.ids) - len(self.time)
+
+    def visible(self):
+        """[N, N] of bool: may row r (first axis) see row c?"""
+        rows = torch.arange(len(self.ids))
+        within = lambda begin, end: (begin[:, None] <= rows) & (rows < end[:, None])
+        return within(self.context_begin, self.context_end) | within(self.self_begin, self.self_end)
+
+    def shares(self):
+        """What a row's loss counts for in each term, a mean over the rows that have a target."""
+        with_target = self.targets >= 0
+        mature = 1 / max(1, int(with_target[: self.mature_rows].sum()))
+        evolving = 1 / max(1, int(with_target[self.mature_rows:].sum()))
+        return {"ar": mature, "flow": evolving, "inner": evolving, "maturity": evolving,
+                "squared": 1.0}
+
+
+@dataclass
+class Pass:
+    """What one pass yields."""
+    hidden: torch.Tensor  # [N, D] h
+    mature_logits: torch.Tensor  # [Nm, V] of the next token
+    evolving_logits: torch.Tensor  # [Ne, V] marginal posterior of the row's own token
+    z: torch.Tensor  # [Ne, d]
+    x: torch.Tensor  # [Ne, d] posterior mean E[c | z]
+    inner_logits: torch.Tensor  # [Ne, V] of the row's own token, given `previous`
+    maturity_logits: torch.Tensor  # [Ne] sigmoid of it is m
+
+
+def rms_norm(x, weight, eps):
+    return x / (x.square().mean(-1, keepdim=True) + eps).sqrt() * weight
+
+
+def rope(x, positions, theta):
+    """x [N, heads, e]: rotates the pairs (i, i + e/2) by position * theta^(-2i/e)."""
+    half = x.shape[-1] // 2
+    frequency = theta ** (-torch.arange(half, dtype=x.dtype) / half)
+    angle = (positions.to(x.dtype)[:, None] * frequency)[:, None, :]  # [N, 1, e/2]
+    a, b = x.chunk(2, -1)
+    return torch.cat((a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()), -1)
+
+
+def time_features(t, count):
+    """t [Ne] -> [Ne, count]: 1, t, sines, cosines."""
+    angle = t[:, None] * torch.arange(1, (count - 2) // 2 + 1, dtype=t.dtype) * (math.pi / 2)
+    return torch.cat((torch.ones_like(t)[:, None], t[:, None], angle.sin(), angle.cos()), -1)
+
+
+class Model:
+    """Parameters by their names in model.safetensors, and the forward pass."""
+
+    def __init__(self, config, parameters, tables=None):
+        self.config, self.parameters, self.tables = config, parameters, tables or {}
+
+    @staticmethod
+    def load(folder, dtype=torch.float32):
+        config = Config.load(folder)
+        tensors = read_tensors(pathlib.Path(folder) / "model.safetensors")
+        tables = {name: tensors.pop(name) for name in TABLES if name in tensors}
+        found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        wrong = set(found.items()) ^ set(config.shapes().items())
+        if wrong:
+            raise ValueError(f"{folder}: config.json and the tensors differ in {sorted(wrong)}")
+        return Model(config, {n: t.to(dtype).requires_grad_() for n, t in tensors.items()}, tables)
+
+    def save(self, folder):
+        self.config.save(folder)
+        tensors = {**self.parameters, **self.tables}
+        write_tensors(pathlib.Path(folder) / "model.safetensors", tensors)
+
+    def weight(self, name):
+        return self.parameters[name + ".weight"]
+
+    def linear(self, x, name):
+        return x @ self.weight(name).T
+
+    def norm(self, x, name):
+        return rms_norm(x, self.weight(name), self.config.rms_norm_eps)
+
+    def unembedding(self):
+        """U [V, D]."""
+        return self.weight("model.embed_tokens" if self.config.tie_word_embeddings else "lm_head")
+
+    def codes(self):
+        """c(w) of all w [V, d]: rows of length sqrt(d), so that a coordinate is about 1 in size."""
+        codes = self.parameters["evo.codes"]
+        return math.sqrt(self.config.code_size) * codes / codes.norm(dim=-1, keepdim=True)
+
+    def attention(self, n, layer, batch, visible):
+        """n [N, D] -> [N, D]."""
+        c, name = self.config, f"model.layers.{layer}.self_attn."
+        heads = lambda p: self.linear(n, name + p).unflatten(-1, (-1, c.head_dim))  # [N, heads, e]
+        q, k, v = heads("q_proj"), heads("k_proj"), heads("v_proj")
+        if c.qk_norm:
+            q, k = self.norm(q, name + "q_norm"), self.norm(k, name + "k_norm")
+        q, k = (rope(part, batch.positions, c.rope_theta) for part in (q, k))
+        shared = c.num_attention_heads // c.num_key_value_heads  # query heads to a key head
+        k, v = (part.repeat_interleave(shared, dim=1) for part in (k, v))
+        scores = torch.einsum("qhe,khe->hqk", q, k) / math.sqrt(c.head_dim)
+        weights = scores.masked_fill(~visible, -math.inf).softmax(-1)
+        return self.linear(torch.einsum("hqk,khe->qhe", weights, v).flatten(1), name + "o_proj")
+
+    def feed_forward(self, n, layer):
+        name = f"model.layers.{layer}.mlp."
+        gated = F.silu(self.linear(n, name + "gate_proj")) * self.linear(n, name + "up_proj")
+        return self.linear(gated, name + "down_proj")
+
+    def hidden(self, batch, z):
+        """h [N, D]."""
+        # A mature row's phi is 0, so that its scales and gates are 1: the unmodified backbone.
+        phi = time_features(batch.time, self.config.time_features)  # [Ne, K]
+        all_phi = torch.cat((phi.new_zeros(batch.mature_rows, phi.shape[1]), phi))  # [N, K]
+        mature = self.weight("model.embed_tokens")[batch.ids[: batch.mature_rows]]
+        evolving = self.linear(torch.cat((z, batch.x_prev, phi), -1), "evo.evolve_in")
+        x, visible = torch.cat((mature, evolving)), batch.visible()
+        for i in range(self.config.num_hidden_layers):
+            s1, g1, s2, g2 = (1 + self.linear(all_phi, f"evo.layers.{i}.modulation")).chunk(4, -1)
+            n = self.norm(x, f"model.layers.{i}.input_layernorm") * s1
+            x = x + g1 * self.attention(n, i, batch, visible)
+            n = self.norm(x, f"model.layers.{i}.post_attention_layernorm") * s2
+            x = x + g2 * self.feed_forward(n, i)
+        return self.norm(x, "model.norm")
+
+    def inner_field(self, h, batch):
+        """o [Ne, D] of the evolving rows' h [Ne, D]: a gated recurrence along each block. It drafts
+        for the backbone and must not shape it, so everything that is the backbone's is detached."""
+        h, first = h.detach(), batch.mature_rows
+        embedding = self.weight("model.embed_tokens").detach()[batch.previous]
+        u, y = self.linear(torch.cat((h, embedding), -1), "evo.inner.in").chunk(2, -1)
+        gate, candidate, states = u.sigmoid(), y.tanh(), []
+        for r in range(len(h)):
+            starts_block = batch.self_begin[first + r] == first + r
+            before = torch.zeros_like(gate[r]) if starts_block else states[-1]
+            states.append((1 - gate[r]) * before + gate[r] * candidate[r])
+        return h + self.linear(torch.stack(states), "evo.inner.out") if states else h
+
+    def maturity(self, o, inner_logits):
+        """Logit of the maturity [Ne]; it trains only its own weight."""
+        log_p = inner_logits.detach().log_softmax(-1)
+        entropy = -(log_p.exp() * log_p).sum(-1)
+        ones = torch.ones_like(entropy)
+        features = torch.cat((o.detach(), torch.stack((log_p.amax(-1), entropy, ones), -1)), -1)
+        return features @ self.weight("evo.maturity")
+
+    def forward(self, batch, train_codes=False):
+        mature, unembedding, codes = batch.mature_rows, self.unembedding(), self.codes()
+        if not train_codes:  # then no gradient reaches them through z, x or the Gaussian term
+            codes = codes.detach()
+        z = batch.signal.sqrt()[:, None] * codes[batch.ids[mature:]] + batch.noise
+        gaussian = batch.kappa[:, None] * (z @ codes.T)  # [Ne, V]
+        h = self.hidden(batch, z)
+        logits = h @ unembedding.T
+        evolving = logits[mature:] + gaussian
+        o = self.inner_field(h[mature:], batch)
+        inner = o @ unembedding.detach().T + gaussian.detach()
+        return Pass(h, logits[:mature], evolving, z, evolving.softmax(-1) @ codes, inner,
+                    self.maturity(o, inner))
+
+    def squared_errors(self, batch, out):
+        """|c(target) - x|^2 [Ne], with a gradient only to the codes: through c(target), and through
+        x and the Gaussian term of its posterior; network and z are taken as given."""
+        codes, z, target = self.codes(), out.z.detach(), batch.targets[batch.mature_rows:]
+        network = out.hidden[batch.mature_rows:].detach() @ self.unembedding().detach().T
+        x = (network + batch.kappa[:, None] * (z @ codes.T)).softmax(-1) @ codes
+        return (codes[target.clamp(min=0)] - x).square().sum(-1)
+
+
+def losses(model, batch, objective):
+    """Returns the Pass; rows: each term's loss by row, 0 where there is no target; terms: their
+    means over the rows that have one; and the objective, a scalar."""
+    mature, out = batch.mature_rows, model.forward(batch, objective.code_gradient == "ce")
+    next_token, own_token = batch.targets[:mature], batch.targets[mature:]
+    nll = lambda logits, t: F.cross_entropy(logits, t, ignore_index=-1, reduction="none")
+    right = (out.inner_logits.argmax(-1) == own_token).to(out.hidden.dtype)
+    maturity = F.binary_cross_entropy_with_logits(out.maturity_logits, right, reduction="none")
+    rows = {"ar": nll(out.mature_logits, next_token),
+            "flow": nll(out.evolving_logits, own_token),
+            "inner": nll(out.inner_logits, own_token),
+            "maturity": maturity * (own_token >= 0)}
+    if objective.code_gradient == "mse":
+        squared = model.squared_errors(batch, out)
+        rows["squared"] = batch.squared_weights * squared * (own_token >= 0)
+    shares, weights = batch.shares(), objective.weights()
+    terms = {name: shares[name] * loss.sum() for name, loss in rows.items()}
+    return out, rows, terms, sum(weights[name] * term for name, term in terms.items())

@@ -1,0 +1,35 @@
+// A progress line for work that takes longer than two seconds.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace evo {
+
+/// Shows "label  37%  1.2 MB/s  0:41 left  <note>" on standard error: rewritten in place on a
+/// terminal, one line every ten seconds elsewhere, nothing before two seconds have passed.
+class Progress {
+ public:
+  /// `total` in `unit`s ("MB", "tokens", "steps").
+  Progress(std::string label, double total, std::string unit, bool quiet = false);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void update(double done, const std::string& note = {});
+  void finish();  ///< ends the line; called by the destructor too
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string label_, unit_;
+  double total_;
+  bool quiet_, terminal_, shown_ = false;
+  Clock::time_point start_, last_;
+};
+
+std::string format_duration(double seconds);   ///< "0:41", "12:05", "3:12:05"
+std::string format_bytes(double bytes);        ///< "1.5 GB"
+std::string format_count(double count);        ///< "8.03B", "124.4M", "512"
+
+}  // namespace evo

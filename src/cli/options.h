@@ -1,0 +1,25 @@
+// Option values that several commands share.
+#pragma once
+
+#include <string>
+
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+namespace evo {
+
+/// --threads: 0 means as many as the machine has (or OMP_NUM_THREADS says).
+void use_threads(int threads);
+
+/// --precision auto|f32|bf16; auto is bf16 where the CPU has it. Throws UsageError.
+Precision parse_precision(const std::string& name);
+const char* precision_name(Precision precision);
+
+/// A model folder's network, packed for decoding, and its tokenizer; checks that they fit.
+struct LoadedModel {
+  Model model;
+  Tokenizer tokenizer;
+};
+LoadedModel load_model(const std::string& folder, Precision precision);
+
+}  // namespace evo

@@ -1,0 +1,111 @@
+#include "decode/generate.h"
+
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "base/interrupt.h"
+
+namespace evo {
+namespace {
+
+/// Bytes at the end of `text` that begin a UTF-8 character which is not complete yet.
+size_t incomplete_tail(std::string_view text) {
+  for (size_t back = 1; back <= 3 && back <= text.size(); ++back) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+    if ((byte & 0xC0) == 0x80) continue;
+    const size_t length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
+    return length > back ? back : 0;
+  }
+  return 0;
+}
+
+/// Longest suffix of `text` that is a proper prefix of a stop string.
+size_t possible_stop(std::string_view text, const std::vector<std::string>& stops) {
+  size_t longest = 0;
+  for (const std::string& stop : stops) {
+    for (size_t length = std::min(stop.size() - 1, text.size()); length > longest; --length) {
+      if (text.ends_with(std::string_view(stop).substr(0, length))) longest = length;
+    }
+  }
+  return longest;
+}
+
+size_t find_stop(std::string_view text, const std::vector<std::string>& stops) {
+  size_t first = std::string_view::npos;
+  for (const std::string& stop : stops) first = std::min(first, text.find(stop));
+  return first;
+}
+
+}  // namespace
+
+double Generation::tokens_per_forward() const {
+  return passes > 0 ? static_cast<double>(tokens.size()) / static_cast<double>(passes) : 0;
+}
+
+double Generation::tokens_per_second() const {
+  return seconds > 0 ? static_cast<double>(tokens.size()) / seconds : 0;
+}
+
+std::vector<int32_t> prompt_tokens(const Tokenizer& tokenizer, std::string_view prompt) {
+  std::vector<int32_t> tokens = {tokenizer.end_of_text()};
+  tokenizer.encode_append(prompt, tokens);
+  return tokens;
+}
+
+Generation generate(const Model& model, const Tokenizer& tokenizer, std::string_view prompt,
+                    const GenerateOptions& options, const OnPass& on_pass) {
+  for (const std::string& stop : options.stop) {
+    if (stop.empty()) throw UsageError("--stop: expected a text, found an empty one");
+  }
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<int32_t> tokens = prompt_tokens(tokenizer, prompt);
+  Session session(model, options.decode, tokens, tokenizer.end_of_text());
+  Generation result;
+  result.finish = "length";
+  size_t shown = 0, read = 0;
+  bool stopped = false;
+  while (!session.done() && !stopped && !interrupted()) {
+    const PassTrace trace = session.step();
+    const auto fresh = session.generated().subspan(read);
+    read += fresh.size();
+    result.text += tokenizer.decode(fresh);
+    const size_t stop = find_stop(result.text, options.stop);
+    stopped = stop != std::string::npos;
+    if (stopped) result.text.resize(stop);
+    const bool last = stopped || session.done();
+    const size_t held = last ? 0 : std::max(incomplete_tail(result.text), possible_stop(result.text, options.stop));
+    const size_t certain = std::max(shown, result.text.size() - held);
+    if (on_pass) on_pass(std::string_view(result.text).substr(shown, certain - shown), trace);
+    shown = certain;
+  }
+  if (stopped) result.finish = "stop";
+  else if (session.ended()) result.finish = "end";
+  else if (!session.done()) result.finish = "interrupted";
+  result.tokens.assign(session.generated().begin(), session.generated().end());
+  result.passes = session.passes();
+  result.drafted = session.drafted();
+  result.accepted = session.accepted();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+double ar_nats_per_token(const Model& model, std::span<const int32_t> prompt, std::span<const int32_t> tokens) {
+  if (tokens.empty()) return NAN;
+  ForwardInput input;
+  input.ids.assign(prompt.begin(), prompt.end());
+  input.ids.insert(input.ids.end(), tokens.begin(), tokens.end() - 1);
+  for (int32_t r = 0; r < static_cast<int32_t>(input.ids.size()); ++r) {
+    input.positions.push_back(r);
+    input.ranges.push_back({0, r + 1, 0, 0});
+  }
+  Tape tape(Tape::Mode::kInference);
+  const Tensor h = model.forward(tape, input);
+  const auto count = static_cast<int64_t>(tokens.size());
+  const std::vector<float> weights(tokens.size(), 1.0f);
+  const HeadLosses losses{tokens, weights};
+  const HeadResult result = head(tape, h, h.rows() - count, count, model.unembedding(), nullptr, &losses);
+  return std::accumulate(result.nll.begin(), result.nll.end(), 0.0) / static_cast<double>(count);
+}
+
+}  // namespace evo

@@ -1,0 +1,41 @@
+// Text in, text out: the loop around a session.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "decode/session.h"
+#include "text/tokenizer.h"
+
+namespace evo {
+
+struct GenerateOptions {
+  DecodeOptions decode;
+  std::vector<std::string> stop;  ///< generation ends before the first of these
+};
+
+struct Generation {
+  std::string text;  ///< without the prompt
+  std::string finish;  ///< "end" (end of text), "stop" (a stop string), "length" or "interrupted"
+  std::vector<int32_t> tokens;
+  int64_t passes = 0, drafted = 0, accepted = 0;
+  double seconds = 0;
+  [[nodiscard]] double tokens_per_forward() const;
+  [[nodiscard]] double tokens_per_second() const;
+};
+
+/// Called after every pass: bytes that are now certain to be part of the text (whole UTF-8
+/// characters, nothing that may still become a stop string), and what the pass did.
+using OnPass = std::function<void(std::string_view text, const PassTrace& trace)>;
+
+/// The tokens of a prompt: <|endoftext|>, which every document begins with, then the text's.
+std::vector<int32_t> prompt_tokens(const Tokenizer& tokenizer, std::string_view prompt);
+
+Generation generate(const Model& model, const Tokenizer& tokenizer, std::string_view prompt,
+                    const GenerateOptions& options, const OnPass& on_pass = {});
+
+/// Mean -log p of `tokens` after `prompt` under the autoregressive model, nats per token; NaN for none.
+double ar_nats_per_token(const Model& model, std::span<const int32_t> prompt, std::span<const int32_t> tokens);
+
+}  // namespace evo

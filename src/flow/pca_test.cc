@@ -1,0 +1,54 @@
+#include "flow/pca.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "base/random.h"
+
+namespace evo {
+namespace {
+
+// A table whose rows lie along known orthogonal directions: x = 3 u a + 2 v b + noise.
+TEST(PrincipalCodes, FindsTheDirectionsOfLargestVariance) {
+  constexpr int64_t kRows = 4000, kWidth = 12;
+  std::vector<float> u(kWidth, 0.0f), v(kWidth, 0.0f);
+  for (int64_t c = 0; c < kWidth; ++c)
+    (c % 2 == 0 ? u : v)[static_cast<size_t>(c)] = 1 / std::sqrt(6.0f);
+  std::vector<float> table(kRows * kWidth), a(kRows), b(kRows);
+  Random random(5);
+  for (size_t r = 0; r < kRows; ++r) {
+    a[r] = random.normal();
+    b[r] = random.normal();
+    for (size_t c = 0; c < kWidth; ++c) {
+      table[r * kWidth + c] = 7 + 3 * a[r] * u[c] + 2 * b[r] * v[c] + 0.01f * random.normal();
+    }
+  }
+  std::vector<float> codes(kRows * 2);
+  principal_codes(table, kWidth, 2, codes);
+  // Sampling error of the directions is about (2/3)/(1 - 4/9)/sqrt(4000) = 0.02 in angle.
+  double with_a = 0, with_b = 0, cross = 0, variance = 0;
+  for (size_t r = 0; r < kRows; ++r) {
+    with_a += codes[2 * r] * a[r] / kRows;
+    with_b += codes[2 * r + 1] * b[r] / kRows;
+    cross += codes[2 * r] * codes[2 * r + 1] / kRows;
+    variance += codes[2 * r] * codes[2 * r] / kRows;
+  }
+  EXPECT_NEAR(std::abs(with_a), 1, 0.08);
+  EXPECT_NEAR(std::abs(with_b), 1, 0.08);
+  EXPECT_NEAR(cross, 0, 1e-3);
+  EXPECT_NEAR(variance, 1, 1e-3);
+}
+
+TEST(PrincipalCodes, IsDeterministic) {
+  std::vector<float> table(300 * 8);
+  Random(9).fill_normal(table);
+  std::vector<float> first(300 * 3), second(300 * 3);
+  principal_codes(table, 8, 3, first);
+  principal_codes(table, 8, 3, second);
+  EXPECT_EQ(first, second);
+}
+
+}  // namespace
+}  // namespace evo

@@ -1,0 +1,266 @@
+#include "io/chart.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace evo {
+namespace {
+
+// The page in SVG units; the plot area lies inside the margins.
+constexpr double kWidth = 800, kHeight = 480;
+constexpr double kLeft = 76, kRight = 24, kTop = 52, kBottom = 60;
+constexpr double kPlotRight = kWidth - kRight, kPlotBottom = kHeight - kBottom;
+constexpr double kLegendLine = 18;
+constexpr int kColours = 6;
+constexpr double kLargest = 1e300;  // beyond it the width of a range could overflow
+
+// Colours that stay apart for most colour-blind readers (after Okabe and Ito), lighter on dark. No
+// CSS variables, which viewers other than browsers do not know.
+constexpr std::string_view kStyle = R"(<style>
+.evo-chart text{font:13px system-ui,sans-serif;fill:#222}
+.evo-chart .title{font-size:17px;font-weight:600}
+.evo-chart .line{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}
+.evo-chart .paper{fill:#fff}
+.evo-chart .grid{stroke:#ddd}
+.evo-chart .axis{stroke:#222}
+.evo-chart .c0{stroke:#0072b2}
+.evo-chart .c1{stroke:#d55e00}
+.evo-chart .c2{stroke:#009e73}
+.evo-chart .c3{stroke:#cc79a7}
+.evo-chart .c4{stroke:#a67c00}
+.evo-chart .c5{stroke:#56b4e9}
+@media (prefers-color-scheme:dark){
+.evo-chart text{fill:#e6e6e6}
+.evo-chart .paper{fill:#15181c}
+.evo-chart .grid{stroke:#3a3f46}
+.evo-chart .axis{stroke:#e6e6e6}
+.evo-chart .c0{stroke:#56b4e9}
+.evo-chart .c1{stroke:#ff8c42}
+.evo-chart .c2{stroke:#2ecc9b}
+.evo-chart .c3{stroke:#e39ac4}
+.evo-chart .c4{stroke:#f0e442}
+.evo-chart .c5{stroke:#8ab4ff}
+}
+</style>
+)";
+
+/// Text for XML: markup escaped, control characters (which XML 1.0 cannot hold) left out.
+std::string escaped(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        result += "&amp;";
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
+      default:
+        if (static_cast<unsigned char>(c) >= 0x20) result += c;
+    }
+  }
+  return result;
+}
+
+struct Tick {
+  double position;  // on the scale of the axis: log10 of the value if the axis is logarithmic
+  std::string label;
+};
+
+struct Axis {
+  double low = 0, high = 1;
+  std::vector<Tick> ticks;
+  /// 0 at the low end, 1 at the high end.
+  [[nodiscard]] double fraction(double position) const { return (position - low) / (high - low); }
+};
+
+/// Largest of 1, 2, 5 times a power of ten that gives at least about four intervals.
+double nice_step(double range) {
+  const double rough = range / 4;
+  const double power = std::pow(10.0, std::floor(std::log10(rough)));
+  if (rough >= 5 * power) return 5 * power;
+  return rough >= 2 * power ? 2 * power : power;
+}
+
+std::string tick_label(double value, double step) {
+  const int decimals = std::max(0, static_cast<int>(std::ceil(-std::log10(step) - 1e-9)));
+  if (decimals > 6 || std::abs(value) >= 1e7) return fmt::format("{:.6g}", value);
+  return fmt::format("{:.{}f}", value, decimals);
+}
+
+std::vector<Tick> linear_ticks(double low, double high) {
+  const double step = nice_step(high - low);
+  std::vector<Tick> ticks;
+  const auto first = static_cast<int64_t>(std::ceil(low / step - 1e-9));
+  const auto last = static_cast<int64_t>(std::floor(high / step + 1e-9));
+  for (int64_t i = first; i <= last; ++i) {
+    const double value = static_cast<double>(i) * step;
+    ticks.push_back({value, tick_label(value, step)});
+  }
+  return ticks;
+}
+
+/// Powers of ten; with 2 and 5 times them where those would be few.
+std::vector<Tick> log_ticks(double low, double high) {
+  const bool few = high - low < 3;
+  const int stride = std::max(1, static_cast<int>((high - low) / 8));
+  std::vector<Tick> ticks;
+  for (int power = static_cast<int>(std::floor(low)); power <= high; power += stride) {
+    for (const double factor : {1.0, 2.0, 5.0}) {
+      const double position = power + std::log10(factor);
+      if ((factor > 1 && !few) || position < low - 1e-9 || position > high + 1e-9) continue;
+      ticks.push_back({position, fmt::format("{:g}", factor * std::pow(10.0, power))});
+    }
+  }
+  return ticks;
+}
+
+/// An axis for positions low .. high. A range that is empty, or too small beside its values for
+/// distinct ticks, is widened.
+Axis make_axis(double low, double high, bool logarithmic, double margin) {
+  const double magnitude = std::max(std::abs(low), std::abs(high));
+  const double least = logarithmic ? 0.5 : std::max(1e-6 * magnitude, 1e-300);
+  if (!(high - low >= least)) {
+    const double pad = logarithmic ? 0.5 : (magnitude > 0 ? 0.05 * magnitude : 0.5);
+    low -= pad;
+    high += pad;
+  }
+  const double extra = margin * (high - low);
+  Axis axis{low - extra, high + extra, {}};
+  axis.ticks = logarithmic ? log_ticks(axis.low, axis.high) : linear_ticks(axis.low, axis.high);
+  return axis;
+}
+
+class Chart {
+ public:
+  Chart(const std::vector<Series>& series, bool log_x) : series_(series), log_x_(log_x) {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    double x_low = kInfinity, x_high = -kInfinity, y_low = kInfinity, y_high = -kInfinity;
+    for (const Series& one : series) {
+      EVO_CHECK(one.x.size() == one.y.size());
+      for (size_t i = 0; i < one.x.size(); ++i) {
+        if (!drawable(one.x[i], one.y[i])) continue;
+        x_low = std::min(x_low, position(one.x[i]));
+        x_high = std::max(x_high, position(one.x[i]));
+        y_low = std::min(y_low, one.y[i]);
+        y_high = std::max(y_high, one.y[i]);
+      }
+    }
+    if (x_low > x_high) return;
+    empty_ = false;
+    x_ = make_axis(x_low, x_high, log_x, 0.0);
+    y_ = make_axis(y_low, y_high, false, 0.05);
+  }
+
+  std::string draw(std::string_view title, std::string_view x_label, std::string_view y_label) {
+    add("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"evo-chart\" viewBox=\"0 0 {} {}\" "
+        "role=\"img\">\n<title>{}</title>\n{}",
+        kWidth, kHeight, escaped(title), kStyle);
+    add("<rect width=\"{}\" height=\"{}\" class=\"paper\"/>\n", kWidth, kHeight);
+    text(kLeft, 28, "start", "title", title);
+    if (empty_) {
+      text(kWidth / 2, kHeight / 2, "middle", "note", "no data to draw");
+    } else {
+      draw_axes(x_label, y_label);
+      for (size_t i = 0; i < series_.size(); ++i) draw_line(i);
+      draw_legend();
+    }
+    svg_ += "</svg>\n";
+    return std::move(svg_);
+  }
+
+ private:
+  template <class... Args>
+  void add(fmt::format_string<Args...> format, Args&&... args) {
+    svg_ += fmt::format(format, std::forward<Args>(args)...);
+  }
+
+  void text(double x, double y, std::string_view anchor, std::string_view css,
+            std::string_view content) {
+    add("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" class=\"{}\">{}</text>\n", x, y, anchor,
+        css, escaped(content));
+  }
+
+  void segment(double x1, double y1, double x2, double y2, std::string_view css) {
+    add("<path d=\"M{:.1f},{:.1f}L{:.1f},{:.1f}\" class=\"{}\"/>\n", x1, y1, x2, y2, css);
+  }
+
+  [[nodiscard]] bool drawable(double x, double y) const {
+    return std::abs(x) <= kLargest && std::abs(y) <= kLargest && (!log_x_ || x > 0);  // no NaN
+  }
+  [[nodiscard]] double position(double x) const { return log_x_ ? std::log10(x) : x; }
+  [[nodiscard]] double page_x(double at) const {
+    return kLeft + x_.fraction(at) * (kPlotRight - kLeft);
+  }
+  [[nodiscard]] double page_y(double at) const {
+    return kPlotBottom - y_.fraction(at) * (kPlotBottom - kTop);
+  }
+
+  void draw_axes(std::string_view x_label, std::string_view y_label) {
+    for (const Tick& tick : y_.ticks) {
+      const double y = page_y(tick.position);
+      segment(kLeft, y, kPlotRight, y, "grid");
+      text(kLeft - 8, y + 4, "end", "tick", tick.label);
+    }
+    for (const Tick& tick : x_.ticks) {
+      const double x = page_x(tick.position);
+      segment(x, kPlotBottom, x, kPlotBottom + 5, "axis");
+      text(x, kPlotBottom + 20, "middle", "tick", tick.label);
+    }
+    segment(kLeft, kPlotBottom, kPlotRight, kPlotBottom, "axis");
+    segment(kLeft, kTop, kLeft, kPlotBottom, "axis");
+    text((kLeft + kPlotRight) / 2, kHeight - 16, "middle", "label", x_label);
+    add("<g transform=\"translate(18 {:.1f}) rotate(-90)\">", (kTop + kPlotBottom) / 2);
+    text(0, 0, "middle", "label", y_label);
+    svg_ += "</g>\n";
+  }
+
+  /// A point that cannot be drawn leaves a gap; a single point between gaps shows as a dot, as the
+  /// round caps of a segment without length.
+  void draw_line(size_t index) {
+    const Series& one = series_[index];
+    svg_ += "<path d=\"";
+    bool pen_down = false;
+    for (size_t i = 0; i < one.x.size(); ++i) {
+      const bool draws = drawable(one.x[i], one.y[i]);
+      if (draws) {
+        add("{}{:.1f},{:.1f}{}", pen_down ? "L" : "M", page_x(position(one.x[i])), page_y(one.y[i]),
+            pen_down ? "" : "h0");
+      }
+      pen_down = draws;
+    }
+    add("\" class=\"line c{}\"/>\n", index % kColours);
+  }
+
+  void draw_legend() {
+    double y = kTop + 8;
+    for (size_t i = 0; i < series_.size(); ++i, y += kLegendLine) {
+      add("<path d=\"M{:.1f},{:.1f}h22\" class=\"line c{}\"/>\n", kPlotRight - 24, y, i % kColours);
+      text(kPlotRight - 32, y + 4, "end", "legend", series_[i].name);
+    }
+  }
+
+  const std::vector<Series>& series_;
+  bool log_x_, empty_ = true;
+  Axis x_, y_;
+  std::string svg_;
+};
+
+}  // namespace
+
+std::string line_chart_svg(std::string_view title, std::string_view x_label,
+                           std::string_view y_label, const std::vector<Series>& series,
+                           bool log_x) {
+  return Chart(series, log_x).draw(title, x_label, y_label);
+}
+
+}  // namespace evo

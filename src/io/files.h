@@ -1,0 +1,86 @@
+// Files: mapped for reading, written so that a crash or a full disk leaves the old file or the new
+// one and never half of either.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace evo {
+
+/// A read-only mapping of a whole regular file. Throws Error if the file is missing, is not a
+/// regular file or is empty.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  std::span<const std::byte> bytes_;
+};
+
+/// The whole file, which may be empty. Throws Error if it is longer than `max_bytes`.
+[[nodiscard]] std::string read_file(const std::filesystem::path& path, int64_t max_bytes);
+
+/// A text to train on: the content of the file, decompressed if it is an .xz file (by content, not
+/// by name). Throws Error if there is no text in it.
+[[nodiscard]] std::string read_text_corpus(const std::filesystem::path& path);
+
+/// A file under a temporary name beside `path`, which takes that name on commit(). Whatever goes
+/// wrong before, `path` is as it was and the temporary file is removed.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::filesystem::path& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  /// Throws Error naming the file and the free space if not all bytes can be written.
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  /// Syncs the file, renames it, syncs the folder.
+  void commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+  int descriptor_ = -1;
+};
+
+void write_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
+void write_atomically(const std::filesystem::path& path, std::string_view text);
+void write_atomically(const std::filesystem::path& path,
+                      const std::function<void(AtomicFile&)>& writer);
+
+/// Makes a rename or a removal in `folder` durable.
+void sync_folder(const std::filesystem::path& folder);
+
+/// Exclusive use of a folder (made if missing) while the object lives; throws Error naming the
+/// process that has it. The lock is the kernel's: it goes when the process ends, however it ends.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::filesystem::path& folder);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int descriptor_ = -1;
+};
+
+/// A 64-bit checksum for detecting damage (not tampering): a change within any one aligned 8-byte
+/// word always changes it.
+[[nodiscard]] uint64_t checksum64(std::span<const std::byte> bytes);
+
+}  // namespace evo

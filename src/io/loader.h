@@ -1,0 +1,53 @@
+// Sequences for training and validation, in a pseudo-random order that is a pure function of the
+// sequence's index: the position in a checkpoint is one integer.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "io/tokens.h"
+
+namespace evo {
+
+/// A keyed bijection of [0, size): a Feistel network on the next power of four, walked until the
+/// value falls inside (Black and Rogaway 2002, "Ciphers with arbitrary finite domains").
+class Permutation {
+ public:
+  Permutation(uint64_t size, uint64_t seed, uint64_t stream);
+  [[nodiscard]] uint64_t operator()(uint64_t index) const;  ///< index < size
+
+ private:
+  [[nodiscard]] uint64_t encrypt(uint64_t value) const;  // on [0, 2^(2 half_bits_))
+
+  uint64_t size_, key_;
+  int half_bits_;
+};
+
+/// Windows of length + 1 tokens over tokens [begin, end) of a file. A window's last token is the
+/// first of the next one, so that a token is a target at most once per epoch; fewer than 2 * length
+/// tokens at the ends are not. In an epoch every window comes exactly once; order and phase (where
+/// the first window starts) change from epoch to epoch.
+class SequenceLoader {
+ public:
+  /// `tokens` must outlive the loader. Throws Error if the range is shorter than one window or an
+  /// id is not below `vocab_size`. With `shuffle` false, order and phase are those of the text.
+  SequenceLoader(const TokenFile& tokens, int64_t begin, int64_t end, int64_t length,
+                 int64_t vocab_size, uint64_t seed, bool shuffle = true);
+
+  /// The sequence of global index `index` >= 0 (epoch index / sequences_per_epoch()).
+  void fill(int64_t index, std::span<int32_t> out) const;  // [length + 1]
+
+  [[nodiscard]] int64_t sequences_per_epoch() const { return per_epoch_; }
+  [[nodiscard]] int64_t length() const { return length_; }
+
+  /// Position in the file of the first token of sequence `index`.
+  [[nodiscard]] int64_t start_of(int64_t index) const;
+
+ private:
+  const TokenFile& tokens_;
+  int64_t begin_, length_, per_epoch_, phases_;
+  uint64_t seed_;
+  bool shuffle_;
+};
+
+}  // namespace evo

@@ -1,0 +1,143 @@
+#include "model/config.h"
+
+#include <map>
+
+#include "base/checked.h"
+#include "io/fields.h"
+
+namespace evo {
+namespace {
+
+struct Shape {
+  int64_t vocabulary, hidden, layers, heads, kv_heads, feed_forward, context;
+  double theta;
+  bool tied;
+};
+
+const std::map<std::string, Shape>& shapes() {
+  static const std::map<std::string, Shape> table = {
+      {"demo", {1024, 128, 4, 4, 4, 352, 512, 1e4, true}},
+      {"7m", {4096, 256, 7, 4, 4, 704, 1024, 1e4, true}},
+      {"30m", {8192, 512, 8, 8, 8, 1408, 1024, 1e4, true}},
+      {"124m", {50304, 768, 12, 12, 12, 2048, 1024, 1e4, true}},
+      {"1b", {32000, 2048, 22, 32, 4, 5632, 2048, 1e4, false}},
+      {"8b", {128256, 4096, 32, 32, 8, 14336, 8192, 5e5, false}},  // Llama-3-8B's
+  };
+  return table;
+}
+
+void require(bool holds, const char* rule) {
+  if (!holds) fail("impossible model: {}. Correct the configuration.", rule);
+}
+
+}  // namespace
+
+void ModelConfig::validate() const {
+  require(vocab_size >= 2 && vocab_size <= (1 << 24), "vocab_size must be 2 to 2^24");
+  require(hidden_size >= 1 && hidden_size <= (1 << 20), "hidden_size must be 1 to 2^20");
+  require(intermediate_size >= 1 && intermediate_size <= (1 << 22), "intermediate_size must be 1 to 2^22");
+  require(num_hidden_layers >= 1 && num_hidden_layers <= 4096, "num_hidden_layers must be 1 to 4096");
+  require(head_dim >= 2 && head_dim % 2 == 0 && head_dim <= 1024, "head_dim must be even, 2 to 1024");
+  require(num_key_value_heads >= 1 && num_attention_heads >= 1 && num_attention_heads <= 4096 &&
+              num_attention_heads % num_key_value_heads == 0,
+          "num_key_value_heads must divide num_attention_heads");
+  require(max_position_embeddings >= 2 && max_position_embeddings <= (1 << 24),
+          "max_position_embeddings must be 2 to 2^24");
+  require(rms_norm_eps > 0 && rms_norm_eps < 1, "rms_norm_eps must be between 0 and 1");
+  require(rope_theta > 1, "rope_theta must be above 1");
+  require(code_size >= 2 && code_size <= 1024, "code_size must be 2 to 1024");
+  require(time_features >= 4 && time_features % 2 == 0 && time_features <= 1024,
+          "time_features must be even, 4 to 1024");
+  require(inner_size >= 1 && inner_size <= (1 << 20), "inner_size must be 1 to 2^20");
+}
+
+ModelConfig ModelConfig::preset(const std::string& name) {
+  const auto found = shapes().find(name);
+  if (found == shapes().end()) {
+    throw UsageError(fmt::format("unknown preset '{}': expected one of {}", name,
+                                 fmt::join(preset_names(), ", ")));
+  }
+  const Shape& shape = found->second;
+  ModelConfig config;
+  config.vocab_size = shape.vocabulary;
+  config.hidden_size = shape.hidden;
+  config.intermediate_size = shape.feed_forward;
+  config.num_hidden_layers = shape.layers;
+  config.num_attention_heads = shape.heads;
+  config.num_key_value_heads = shape.kv_heads;
+  config.head_dim = shape.hidden / shape.heads;
+  config.max_position_embeddings = shape.context;
+  config.rope_theta = shape.theta;
+  config.tie_word_embeddings = shape.tied;
+  config.inner_size = shape.hidden;
+  return config;
+}
+
+std::vector<std::string> ModelConfig::preset_names() {
+  return {"demo", "7m", "30m", "124m", "1b", "8b"};
+}
+
+ModelConfig ModelConfig::load(const std::string& path) {
+  const Record record = Record::load(path);
+  ModelConfig config;
+  // Files of other programs hold many keys that do not concern us.
+  read_fields(record, static_cast<BackboneConfig&>(config), path, true);
+  if (!record.has("head_dim")) config.head_dim = config.hidden_size / std::max<int64_t>(1, config.num_attention_heads);
+  config.flow = record.has("evo");
+  if (config.flow) read_fields(record.get_record("evo"), static_cast<FlowConfig&>(config), path + ": evo");
+  config.validate();
+  return config;
+}
+
+void ModelConfig::save(const std::string& path) const {
+  Record record;
+  record.set("architectures", std::vector<std::string>{qk_norm ? "Qwen3ForCausalLM" : "LlamaForCausalLM"});
+  record.set("model_type", qk_norm ? "qwen3" : "llama");
+  record.set("hidden_act", "silu");
+  record.set("torch_dtype", "float32");
+  write_fields(static_cast<const BackboneConfig&>(*this), record);
+  if (flow) {
+    Record evo;
+    write_fields(static_cast<const FlowConfig&>(*this), evo);
+    record.set("evo", evo);
+  }
+  record.save(path);
+}
+
+ModelCost model_cost(const ModelConfig& c, int64_t context) {
+  const int64_t q_cols = c.num_attention_heads * c.head_dim;
+  const int64_t kv_cols = c.num_key_value_heads * c.head_dim;
+  const int64_t layer_matrices =
+      c.hidden_size * (2 * q_cols + 2 * kv_cols) + 3 * c.hidden_size * c.intermediate_size;
+  const int64_t norms = c.num_hidden_layers * (2 * c.hidden_size + (c.qk_norm ? 2 * c.head_dim : 0)) + c.hidden_size;
+  const int64_t table = checked_mul(c.vocab_size, c.hidden_size, "embedding table");
+  const int64_t modulation = c.num_hidden_layers * 4 * c.hidden_size * c.time_features;
+  const int64_t evolve_in = c.hidden_size * (2 * c.code_size + c.time_features);
+  const int64_t inner = 5 * c.inner_size * c.hidden_size;
+
+  ModelCost cost;
+  cost.backbone_parameters =
+      c.num_hidden_layers * layer_matrices + norms + table * (c.tie_word_embeddings ? 1 : 2);
+  if (c.flow) {
+    cost.flow_parameters = c.vocab_size * c.code_size + modulation + evolve_in + inner + c.hidden_size + 3;
+  }
+  const double products = 2.0 * static_cast<double>(c.num_hidden_layers * layer_matrices + table);
+  const double per_key = 4.0 * static_cast<double>(c.num_hidden_layers * q_cols);
+  cost.decode_flops_per_token = products + per_key * static_cast<double>(context);
+  // In training a token sees half of the sequence on average.
+  const double stream = products + per_key * static_cast<double>(context) / 2;
+  cost.training_flops_per_token = 3 * stream;
+  cost.kv_cache_bytes_per_token = 4.0 * 2 * static_cast<double>(c.num_hidden_layers * kv_cols);
+  if (!c.flow) return cost;
+  // Posterior term and mean code: two products with the code table.
+  const double codes = 4.0 * static_cast<double>(c.vocab_size * c.code_size);
+  const double evolving = stream + 2.0 * static_cast<double>(modulation + evolve_in) + codes;
+  // The inner field trains on detached states: its own matrices forward and backward, the head's
+  // logits and the gradient of its input, and no gradient of the head.
+  const double inner_field = 6.0 * static_cast<double>(inner) + 4.0 * static_cast<double>(table) + codes;
+  cost.training_flops_per_token += 3 * evolving + inner_field;
+  cost.first_pass_flops_per_token = stream + evolving - 2.0 * static_cast<double>(table);
+  return cost;
+}
+
+}  // namespace evo

@@ -1,0 +1,242 @@
+#include "model/model.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "base/parallel.h"
+#include "base/random.h"
+#include "ops/codes.h"
+#include "ops/embedding.h"
+#include "ops/gated_scan.h"
+#include "ops/norm.h"
+#include "ops/swiglu.h"
+
+namespace evo {
+namespace {
+
+// Columns of a layer's time modulation [Ne, 4D]: scale and gate of the attention branch, then of
+// the feed-forward branch.
+enum ModulationSlot { kAttentionScale, kAttentionGate, kFeedForwardScale, kFeedForwardGate };
+
+std::string layer_name(int64_t layer, const char* part) {
+  return fmt::format("model.layers.{}.{}", layer, part);
+}
+
+}  // namespace
+
+Model::Model(const ModelConfig& config, bool gradients) : config_(config) {
+  config_.validate();
+  declare_parameters();
+  parameters_.allocate(gradients);
+  bind();
+  rope_ = std::make_unique<RopeTable>(static_cast<int>(config.head_dim), config.rope_theta,
+                                      config.max_position_embeddings);
+  set_time(EntropicTime::standard(static_cast<int>(config.code_size)));
+  unigram_.assign(static_cast<size_t>(config.vocab_size), 1.0f / static_cast<float>(config.vocab_size));
+}
+
+Tensor Model::forward(Tape& tape, const ForwardInput& input, KvCache* cache) const {
+  const int64_t width = config_.hidden_size;
+  const Tensor phi = time_features(input.times, config_.time_features);
+  Tensor x = input_rows(tape, input, phi);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    const Tensor modulation = phi.defined() ? linear(tape, phi, layer.modulation) : Tensor();
+    const Tensor attended =
+        attention_branch(tape, layer, static_cast<int64_t>(i), x, modulation, input, cache);
+    x = add_gated(tape, x, attended, modulation, kAttentionGate * width);
+    const Tensor fed = feed_forward_branch(tape, layer, x, modulation);
+    x = add_gated(tape, x, fed, modulation, kFeedForwardGate * width);
+  }
+  if (cache != nullptr) cache->advance(input.mature());
+  return norm_modulate(tape, x, final_norm_, Tensor(), 0, static_cast<float>(config_.rms_norm_eps));
+}
+
+Tensor Model::input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const {
+  if (!phi.defined()) return embed(tape, embedding_, input.ids);
+  const Tensor parts[] = {input.z, input.previous_x, phi};
+  const Tensor evolving = linear(tape, concat_cols(tape, parts), evolve_in_);
+  if (input.ids.empty()) return evolving;
+  return concat_rows(tape, embed(tape, embedding_, input.ids), evolving);
+}
+
+Tensor Model::attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
+                               const Tensor& modulation, const ForwardInput& input,
+                               KvCache* cache) const {
+  const auto eps = static_cast<float>(config_.rms_norm_eps);
+  const Tensor n = norm_modulate(tape, x, layer.attention_norm, modulation,
+                                 kAttentionScale * config_.hidden_size, eps);
+  Tensor qkv = linear(tape, n, layer.qkv);
+  if (config_.qk_norm) qkv = head_norm(tape, qkv, heads(), layer.query_norm, layer.key_norm, eps);
+  rope(tape, qkv, heads(), *rope_, input.positions);
+  if (cache == nullptr) {
+    return linear(tape, attention(tape, qkv, heads(), input.ranges, nullptr), layer.attention_out);
+  }
+  cache->write(index, qkv, heads(), input.mature());
+  const KeyValueView context = cache->view(index);
+  return linear(tape, attention(tape, qkv, heads(), input.ranges, &context), layer.attention_out);
+}
+
+Tensor Model::feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& x,
+                                  const Tensor& modulation) const {
+  const Tensor n = norm_modulate(tape, x, layer.feed_forward_norm, modulation,
+                                 kFeedForwardScale * config_.hidden_size,
+                                 static_cast<float>(config_.rms_norm_eps));
+  return linear(tape, swiglu(tape, linear(tape, n, layer.gate_up)), layer.down);
+}
+
+Tensor Model::inner_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
+                          std::span<const uint8_t> block_starts) const {
+  const Tensor inputs[] = {h, embed(tape, embedding_.detach(), previous)};
+  const Tensor gates = linear(tape, concat_cols(tape, inputs), inner_in_);
+  const Tensor drift = linear(tape, gated_scan(tape, gates, block_starts), inner_out_);
+  return add_gated(tape, h, drift, Tensor(), 0);
+}
+
+Tensor Model::inner_step(const Tensor& h_row, int32_t previous, std::span<float> state) const {
+  Tape tape(Tape::Mode::kInference);
+  const Tensor inputs[] = {h_row, embed(tape, embedding_, std::span(&previous, 1))};
+  const Tensor gates = linear(tape, concat_cols(tape, inputs), inner_in_);
+  gated_step(gates.values(), state);
+  const Tensor drift = linear(
+      tape, Tensor::view(state.data(), {1, static_cast<int64_t>(state.size())}), inner_out_);
+  return add_gated(tape, h_row, drift, Tensor(), 0);
+}
+
+Tensor Model::codes(Tape& tape) const { return normalize_codes(tape, codes_); }
+
+Weight Model::detached_unembedding() const { return {unembedding_.value.detach(), unembedding_.packed}; }
+
+HeadLayout Model::heads() const {
+  return {static_cast<int>(config_.num_attention_heads), static_cast<int>(config_.num_key_value_heads),
+          static_cast<int>(config_.head_dim)};
+}
+
+void Model::set_time(const EntropicTime& time) {
+  const auto rounded = [](std::vector<double> values) {
+    for (double& value : values) value = static_cast<float>(value);
+    return values;
+  };
+  time_.emplace(rounded(time.log_snr()), rounded(time.time_values()));
+}
+
+void Model::declare_parameters() {
+  const ModelConfig& c = config_;
+  const int64_t q_cols = heads().q_cols(), kv_cols = heads().kv_cols();
+  const auto declare = [&](const std::string& name, std::vector<int64_t> shape) {
+    parameters_.declare(name, std::move(shape));
+  };
+  declare("model.embed_tokens.weight", {c.vocab_size, c.hidden_size});
+  for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
+    declare(layer_name(i, "input_layernorm.weight"), {c.hidden_size});
+    declare(layer_name(i, "self_attn.q_proj.weight"), {q_cols, c.hidden_size});
+    declare(layer_name(i, "self_attn.k_proj.weight"), {kv_cols, c.hidden_size});
+    declare(layer_name(i, "self_attn.v_proj.weight"), {kv_cols, c.hidden_size});
+    declare(layer_name(i, "self_attn.o_proj.weight"), {c.hidden_size, q_cols});
+    if (c.qk_norm) declare(layer_name(i, "self_attn.q_norm.weight"), {c.head_dim});
+    if (c.qk_norm) declare(layer_name(i, "self_attn.k_norm.weight"), {c.head_dim});
+    declare(layer_name(i, "post_attention_layernorm.weight"), {c.hidden_size});
+    declare(layer_name(i, "mlp.gate_proj.weight"), {c.intermediate_size, c.hidden_size});
+    declare(layer_name(i, "mlp.up_proj.weight"), {c.intermediate_size, c.hidden_size});
+    declare(layer_name(i, "mlp.down_proj.weight"), {c.hidden_size, c.intermediate_size});
+  }
+  declare("model.norm.weight", {c.hidden_size});
+  if (!c.tie_word_embeddings) declare("lm_head.weight", {c.vocab_size, c.hidden_size});
+  if (!c.flow) return;
+  declare("evo.codes", {c.vocab_size, c.code_size});
+  declare("evo.evolve_in.weight", {c.hidden_size, 2 * c.code_size + c.time_features});
+  for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
+    declare(fmt::format("evo.layers.{}.modulation.weight", i), {4 * c.hidden_size, c.time_features});
+  }
+  declare("evo.inner.in.weight", {2 * c.inner_size, 2 * c.hidden_size});
+  declare("evo.inner.out.weight", {c.hidden_size, c.inner_size});
+  declare("evo.maturity.weight", {c.hidden_size + 3});
+}
+
+void Model::bind() {
+  const auto weight = [&](const std::string& name) { return Weight{parameters_.tensor(name), nullptr}; };
+  layers_.resize(static_cast<size_t>(config_.num_hidden_layers));
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const auto name = [&](const char* part) { return layer_name(static_cast<int64_t>(i), part); };
+    Layer& layer = layers_[i];
+    layer.attention_norm = parameters_.tensor(name("input_layernorm.weight"));
+    layer.feed_forward_norm = parameters_.tensor(name("post_attention_layernorm.weight"));
+    layer.qkv = {parameters_.fused(name("self_attn.q_proj.weight"), name("self_attn.v_proj.weight")), nullptr};
+    layer.attention_out = weight(name("self_attn.o_proj.weight"));
+    if (config_.qk_norm) {
+      layer.query_norm = parameters_.tensor(name("self_attn.q_norm.weight"));
+      layer.key_norm = parameters_.tensor(name("self_attn.k_norm.weight"));
+    }
+    layer.gate_up = {parameters_.fused(name("mlp.gate_proj.weight"), name("mlp.up_proj.weight")), nullptr};
+    layer.down = weight(name("mlp.down_proj.weight"));
+    if (config_.flow) layer.modulation = weight(fmt::format("evo.layers.{}.modulation.weight", i));
+  }
+  embedding_ = parameters_.tensor("model.embed_tokens.weight");
+  final_norm_ = parameters_.tensor("model.norm.weight");
+  unembedding_ = weight(config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+  if (!config_.flow) return;
+  codes_ = parameters_.tensor("evo.codes");
+  evolve_in_ = weight("evo.evolve_in.weight");
+  inner_in_ = weight("evo.inner.in.weight");
+  inner_out_ = weight("evo.inner.out.weight");
+  maturity_ = parameters_.tensor("evo.maturity.weight");
+}
+
+std::vector<Weight*> Model::weights() {
+  std::vector<Weight*> all = {&unembedding_};
+  for (Layer& layer : layers_) {
+    for (Weight* w : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down}) all.push_back(w);
+    if (config_.flow) all.push_back(&layer.modulation);
+  }
+  if (config_.flow) {
+    for (Weight* w : {&evolve_in_, &inner_in_, &inner_out_}) all.push_back(w);
+  }
+  return all;
+}
+
+void Model::pack(Precision precision) {
+  for (Weight* w : weights()) {
+    w->packed = std::make_shared<PackedWeight>(w->value.f32(), w->value.rows(), w->value.cols(), precision);
+  }
+}
+
+void Model::initialize(uint64_t seed) {
+  constexpr float kDeviation = 0.02f;
+  const float residual = kDeviation / std::sqrt(2.0f * static_cast<float>(config_.num_hidden_layers));
+  const auto& list = parameters_.list();
+  parallel_items(static_cast<int64_t>(list.size()), [&](int64_t index) {
+    const Parameter& p = list[static_cast<size_t>(index)];
+    const std::span<float> values = parameters_.values_of(p);
+    if (p.name.ends_with("norm.weight")) {
+      std::ranges::fill(values, 1.0f);
+    } else if (p.name.ends_with("modulation.weight") || p.name == "evo.inner.out.weight" ||
+               p.name == "evo.maturity.weight") {
+      std::ranges::fill(values, 0.0f);
+    } else {
+      const bool is_residual = p.name.ends_with("o_proj.weight") || p.name.ends_with("down_proj.weight");
+      const float deviation = p.name == "evo.codes" ? 1.0f : is_residual ? residual : kDeviation;
+      Random random(seed, stream_id({0x696E6974, static_cast<uint64_t>(index)}));
+      random.fill_normal(values);
+      for (float& value : values) value *= deviation;
+    }
+  });
+}
+
+Tensor time_features(std::span<const float> times, int64_t features) {
+  if (times.empty()) return {};
+  const int64_t waves = (features - 2) / 2;
+  Tensor phi = Tensor::empty({static_cast<int64_t>(times.size()), features});
+  for (size_t r = 0; r < times.size(); ++r) {
+    float* row = phi.row(static_cast<int64_t>(r));
+    row[0] = 1;
+    row[1] = times[r];
+    for (int64_t k = 1; k <= waves; ++k) {
+      const double angle = std::numbers::pi * static_cast<double>(k) * times[r] / 2;
+      row[1 + k] = static_cast<float>(std::sin(angle));
+      row[1 + waves + k] = static_cast<float>(std::cos(angle));
+    }
+  }
+  return phi;
+}
+
+}  // namespace evo

@@ -1,0 +1,108 @@
+// The Evo network: one time-conditioned Transformer over mature and evolving tokens.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "flow/entropic_time.h"
+#include "model/config.h"
+#include "model/kv_cache.h"
+#include "model/parameters.h"
+#include "ops/attention.h"
+#include "ops/head.h"
+#include "ops/linear.h"
+#include "ops/rope.h"
+#include "tensor/tape.h"
+
+namespace evo {
+
+/// The rows of one pass: Nm mature tokens, then Ne evolving ones.
+struct ForwardInput {
+  std::vector<int32_t> ids;        ///< [Nm] mature tokens
+  Tensor z;                        ///< [Ne, d] latent codes (may want a gradient); undefined if Ne = 0
+  Tensor previous_x;               ///< [Ne, d] self-conditioning: the previous mean code, or zeros
+  std::vector<float> times;        ///< [Ne] in (0, 1]
+  std::vector<int32_t> positions;  ///< [N] for RoPE
+  std::vector<KeyRange> ranges;    ///< [N] what each row sees; context rows index the cache if there
+                                   ///< is one, else the rows of this pass
+
+  [[nodiscard]] int64_t mature() const { return static_cast<int64_t>(ids.size()); }
+  [[nodiscard]] int64_t evolving() const { return static_cast<int64_t>(times.size()); }
+};
+
+class Model {
+ public:
+  /// `gradients`: allocate them (training).
+  Model(const ModelConfig& config, bool gradients);
+
+  /// Fresh weights: normal with standard deviation 0.02, residual outputs scaled by 1/sqrt(2 layers),
+  /// norms 1, modulation and the inner field's output 0. A pure function of the seed.
+  void initialize(uint64_t seed);
+
+  /// A model folder (config.json, model.safetensors). Throws Error for anything missing or wrong.
+  static Model load(const std::string& folder);
+  void save(const std::string& folder) const;
+
+  /// Reorders the weights for decoding; call once, before inference, when they no longer change.
+  void pack(Precision precision);
+
+  /// Hidden states [N, D] after the final norm. With a cache, keys and values of the mature rows are
+  /// appended to it.
+  Tensor forward(Tape& tape, const ForwardInput& input, KvCache* cache = nullptr) const;
+
+  /// The inner field over evolving rows: o [Ne, D] from their hidden states h [Ne, D] (detached), the
+  /// token before each row and marks of the rows that begin a block.
+  Tensor inner_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
+                     std::span<const uint8_t> block_starts) const;
+  /// One row of it, for drafting token by token; `state` [R] is 0 before a block's first row.
+  Tensor inner_step(const Tensor& h_row, int32_t previous, std::span<float> state) const;
+
+  /// Normalised codes [V, d].
+  Tensor codes(Tape& tape) const;
+
+  [[nodiscard]] const ModelConfig& config() const { return config_; }
+  [[nodiscard]] ParameterStore& parameters() { return parameters_; }
+  [[nodiscard]] const ParameterStore& parameters() const { return parameters_; }
+  [[nodiscard]] const Weight& unembedding() const { return unembedding_; }
+  [[nodiscard]] Weight detached_unembedding() const;
+  [[nodiscard]] const Tensor& embedding() const { return embedding_; }
+  [[nodiscard]] const Tensor& maturity_weight() const { return maturity_; }
+  [[nodiscard]] HeadLayout heads() const;
+
+  [[nodiscard]] const EntropicTime& time() const { return *time_; }
+  /// Knots are rounded to f32, so that a saved model has the very same table.
+  void set_time(const EntropicTime& time);
+  [[nodiscard]] std::span<const float> unigram() const { return unigram_; }
+  void set_unigram(std::vector<float> probabilities) { unigram_ = std::move(probabilities); }
+
+ private:
+  struct Layer {
+    Tensor attention_norm, feed_forward_norm, query_norm, key_norm;
+    Weight qkv, attention_out, gate_up, down, modulation;
+  };
+  void declare_parameters();
+  void bind();
+  std::vector<Weight*> weights();
+  Tensor input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const;
+  Tensor attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
+                          const Tensor& modulation, const ForwardInput& input, KvCache* cache) const;
+  Tensor feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& x,
+                             const Tensor& modulation) const;
+
+  ModelConfig config_;
+  ParameterStore parameters_;
+  std::vector<Layer> layers_;
+  Tensor embedding_, final_norm_, codes_, maturity_;
+  Weight unembedding_, evolve_in_, inner_in_, inner_out_;
+  std::unique_ptr<RopeTable> rope_;
+  std::optional<EntropicTime> time_;
+  std::vector<float> unigram_;
+};
+
+/// phi(t) [Ne, K]: 1, t, sin(pi k t / 2) and cos(pi k t / 2) for k = 1 .. (K - 2) / 2.
+Tensor time_features(std::span<const float> times, int64_t features);
+
+}  // namespace evo

@@ -1,0 +1,49 @@
+// Every trainable number of a model in one flat array, with named views.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace evo {
+
+struct Parameter {
+  std::string name;
+  std::vector<int64_t> shape;
+  int64_t offset = 0;  ///< in floats, into the flat array
+  [[nodiscard]] int64_t numel() const;
+  [[nodiscard]] bool decays() const { return shape.size() == 2; }  ///< matrices, not norm weights
+};
+
+/// Values and gradients lie in two flat arrays with the same layout, so that the optimizer, the
+/// gradient norm, averages and checkpoints each are one loop. Declare everything, then allocate().
+class ParameterStore {
+ public:
+  /// Adds a parameter after all earlier ones. Parameters declared one after the other with equal
+  /// column counts are adjacent in memory and can be viewed as one matrix (see fused()).
+  void declare(std::string name, std::vector<int64_t> shape);
+
+  /// `gradients`: whether gradients will be wanted (training).
+  void allocate(bool gradients);
+
+  [[nodiscard]] const std::vector<Parameter>& list() const { return parameters_; }
+  [[nodiscard]] const Parameter& find(const std::string& name) const;
+  [[nodiscard]] Tensor tensor(const std::string& name) const;
+  /// One matrix over the adjacent parameters `first` .. `last`.
+  [[nodiscard]] Tensor fused(const std::string& first, const std::string& last) const;
+
+  [[nodiscard]] std::span<float> values() const { return values_.values(); }
+  [[nodiscard]] std::span<float> gradients() const { return gradients_.values(); }
+  [[nodiscard]] std::span<float> values_of(const Parameter& p) const;
+  void zero_gradients() const;
+
+ private:
+  [[nodiscard]] Tensor view(int64_t offset, std::vector<int64_t> shape) const;
+  std::vector<Parameter> parameters_;
+  int64_t size_ = 0;
+  Tensor values_, gradients_;
+};
+
+}  // namespace evo

@@ -1,0 +1,66 @@
+// Matrix products, by oneDNN (whose headers stay out of this one).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "tensor/tape.h"
+
+namespace evo {
+
+/// A read-only matrix [rows, cols] in memory; element (i, j) is data[i * row_stride + j *
+/// col_stride] and one of the two strides is 1.
+struct MatrixView {
+  const float* data = nullptr;
+  int64_t rows = 0, cols = 0;
+  int64_t row_stride = 0, col_stride = 1;
+
+  [[nodiscard]] MatrixView transposed() const { return {data, cols, rows, col_stride, row_stride}; }
+};
+
+/// A dense row-major [rows, cols] array.
+inline MatrixView matrix(const float* data, int64_t rows, int64_t cols) {
+  return {data, rows, cols, cols, 1};
+}
+
+/// out [m, n] = a [m, k] b [k, n], or out += a b if `accumulate`; row i of out starts at
+/// out + i * out_stride. Sums are f32. With kBF16 the inputs are rounded to bf16 first.
+/// Any of m, n, k may be zero. Equal calls give equal bits, with AVX-512 for any number of threads,
+/// else for the same number.
+void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_stride,
+            bool accumulate, Precision precision);
+
+/// A weight [out, in] reordered once into the layout that oneDNN multiplies fastest: for inference.
+class PackedWeight {
+ public:
+  PackedWeight(const float* weight, int64_t out, int64_t in, Precision precision);
+  ~PackedWeight();
+  PackedWeight(const PackedWeight&) = delete;
+  PackedWeight& operator=(const PackedWeight&) = delete;
+
+  /// y [rows, out] = x [rows, in] W^T. The bits of a row of y depend on that row of x alone, not on
+  /// how many rows share the call nor on which: a decoder that verifies a batch of tokens gets
+  /// exactly the numbers that it would get token by token.
+  void multiply(const float* x, int64_t rows, float* y) const;
+
+  [[nodiscard]] int64_t out() const;
+  [[nodiscard]] int64_t in() const;
+  [[nodiscard]] size_t bytes() const;  ///< memory that the reordered weight takes
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// True if CPU and operating system run bf16 products natively (AVX512-BF16 or AMX).
+[[nodiscard]] bool cpu_has_bf16();
+
+/// kBF16 where the CPU has it, else kF32 (emulated bf16 is slower than f32).
+[[nodiscard]] Precision best_precision();
+
+/// GFLOP/s of a large square product, the best of as many runs as fit into `seconds` (at least
+/// one): the limit against which training speed is stated.
+[[nodiscard]] double measure_matmul_peak(Precision precision, double seconds);
+
+}  // namespace evo

@@ -1,0 +1,133 @@
+#include <array>
+#include <cstring>
+#include <limits>
+#include <thread>
+
+#include "base/parallel.h"
+#include "ops/matmul_reference.h"
+
+namespace evo {
+namespace {
+
+using testing::random_values;
+
+constexpr std::array<Precision, 2> kPrecisions = {Precision::kF32, Precision::kBF16};
+constexpr int64_t kMostRows = 150;
+
+std::vector<float> multiply(const PackedWeight& weight, const float* x, int64_t rows) {
+  std::vector<float> y(static_cast<size_t>(rows * weight.out()));
+  weight.multiply(x, rows, y.data());
+  return y;
+}
+
+TEST(PackedWeight, IsCloseToReference) {
+  for (const auto& [out, in] : {std::pair<int64_t, int64_t>{1, 1}, {37, 129}, {64, 64}, {200, 3}}) {
+    const std::vector<float> w = random_values(static_cast<size_t>(out * in), 1);
+    const std::vector<float> x = random_values(static_cast<size_t>(19 * in), 2);
+    for (const Precision precision : kPrecisions) {
+      const PackedWeight packed(w.data(), out, in, precision);
+      EXPECT_EQ(packed.out(), out);
+      EXPECT_EQ(packed.in(), in);
+      const int64_t element = precision == Precision::kBF16 ? 2 : 4;
+      EXPECT_GE(packed.bytes(), static_cast<size_t>(out * in * element));
+      for (const int64_t rows : {0, 1, 2, 19}) {
+        const std::vector<float> y = multiply(packed, x.data(), rows);
+        const reference::Product expected =
+            reference::matmul(matrix(x.data(), rows, in), matrix(w.data(), out, in).transposed());
+        for (size_t i = 0; i < y.size(); ++i) {
+          const double allowed = reference::rounding(in, precision) * expected.magnitude[i];
+          ASSERT_TRUE(std::abs(y[i] - expected.value[i]) <= allowed)
+              << out << "x" << in << " rows " << rows << " element " << i;
+        }
+      }
+    }
+  }
+}
+
+/// The promise that speculative decoding rests on. If this fails, the CPU runs a kernel that
+/// PackedShape::row_invariant wrongly trusts.
+void expect_rows_keep_their_bits(int64_t out, int64_t in, Precision precision) {
+  SCOPED_TRACE(fmt::format("out {} in {} bf16 {} threads {}", out, in,
+                           precision == Precision::kBF16, threads()));
+  const std::vector<float> w = random_values(static_cast<size_t>(out * in), 3);
+  const std::vector<float> x = random_values(static_cast<size_t>(kMostRows * in), 4);
+  const PackedWeight packed(w.data(), out, in, precision);
+  const std::vector<float> all = multiply(packed, x.data(), kMostRows);
+  for (const int64_t rows : {1, 2, 3, 5, 8, 12, 16, 33, 64}) {
+    for (const int64_t first : {0, 1, 77}) {  // also as different rows of the call
+      const std::vector<float> some = multiply(packed, x.data() + first * in, rows);
+      ASSERT_EQ(std::memcmp(some.data(), all.data() + first * out, some.size() * sizeof(float)), 0)
+          << "a row's bits depend on its company: " << rows << " rows from " << first;
+    }
+  }
+}
+
+TEST(PackedWeight, RowsKeepTheirBitsInAnyCompany) {
+  const int before = threads();
+  for (const int count : {1, 2}) {
+    set_threads(count);
+    for (const auto& [out, in] : {std::pair<int64_t, int64_t>{64, 64},
+                                  {512, 512},
+                                  {333, 1000},
+                                  {37, 129},
+                                  {5, 7},
+                                  {65, 2048},
+                                  {48, 5000}}) {
+      for (const Precision precision : kPrecisions) {
+        expect_rows_keep_their_bits(out, in, precision);
+      }
+    }
+  }
+  set_threads(before);
+}
+
+TEST(PackedWeight, SameBitsForAnyThreads) {
+  const std::vector<float> w = random_values(300 * 500, 5), x = random_values(9 * 500, 6);
+  const int before = threads();
+  for (const Precision precision : kPrecisions) {
+    const PackedWeight packed(w.data(), 300, 500, precision);
+    set_threads(1);
+    const std::vector<float> one = multiply(packed, x.data(), 9);
+    for (const int count : {2, 3, 4}) {
+      set_threads(count);
+      EXPECT_EQ(multiply(packed, x.data(), 9), one) << count << " threads";
+    }
+  }
+  set_threads(before);
+}
+
+TEST(PackedWeight, TwoThreadsMayMultiply) {
+  const std::vector<float> w = random_values(128 * 96, 7), x = random_values(64 * 96, 8);
+  const PackedWeight packed(w.data(), 128, 96, Precision::kF32);
+  const std::vector<float> expected = multiply(packed, x.data(), 64);
+  std::array<int, 2> wrong = {};
+  const auto work = [&](size_t who) {
+    for (int64_t rows = 1; rows <= 64; ++rows) {
+      const std::vector<float> y = multiply(packed, x.data(), rows);
+      if (std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)) != 0) ++wrong[who];
+    }
+  };
+  std::thread other(work, 0);
+  work(1);
+  other.join();
+  EXPECT_EQ(wrong, (std::array<int, 2>{0, 0}));
+}
+
+TEST(PackedWeight, NaNStaysInItsRow) {
+  const std::vector<float> w(50 * 40, 1.0f);
+  std::vector<float> x(3 * 40, 1.0f);
+  x[45] = std::numeric_limits<float>::quiet_NaN();
+  for (const Precision precision : kPrecisions) {
+    const std::vector<float> y = multiply(PackedWeight(w.data(), 50, 40, precision), x.data(), 3);
+    for (size_t i = 0; i < y.size(); ++i) {
+      if (i / 50 == 1) {
+        EXPECT_TRUE(std::isnan(y[i])) << i;
+      } else {
+        EXPECT_EQ(y[i], 40.0f) << i;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace evo

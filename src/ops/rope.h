@@ -1,0 +1,49 @@
+// Operations on query and key heads before attention: rotary positions and QK-norm.
+#pragma once
+
+#include <span>
+
+#include "tensor/tape.h"
+
+namespace evo {
+
+/// Where the heads lie in a row of a fused projection: query heads | key heads | value heads.
+struct HeadLayout {
+  int query_heads = 0;
+  int kv_heads = 0;
+  int head_size = 0;
+
+  [[nodiscard]] int64_t q_cols() const { return int64_t{query_heads} * head_size; }
+  [[nodiscard]] int64_t kv_cols() const { return int64_t{kv_heads} * head_size; }
+  [[nodiscard]] int64_t row_cols() const { return q_cols() + 2 * kv_cols(); }
+};
+
+/// Cosines and sines of position * theta^(-2i / head_size) for i < head_size / 2, computed in
+/// double. Copies share the tables.
+class RopeTable {
+ public:
+  RopeTable() = default;
+  RopeTable(int head_size, double theta, int64_t max_position);
+
+  [[nodiscard]] int head_size() const { return head_size_; }
+  [[nodiscard]] int64_t max_position() const { return cos_.defined() ? cos_.rows() : 0; }
+  /// [head_size / 2]
+  [[nodiscard]] const float* cos_row(int64_t position) const { return cos_.row(position); }
+  [[nodiscard]] const float* sin_row(int64_t position) const { return sin_.row(position); }
+
+ private:
+  int head_size_ = 0;
+  Tensor cos_, sin_;  // [max_position, head_size / 2]
+};
+
+/// Rotates the query and key heads of qkv [N, row_cols] IN PLACE ("rotate half", as Llama does),
+/// row r by positions[r]. The gradient of qkv is rotated back in place. `positions` [N] is copied.
+void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTable& table,
+          std::span<const int32_t> positions);
+
+/// QK-norm (Qwen3): RMSNorm of each query head by q_weight [head_size] and of each key head by
+/// k_weight [head_size]; value heads are copied. Returns a new tensor [N, row_cols].
+Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const Tensor& q_weight,
+                 const Tensor& k_weight, float eps);
+
+}  // namespace evo

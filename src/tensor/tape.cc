@@ -1,0 +1,23 @@
+#include "tensor/tape.h"
+
+namespace evo {
+
+Tensor Tape::output(std::vector<int64_t> shape) const {
+  Tensor made = Tensor::empty(std::move(shape));
+  made.set_wants_grad(recording());
+  return made;
+}
+
+void Tape::record(std::function<void()> backward) {
+  EVO_CHECK(recording());
+  closures_.push_back(std::move(backward));
+}
+
+void Tape::backward() {
+  while (!closures_.empty()) {
+    closures_.back()();
+    closures_.pop_back();
+  }
+}
+
+}  // namespace evo

@@ -1,0 +1,50 @@
+// The reverse-mode tape over coarse fused operations.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace evo {
+
+/// Number format of matrix products' inputs; sums are always f32.
+enum class Precision { kF32, kBF16 };
+
+/// One run of the network: says whether gradients are wanted and in which precision products are
+/// computed. Every op takes the tape first:
+///
+///   Tensor op(Tape& tape, inputs...) {
+///     Tensor out = tape.output(shape);      // wants a gradient if the tape records
+///     ... compute ...
+///     if (tape.recording()) tape.record([=] { ... add to the inputs' grads from out.grad() ... });
+///     return out;
+///   }
+///
+/// A closure keeps its tensors alive; running it frees them, so that backward() gives activations
+/// back to the pool as it goes.
+class Tape {
+ public:
+  enum class Mode { kInference, kTraining };
+  explicit Tape(Mode mode, Precision precision = Precision::kF32)
+      : mode_(mode), precision_(precision) {}
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  [[nodiscard]] bool recording() const { return mode_ == Mode::kTraining; }
+  [[nodiscard]] Precision precision() const { return precision_; }
+
+  [[nodiscard]] Tensor output(std::vector<int64_t> shape) const;
+  void record(std::function<void()> backward);
+
+  /// Runs the closures in reverse order and empties the tape. An op whose output got no gradient
+  /// must do nothing (test with has_grad()).
+  void backward();
+
+ private:
+  Mode mode_;
+  Precision precision_;
+  std::vector<std::function<void()>> closures_;
+};
+
+}  // namespace evo

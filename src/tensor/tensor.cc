@@ -1,0 +1,181 @@
+#include "tensor/tensor.h"
+
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+
+#include "base/checked.h"
+
+namespace evo {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+/// Free arrays by size class. Guarded by a mutex: tensors are made by one thread at a time in
+/// training, but servers and tests run several engines in one process.
+class Pool {
+ public:
+  static Pool& instance() {
+    static auto* const pool = new Pool;  // never destroyed: handles may outlive static objects
+    return *pool;
+  }
+
+  std::shared_ptr<void> take(size_t bytes) {
+    const size_t size = size_class(bytes);
+    void* data = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      auto& free_list = free_[size];
+      if (!free_list.empty()) {
+        data = free_list.back();
+        free_list.pop_back();
+      }
+      stats_.in_use_bytes += size;
+      stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.in_use_bytes);
+      if (data == nullptr) stats_.reserved_bytes += size;
+    }
+    if (data == nullptr) {
+      data = std::aligned_alloc(kAlignment, size);
+      if (data == nullptr) throw std::bad_alloc();
+    }
+    return {data, [this, size](void* p) { give_back(p, size); }};
+  }
+
+  void trim() {
+    const std::lock_guard lock(mutex_);
+    for (auto& [size, list] : free_) {
+      for (void* data : list) {
+        std::free(data);
+        stats_.reserved_bytes -= size;
+      }
+      list.clear();
+    }
+  }
+
+  PoolStats stats() {
+    const std::lock_guard lock(mutex_);
+    return stats_;
+  }
+
+ private:
+  /// Eight classes per power of two: at most 12.5% is wasted, and nearly equal sizes share arrays.
+  static size_t size_class(size_t bytes) {
+    const size_t floor = std::bit_floor(std::max(bytes, kAlignment));
+    const size_t step = std::max(floor / 8, kAlignment);
+    return (std::max(bytes, kAlignment) + step - 1) / step * step;
+  }
+
+  void give_back(void* data, size_t size) {
+    const std::lock_guard lock(mutex_);
+    free_[size].push_back(data);
+    stats_.in_use_bytes -= size;
+  }
+
+  std::mutex mutex_;
+  std::map<size_t, std::vector<void*>> free_;
+  PoolStats stats_;
+};
+
+int64_t product(const std::vector<int64_t>& shape) {
+  int64_t total = 1;
+  for (int64_t extent : shape) {
+    EVO_CHECK(extent >= 0);
+    total = checked_mul(total, extent, "tensor shape");
+  }
+  return total;
+}
+
+}  // namespace
+
+int64_t dtype_size(DType dtype) { return dtype == DType::kBF16 ? 2 : 4; }
+
+const char* dtype_name(DType dtype) {
+  switch (dtype) {
+    case DType::kF32: return "F32";
+    case DType::kBF16: return "BF16";
+    case DType::kI32: return "I32";
+  }
+  return "?";
+}
+
+Tensor Tensor::empty(std::vector<int64_t> shape, DType dtype) {
+  auto impl = std::make_shared<Impl>();
+  impl->dtype = dtype;
+  impl->numel = product(shape);
+  impl->shape = std::move(shape);
+  impl->storage = Pool::instance().take(
+      static_cast<size_t>(checked_mul(impl->numel, dtype_size(dtype), "tensor bytes")));
+  impl->data = impl->storage.get();
+  return Tensor(std::move(impl));
+}
+
+Tensor Tensor::zeros(std::vector<int64_t> shape, DType dtype) {
+  Tensor made = empty(std::move(shape), dtype);
+  std::memset(made.impl_->data, 0, static_cast<size_t>(made.numel() * dtype_size(dtype)));
+  return made;
+}
+
+Tensor Tensor::view(float* data, std::vector<int64_t> shape, float* grad) {
+  auto impl = std::make_shared<Impl>();
+  impl->numel = product(shape);
+  impl->shape = shape;
+  impl->data = data;
+  if (grad != nullptr) {
+    impl->wants_grad = true;
+    impl->grad = view(grad, std::move(shape)).impl_;
+  }
+  return Tensor(std::move(impl));
+}
+
+float* Tensor::f32() const {
+  EVO_CHECK(impl_ && impl_->dtype == DType::kF32);
+  return static_cast<float*>(impl_->data);
+}
+
+uint16_t* Tensor::bf16() const {
+  EVO_CHECK(impl_ && impl_->dtype == DType::kBF16);
+  return static_cast<uint16_t*>(impl_->data);
+}
+
+int32_t* Tensor::i32() const {
+  EVO_CHECK(impl_ && impl_->dtype == DType::kI32);
+  return static_cast<int32_t*>(impl_->data);
+}
+
+Tensor Tensor::grad() const {
+  bool fresh = false;
+  Tensor made = grad_for_write(fresh);
+  if (fresh) std::memset(made.impl_->data, 0, static_cast<size_t>(numel()) * sizeof(float));
+  return made;
+}
+
+Tensor Tensor::grad_for_write(bool& fresh) const {
+  EVO_CHECK(wants_grad());
+  fresh = impl_->grad == nullptr;
+  if (fresh) impl_->grad = empty(impl_->shape).impl_;
+  return Tensor(impl_->grad);
+}
+
+Tensor Tensor::detach() const {
+  auto impl = std::make_shared<Impl>(*impl_);
+  impl->wants_grad = false;
+  impl->grad = nullptr;
+  return Tensor(std::move(impl));
+}
+
+std::shared_ptr<void> pooled_bytes(size_t bytes) { return Pool::instance().take(bytes); }
+PoolStats pool_stats() { return Pool::instance().stats(); }
+void trim_pool() { Pool::instance().trim(); }
+
+uint16_t to_bf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
+}
+
+float from_bf16(uint16_t value) { return std::bit_cast<float>(static_cast<uint32_t>(value) << 16); }
+
+}  // namespace evo

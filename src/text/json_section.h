@@ -1,0 +1,86 @@
+// Reading an object of a JSON file whose faults must be named: the path of the field, what it must
+// be, what it is.
+#pragma once
+
+#include <initializer_list>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+
+namespace evo {
+
+/// A value as it may appear in a message: on one line, and not too long.
+inline std::string shown_json(const nlohmann::json& value) {
+  constexpr size_t kLength = 80;
+  std::string text = value.dump(-1, ' ', true);
+  if (text.size() > kLength) text = text.substr(0, kLength) + "...";
+  return text;
+}
+
+/// An object and its place in the file. It must not outlive the document.
+class JsonSection {
+ public:
+  JsonSection(const nlohmann::json& object, std::string name)
+      : object_(object), name_(std::move(name)) {
+    if (!object_.is_object()) fail("'{}' must be an object, found {}", name_, shown_json(object_));
+  }
+
+  std::string path(std::string_view key) const {
+    return name_.empty() ? std::string(key) : fmt::format("{}.{}", name_, key);
+  }
+
+  /// Null if the key is missing.
+  const nlohmann::json& get(const char* key) const {
+    static const nlohmann::json kNull;
+    const auto found = object_.find(key);
+    return found == object_.end() ? kNull : *found;
+  }
+
+  const nlohmann::json& array(const char* key) const {
+    const nlohmann::json& value = get(key);
+    if (!value.is_array()) fail("'{}' must be a list, found {}", path(key), shown_json(value));
+    return value;
+  }
+
+  const nlohmann::json& object(const char* key) const {
+    const nlohmann::json& value = get(key);
+    if (!value.is_object()) fail("'{}' must be an object, found {}", path(key), shown_json(value));
+    return value;
+  }
+
+  std::string string(const char* key) const {
+    const nlohmann::json& value = get(key);
+    if (!value.is_string()) fail("'{}' must be a string, found {}", path(key), shown_json(value));
+    return value.get<std::string>();
+  }
+
+  bool boolean(const char* key, bool fallback) const {
+    const nlohmann::json& value = get(key);
+    if (value.is_null()) return fallback;
+    if (!value.is_boolean()) {
+      fail("'{}' must be true or false, found {}", path(key), shown_json(value));
+    }
+    return value.get<bool>();
+  }
+
+  JsonSection section(const char* key) const { return {object(key), path(key)}; }
+
+  void expect(const char* key, std::initializer_list<nlohmann::json> allowed) const {
+    const nlohmann::json& value = get(key);
+    for (const nlohmann::json& one : allowed) {
+      if (value == one) return;
+    }
+    std::string list;
+    for (const nlohmann::json& one : allowed) list += (list.empty() ? "" : " or ") + one.dump();
+    fail("'{}' is {}, which is not supported: only {} is", path(key), shown_json(value), list);
+  }
+
+ private:
+  const nlohmann::json& object_;
+  std::string name_;
+};
+
+}  // namespace evo

@@ -1,0 +1,111 @@
+// What the tests of text/ share: data files, random bytes.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace evo::testing {
+
+/// A file of the shared data folder: $EVO_SHARED_DATA, or else ../shared/data beside the source
+/// tree, which is found from the test's own file (src/text/x_test.cc).
+inline std::filesystem::path shared_data(
+    const std::string& name, std::source_location where = std::source_location::current()) {
+  if (const char* folder = std::getenv("EVO_SHARED_DATA")) {
+    return std::filesystem::path(folder) / name;
+  }
+  const std::filesystem::path file(where.file_name());
+  return file.parent_path() / "../../../shared/data" / name;
+}
+
+inline std::string read_bytes(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  EXPECT_TRUE(file.good()) << path;
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline void write_bytes(const std::filesystem::path& path, std::string_view bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+inline std::string read_xz(const std::filesystem::path& path) {
+  const std::string command = "xz -dc '" + path.string() + "'";
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
+  std::string bytes;
+  char buffer[65536];
+  for (size_t got; (got = fread(buffer, 1, sizeof(buffer), pipe.get())) > 0;) {
+    bytes.append(buffer, got);
+  }
+  EXPECT_FALSE(bytes.empty()) << command;
+  return bytes;
+}
+
+inline std::vector<std::string> split_text(std::string_view text, std::string_view separator) {
+  std::vector<std::string> parts;
+  for (size_t end; (end = text.find(separator)) != std::string_view::npos;) {
+    parts.emplace_back(text.substr(0, end));
+    text.remove_prefix(end + separator.size());
+  }
+  parts.emplace_back(text);
+  return parts;
+}
+
+/// A folder of its own for a test, removed at the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "evo_text_XXXXXX").string();
+    EXPECT_NE(mkdtemp(name.data()), nullptr);
+    path_ = name;
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// `length` draws from `alphabet`.
+inline std::string random_text(Random& random, size_t length, std::string_view alphabet) {
+  std::string text;
+  for (size_t i = 0; i < length; ++i) text += alphabet[random.below(alphabet.size())];
+  return text;
+}
+
+inline std::string random_bytes(Random& random, size_t length) {
+  std::string text;
+  for (size_t i = 0; i < length; ++i) text += static_cast<char>(random.below(256));
+  return text;
+}
+
+/// The message of the Error that `fn` throws; a test failure if it throws none.
+template <class Fn>
+std::string error_of(const Fn& fn) {
+  try {
+    fn();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  ADD_FAILURE() << "expected an Error";
+  return {};
+}
+
+}  // namespace evo::testing
+
+#define EVO_REQUIRE_SHARED_DATA(path)                                               \
+  if (!std::filesystem::exists(path)) {                                             \
+    GTEST_SKIP() << (path) << " is absent: set EVO_SHARED_DATA to the data folder"; \
+  }

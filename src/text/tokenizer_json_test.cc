@@ -1,0 +1,268 @@
+#include "text/tokenizer_json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "text/byte_alphabet.h"
+#include "text/file.h"
+#include "text/testing.h"
+#include "text/tokenizer.h"
+#include "text/tokenizer_spec.h"
+
+namespace evo {
+namespace {
+
+using nlohmann::json;
+using testing::error_of;
+
+Tokenizer small_tokenizer() {
+  const std::vector<std::pair<int32_t, int32_t>> merges = {{'t', 'h'}, {256, 'e'}, {' ', 257}};
+  return Tokenizer::from_merges(merges);
+}
+
+json small_document() {
+  return json::parse(format_tokenizer_json(small_tokenizer().spec()));
+}
+
+Tokenizer parse(const json& document) {
+  return Tokenizer::from_spec(parse_tokenizer_json(document.dump()));
+}
+
+TEST(TokenizerJson, SavedAndLoadedIsTheSame) {
+  const testing::TemporaryFolder folder;
+  const std::string path = folder / "tokenizer.json";
+  const Tokenizer tokenizer = small_tokenizer();
+  tokenizer.save(path);
+  const Tokenizer loaded = Tokenizer::load(path);
+  EXPECT_EQ(loaded.spec(), tokenizer.spec());
+  EXPECT_EQ(loaded.fingerprint(), tokenizer.fingerprint());
+  EXPECT_EQ(loaded.encode("the the\xFF"), tokenizer.encode("the the\xFF"));
+
+  loaded.save(folder / "again.json");
+  EXPECT_EQ(testing::read_bytes(folder / "again.json"), testing::read_bytes(path));
+  // Nothing but the two files: no temporary one is left behind.
+  const std::filesystem::directory_iterator files(folder.path());
+  EXPECT_EQ(std::distance(begin(files), end(files)), 2);
+}
+
+TEST(TokenizerJson, HasWhatHuggingFaceReads) {
+  const json document = small_document();
+  EXPECT_EQ(document["version"], "1.0");
+  EXPECT_EQ(document["pre_tokenizer"]["type"], "ByteLevel");
+  EXPECT_EQ(document["pre_tokenizer"]["use_regex"], true);
+  EXPECT_EQ(document["pre_tokenizer"]["add_prefix_space"], false);
+  EXPECT_EQ(document["decoder"]["type"], "ByteLevel");
+  EXPECT_EQ(document["model"]["type"], "BPE");
+  EXPECT_EQ(document["model"]["merges"], (json{"t h", "th e", "\u0120 the"}));
+  EXPECT_EQ(document["model"]["vocab"].size(), 260u);
+  EXPECT_EQ(document["model"]["vocab"]["\u0120the"], 258);
+  EXPECT_EQ(document["model"]["vocab"]["<|endoftext|>"], 259);
+  EXPECT_EQ(document["added_tokens"][0]["id"], 259);
+  EXPECT_EQ(document["added_tokens"][0]["special"], true);
+}
+
+TEST(TokenizerJson, ReadsMergesAsPairs) {
+  json document = small_document();
+  document["model"]["merges"] = json::parse(R"([["t", "h"], ["th", "e"], ["\u0120", "the"]])");
+  EXPECT_EQ(parse(document).spec(), small_tokenizer().spec());
+}
+
+TEST(TokenizerJson, KeepsWhatEncodingDoesNotUse) {
+  json document = small_document();
+  document["normalizer"] = {{"type", "NFC"}};
+  document["post_processor"] = {{"type", "TemplateProcessing"}, {"single", json::array()}};
+  document["added_tokens"].push_back({{"id", 260}, {"content", "<pad me>"}, {"lstrip", true}});
+  document["pre_tokenizer"] = {
+      {"type", "Sequence"},
+      {"pretokenizers",
+       {{{"type", "Split"}, {"pattern", {{"Regex", R"(\S+|\s+)"}}}, {"behavior", "Isolated"}},
+        {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}};
+  const Tokenizer tokenizer = parse(document);
+  EXPECT_EQ(tokenizer.token_bytes(260), "<pad me>");
+  EXPECT_EQ(tokenizer.spec().pattern, R"(\S+|\s+)");
+  EXPECT_TRUE(tokenizer.spec().added[1].lstrip);
+  const json again = json::parse(format_tokenizer_json(tokenizer.spec()));
+  EXPECT_EQ(again["normalizer"], document["normalizer"]);
+  EXPECT_EQ(again["post_processor"], document["post_processor"]);
+  EXPECT_FALSE(again["model"]["vocab"].contains("<pad me>"));
+  EXPECT_EQ(parse(again).spec(), tokenizer.spec());
+}
+
+struct Damage {
+  const char* name;
+  std::function<void(json&)> apply;
+  const char* message;  // part of the Error
+};
+
+TEST(TokenizerJson, DamageIsNamed) {
+  const auto vocab = [](json& d) -> json& { return d["model"]["vocab"]; };
+  const Damage all[] = {
+      {"no model", [](json& d) { d.erase("model"); }, "'model' must be an object"},
+      {"model is a list", [](json& d) { d["model"] = {1}; }, "'model' must be an object"},
+      {"no vocab", [](json& d) { d["model"].erase("vocab"); }, "'model.vocab' must be an object"},
+      {"empty vocab", [&](json& d) { vocab(d) = json::object(); }, "must have the ids 0..0"},
+      {"no merges", [](json& d) { d["model"].erase("merges"); }, "'model.merges' must be a list"},
+      {"Unigram", [](json& d) { d["model"]["type"] = "Unigram"; }, "'model.type' is \"Unigram\""},
+      {"dropout", [](json& d) { d["model"]["dropout"] = 0.1; }, "'model.dropout' is 0.1"},
+      {"suffix", [](json& d) { d["model"]["end_of_word_suffix"] = "</w>"; }, "end_of_word_suffix"},
+      {"byte fallback", [](json& d) { d["model"]["byte_fallback"] = true; }, "byte_fallback"},
+      {"ignore_merges", [](json& d) { d["model"]["ignore_merges"] = 1; }, "true or false, found 1"},
+      {"unknown token", [](json& d) { d["model"]["merges"][1] = "th x9"; }, "no token \"x9\""},
+      {"unknown result", [](json& d) { d["model"]["merges"][1] = "e e"; }, "no token \"ee\""},
+      {"no space", [](json& d) { d["model"]["merges"][2] = "th"; },
+       "'model.merges[2]' must be two"},
+      {"two spaces", [](json& d) { d["model"]["merges"][2] = "t h e"; }, "must be two tokens"},
+      {"merge number", [](json& d) { d["model"]["merges"][0] = 5; }, "found 5"},
+      {"merge twice", [](json& d) { d["model"]["merges"][1] = "t h"; }, "merges 0 and 1 both join"},
+      {"gap", [&](json& d) { vocab(d)["th"] = 260; }, "the id of token \"th\" is 260"},
+      {"duplicate", [&](json& d) { vocab(d)["th"] = 257; }, "id 257 is given to token"},
+      {"negative", [&](json& d) { vocab(d)["th"] = -1; }, "the id of token \"th\" is -1"},
+      {"huge", [&](json& d) { vocab(d)["th"] = 18446744073709551615u; }, "18446744073709551615"},
+      {"fraction", [&](json& d) { vocab(d)["th"] = 1.5; }, "the id of token \"th\" is 1.5"},
+      {"text id", [&](json& d) { vocab(d)["th"] = "256"; }, "the id of token \"th\" is \"256\""},
+      {"empty token",
+       [&](json& d) {
+         vocab(d).erase("x");
+         vocab(d)[""] = 'x';
+       },
+       "is empty"},
+      {"no byte",
+       [&](json& d) {
+         vocab(d).erase("x");
+         vocab(d)["xyz"] = 'x';
+       },
+       "byte 0x78"},
+      {"not bytes",
+       [&](json& d) {
+         vocab(d).erase("x");
+         vocab(d)["x\n\u3042"] = 'x';
+       },
+       "\"x\\n\\u3042\" of 'model.vocab'"},
+      {"no end of text", [](json& d) { d["added_tokens"] = json::array(); }, "marks the end"},
+      {"added twice", [](json& d) { d["added_tokens"].push_back(d["added_tokens"][0]); }, "twice"},
+      {"added id", [](json& d) { d["added_tokens"][0]["id"] = 3; }, "has id 3 in 'added_tokens'"},
+      {"added far",
+       [](json& d) {
+         d["added_tokens"].push_back({{"id", 999}, {"content", "x y"}});
+       },
+       "the id of token \"x y\" is 999"},
+      {"added type", [](json& d) { d["added_tokens"] = 3; }, "'added_tokens' must be a list"},
+      {"added entry", [](json& d) { d["added_tokens"] = {3}; }, "'added_tokens[]' must be"},
+      {"added content", [](json& d) { d["added_tokens"][0]["content"] = 3; }, "must be a string"},
+      {"normalizer",
+       [](json& d) {
+         d["normalizer"] = {{"type", "Lowercase"}};
+       },
+       "\"Lowercase\""},
+      {"no pre-tokenizer", [](json& d) { d["pre_tokenizer"] = nullptr; }, "'pre_tokenizer' must"},
+      {"Metaspace", [](json& d) { d["pre_tokenizer"]["type"] = "Metaspace"; }, "\"Metaspace\""},
+      {"prefix", [](json& d) { d["pre_tokenizer"]["add_prefix_space"] = true; },
+       "add_prefix_space"},
+      {"no regex", [](json& d) { d["pre_tokenizer"]["use_regex"] = false; }, "use_regex' is false"},
+      {"decoder", [](json& d) { d["decoder"] = nullptr; }, "'decoder' must be an object"},
+      {"other decoder", [](json& d) { d["decoder"]["type"] = "WordPiece"; }, "'decoder.type'"},
+  };
+  for (const Damage& damage : all) {
+    json document = small_document();
+    damage.apply(document);
+    const std::string message = error_of([&] { parse(document); });
+    EXPECT_NE(message.find(damage.message), std::string::npos) << damage.name << ": " << message;
+  }
+}
+
+TEST(TokenizerJson, PatternsAreChecked) {
+  const json byte_level = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+  const json split = {{"type", "Split"}, {"pattern", {{"Regex", "a+"}}}, {"behavior", "Isolated"}};
+  const auto message_with = [&](const json& steps) {
+    json document = small_document();
+    document["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", steps}};
+    return error_of([&] { parse(document); });
+  };
+  const auto changed = [](json step, const char* key, const json& value) {
+    step[key] = value;
+    return step;
+  };
+  const auto expect_part = [](const std::string& message, const char* part) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  expect_part(message_with(json::array({split})), "found 1 steps");
+  expect_part(message_with(json::array({changed(split, "type", "Digits"), byte_level})),
+              "\"Digits\"");
+  expect_part(message_with(json::array({changed(split, "behavior", "Removed"), byte_level})),
+              "\"Removed\"");
+  expect_part(message_with(json::array({changed(split, "invert", true), byte_level})),
+              "invert' is true");
+  expect_part(message_with(json::array({changed(split, "pattern", {{"String", " "}}), byte_level})),
+              "'pre_tokenizer.pretokenizers[0].pattern.Regex' must be a string");
+  expect_part(message_with(json::array({changed(split, "pattern", {{"Regex", "(a"}}), byte_level})),
+              "(a");
+  expect_part(message_with(json::array({split, changed(byte_level, "use_regex", true)})),
+              "use_regex' is true");
+}
+
+TEST(TokenizerJson, FilesThatAreNoJsonAreRefused) {
+  const std::string whole = format_tokenizer_json(small_tokenizer().spec());
+  for (size_t length = 0; length + 2 < whole.size(); length += 7) {  // the last two are "}\n"
+    const std::string message =
+        error_of([&] { parse_tokenizer_json(std::string_view(whole).substr(0, length)); });
+    ASSERT_NE(message.find("not valid JSON"), std::string::npos) << length << message;
+  }
+  for (const std::string text : {"[]", "3", "null", "\"x\""}) {
+    EXPECT_NE(error_of([&] { parse_tokenizer_json(text); }).find("not a tokenizer.json"),
+              std::string::npos);
+  }
+  const std::string deep(1'000'000, '[');
+  EXPECT_NE(error_of([&] { parse_tokenizer_json(deep); }).find("nested more than"),
+            std::string::npos);
+  std::string unended(1 << 20, 'x');
+  unended[0] = '"';
+  EXPECT_LT(error_of([&] { parse_tokenizer_json(unended); }).size(), 400u);
+}
+
+// Whatever one byte is changed to, the outcome is a tokenizer or an Error, never a crash.
+TEST(TokenizerJson, RandomDamageIsATokenizerOrAnError) {
+  const std::string whole = format_tokenizer_json(small_tokenizer().spec());
+  Random random(1);
+  int errors = 0;
+  for (int trial = 0; trial < 3000; ++trial) {
+    std::string text = whole;
+    text[random.below(text.size())] = static_cast<char>(random.below(256));
+    try {
+      const Tokenizer tokenizer = Tokenizer::from_spec(parse_tokenizer_json(text));
+      EXPECT_EQ(tokenizer.decode(tokenizer.encode("the end")), "the end");
+    } catch (const Error&) {
+      ++errors;
+    }
+  }
+  EXPECT_GT(errors, 1000);
+}
+
+TEST(TokenizerJson, FileFaultsNameTheFile) {
+  const testing::TemporaryFolder folder;
+  const std::string missing = folder / "none.json";
+  EXPECT_NE(error_of([&] { Tokenizer::load(missing); }).find(missing), std::string::npos);
+  EXPECT_NE(error_of([&] { Tokenizer::load(folder.path().string()); }).find("cannot read"),
+            std::string::npos);
+  testing::write_bytes(folder / "bad.json", "{");
+  EXPECT_NE(error_of([&] { Tokenizer::load(folder / "bad.json"); }).find("bad.json: not valid"),
+            std::string::npos);
+  testing::write_bytes(folder / "large", std::string(101, 'x'));
+  EXPECT_NE(error_of([&] { read_small_file(folder / "large", 100); }).find("101 bytes"),
+            std::string::npos);
+  EXPECT_NE(
+      error_of([&] { small_tokenizer().save(folder / "no/such/place"); }).find("cannot write"),
+      std::string::npos);
+}
+
+TEST(TokenizerJson, ASaveThatFailsLeavesTheOldFile) {
+  const testing::TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "target");  // a file cannot take a folder's name
+  EXPECT_NE(error_of([&] { small_tokenizer().save(folder / "target"); }).find("cannot write"),
+            std::string::npos);
+  const std::filesystem::directory_iterator files(folder.path());
+  EXPECT_EQ(std::distance(begin(files), end(files)), 1);
+  EXPECT_TRUE(std::filesystem::is_directory(folder / "target"));
+}
+
+}  // namespace
+}  // namespace evo

@@ -1,0 +1,31 @@
+// Where training blocks lie and how mature their tokens are (evo.md section 4).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/random.h"
+#include "train/config.h"
+
+namespace evo {
+
+/// Per evolving row of `sequences` sequences of `length` rows; rows of a sequence are in order.
+struct BlockPlan {
+  std::vector<int32_t> begin, end;    ///< the row's block: rows [begin, end) of its sequence
+  std::vector<uint8_t> starts;        ///< 1 for the first row of a block
+  std::vector<float> times;           ///< in [min_time, 1]
+  std::vector<uint8_t> uniform_time;  ///< 1 if the block has one time, uniform on [min_time, 1]: the
+                                      ///< rows from which the ELBO can be estimated
+  void append_block(int64_t first, int64_t last);
+};
+
+/// Draws lengths, offsets and times as the configuration says.
+BlockPlan sample_blocks(const TrainConfig& config, int64_t sequences, int64_t length,
+                        double min_time, Random& random);
+
+/// Blocks of one length, each with a shared time from a low-discrepancy set over all blocks: for
+/// estimating the ELBO along block paths. `offset` in [0, 1) shifts the set.
+BlockPlan elbo_blocks(int64_t sequences, int64_t length, int64_t block, double min_time,
+                      Random& random);
+
+}  // namespace evo

@@ -1,0 +1,101 @@
+// Settings of a training run, declared once.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+#include "ops/head.h"
+
+namespace evo {
+
+struct TrainConfig {
+  int64_t steps = 2000;
+  double minutes = 0;
+  int64_t batch_size = 16;
+  int64_t sequence_length = 128;
+  int64_t gradient_accumulation = 1;
+
+  double learning_rate = 2e-3;
+  double final_learning_rate = 0.1;
+  double warmup = 0.02;
+  double weight_decay = 0.1;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double clip = 1.0;
+  double average_decay = 0.999;
+
+  double flow_weight = 0.5;
+  double inner_weight = 0.5;
+  double maturity_weight = 0.1;
+  std::string code_gradient = "ce";
+  std::string time_sampler = "mixed";
+  std::vector<int64_t> block_lengths = {1, 2, 4, 8, 16, 32};
+  double whole_block_share = 0.05;
+  double self_conditioning = 0.25;
+  int64_t time_every = 200;
+  double time_freeze = 0.7;
+
+  double validation_fraction = 0.03;
+  int64_t validate_every = 250;
+  int64_t validation_sequences = 64;
+  int64_t sample_every = 500;
+  int64_t checkpoint_every = 250;
+  int64_t keep_checkpoints = 2;
+  int64_t log_every = 10;
+  int64_t seed = 1;
+
+  template <class V>
+  void visit(V& v) {
+    v("steps", steps, "optimizer steps; 0: as many as fit into `minutes`");
+    v("minutes", minutes, "stop after this time; the schedule follows the clock. 0: no limit");
+    v("batch_size", batch_size, "sequences per pass");
+    v("sequence_length", sequence_length, "tokens per sequence, n");
+    v("gradient_accumulation", gradient_accumulation, "passes per optimizer step");
+    v("learning_rate", learning_rate, "peak learning rate");
+    v("final_learning_rate", final_learning_rate, "end of the cosine, as a fraction of the peak");
+    v("warmup", warmup, "fraction of the run with linear warm-up");
+    v("weight_decay", weight_decay, "decoupled weight decay of matrices");
+    v("beta1", beta1, "AdamW, first moment");
+    v("beta2", beta2, "AdamW, second moment");
+    v("clip", clip, "largest norm of the gradient; 0: no clipping");
+    v("average_decay", average_decay, "exponential average of the weights that is saved; 0: none");
+    v("flow_weight", flow_weight, "beta, weight of the evolving stream's cross-entropy");
+    v("inner_weight", inner_weight, "weight of the inner field's cross-entropy");
+    v("maturity_weight", maturity_weight, "mu, weight of the maturity head's loss");
+    v("code_gradient", code_gradient, "what shapes the codes: ce, mse (ELBO only) or pca (of E)");
+    v("time_sampler", time_sampler, "times in a block: mixed (evo.md section 4) or uniform");
+    v("block_lengths", block_lengths, "lengths of blocks, drawn with equal probability");
+    v("whole_block_share", whole_block_share, "share of sequences that are one block");
+    v("self_conditioning", self_conditioning, "share of passes with a first pass that is fed back");
+    v("time_every", time_every, "steps between estimates of entropic time");
+    v("time_freeze", time_freeze, "fraction of the run after which entropic time is kept");
+    v("validation_fraction", validation_fraction, "end of the data that is held out");
+    v("validate_every", validate_every, "steps between validations");
+    v("validation_sequences", validation_sequences, "sequences in a validation, at most");
+    v("sample_every", sample_every, "steps between samples of text; 0: none");
+    v("checkpoint_every", checkpoint_every, "steps between checkpoints");
+    v("keep_checkpoints", keep_checkpoints, "checkpoints kept");
+    v("log_every", log_every, "steps per line of metrics.jsonl");
+    v("seed", seed, "seed of everything random");
+  }
+
+  [[nodiscard]] HeadLosses::CodeGradient code_gradient_kind() const;
+};
+
+struct RunConfig : ModelConfig, TrainConfig {
+  template <class V>
+  void visit(V& v) {
+    ModelConfig::visit(v);
+    TrainConfig::visit(v);
+  }
+
+  /// A preset's shape with training settings that suit it.
+  static RunConfig preset(const std::string& name);
+
+  /// Throws Error for contradictory settings of model and training.
+  void validate() const;
+};
+
+}  // namespace evo

@@ -1,0 +1,220 @@
+#include "train/loss.h"
+
+#include <algorithm>
+
+#include "base/parallel.h"
+#include "flow/bridge.h"
+#include "flow/elbo.h"
+#include "ops/codes.h"
+#include "ops/embedding.h"
+#include "ops/maturity.h"
+
+namespace evo {
+namespace {
+
+// Purposes of random streams within a batch.
+enum NoiseUse : uint64_t { kFirstNoise = 1, kBridgeNoise, kPolicy };
+
+double mean(std::span<const float> values) {
+  double sum = 0;
+  for (float value : values) sum += value;
+  return values.empty() ? 0 : sum / static_cast<double>(values.size());
+}
+
+/// Standard normal [rows, d]; every row has its own stream, so threads do not matter.
+Tensor noise_rows(const TrainingBatch& batch, NoiseUse use, int64_t width) {
+  const auto rows = static_cast<int64_t>(batch.targets.size());
+  Tensor noise = Tensor::empty({rows, width});
+  parallel_for(rows, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      Random random(batch.seed, stream_id({batch.stream, use, static_cast<uint64_t>(r)}));
+      random.fill_normal({noise.row(r), static_cast<size_t>(width)});
+    }
+  });
+  return noise;
+}
+
+std::vector<float> kappas(const EntropicTime& time, std::span<const float> times) {
+  std::vector<float> kappa(times.size());
+  time.kappa(times, kappa);
+  return kappa;
+}
+
+/// Latents of the true codes at the planned times.
+Latents first_latents(Tape& tape, const Model& model, const TrainingBatch& batch, const Tensor& codes) {
+  const std::vector<float>& times = batch.plan.times;
+  std::vector<float> signal(times.size());
+  model.time().signal(times, signal);
+  const int64_t width = model.config().code_size;
+  return {gaussian_bridge(tape, codes, batch.targets, signal, noise_rows(batch, kFirstNoise, width)),
+          Tensor::zeros({static_cast<int64_t>(times.size()), width}), times};
+}
+
+/// The self-conditioned start: a pass without gradient gives each row's posterior; the policy moves
+/// the row to t' <= t, in proportion to how sure it is; z is bridged to t' towards the true code on
+/// half of the sequences and towards the model's own hypothesis on the others, where the target
+/// stays the truth: that teaches revision, and how far a hint can be trusted.
+Latents self_conditioned_latents(const Model& model, const TrainingBatch& batch, const Tensor& codes,
+                                 const Latents& first) {
+  Tape tape(Tape::Mode::kInference);
+  const ForwardInput input = two_stream_input(batch, first);
+  const Tensor h = model.forward(tape, input);
+  const std::vector<float> kappa = kappas(model.time(), first.times);
+  const PosteriorTerm term{first.z, kappa, codes.detach()};
+  const HeadResult posterior =
+      head(tape, h, input.mature(), input.evolving(), model.unembedding(), &term, nullptr);
+
+  const int64_t width = model.config().code_size;
+  const Tensor noise = noise_rows(batch, kBridgeNoise, width);
+  Latents next{Tensor::empty(first.z.shape()), posterior.mean_code, first.times};
+  Random random(batch.seed, stream_id({batch.stream, kPolicy}));
+  bool trust_truth = true;
+  for (int64_t r = 0; r < first.z.rows(); ++r) {
+    const auto i = static_cast<size_t>(r);
+    if (r % batch.length == 0) trust_truth = random.uniform() < 0.5;
+    const double confidence = std::exp(static_cast<double>(posterior.log_pmax[i]));
+    const double t = first.times[i];
+    const double to = std::max(std::min(t, model.time().min_time()), t * (1 - random.uniform() * confidence));
+    const BridgeCoefficients step = bridge(model.time().signal(t), model.time().signal(to));
+    const auto size = static_cast<size_t>(width);
+    const int32_t hypothesis = trust_truth ? batch.targets[i] : posterior.argmax[i];
+    blend(step, {first.z.row(r), size}, {codes.row(hypothesis), size}, {noise.row(r), size},
+          {next.z.row(r), size});
+    next.times[i] = static_cast<float>(to);
+  }
+  return next;
+}
+
+std::vector<float> constant(size_t count, double value) {
+  return std::vector<float>(count, static_cast<float>(value));
+}
+
+/// Weights of |c - x|^2 whose sum is the ELBO's integral, as a mean over rows of uniform time.
+std::vector<float> elbo_weights(const EntropicTime& time, const BlockPlan& plan,
+                                std::span<const float> times, double scale) {
+  const double rows = static_cast<double>(std::ranges::count(plan.uniform_time, 1));
+  std::vector<float> weights(times.size(), 0.0f);
+  for (size_t i = 0; i < times.size(); ++i) {
+    if (plan.uniform_time[i] == 0) continue;
+    const double rate = elbo_rate(1, time.snr_slope(times[i])) * elbo_weight(time.min_time());
+    weights[i] = static_cast<float>(scale * rate / rows);
+  }
+  return weights;
+}
+
+double dot(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * b[i];
+  return sum;
+}
+
+}  // namespace
+
+TrainingBatch TrainingBatch::from_texts(std::span<const int32_t> texts, int64_t sequences) {
+  TrainingBatch batch;
+  batch.sequences = sequences;
+  batch.length = static_cast<int64_t>(texts.size()) / sequences - 1;
+  for (int64_t s = 0; s < sequences; ++s) {
+    const auto text = texts.subspan(static_cast<size_t>(s * (batch.length + 1)),
+                                    static_cast<size_t>(batch.length + 1));
+    batch.ids.insert(batch.ids.end(), text.begin(), text.end() - 1);
+    batch.targets.insert(batch.targets.end(), text.begin() + 1, text.end());
+  }
+  return batch;
+}
+
+LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& batch,
+                         const LossWeights& weights, double scale) {
+  LossReport report;
+  const auto rows = static_cast<int64_t>(batch.targets.size());
+  const double per_row = scale / static_cast<double>(rows);
+  const bool flow = !batch.plan.times.empty();
+  using CodeGradient = HeadLosses::CodeGradient;
+
+  // Latents of both streams, then one pass.
+  Tensor codes;
+  Latents latents;
+  if (flow) {
+    codes = model.codes(tape);
+    // Only the cross-entropy mode lets gradients through the latents into the codes.
+    const bool through_z = weights.code_gradient == CodeGradient::kCrossEntropy && !batch.self_condition;
+    latents = first_latents(tape, model, batch, through_z ? codes : codes.detach());
+    if (batch.self_condition) latents = self_conditioned_latents(model, batch, codes, latents);
+  }
+  const Tensor h = model.forward(tape, two_stream_input(batch, latents));
+
+  // The staircase leg: exact autoregressive cross-entropy.
+  const std::vector<float> ar_weights = constant(batch.targets.size(), per_row);
+  const HeadLosses ar_losses{batch.targets, ar_weights};
+  const HeadResult ar = head(tape, h, 0, rows, model.unembedding(), nullptr, &ar_losses);
+  report.ar_nll = mean(ar.nll);
+  report.total = report.ar_nll;
+  if (!flow) return report;
+
+  // The flow: every evolving row's posterior against its own token.
+  const std::vector<float> kappa = kappas(model.time(), latents.times);
+  const std::vector<float> flow_weights = constant(batch.targets.size(), weights.flow * per_row);
+  // After self-conditioning times are no longer uniform, so those passes do not estimate the ELBO.
+  const bool estimates_elbo = !batch.self_condition;
+  const std::vector<float> squared =
+      elbo_weights(model.time(), batch.plan, latents.times, estimates_elbo ? weights.flow * scale : 0);
+  const PosteriorTerm term{latents.z, kappa, codes};
+  const HeadLosses flow_losses{batch.targets, flow_weights, weights.code_gradient, squared};
+  const HeadResult posterior = head(tape, h, rows, rows, model.unembedding(), &term, &flow_losses);
+  report.flow = mean(posterior.nll);
+  if (estimates_elbo) {
+    report.elbo_rows = std::ranges::count(batch.plan.uniform_time, 1);
+    report.elbo = dot(elbo_weights(model.time(), batch.plan, latents.times, 1), posterior.squared_error);
+  }
+
+  // The inner field drafts each block left to right from the truth before each row; everything that
+  // it reads is detached, so the backbone does not notice it.
+  const Tensor states = slice_rows(tape, h.detach(), rows, 2 * rows);
+  const Tensor o = model.inner_field(tape, states, batch.ids, batch.plan.starts);
+  const std::vector<float> inner_weights = constant(batch.targets.size(), weights.inner * per_row);
+  const PosteriorTerm inner_term{latents.z.detach(), kappa, codes.detach()};
+  const HeadLosses inner_losses{batch.targets, inner_weights};
+  const HeadResult drafts = head(tape, o, 0, rows, model.detached_unembedding(), &inner_term, &inner_losses);
+  report.inner = mean(drafts.nll);
+
+  // Maturity: would the drafted token be the right one?
+  std::vector<float> kept(batch.targets.size());
+  for (size_t i = 0; i < kept.size(); ++i) kept[i] = drafts.argmax[i] == batch.targets[i] ? 1.0f : 0.0f;
+  const std::vector<float> maturity_weights = constant(batch.targets.size(), weights.maturity * per_row);
+  const MaturityResult mature = maturity(tape, o.detach(), drafts.log_pmax, drafts.entropy,
+                                         model.maturity_weight(), kept, maturity_weights);
+  report.maturity = weights.maturity > 0 ? mature.loss / (weights.maturity * scale) : 0;
+
+  report.total += weights.flow * report.flow + weights.inner * report.inner +
+                  weights.maturity * report.maturity;
+  return report;
+}
+
+ForwardInput two_stream_input(const TrainingBatch& batch, const Latents& latents) {
+  const int64_t n = batch.length;
+  const auto rows = static_cast<int32_t>(batch.targets.size());
+  ForwardInput input;
+  input.ids = batch.ids;
+  for (int32_t r = 0; r < rows; ++r) {
+    const auto place = static_cast<int32_t>(r % n);
+    input.positions.push_back(place);
+    input.ranges.push_back({r - place, r + 1, 0, 0});
+  }
+  if (latents.times.empty()) return input;
+  input.z = latents.z;
+  input.previous_x = latents.previous_x;
+  input.times = latents.times;
+  for (int32_t r = 0; r < rows; ++r) {
+    const auto i = static_cast<size_t>(r);
+    const auto place = static_cast<int32_t>(r % n);
+    const int32_t first = r - place;  // row of the sequence's first token, in either stream
+    input.positions.push_back(place + 1);
+    // Row j of the evolving stream is the token at position j + 1, so a block that starts at row s
+    // has the mature positions 0 .. s before it.
+    input.ranges.push_back({first, first + batch.plan.begin[i] + 1,
+                            rows + first + batch.plan.begin[i], rows + first + batch.plan.end[i]});
+  }
+  return input;
+}
+
+}  // namespace evo

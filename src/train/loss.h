@@ -1,0 +1,53 @@
+// The training objective (evo.md section 5): one two-stream pass, four losses.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/model.h"
+#include "train/blocks.h"
+
+namespace evo {
+
+/// B texts of n + 1 tokens: mature rows hold the first n, both streams predict the last n.
+struct TrainingBatch {
+  int64_t sequences = 0, length = 0;  ///< B, n
+  std::vector<int32_t> ids, targets;  ///< [B * n] each
+  BlockPlan plan;                     ///< empty: the autoregressive loss only
+  uint64_t seed = 0, stream = 0;      ///< of the noise
+  bool self_condition = false;        ///< run a first pass and feed it back
+
+  /// `texts` [B * (n + 1)].
+  static TrainingBatch from_texts(std::span<const int32_t> texts, int64_t sequences);
+};
+
+/// What the evolving rows start from.
+struct Latents {
+  Tensor z, previous_x;      ///< [B n, d]
+  std::vector<float> times;  ///< [B n]
+};
+
+struct LossWeights {
+  double flow = 0, inner = 0, maturity = 0;
+  HeadLosses::CodeGradient code_gradient = HeadLosses::CodeGradient::kNone;
+};
+
+/// Means over rows, in nats per token.
+struct LossReport {
+  double total = 0;
+  double ar_nll = 0;
+  double flow = 0, inner = 0, maturity = 0;
+  double elbo = 0;        ///< from rows of uniform time; without the reconstruction term
+  int64_t elbo_rows = 0;  ///< how many those were
+};
+
+/// On a recording tape, backward() then adds the gradient of `total` times `scale` to the model's
+/// parameters. On an inference tape: the losses only.
+LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& batch,
+                         const LossWeights& weights, double scale = 1);
+
+/// The rows of one two-stream pass (see docs/architecture.md, "Training objective").
+ForwardInput two_stream_input(const TrainingBatch& batch, const Latents& latents);
+
+}  // namespace evo

@@ -1,0 +1,60 @@
+#include "train/metrics.h"
+
+#include "io/chart.h"
+#include "io/files.h"
+
+namespace evo {
+namespace {
+
+std::vector<Record> read_lines(const std::filesystem::path& path, int64_t last_step) {
+  std::vector<Record> lines;
+  std::ifstream file(path);
+  for (std::string text; std::getline(file, text);) {
+    try {
+      Record line = Record::parse(text, path.string());
+      if (line.get_int("step") <= last_step) lines.push_back(std::move(line));
+    } catch (const Error&) {
+      continue;  // the line that a killed run was writing
+    }
+  }
+  return lines;
+}
+
+}  // namespace
+
+MetricsLog::MetricsLog(std::filesystem::path path, int64_t resume_step) : path_(std::move(path)) {
+  if (resume_step > 0) lines_ = read_lines(path_, resume_step);
+  std::string kept;
+  for (const Record& line : lines_) kept += line.dump() + "\n";
+  write_atomically(path_, kept);
+  file_.open(path_, std::ios::app);
+}
+
+void MetricsLog::add(const Record& line) {
+  lines_.push_back(line);
+  file_ << line.dump() << "\n" << std::flush;
+  if (!file_) fail("{}: cannot write the metrics: is the disk full?", path_.string());
+}
+
+void MetricsLog::draw(const std::filesystem::path& path) const {
+  const std::pair<const char*, const char*> kinds[] = {{"ar_nll", "AR loss"},
+                                                       {"flow_loss", "flow loss"},
+                                                       {"inner_loss", "inner field loss"},
+                                                       {"valid_ar_nll", "AR loss, held out"},
+                                                       {"valid_elbo", "ELBO block 8, held out"}};
+  std::vector<Series> series;
+  for (const auto& [key, name] : kinds) {
+    Series one{name, {}, {}};
+    for (const Record& line : lines_) {
+      if (!line.has(key) || line.is_null(key)) continue;
+      one.x.push_back(line.get_double("tokens"));
+      one.y.push_back(line.get_double(key));
+    }
+    if (!one.x.empty()) series.push_back(std::move(one));
+  }
+  if (!series.empty()) {
+    write_atomically(path, line_chart_svg("Training", "tokens", "nats per token", series));
+  }
+}
+
+}  // namespace evo
