@@ -23,6 +23,8 @@ void catch_interrupts() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-bool interrupted() { return signals_seen != 0; }
+bool interrupted() {
+  return signals_seen != 0;
+}
 
 }  // namespace evo

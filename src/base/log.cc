@@ -21,7 +21,11 @@ void set_log_level(LogLevel level) {
   logger().set_level(level == LogLevel::kQuiet ? spdlog::level::warn : spdlog::level::info);
 }
 
-void log_line(const std::string& text) { logger().info("{}", text); }
-void warn_line(const std::string& text) { logger().warn("warning: {}", text); }
+void log_line(const std::string& text) {
+  logger().info("{}", text);
+}
+void warn_line(const std::string& text) {
+  logger().warn("warning: {}", text);
+}
 
 }  // namespace evo

@@ -10,8 +10,8 @@ namespace evo {
 enum class LogLevel { kQuiet, kInfo };
 void set_log_level(LogLevel level);
 
-void log_line(const std::string& text);     ///< shown at kInfo
-void warn_line(const std::string& text);    ///< always shown, prefixed "warning: "
+void log_line(const std::string& text);   ///< shown at kInfo
+void warn_line(const std::string& text);  ///< always shown, prefixed "warning: "
 
 template <class... Args>
 void log_info(fmt::format_string<Args...> format, Args&&... args) {

@@ -30,7 +30,9 @@ Progress::Progress(std::string label, double total, std::string unit, bool quiet
       start_(Clock::now()),
       last_(start_) {}
 
-Progress::~Progress() { finish(); }
+Progress::~Progress() {
+  finish();
+}
 
 void Progress::update(double done, const std::string& note) {
   if (quiet_) return;

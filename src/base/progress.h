@@ -28,8 +28,8 @@ class Progress {
   Clock::time_point start_, last_;
 };
 
-std::string format_duration(double seconds);   ///< "0:41", "12:05", "3:12:05"
-std::string format_bytes(double bytes);        ///< "1.5 GB"
-std::string format_count(double count);        ///< "8.03B", "124.4M", "512"
+std::string format_duration(double seconds);  ///< "0:41", "12:05", "3:12:05"
+std::string format_bytes(double bytes);       ///< "1.5 GB"
+std::string format_count(double count);       ///< "8.03B", "124.4M", "512"
 
 }  // namespace evo

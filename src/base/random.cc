@@ -15,7 +15,9 @@ void mul_hi_lo(uint32_t a, uint32_t b, uint32_t& hi, uint32_t& lo) {
 }
 
 /// Uniform in (0, 1]: safe under a logarithm.
-double open_uniform(uint32_t bits) { return (static_cast<double>(bits) + 1.0) * 0x1p-32; }
+double open_uniform(uint32_t bits) {
+  return (static_cast<double>(bits) + 1.0) * 0x1p-32;
+}
 
 }  // namespace
 
@@ -47,7 +49,9 @@ uint64_t Random::next64() {
   return (high << 32) | next();
 }
 
-double Random::uniform() { return static_cast<double>(next64() >> 11) * 0x1p-53; }
+double Random::uniform() {
+  return static_cast<double>(next64() >> 11) * 0x1p-53;
+}
 
 float Random::normal() {
   if (has_spare_) {

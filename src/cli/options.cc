@@ -7,7 +7,8 @@
 namespace evo {
 
 void use_threads(int threads) {
-  if (threads < 0 || threads > 4096) throw UsageError(fmt::format("--threads {}: expected 1 to 4096", threads));
+  if (threads < 0 || threads > 4096)
+    throw UsageError(fmt::format("--threads {}: expected 1 to 4096", threads));
   if (threads > 0) set_threads(threads);
 }
 

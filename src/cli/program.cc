@@ -9,8 +9,9 @@
 namespace evo {
 
 int run_program(int argc, char** argv) {
-  CLI::App app("Evo: autoregressive-diffusion language models. Trains, generates and evaluates.\n"
-               "Start with:  evo demo");
+  CLI::App app(
+      "Evo: autoregressive-diffusion language models. Trains, generates and evaluates.\n"
+      "Start with:  evo demo");
   app.name("evo");
   app.require_subcommand(1);
   app.set_version_flag("--version", "evo 0.1.0");

@@ -74,14 +74,18 @@ Generation generate(const Model& model, const Tokenizer& tokenizer, std::string_
     stopped = stop != std::string::npos;
     if (stopped) result.text.resize(stop);
     const bool last = stopped || session.done();
-    const size_t held = last ? 0 : std::max(incomplete_tail(result.text), possible_stop(result.text, options.stop));
+    const size_t held =
+        last ? 0 : std::max(incomplete_tail(result.text), possible_stop(result.text, options.stop));
     const size_t certain = std::max(shown, result.text.size() - held);
     if (on_pass) on_pass(std::string_view(result.text).substr(shown, certain - shown), trace);
     shown = certain;
   }
-  if (stopped) result.finish = "stop";
-  else if (session.ended()) result.finish = "end";
-  else if (!session.done()) result.finish = "interrupted";
+  if (stopped)
+    result.finish = "stop";
+  else if (session.ended())
+    result.finish = "end";
+  else if (!session.done())
+    result.finish = "interrupted";
   result.tokens.assign(session.generated().begin(), session.generated().end());
   result.passes = session.passes();
   result.drafted = session.drafted();
@@ -90,7 +94,8 @@ Generation generate(const Model& model, const Tokenizer& tokenizer, std::string_
   return result;
 }
 
-double ar_nats_per_token(const Model& model, std::span<const int32_t> prompt, std::span<const int32_t> tokens) {
+double ar_nats_per_token(const Model& model, std::span<const int32_t> prompt,
+                         std::span<const int32_t> tokens) {
   if (tokens.empty()) return NAN;
   ForwardInput input;
   input.ids.assign(prompt.begin(), prompt.end());
@@ -104,7 +109,8 @@ double ar_nats_per_token(const Model& model, std::span<const int32_t> prompt, st
   const auto count = static_cast<int64_t>(tokens.size());
   const std::vector<float> weights(tokens.size(), 1.0f);
   const HeadLosses losses{tokens, weights};
-  const HeadResult result = head(tape, h, h.rows() - count, count, model.unembedding(), nullptr, &losses);
+  const HeadResult result =
+      head(tape, h, h.rows() - count, count, model.unembedding(), nullptr, &losses);
   return std::accumulate(result.nll.begin(), result.nll.end(), 0.0) / static_cast<double>(count);
 }
 

@@ -16,7 +16,7 @@ struct GenerateOptions {
 };
 
 struct Generation {
-  std::string text;  ///< without the prompt
+  std::string text;    ///< without the prompt
   std::string finish;  ///< "end" (end of text), "stop" (a stop string), "length" or "interrupted"
   std::vector<int32_t> tokens;
   int64_t passes = 0, drafted = 0, accepted = 0;
@@ -35,7 +35,9 @@ std::vector<int32_t> prompt_tokens(const Tokenizer& tokenizer, std::string_view 
 Generation generate(const Model& model, const Tokenizer& tokenizer, std::string_view prompt,
                     const GenerateOptions& options, const OnPass& on_pass = {});
 
-/// Mean -log p of `tokens` after `prompt` under the autoregressive model, nats per token; NaN for none.
-double ar_nats_per_token(const Model& model, std::span<const int32_t> prompt, std::span<const int32_t> tokens);
+/// Mean -log p of `tokens` after `prompt` under the autoregressive model, nats per token; NaN for
+/// none.
+double ar_nats_per_token(const Model& model, std::span<const int32_t> prompt,
+                         std::span<const int32_t> tokens);
 
 }  // namespace evo

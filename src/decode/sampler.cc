@@ -61,9 +61,11 @@ bool accepts(const Draft& draft, std::span<const float> p, std::span<const float
 
 void validate(const SamplerOptions& options) {
   if (!(options.temperature >= 0 && options.temperature <= 100)) {
-    throw UsageError(fmt::format("--temperature {}: expected 0 (greedy) to 100", options.temperature));
+    throw UsageError(
+        fmt::format("--temperature {}: expected 0 (greedy) to 100", options.temperature));
   }
-  if (options.top_k < 0) throw UsageError(fmt::format("--top-k {}: expected 0 (all) or more", options.top_k));
+  if (options.top_k < 0)
+    throw UsageError(fmt::format("--top-k {}: expected 0 (all) or more", options.top_k));
   if (!(options.top_p > 0 && options.top_p <= 1)) {
     throw UsageError(fmt::format("--top-p {}: expected above 0, at most 1", options.top_p));
   }

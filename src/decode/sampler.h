@@ -18,8 +18,8 @@ struct SamplerOptions {
 /// Throws UsageError for values out of range.
 void validate(const SamplerOptions& options);
 
-/// The distribution [V] that the options make of logits [V]; greedy is a point mass. Ties: the lower
-/// id first. Throws Error if a logit is NaN.
+/// The distribution [V] that the options make of logits [V]; greedy is a point mass. Ties: the
+/// lower id first. Throws Error if a logit is NaN.
 std::vector<float> distribution(std::span<const float> logits, const SamplerOptions& options);
 
 /// A draft: a token and the distribution that it was drawn from, chosen before the draw was known.
@@ -33,12 +33,12 @@ struct Verdict {
   int32_t next = 0;      ///< the token after it, from the autoregressive distribution
 };
 
-/// Speculative sampling (Leviathan et al. 2023, Chen et al. 2023). Row i of logits [drafts + 1, V] is
-/// the autoregressive model's after i drafts. Draft w is accepted with probability
-/// min(1, p(w) / (lenience q(w))); at the first rejection the next token is drawn from
-/// (p / lenience - q)+, normalised. lenience 1 gives p's distribution exactly; below 1, no token
-/// becomes more than 1 / lenience times as probable as under p. Greedy with lenience < 1: w is accepted
-/// if its probability at temperature 1 is at least lenience times the largest.
+/// Speculative sampling (Leviathan et al. 2023, Chen et al. 2023). Row i of logits [drafts + 1, V]
+/// is the autoregressive model's after i drafts. Draft w is accepted with probability min(1, p(w) /
+/// (lenience q(w))); at the first rejection the next token is drawn from (p / lenience - q)+,
+/// normalised. lenience 1 gives p's distribution exactly; below 1, no token becomes more than 1 /
+/// lenience times as probable as under p. Greedy with lenience < 1: w is accepted if its
+/// probability at temperature 1 is at least lenience times the largest.
 Verdict verify(std::span<const Draft> drafts, std::span<const float> logits,
                const SamplerOptions& options, double lenience, Random& random);
 

@@ -38,9 +38,10 @@ std::vector<int32_t> likeliest(std::span<const float> logits) {
   std::vector<int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   const size_t count = std::min(kTraceTop, order.size());
-  std::ranges::partial_sort(order, order.begin() + static_cast<std::ptrdiff_t>(count), [&](int32_t a, int32_t b) {
-    return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
-  });
+  std::ranges::partial_sort(
+      order, order.begin() + static_cast<std::ptrdiff_t>(count), [&](int32_t a, int32_t b) {
+        return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+      });
   order.resize(count);
   return order;
 }
@@ -60,10 +61,14 @@ Mode parse_mode(const std::string& name) {
 
 const char* mode_name(Mode mode) {
   switch (mode) {
-    case Mode::kAr: return "ar";
-    case Mode::kExact: return "exact";
-    case Mode::kEvo: return "evo";
-    case Mode::kDiffusion: return "diffusion";
+    case Mode::kAr:
+      return "ar";
+    case Mode::kExact:
+      return "exact";
+    case Mode::kEvo:
+      return "evo";
+    case Mode::kDiffusion:
+      return "diffusion";
   }
   return "?";
 }
@@ -81,8 +86,10 @@ Session::Session(const Model& model, const DecodeOptions& options, std::span<con
   const int64_t context = model.config().max_position_embeddings;
   EVO_CHECK(!prompt.empty());
   if (static_cast<int64_t>(prompt.size()) >= context) {
-    fail("the prompt has {} tokens, but this model's context is {} and must hold at least one more: shorten it",
-         prompt.size(), context);
+    fail(
+        "the prompt has {} tokens, but this model's context is {} and must hold at least one more: "
+        "shorten it",
+        prompt.size(), context);
   }
   if (options_.mode != Mode::kAr && !model.config().flow) {
     fail("this model has no evolving stream: use --mode ar, or train it with flow=true");
@@ -107,9 +114,13 @@ PassTrace Session::step() {
   return trace;
 }
 
-bool Session::done() const { return ended_ || room() <= 0; }
+bool Session::done() const {
+  return ended_ || room() <= 0;
+}
 
-std::span<const int32_t> Session::generated() const { return std::span(text_).subspan(prompt_size_); }
+std::span<const int32_t> Session::generated() const {
+  return std::span(text_).subspan(prompt_size_);
+}
 
 int64_t Session::room() const {
   const auto length = static_cast<int64_t>(text_.size());
@@ -185,7 +196,8 @@ void Session::verify_drafts(const Tensor& h, PassTrace& trace) {
   const int64_t mature = h.rows() - static_cast<int64_t>(window_.size());
   const Tensor logits =
       head_logits(tape, h, mature - drafts - 1, drafts + 1, model_.unembedding(), nullptr);
-  const Verdict verdict = verify(drafts_, logits.values(), options_.sampler, lenience_of(options_), random_);
+  const Verdict verdict =
+      verify(drafts_, logits.values(), options_.sampler, lenience_of(options_), random_);
   cache_.truncate(cache_.length() - (drafts - verdict.accepted));
   trace.drafted = drafts;
   trace.accepted = verdict.accepted;
@@ -193,7 +205,8 @@ void Session::verify_drafts(const Tensor& h, PassTrace& trace) {
   accepted_ += verdict.accepted;
 
   const int32_t before = text_.back();
-  for (int64_t i = 0; i < verdict.accepted; ++i) commit(drafts_[static_cast<size_t>(i)].token, trace);
+  for (int64_t i = 0; i < verdict.accepted; ++i)
+    commit(drafts_[static_cast<size_t>(i)].token, trace);
   commit(verdict.next, trace);
 
   // The hidden states that remain true: the new window's if all drafts were right, else those that
@@ -220,7 +233,8 @@ void Session::verify_drafts(const Tensor& h, PassTrace& trace) {
 /// Whether a position is drafted is decided before its token is drawn: that keeps `exact` exact.
 void Session::draft_tokens(int32_t previous, std::vector<float> state, PassTrace& trace) {
   // A draft must leave room for the token that its verification yields.
-  const auto limit = std::min<size_t>(pool_.size(), static_cast<size_t>(std::max<int64_t>(0, room() - 1)));
+  const auto limit =
+      std::min<size_t>(pool_.size(), static_cast<size_t>(std::max<int64_t>(0, room() - 1)));
   double all_kept = 1;
   for (size_t i = 0; i < limit && previous != end_; ++i) {
     const Proposal proposal = propose(pool_[i], previous, state);
@@ -260,13 +274,15 @@ void Session::evolve_window(const Tensor& h, PassTrace& trace) {
     previous = proposal.draft.token;
     trace.tokens.push_back(trace_of(token, proposal, base + static_cast<int64_t>(i)));
     ++token.age;
-    const bool mature = token.age >= options_.steps || proposal.maturity >= options_.commit_maturity;
+    const bool mature =
+        token.age >= options_.steps || proposal.maturity >= options_.commit_maturity;
     if (mature && committed == i) {
       commit(proposal.draft.token, trace);
       ++committed;
       continue;
     }
-    const std::span<const float> x(posterior.mean_code.row(static_cast<int64_t>(i)), token.z.size());
+    const std::span<const float> x(posterior.mean_code.row(static_cast<int64_t>(i)),
+                                   token.z.size());
     token.previous_x.assign(x.begin(), x.end());
     const double left = 1 - static_cast<double>(token.age) / static_cast<double>(options_.steps);
     move_token(token, proposal.draft.token, std::clamp(left, model_.time().min_time(), 1.0));
@@ -274,17 +290,20 @@ void Session::evolve_window(const Tensor& h, PassTrace& trace) {
   window_.erase(window_.begin(), window_.begin() + static_cast<std::ptrdiff_t>(committed));
 }
 
-Session::Proposal Session::propose(const WindowToken& token, int32_t previous, std::vector<float>& state) {
+Session::Proposal Session::propose(const WindowToken& token, int32_t previous,
+                                   std::vector<float>& state) {
   Tape tape(Tape::Mode::kInference);
   const Tensor o = model_.inner_step(token.h, previous, state);
   const float kappa[] = {static_cast<float>(model_.time().kappa(token.time))};
   Tensor z = Tensor::empty({1, model_.config().code_size});
   std::ranges::copy(token.z, z.f32());
   const PosteriorTerm term{z, kappa, codes_};
-  const Tensor logits = head_logits(tape, o, 0, 1, model_.unembedding(), kappa[0] > 0 ? &term : nullptr);
+  const Tensor logits =
+      head_logits(tape, o, 0, 1, model_.unembedding(), kappa[0] > 0 ? &term : nullptr);
   const Confidence confidence = confidence_of(logits.values());
-  const MaturityResult mature = maturity(tape, o, std::span(&confidence.log_pmax, 1),
-                                         std::span(&confidence.entropy, 1), model_.maturity_weight(), {}, {});
+  const MaturityResult mature =
+      maturity(tape, o, std::span(&confidence.log_pmax, 1), std::span(&confidence.entropy, 1),
+               model_.maturity_weight(), {}, {});
   Proposal proposal;
   proposal.maturity = mature.probability[0];
   proposal.entropy = confidence.entropy;
@@ -315,8 +334,10 @@ void Session::commit(int32_t token, PassTrace& trace) {
   trace.committed.push_back(token);
 }
 
-TokenTrace Session::trace_of(const WindowToken& token, const Proposal& proposal, int64_t position) const {
-  TokenTrace trace{position, proposal.draft.token, token.time, proposal.entropy, proposal.maturity, {}, {}};
+TokenTrace Session::trace_of(const WindowToken& token, const Proposal& proposal,
+                             int64_t position) const {
+  TokenTrace trace{
+      position, proposal.draft.token, token.time, proposal.entropy, proposal.maturity, {}, {}};
   if (options_.trace) {
     trace.top = proposal.top;
     trace.latent = token.z;

@@ -1,12 +1,12 @@
 // One sequence being generated: the one loop behind all modes (evo.md section 6).
 //
-// State: the committed text with its exact KV cache; drafts, which are not verified yet; and a window
-// of evolving tokens behind them. One forward pass takes
+// State: the committed text with its exact KV cache; drafts, which are not verified yet; and a
+// window of evolving tokens behind them. One forward pass takes
 //
 //     [ tokens committed since the last pass | drafts ; window ]
 //
-// as mature and evolving rows and gives the autoregressive distribution after every mature row and a
-// hidden state for every window row. Then:
+// as mature and evolving rows and gives the autoregressive distribution after every mature row and
+// a hidden state for every window row. Then:
 //
 //   verify   the longest prefix of the drafts that survives is committed, and one further token
 //            from the autoregressive distribution (sampler.h);
@@ -43,11 +43,11 @@ struct DecodeOptions {
   SamplerOptions sampler;
   int64_t max_tokens = 256;
   uint64_t seed = 1;
-  int64_t window = 8;           ///< evolving tokens per pass
+  int64_t window = 8;            ///< evolving tokens per pass
   double draft_threshold = 0.3;  ///< draft while the probability that all are kept is above this
-  int64_t steps = 8;            ///< diffusion: passes from t = 1 to a committed token, at most
+  int64_t steps = 8;             ///< diffusion: passes from t = 1 to a committed token, at most
   double commit_maturity = 0.9;  ///< diffusion: maturity at which the left edge is committed early
-  bool trace = false;           ///< fill PassTrace::tokens completely
+  bool trace = false;            ///< fill PassTrace::tokens completely
 };
 
 /// What a pass knew about a token that is not committed yet.
@@ -70,7 +70,8 @@ class Session {
  public:
   /// `prompt` must not be empty and must leave room for one token in the context; else Error. `end`
   /// is the token that ends a text.
-  Session(const Model& model, const DecodeOptions& options, std::span<const int32_t> prompt, int32_t end);
+  Session(const Model& model, const DecodeOptions& options, std::span<const int32_t> prompt,
+          int32_t end);
 
   /// One forward pass. Not after done().
   PassTrace step();
@@ -99,7 +100,7 @@ class Session {
   };
 
   void prefill();
-  [[nodiscard]] int64_t room() const;  ///< tokens that may still be generated
+  [[nodiscard]] int64_t room() const;        ///< tokens that may still be generated
   [[nodiscard]] int64_t new_tokens() const;  ///< committed, but not in the cache yet
   void fill_window();
   [[nodiscard]] ForwardInput pass_input() const;

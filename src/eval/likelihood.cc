@@ -21,7 +21,8 @@ std::vector<float> ar_nll(const Model& model, const TrainingBatch& batch) {
 }
 
 /// Posterior statistics of every evolving row of `batch` at the times of its plan.
-HeadResult posterior(const Model& model, const TrainingBatch& batch, bool self_condition, Random& random) {
+HeadResult posterior(const Model& model, const TrainingBatch& batch, bool self_condition,
+                     Random& random) {
   Tape tape(Tape::Mode::kInference);
   const Tensor codes = model.codes(tape);
   const std::vector<float>& times = batch.plan.times;
@@ -32,7 +33,8 @@ HeadResult posterior(const Model& model, const TrainingBatch& batch, bool self_c
   model.time().kappa(times, kappa);
   Tensor noise = Tensor::empty({rows, width});
   random.fill_normal(noise.values());
-  Latents latents{gaussian_bridge(tape, codes, batch.targets, signal, noise), Tensor::zeros({rows, width}), times};
+  Latents latents{gaussian_bridge(tape, codes, batch.targets, signal, noise),
+                  Tensor::zeros({rows, width}), times};
   const std::vector<float> ones(times.size(), 1.0f);
   const HeadLosses losses{batch.targets, ones};
   const PosteriorTerm term{latents.z, kappa, codes};
@@ -47,8 +49,8 @@ HeadResult posterior(const Model& model, const TrainingBatch& batch, bool self_c
 }
 
 /// Nats of every row, estimated from one draw of times and noise.
-std::vector<double> elbo_draw(const Model& model, TrainingBatch& batch, int64_t block, bool self_condition,
-                              Random& random) {
+std::vector<double> elbo_draw(const Model& model, TrainingBatch& batch, int64_t block,
+                              bool self_condition, Random& random) {
   const EntropicTime& time = model.time();
   batch.plan = elbo_blocks(batch.sequences, batch.length, block, time.min_time(), random);
   const HeadResult at_times = posterior(model, batch, self_condition, random);
@@ -63,25 +65,27 @@ std::vector<double> elbo_draw(const Model& model, TrainingBatch& batch, int64_t 
   return nats;
 }
 
-std::vector<double> score(const Model& model, TrainingBatch& batch, const LikelihoodOptions& options,
-                          Random& random) {
+std::vector<double> score(const Model& model, TrainingBatch& batch,
+                          const LikelihoodOptions& options, Random& random) {
   if (options.path.kind == Path::Kind::kAutoregressive) {
     const std::vector<float> nll = ar_nll(model, batch);
     return {nll.begin(), nll.end()};
   }
-  const int64_t block = options.path.kind == Path::Kind::kDiagonal ? batch.length : options.path.block;
+  const int64_t block =
+      options.path.kind == Path::Kind::kDiagonal ? batch.length : options.path.block;
   std::vector<double> mean(batch.targets.size(), 0.0);
   for (int64_t draw = 0; draw < options.time_samples; ++draw) {
     const std::vector<double> nats = elbo_draw(model, batch, block, options.self_condition, random);
-    for (size_t i = 0; i < mean.size(); ++i) mean[i] += nats[i] / static_cast<double>(options.time_samples);
+    for (size_t i = 0; i < mean.size(); ++i)
+      mean[i] += nats[i] / static_cast<double>(options.time_samples);
   }
   return mean;
 }
 
 }  // namespace
 
-LikelihoodResult likelihood(const Model& model, const Tokenizer& tokenizer, std::span<const int32_t> tokens,
-                            const LikelihoodOptions& options,
+LikelihoodResult likelihood(const Model& model, const Tokenizer& tokenizer,
+                            std::span<const int32_t> tokens, const LikelihoodOptions& options,
                             const std::function<void(int64_t tokens)>& on_progress) {
   const bool bound = options.path.kind != Path::Kind::kAutoregressive;
   if (bound && !model.config().flow) {
@@ -99,7 +103,8 @@ LikelihoodResult likelihood(const Model& model, const Tokenizer& tokenizer, std:
     const int64_t count = std::clamp<int64_t>((total - begin) / length, 1, options.batch);
     std::vector<int32_t> texts;
     for (int64_t w = 0; w < count; ++w) {
-      const auto window = tokens.subspan(static_cast<size_t>(begin + w * length), static_cast<size_t>(length + 1));
+      const auto window =
+          tokens.subspan(static_cast<size_t>(begin + w * length), static_cast<size_t>(length + 1));
       texts.insert(texts.end(), window.begin(), window.end());
     }
     TrainingBatch batch = TrainingBatch::from_texts(texts, count);
@@ -112,14 +117,16 @@ LikelihoodResult likelihood(const Model& model, const Tokenizer& tokenizer, std:
       windows.add(sum / static_cast<double>(length));
     }
     for (int32_t target : batch.targets) {
-      if (target != tokenizer.end_of_text()) result.bytes += static_cast<int64_t>(tokenizer.token_bytes(target).size());
+      if (target != tokenizer.end_of_text())
+        result.bytes += static_cast<int64_t>(tokenizer.token_bytes(target).size());
     }
     begin += count * length;
     result.tokens = begin;
     if (on_progress) on_progress(begin);
   }
   result.nats_per_token = nats / static_cast<double>(total);
-  result.bits_per_byte = nats / std::numbers::ln2 / static_cast<double>(std::max<int64_t>(1, result.bytes));
+  result.bits_per_byte =
+      nats / std::numbers::ln2 / static_cast<double>(std::max<int64_t>(1, result.bytes));
   result.standard_error = windows.standard_error();
   result.bound = bound;
   return result;

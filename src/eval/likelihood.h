@@ -1,4 +1,5 @@
-// Likelihood of a text: exact along the autoregressive path, the ELBO along diagonal and block paths.
+// Likelihood of a text: exact along the autoregressive path, the ELBO along diagonal and block
+// paths.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +14,10 @@ namespace evo {
 
 struct LikelihoodOptions {
   Path path;
-  int64_t context = 256;      ///< tokens scored per window; every window starts afresh
-  int64_t limit = 0;          ///< tokens scored at most; 0: all
-  int64_t batch = 16;         ///< windows per pass
-  int64_t time_samples = 4;   ///< ELBO: passes per window, each with other times and noise
+  int64_t context = 256;       ///< tokens scored per window; every window starts afresh
+  int64_t limit = 0;           ///< tokens scored at most; 0: all
+  int64_t batch = 16;          ///< windows per pass
+  int64_t time_samples = 4;    ///< ELBO: passes per window, each with other times and noise
   bool self_condition = true;  ///< ELBO: x of a first pass is fed to a second one
   uint64_t seed = 1;
 };
@@ -32,8 +33,8 @@ struct LikelihoodResult {
 /// Scores tokens 1 .. of `tokens` in windows. The ELBO of a window is the integral of
 /// 1/2 |c - x|^2 over the SNR path, estimated at low-discrepancy entropic times, plus the
 /// cross-entropy of the tokens at the cleanest level. Throws Error for fewer than two tokens.
-LikelihoodResult likelihood(const Model& model, const Tokenizer& tokenizer, std::span<const int32_t> tokens,
-                            const LikelihoodOptions& options,
+LikelihoodResult likelihood(const Model& model, const Tokenizer& tokenizer,
+                            std::span<const int32_t> tokens, const LikelihoodOptions& options,
                             const std::function<void(int64_t tokens)>& on_progress = {});
 
 }  // namespace evo

@@ -35,9 +35,12 @@ void require(bool holds, const char* rule) {
 void ModelConfig::validate() const {
   require(vocab_size >= 2 && vocab_size <= (1 << 24), "vocab_size must be 2 to 2^24");
   require(hidden_size >= 1 && hidden_size <= (1 << 20), "hidden_size must be 1 to 2^20");
-  require(intermediate_size >= 1 && intermediate_size <= (1 << 22), "intermediate_size must be 1 to 2^22");
-  require(num_hidden_layers >= 1 && num_hidden_layers <= 4096, "num_hidden_layers must be 1 to 4096");
-  require(head_dim >= 2 && head_dim % 2 == 0 && head_dim <= 1024, "head_dim must be even, 2 to 1024");
+  require(intermediate_size >= 1 && intermediate_size <= (1 << 22),
+          "intermediate_size must be 1 to 2^22");
+  require(num_hidden_layers >= 1 && num_hidden_layers <= 4096,
+          "num_hidden_layers must be 1 to 4096");
+  require(head_dim >= 2 && head_dim % 2 == 0 && head_dim <= 1024,
+          "head_dim must be even, 2 to 1024");
   require(num_key_value_heads >= 1 && num_attention_heads >= 1 && num_attention_heads <= 4096 &&
               num_attention_heads % num_key_value_heads == 0,
           "num_key_value_heads must divide num_attention_heads");
@@ -82,16 +85,19 @@ ModelConfig ModelConfig::load(const std::string& path) {
   ModelConfig config;
   // Files of other programs hold many keys that do not concern us.
   read_fields(record, static_cast<BackboneConfig&>(config), path, true);
-  if (!record.has("head_dim")) config.head_dim = config.hidden_size / std::max<int64_t>(1, config.num_attention_heads);
+  if (!record.has("head_dim"))
+    config.head_dim = config.hidden_size / std::max<int64_t>(1, config.num_attention_heads);
   config.flow = record.has("evo");
-  if (config.flow) read_fields(record.get_record("evo"), static_cast<FlowConfig&>(config), path + ": evo");
+  if (config.flow)
+    read_fields(record.get_record("evo"), static_cast<FlowConfig&>(config), path + ": evo");
   config.validate();
   return config;
 }
 
 void ModelConfig::save(const std::string& path) const {
   Record record;
-  record.set("architectures", std::vector<std::string>{qk_norm ? "Qwen3ForCausalLM" : "LlamaForCausalLM"});
+  record.set("architectures",
+             std::vector<std::string>{qk_norm ? "Qwen3ForCausalLM" : "LlamaForCausalLM"});
   record.set("model_type", qk_norm ? "qwen3" : "llama");
   record.set("hidden_act", "silu");
   record.set("torch_dtype", "float32");
@@ -109,7 +115,8 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
   const int64_t kv_cols = c.num_key_value_heads * c.head_dim;
   const int64_t layer_matrices =
       c.hidden_size * (2 * q_cols + 2 * kv_cols) + 3 * c.hidden_size * c.intermediate_size;
-  const int64_t norms = c.num_hidden_layers * (2 * c.hidden_size + (c.qk_norm ? 2 * c.head_dim : 0)) + c.hidden_size;
+  const int64_t norms =
+      c.num_hidden_layers * (2 * c.hidden_size + (c.qk_norm ? 2 * c.head_dim : 0)) + c.hidden_size;
   const int64_t table = checked_mul(c.vocab_size, c.hidden_size, "embedding table");
   const int64_t modulation = c.num_hidden_layers * 4 * c.hidden_size * c.time_features;
   const int64_t evolve_in = c.hidden_size * (2 * c.code_size + c.time_features);
@@ -119,7 +126,8 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
   cost.backbone_parameters =
       c.num_hidden_layers * layer_matrices + norms + table * (c.tie_word_embeddings ? 1 : 2);
   if (c.flow) {
-    cost.flow_parameters = c.vocab_size * c.code_size + modulation + evolve_in + inner + c.hidden_size + 3;
+    cost.flow_parameters =
+        c.vocab_size * c.code_size + modulation + evolve_in + inner + c.hidden_size + 3;
   }
   const double products = 2.0 * static_cast<double>(c.num_hidden_layers * layer_matrices + table);
   const double per_key = 4.0 * static_cast<double>(c.num_hidden_layers * q_cols);
@@ -134,7 +142,8 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
   const double evolving = stream + 2.0 * static_cast<double>(modulation + evolve_in) + codes;
   // The inner field trains on detached states: its own matrices forward and backward, the head's
   // logits and the gradient of its input, and no gradient of the head.
-  const double inner_field = 6.0 * static_cast<double>(inner) + 4.0 * static_cast<double>(table) + codes;
+  const double inner_field =
+      6.0 * static_cast<double>(inner) + 4.0 * static_cast<double>(table) + codes;
   cost.training_flops_per_token += 3 * evolving + inner_field;
   cost.first_pass_flops_per_token = stream + evolving - 2.0 * static_cast<double>(table);
   return cost;

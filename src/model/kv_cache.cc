@@ -32,7 +32,9 @@ void KvCache::write(int64_t layer, const Tensor& qkv, const HeadLayout& heads, i
   }
 }
 
-void KvCache::advance(int64_t rows) { length_ += rows; }
+void KvCache::advance(int64_t rows) {
+  length_ += rows;
+}
 
 KeyValueView KvCache::view(int64_t layer) const {
   const auto index = static_cast<size_t>(layer);

@@ -32,7 +32,8 @@ Model::Model(const ModelConfig& config, bool gradients) : config_(config) {
   rope_ = std::make_unique<RopeTable>(static_cast<int>(config.head_dim), config.rope_theta,
                                       config.max_position_embeddings);
   set_time(EntropicTime::standard(static_cast<int>(config.code_size)));
-  unigram_.assign(static_cast<size_t>(config.vocab_size), 1.0f / static_cast<float>(config.vocab_size));
+  unigram_.assign(static_cast<size_t>(config.vocab_size),
+                  1.0f / static_cast<float>(config.vocab_size));
 }
 
 Tensor Model::forward(Tape& tape, const ForwardInput& input, KvCache* cache) const {
@@ -98,18 +99,22 @@ Tensor Model::inner_step(const Tensor& h_row, int32_t previous, std::span<float>
   const Tensor inputs[] = {h_row, embed(tape, embedding_, std::span(&previous, 1))};
   const Tensor gates = linear(tape, concat_cols(tape, inputs), inner_in_);
   gated_step(gates.values(), state);
-  const Tensor drift = linear(
-      tape, Tensor::view(state.data(), {1, static_cast<int64_t>(state.size())}), inner_out_);
+  const Tensor drift =
+      linear(tape, Tensor::view(state.data(), {1, static_cast<int64_t>(state.size())}), inner_out_);
   return add_gated(tape, h_row, drift, Tensor(), 0);
 }
 
-Tensor Model::codes(Tape& tape) const { return normalize_codes(tape, codes_); }
+Tensor Model::codes(Tape& tape) const {
+  return normalize_codes(tape, codes_);
+}
 
-Weight Model::detached_unembedding() const { return {unembedding_.value.detach(), unembedding_.packed}; }
+Weight Model::detached_unembedding() const {
+  return {unembedding_.value.detach(), unembedding_.packed};
+}
 
 HeadLayout Model::heads() const {
-  return {static_cast<int>(config_.num_attention_heads), static_cast<int>(config_.num_key_value_heads),
-          static_cast<int>(config_.head_dim)};
+  return {static_cast<int>(config_.num_attention_heads),
+          static_cast<int>(config_.num_key_value_heads), static_cast<int>(config_.head_dim)};
 }
 
 void Model::set_time(const EntropicTime& time) {
@@ -146,7 +151,8 @@ void Model::declare_parameters() {
   declare("evo.codes", {c.vocab_size, c.code_size});
   declare("evo.evolve_in.weight", {c.hidden_size, 2 * c.code_size + c.time_features});
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
-    declare(fmt::format("evo.layers.{}.modulation.weight", i), {4 * c.hidden_size, c.time_features});
+    declare(fmt::format("evo.layers.{}.modulation.weight", i),
+            {4 * c.hidden_size, c.time_features});
   }
   declare("evo.inner.in.weight", {2 * c.inner_size, 2 * c.hidden_size});
   declare("evo.inner.out.weight", {c.hidden_size, c.inner_size});
@@ -154,26 +160,32 @@ void Model::declare_parameters() {
 }
 
 void Model::bind() {
-  const auto weight = [&](const std::string& name) { return Weight{parameters_.tensor(name), nullptr}; };
+  const auto weight = [&](const std::string& name) {
+    return Weight{parameters_.tensor(name), nullptr};
+  };
   layers_.resize(static_cast<size_t>(config_.num_hidden_layers));
   for (size_t i = 0; i < layers_.size(); ++i) {
     const auto name = [&](const char* part) { return layer_name(static_cast<int64_t>(i), part); };
     Layer& layer = layers_[i];
     layer.attention_norm = parameters_.tensor(name("input_layernorm.weight"));
     layer.feed_forward_norm = parameters_.tensor(name("post_attention_layernorm.weight"));
-    layer.qkv = {parameters_.fused(name("self_attn.q_proj.weight"), name("self_attn.v_proj.weight")), nullptr};
+    layer.qkv = {
+        parameters_.fused(name("self_attn.q_proj.weight"), name("self_attn.v_proj.weight")),
+        nullptr};
     layer.attention_out = weight(name("self_attn.o_proj.weight"));
     if (config_.qk_norm) {
       layer.query_norm = parameters_.tensor(name("self_attn.q_norm.weight"));
       layer.key_norm = parameters_.tensor(name("self_attn.k_norm.weight"));
     }
-    layer.gate_up = {parameters_.fused(name("mlp.gate_proj.weight"), name("mlp.up_proj.weight")), nullptr};
+    layer.gate_up = {parameters_.fused(name("mlp.gate_proj.weight"), name("mlp.up_proj.weight")),
+                     nullptr};
     layer.down = weight(name("mlp.down_proj.weight"));
     if (config_.flow) layer.modulation = weight(fmt::format("evo.layers.{}.modulation.weight", i));
   }
   embedding_ = parameters_.tensor("model.embed_tokens.weight");
   final_norm_ = parameters_.tensor("model.norm.weight");
-  unembedding_ = weight(config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+  unembedding_ =
+      weight(config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
   if (!config_.flow) return;
   codes_ = parameters_.tensor("evo.codes");
   evolve_in_ = weight("evo.evolve_in.weight");
@@ -185,7 +197,8 @@ void Model::bind() {
 std::vector<Weight*> Model::weights() {
   std::vector<Weight*> all = {&unembedding_};
   for (Layer& layer : layers_) {
-    for (Weight* w : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down}) all.push_back(w);
+    for (Weight* w : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down})
+      all.push_back(w);
     if (config_.flow) all.push_back(&layer.modulation);
   }
   if (config_.flow) {
@@ -196,13 +209,15 @@ std::vector<Weight*> Model::weights() {
 
 void Model::pack(Precision precision) {
   for (Weight* w : weights()) {
-    w->packed = std::make_shared<PackedWeight>(w->value.f32(), w->value.rows(), w->value.cols(), precision);
+    w->packed =
+        std::make_shared<PackedWeight>(w->value.f32(), w->value.rows(), w->value.cols(), precision);
   }
 }
 
 void Model::initialize(uint64_t seed) {
   constexpr float kDeviation = 0.02f;
-  const float residual = kDeviation / std::sqrt(2.0f * static_cast<float>(config_.num_hidden_layers));
+  const float residual =
+      kDeviation / std::sqrt(2.0f * static_cast<float>(config_.num_hidden_layers));
   const auto& list = parameters_.list();
   parallel_items(static_cast<int64_t>(list.size()), [&](int64_t index) {
     const Parameter& p = list[static_cast<size_t>(index)];
@@ -213,7 +228,8 @@ void Model::initialize(uint64_t seed) {
                p.name == "evo.maturity.weight") {
       std::ranges::fill(values, 0.0f);
     } else {
-      const bool is_residual = p.name.ends_with("o_proj.weight") || p.name.ends_with("down_proj.weight");
+      const bool is_residual =
+          p.name.ends_with("o_proj.weight") || p.name.ends_with("down_proj.weight");
       const float deviation = p.name == "evo.codes" ? 1.0f : is_residual ? residual : kDeviation;
       Random random(seed, stream_id({0x696E6974, static_cast<uint64_t>(index)}));
       random.fill_normal(values);

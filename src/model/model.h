@@ -21,13 +21,13 @@ namespace evo {
 
 /// The rows of one pass: Nm mature tokens, then Ne evolving ones.
 struct ForwardInput {
-  std::vector<int32_t> ids;        ///< [Nm] mature tokens
-  Tensor z;                        ///< [Ne, d] latent codes (may want a gradient); undefined if Ne = 0
-  Tensor previous_x;               ///< [Ne, d] self-conditioning: the previous mean code, or zeros
-  std::vector<float> times;        ///< [Ne] in (0, 1]
+  std::vector<int32_t> ids;  ///< [Nm] mature tokens
+  Tensor z;                  ///< [Ne, d] latent codes (may want a gradient); undefined if Ne = 0
+  Tensor previous_x;         ///< [Ne, d] self-conditioning: the previous mean code, or zeros
+  std::vector<float> times;  ///< [Ne] in (0, 1]
   std::vector<int32_t> positions;  ///< [N] for RoPE
-  std::vector<KeyRange> ranges;    ///< [N] what each row sees; context rows index the cache if there
-                                   ///< is one, else the rows of this pass
+  std::vector<KeyRange> ranges;  ///< [N] what each row sees; context rows index the cache if there
+                                 ///< is one, else the rows of this pass
 
   [[nodiscard]] int64_t mature() const { return static_cast<int64_t>(ids.size()); }
   [[nodiscard]] int64_t evolving() const { return static_cast<int64_t>(times.size()); }
@@ -38,8 +38,8 @@ class Model {
   /// `gradients`: allocate them (training).
   Model(const ModelConfig& config, bool gradients);
 
-  /// Fresh weights: normal with standard deviation 0.02, residual outputs scaled by 1/sqrt(2 layers),
-  /// norms 1, modulation and the inner field's output 0. A pure function of the seed.
+  /// Fresh weights: normal with standard deviation 0.02, residual outputs scaled by 1/sqrt(2
+  /// layers), norms 1, modulation and the inner field's output 0. A pure function of the seed.
   void initialize(uint64_t seed);
 
   /// A model folder (config.json, model.safetensors). Throws Error for anything missing or wrong.
@@ -49,12 +49,12 @@ class Model {
   /// Reorders the weights for decoding; call once, before inference, when they no longer change.
   void pack(Precision precision);
 
-  /// Hidden states [N, D] after the final norm. With a cache, keys and values of the mature rows are
-  /// appended to it.
+  /// Hidden states [N, D] after the final norm. With a cache, keys and values of the mature rows
+  /// are appended to it.
   Tensor forward(Tape& tape, const ForwardInput& input, KvCache* cache = nullptr) const;
 
-  /// The inner field over evolving rows: o [Ne, D] from their hidden states h [Ne, D] (detached), the
-  /// token before each row and marks of the rows that begin a block.
+  /// The inner field over evolving rows: o [Ne, D] from their hidden states h [Ne, D] (detached),
+  /// the token before each row and marks of the rows that begin a block.
   Tensor inner_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
                      std::span<const uint8_t> block_starts) const;
   /// One row of it, for drafting token by token; `state` [R] is 0 before a block's first row.
@@ -88,7 +88,8 @@ class Model {
   std::vector<Weight*> weights();
   Tensor input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const;
   Tensor attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
-                          const Tensor& modulation, const ForwardInput& input, KvCache* cache) const;
+                          const Tensor& modulation, const ForwardInput& input,
+                          KvCache* cache) const;
   Tensor feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& x,
                              const Tensor& modulation) const;
 

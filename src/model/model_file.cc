@@ -23,11 +23,12 @@ std::vector<double> read_table(const SafetensorsFile& file, const char* name) {
   return {values.begin(), values.end()};
 }
 
-void require_finite(std::span<const float> values, const std::string& name, const std::string& path) {
+void require_finite(std::span<const float> values, const std::string& name,
+                    const std::string& path) {
   for (size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) {
-      fail("{}: tensor '{}' holds {} at element {}: the file is damaged or its training diverged", path,
-           name, values[i], i);
+      fail("{}: tensor '{}' holds {} at element {}: the file is damaged or its training diverged",
+           path, name, values[i], i);
     }
   }
 }

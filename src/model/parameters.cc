@@ -46,7 +46,9 @@ std::span<float> ParameterStore::values_of(const Parameter& p) const {
   return values().subspan(static_cast<size_t>(p.offset), static_cast<size_t>(p.numel()));
 }
 
-void ParameterStore::zero_gradients() const { std::ranges::fill(gradients(), 0.0f); }
+void ParameterStore::zero_gradients() const {
+  std::ranges::fill(gradients(), 0.0f);
+}
 
 Tensor ParameterStore::view(int64_t offset, std::vector<int64_t> shape) const {
   float* grad = gradients_.defined() ? gradients_.f32() + offset : nullptr;

@@ -28,7 +28,8 @@ struct HeadLosses {
   std::span<const int32_t> targets;  ///< [n]; entries of ignored rows are not read
   std::span<const float> weights;    ///< [n] d loss / d nll_r; 0 = row ignored
   CodeGradient code_gradient = CodeGradient::kNone;
-  std::span<const float> squared_weights;  ///< [n] d loss / d |c(target) - x|^2, kSquaredError only
+  std::span<const float> squared_weights =
+      {};  ///< [n] d loss / d |c(target) - x|^2, kSquaredError only
 };
 
 struct HeadResult {

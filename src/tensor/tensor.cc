@@ -90,13 +90,18 @@ int64_t product(const std::vector<int64_t>& shape) {
 
 }  // namespace
 
-int64_t dtype_size(DType dtype) { return dtype == DType::kBF16 ? 2 : 4; }
+int64_t dtype_size(DType dtype) {
+  return dtype == DType::kBF16 ? 2 : 4;
+}
 
 const char* dtype_name(DType dtype) {
   switch (dtype) {
-    case DType::kF32: return "F32";
-    case DType::kBF16: return "BF16";
-    case DType::kI32: return "I32";
+    case DType::kF32:
+      return "F32";
+    case DType::kBF16:
+      return "BF16";
+    case DType::kI32:
+      return "I32";
   }
   return "?";
 }
@@ -166,9 +171,15 @@ Tensor Tensor::detach() const {
   return Tensor(std::move(impl));
 }
 
-std::shared_ptr<void> pooled_bytes(size_t bytes) { return Pool::instance().take(bytes); }
-PoolStats pool_stats() { return Pool::instance().stats(); }
-void trim_pool() { Pool::instance().trim(); }
+std::shared_ptr<void> pooled_bytes(size_t bytes) {
+  return Pool::instance().take(bytes);
+}
+PoolStats pool_stats() {
+  return Pool::instance().stats();
+}
+void trim_pool() {
+  Pool::instance().trim();
+}
 
 uint16_t to_bf16(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
@@ -176,6 +187,8 @@ uint16_t to_bf16(float value) {
   return static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
 }
 
-float from_bf16(uint16_t value) { return std::bit_cast<float>(static_cast<uint32_t>(value) << 16); }
+float from_bf16(uint16_t value) {
+  return std::bit_cast<float>(static_cast<uint32_t>(value) << 16);
+}
 
 }  // namespace evo

@@ -41,9 +41,11 @@ std::vector<float> independent(int64_t length, double min_time, Random& random) 
   return times;
 }
 
-BlockTimes sample_times(const TrainConfig& config, int64_t length, double min_time, Random& random) {
+BlockTimes sample_times(const TrainConfig& config, int64_t length, double min_time,
+                        Random& random) {
   const auto count = static_cast<size_t>(length);
-  const double kind = config.time_sampler == "uniform" ? kFreshShare + kStaircaseShare : random.uniform();
+  const double kind =
+      config.time_sampler == "uniform" ? kFreshShare + kStaircaseShare : random.uniform();
   if (kind < kFreshShare) return {std::vector<float>(count, 1.0f)};
   if (kind < kFreshShare + kStaircaseShare) return {staircase(length, min_time, random)};
   if (kind < kFreshShare + kStaircaseShare + kSharedShare) {
@@ -101,7 +103,8 @@ BlockPlan elbo_blocks(int64_t sequences, int64_t length, int64_t block, double m
     const int64_t first = static_cast<int64_t>(i) % per_sequence * block;
     const int64_t last = std::min(first + block, length);
     plan.append_block(first, last);
-    plan.times.insert(plan.times.end(), static_cast<size_t>(last - first), static_cast<float>(times[i]));
+    plan.times.insert(plan.times.end(), static_cast<size_t>(last - first),
+                      static_cast<float>(times[i]));
   }
   plan.uniform_time.assign(plan.times.size(), 1);
   return plan;

@@ -14,8 +14,8 @@ struct BlockPlan {
   std::vector<int32_t> begin, end;    ///< the row's block: rows [begin, end) of its sequence
   std::vector<uint8_t> starts;        ///< 1 for the first row of a block
   std::vector<float> times;           ///< in [min_time, 1]
-  std::vector<uint8_t> uniform_time;  ///< 1 if the block has one time, uniform on [min_time, 1]: the
-                                      ///< rows from which the ELBO can be estimated
+  std::vector<uint8_t> uniform_time;  ///< 1 if the block has one time, uniform on [min_time, 1]:
+                                      ///< the rows from which the ELBO can be estimated
   void append_block(int64_t first, int64_t last);
 };
 

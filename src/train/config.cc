@@ -9,7 +9,9 @@ void require(bool holds, const char* rule) {
   if (!holds) fail("impossible training run: {}. Correct the configuration.", rule);
 }
 
-bool is_fraction(double value) { return value >= 0 && value <= 1; }
+bool is_fraction(double value) {
+  return value >= 0 && value <= 1;
+}
 
 }  // namespace
 
@@ -38,7 +40,8 @@ RunConfig RunConfig::preset(const std::string& name) {
 void RunConfig::validate() const {
   ModelConfig::validate();
   require(steps > 0 || minutes > 0, "give `steps` or `minutes`");
-  require(steps >= 0 && minutes >= 0 && minutes < 1e7, "`steps` and `minutes` must not be negative");
+  require(steps >= 0 && minutes >= 0 && minutes < 1e7,
+          "`steps` and `minutes` must not be negative");
   require(batch_size >= 1 && batch_size <= 65536, "`batch_size` must be 1 to 65536");
   require(gradient_accumulation >= 1, "`gradient_accumulation` must be at least 1");
   require(sequence_length >= 2, "`sequence_length` must be at least 2");
@@ -58,15 +61,18 @@ void RunConfig::validate() const {
           "`code_gradient` must be ce, mse or pca");
   require(code_gradient != "pca" || code_size <= hidden_size,
           "`code_gradient` pca needs `code_size` of at most `hidden_size`");
-  require(time_sampler == "mixed" || time_sampler == "uniform", "`time_sampler` must be mixed or uniform");
-  require(!block_lengths.empty() && std::ranges::all_of(block_lengths, [](int64_t b) { return b >= 1; }),
+  require(time_sampler == "mixed" || time_sampler == "uniform",
+          "`time_sampler` must be mixed or uniform");
+  require(!block_lengths.empty() &&
+              std::ranges::all_of(block_lengths, [](int64_t b) { return b >= 1; }),
           "`block_lengths` must be a list of positive numbers");
-  require(is_fraction(whole_block_share) && is_fraction(self_conditioning) && is_fraction(time_freeze),
-          "`whole_block_share`, `self_conditioning` and `time_freeze` must be 0 to 1");
+  require(
+      is_fraction(whole_block_share) && is_fraction(self_conditioning) && is_fraction(time_freeze),
+      "`whole_block_share`, `self_conditioning` and `time_freeze` must be 0 to 1");
   require(validation_fraction > 0 && validation_fraction < 0.5,
           "`validation_fraction` must be above 0 and below 0.5");
-  require(time_every >= 1 && validate_every >= 1 && validation_sequences >= 1 && checkpoint_every >= 1 &&
-              keep_checkpoints >= 1 && log_every >= 1 && sample_every >= 0,
+  require(time_every >= 1 && validate_every >= 1 && validation_sequences >= 1 &&
+              checkpoint_every >= 1 && keep_checkpoints >= 1 && log_every >= 1 && sample_every >= 0,
           "intervals and counts must be at least 1");
 }
 

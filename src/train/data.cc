@@ -14,8 +14,10 @@ void split_documents(std::string_view text, std::vector<std::string_view>& out) 
   size_t begin = 0, search = 0;
   const auto add = [&](size_t end) {
     std::string_view document = text.substr(begin, end - begin);
-    while (!document.empty() && (document.front() == '\n' || document.front() == '\r')) document.remove_prefix(1);
-    while (!document.empty() && (document.back() == '\n' || document.back() == '\r')) document.remove_suffix(1);
+    while (!document.empty() && (document.front() == '\n' || document.front() == '\r'))
+      document.remove_prefix(1);
+    while (!document.empty() && (document.back() == '\n' || document.back() == '\r'))
+      document.remove_suffix(1);
     if (!document.empty()) out.push_back(document);
   };
   for (;;) {
@@ -35,7 +37,6 @@ void split_documents(std::string_view text, std::vector<std::string_view>& out) 
 }  // namespace
 
 Corpus::Corpus(const std::vector<std::string>& files) {
-  fingerprint_ = kChecksumStart;
   texts_.reserve(files.size());  // documents_ points into the strings
   for (const std::string& file : files) {
     texts_.push_back(read_text_corpus(file));

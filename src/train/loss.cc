@@ -41,21 +41,23 @@ std::vector<float> kappas(const EntropicTime& time, std::span<const float> times
 }
 
 /// Latents of the true codes at the planned times.
-Latents first_latents(Tape& tape, const Model& model, const TrainingBatch& batch, const Tensor& codes) {
+Latents first_latents(Tape& tape, const Model& model, const TrainingBatch& batch,
+                      const Tensor& codes) {
   const std::vector<float>& times = batch.plan.times;
   std::vector<float> signal(times.size());
   model.time().signal(times, signal);
   const int64_t width = model.config().code_size;
-  return {gaussian_bridge(tape, codes, batch.targets, signal, noise_rows(batch, kFirstNoise, width)),
-          Tensor::zeros({static_cast<int64_t>(times.size()), width}), times};
+  return {
+      gaussian_bridge(tape, codes, batch.targets, signal, noise_rows(batch, kFirstNoise, width)),
+      Tensor::zeros({static_cast<int64_t>(times.size()), width}), times};
 }
 
 /// The self-conditioned start: a pass without gradient gives each row's posterior; the policy moves
 /// the row to t' <= t, in proportion to how sure it is; z is bridged to t' towards the true code on
 /// half of the sequences and towards the model's own hypothesis on the others, where the target
 /// stays the truth: that teaches revision, and how far a hint can be trusted.
-Latents self_conditioned_latents(const Model& model, const TrainingBatch& batch, const Tensor& codes,
-                                 const Latents& first) {
+Latents self_conditioned_latents(const Model& model, const TrainingBatch& batch,
+                                 const Tensor& codes, const Latents& first) {
   Tape tape(Tape::Mode::kInference);
   const ForwardInput input = two_stream_input(batch, first);
   const Tensor h = model.forward(tape, input);
@@ -74,7 +76,8 @@ Latents self_conditioned_latents(const Model& model, const TrainingBatch& batch,
     if (r % batch.length == 0) trust_truth = random.uniform() < 0.5;
     const double confidence = std::exp(static_cast<double>(posterior.log_pmax[i]));
     const double t = first.times[i];
-    const double to = std::max(std::min(t, model.time().min_time()), t * (1 - random.uniform() * confidence));
+    const double to =
+        std::max(std::min(t, model.time().min_time()), t * (1 - random.uniform() * confidence));
     const BridgeCoefficients step = bridge(model.time().signal(t), model.time().signal(to));
     const auto size = static_cast<size_t>(width);
     const int32_t hypothesis = trust_truth ? batch.targets[i] : posterior.argmax[i];
@@ -137,7 +140,8 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
   if (flow) {
     codes = model.codes(tape);
     // Only the cross-entropy mode lets gradients through the latents into the codes.
-    const bool through_z = weights.code_gradient == CodeGradient::kCrossEntropy && !batch.self_condition;
+    const bool through_z =
+        weights.code_gradient == CodeGradient::kCrossEntropy && !batch.self_condition;
     latents = first_latents(tape, model, batch, through_z ? codes : codes.detach());
     if (batch.self_condition) latents = self_conditioned_latents(model, batch, codes, latents);
   }
@@ -156,15 +160,16 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
   const std::vector<float> flow_weights = constant(batch.targets.size(), weights.flow * per_row);
   // After self-conditioning times are no longer uniform, so those passes do not estimate the ELBO.
   const bool estimates_elbo = !batch.self_condition;
-  const std::vector<float> squared =
-      elbo_weights(model.time(), batch.plan, latents.times, estimates_elbo ? weights.flow * scale : 0);
+  const std::vector<float> squared = elbo_weights(model.time(), batch.plan, latents.times,
+                                                  estimates_elbo ? weights.flow * scale : 0);
   const PosteriorTerm term{latents.z, kappa, codes};
   const HeadLosses flow_losses{batch.targets, flow_weights, weights.code_gradient, squared};
   const HeadResult posterior = head(tape, h, rows, rows, model.unembedding(), &term, &flow_losses);
   report.flow = mean(posterior.nll);
   if (estimates_elbo) {
     report.elbo_rows = std::ranges::count(batch.plan.uniform_time, 1);
-    report.elbo = dot(elbo_weights(model.time(), batch.plan, latents.times, 1), posterior.squared_error);
+    report.elbo =
+        dot(elbo_weights(model.time(), batch.plan, latents.times, 1), posterior.squared_error);
   }
 
   // The inner field drafts each block left to right from the truth before each row; everything that
@@ -174,13 +179,16 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
   const std::vector<float> inner_weights = constant(batch.targets.size(), weights.inner * per_row);
   const PosteriorTerm inner_term{latents.z.detach(), kappa, codes.detach()};
   const HeadLosses inner_losses{batch.targets, inner_weights};
-  const HeadResult drafts = head(tape, o, 0, rows, model.detached_unembedding(), &inner_term, &inner_losses);
+  const HeadResult drafts =
+      head(tape, o, 0, rows, model.detached_unembedding(), &inner_term, &inner_losses);
   report.inner = mean(drafts.nll);
 
   // Maturity: would the drafted token be the right one?
   std::vector<float> kept(batch.targets.size());
-  for (size_t i = 0; i < kept.size(); ++i) kept[i] = drafts.argmax[i] == batch.targets[i] ? 1.0f : 0.0f;
-  const std::vector<float> maturity_weights = constant(batch.targets.size(), weights.maturity * per_row);
+  for (size_t i = 0; i < kept.size(); ++i)
+    kept[i] = drafts.argmax[i] == batch.targets[i] ? 1.0f : 0.0f;
+  const std::vector<float> maturity_weights =
+      constant(batch.targets.size(), weights.maturity * per_row);
   const MaturityResult mature = maturity(tape, o.detach(), drafts.log_pmax, drafts.entropy,
                                          model.maturity_weight(), kept, maturity_weights);
   report.maturity = weights.maturity > 0 ? mature.loss / (weights.maturity * scale) : 0;

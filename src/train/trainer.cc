@@ -26,7 +26,8 @@ constexpr int64_t kSpikeSteps = 3, kSpikeWarmup = 50;
 constexpr int64_t kValidationBlock = 8;
 
 int64_t split_point(const TokenFile& tokens, const RunConfig& config) {
-  const auto held_out = static_cast<int64_t>(config.validation_fraction * static_cast<double>(tokens.size()));
+  const auto held_out =
+      static_cast<int64_t>(config.validation_fraction * static_cast<double>(tokens.size()));
   return tokens.size() - std::max(held_out, config.sequence_length + 1);
 }
 
@@ -46,7 +47,8 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
       checkpoints_(std::filesystem::path(options_.out) / "checkpoints",
                    static_cast<int>(config.keep_checkpoints)) {
   config_.validate();
-  std::vector<float> counts(static_cast<size_t>(config.vocab_size), 1.0f);  // no token is impossible
+  std::vector<float> counts(static_cast<size_t>(config.vocab_size),
+                            1.0f);  // no token is impossible
   for (int64_t i = 0; i < tokens.size(); ++i) counts[static_cast<size_t>(tokens.at(i))] += 1;
   const float total = static_cast<float>(tokens.size() + config.vocab_size);
   for (float& count : counts) count /= total;
@@ -69,7 +71,8 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
 TrainSummary Trainer::run() {
   peak_gflops_ = measure_matmul_peak(options_.precision, 0.3);
   start_ = last_log_ = Clock::now();
-  const double total = config_.steps > 0 ? static_cast<double>(config_.steps) : config_.minutes * 60;
+  const double total =
+      config_.steps > 0 ? static_cast<double>(config_.steps) : config_.minutes * 60;
   Progress progress("training", total, config_.steps > 0 ? "steps" : "s", options_.quiet);
   while (!finished() && !interrupted()) {
     const StepResult result = step();
@@ -79,7 +82,8 @@ TrainSummary Trainer::run() {
     }
     log(result, progress);
     if (step_ % config_.checkpoint_every == 0) save_checkpoint();
-    if (config_.sample_every > 0 && step_ % config_.sample_every == 0 && options_.on_sample && !finished()) {
+    if (config_.sample_every > 0 && step_ % config_.sample_every == 0 && options_.on_sample &&
+        !finished()) {
       options_.on_sample(averaged(), step_);
     }
   }
@@ -110,7 +114,8 @@ Trainer::StepResult Trainer::step() {
     update_weights(result.learning_rate, result.gradient_norm);
   }
   ++step_;
-  const bool refresh = config_.flow && step_ % config_.time_every == 0 && progress() < config_.time_freeze;
+  const bool refresh =
+      config_.flow && step_ % config_.time_every == 0 && progress() < config_.time_freeze;
   if (refresh) estimate_time();
   return result;
 }
@@ -119,7 +124,8 @@ TrainingBatch Trainer::next_batch() {
   const auto window = static_cast<size_t>(config_.sequence_length + 1);
   std::vector<int32_t> texts(static_cast<size_t>(config_.batch_size) * window);
   for (int64_t s = 0; s < config_.batch_size; ++s) {
-    training_.fill(next_sequence_ + s, std::span(texts).subspan(static_cast<size_t>(s) * window, window));
+    training_.fill(next_sequence_ + s,
+                   std::span(texts).subspan(static_cast<size_t>(s) * window, window));
   }
   // Everything random about a batch follows from the index of its first sequence.
   const auto index = static_cast<uint64_t>(next_sequence_);
@@ -128,7 +134,8 @@ TrainingBatch Trainer::next_batch() {
   TrainingBatch batch = TrainingBatch::from_texts(texts, config_.batch_size);
   if (!config_.flow) return batch;
   Random plan(seed, stream_id({kPlan, index}));
-  batch.plan = sample_blocks(config_, batch.sequences, batch.length, model_.time().min_time(), plan);
+  batch.plan =
+      sample_blocks(config_, batch.sequences, batch.length, model_.time().min_time(), plan);
   batch.seed = seed;
   batch.stream = stream_id({kNoise, index});
   Random choice(seed, stream_id({kSelfCondition, index}));
@@ -137,7 +144,8 @@ TrainingBatch Trainer::next_batch() {
 }
 
 void Trainer::update_weights(double rate, double gradient_norm) {
-  const double clip = config_.clip > 0 ? std::min(1.0, config_.clip / (gradient_norm + 1e-12)) : 1.0;
+  const double clip =
+      config_.clip > 0 ? std::min(1.0, config_.clip / (gradient_norm + 1e-12)) : 1.0;
   AdamwStep update;
   update.learning_rate = static_cast<float>(rate);
   update.beta1 = static_cast<float>(config_.beta1);
@@ -149,8 +157,8 @@ void Trainer::update_weights(double rate, double gradient_norm) {
     const auto offset = static_cast<size_t>(p.offset), count = static_cast<size_t>(p.numel());
     update.weight_decay = p.decays() ? static_cast<float>(config_.weight_decay) : 0.0f;
     adamw(store.values_of(p), store.gradients().subspan(offset, count),
-          first_moment_.values().subspan(offset, count), second_moment_.values().subspan(offset, count),
-          update);
+          first_moment_.values().subspan(offset, count),
+          second_moment_.values().subspan(offset, count), update);
   }
   // A short memory at first, so that the average does not remember the initial weights.
   const double warm = static_cast<double>(1 + step_) / static_cast<double>(10 + step_);
@@ -162,13 +170,15 @@ void Trainer::estimate_time() {
   Tape tape(Tape::Mode::kInference);
   if (config_.code_gradient == "pca") {
     const Tensor table = model_.parameters().tensor("evo.codes");
-    principal_codes(model_.embedding().values(), config_.hidden_size, config_.code_size, table.values());
+    principal_codes(model_.embedding().values(), config_.hidden_size, config_.code_size,
+                    table.values());
     std::ranges::copy(table.values(), average_.parameters().tensor("evo.codes").f32());
   }
   EntropicTimeOptions options;
   options.seed = stream_id({kTimeTable, static_cast<uint64_t>(config_.seed)});
   const Tensor codes = model_.codes(tape);
-  model_.set_time(estimate_entropic_time(codes.values(), config_.code_size, model_.unigram(), options));
+  model_.set_time(
+      estimate_entropic_time(codes.values(), config_.code_size, model_.unigram(), options));
   average_.set_time(model_.time());
 }
 
@@ -183,7 +193,9 @@ double Trainer::progress() const {
   return std::min(done, 1.0);
 }
 
-bool Trainer::finished() const { return progress() >= 1; }
+bool Trainer::finished() const {
+  return progress() >= 1;
+}
 
 double Trainer::learning_rate() const {
   const double done = progress();
@@ -212,15 +224,20 @@ bool Trainer::healthy(const StepResult& result) {
 
 void Trainer::recover(const StepResult& result) {
   const std::string what =
-      fmt::format("step {}: loss {} and gradient norm {} (running mean of the AR loss {:.3f})", step_,
-                  result.loss.total, result.gradient_norm, loss_mean_);
+      fmt::format("step {}: loss {} and gradient norm {} (running mean of the AR loss {:.3f})",
+                  step_, result.loss.total, result.gradient_norm, loss_mean_);
   const std::optional<Checkpoint> checkpoint = checkpoints_.load_latest_good();
   if (recoveries_ > 0 || !checkpoint) {
-    const char* why = recoveries_ > 0 ? "a second time, after going back once" : "before the first checkpoint";
-    fail("training diverged {}: {}. The last checkpoint is intact. Try a lower learning_rate, a longer warmup "
-         "or a smaller clip.", why, what);
+    const char* why =
+        recoveries_ > 0 ? "a second time, after going back once" : "before the first checkpoint";
+    fail(
+        "training diverged {}: {}. The last checkpoint is intact. Try a lower learning_rate, a "
+        "longer warmup "
+        "or a smaller clip.",
+        why, what);
   }
-  log_warning("training diverged at {}; going back to step {} once, past the data that did it", what, checkpoint->step);
+  log_warning("training diverged at {}; going back to step {} once, past the data that did it",
+              what, checkpoint->step);
   const int64_t beyond = next_sequence_;
   restore(*checkpoint);
   next_sequence_ = beyond;
@@ -237,12 +254,14 @@ LossReport Trainer::validate() const {
     const int64_t sequences = std::min(config_.batch_size, count - first);
     std::vector<int32_t> texts(static_cast<size_t>(sequences) * window);
     for (int64_t s = 0; s < sequences; ++s) {
-      validation_.fill(first + s, std::span(texts).subspan(static_cast<size_t>(s) * window, window));
+      validation_.fill(first + s,
+                       std::span(texts).subspan(static_cast<size_t>(s) * window, window));
     }
     TrainingBatch batch = TrainingBatch::from_texts(texts, sequences);
     if (config_.flow) {
       Random random(7, stream_id({kValidation, static_cast<uint64_t>(first)}));
-      batch.plan = elbo_blocks(sequences, batch.length, kValidationBlock, average_.time().min_time(), random);
+      batch.plan = elbo_blocks(sequences, batch.length, kValidationBlock,
+                               average_.time().min_time(), random);
       batch.stream = stream_id({kValidation, static_cast<uint64_t>(first)});
     }
     Tape tape(Tape::Mode::kInference, options_.precision);
@@ -272,16 +291,24 @@ void Trainer::log(const StepResult& result, Progress& progress) {
   if (step_ % config_.log_every != 0 && !validation_due) return;
 
   const auto count = static_cast<double>(summed_);
-  const int64_t tokens_per_step = config_.batch_size * config_.sequence_length * config_.gradient_accumulation;
+  const int64_t tokens_per_step =
+      config_.batch_size * config_.sequence_length * config_.gradient_accumulation;
   const double seconds = std::chrono::duration<double>(Clock::now() - last_log_).count();
   const double rate = static_cast<double>(tokens_per_step) * count / seconds;
   const ModelCost cost = model_cost(config_, config_.sequence_length);
-  const double first_passes = config_.flow ? config_.self_conditioning * cost.first_pass_flops_per_token : 0;
+  const double first_passes =
+      config_.flow ? config_.self_conditioning * cost.first_pass_flops_per_token : 0;
   summary_.tokens_per_second = rate;
-  summary_.gemm_peak_fraction = rate * (cost.training_flops_per_token + first_passes) * 1e-9 / peak_gflops_;
+  summary_.gemm_peak_fraction =
+      rate * (cost.training_flops_per_token + first_passes) * 1e-9 / peak_gflops_;
   summary_.tokens = step_ * tokens_per_step;
-  summary_.last = {sum_.total / count, sum_.ar_nll / count, sum_.flow / count, sum_.inner / count,
-                   sum_.maturity / count, elbo_batches_ > 0 ? sum_.elbo / static_cast<double>(elbo_batches_) : NAN, 0};
+  summary_.last = {sum_.total / count,
+                   sum_.ar_nll / count,
+                   sum_.flow / count,
+                   sum_.inner / count,
+                   sum_.maturity / count,
+                   elbo_batches_ > 0 ? sum_.elbo / static_cast<double>(elbo_batches_) : NAN,
+                   0};
 
   Record line;
   line.set("step", step_).set("tokens", summary_.tokens).set("loss", summary_.last.total);
@@ -297,7 +324,8 @@ void Trainer::log(const StepResult& result, Progress& progress) {
     summary_.validation = validate();
     line.set("valid_ar_nll", summary_.validation.ar_nll);
     if (config_.flow) {
-      line.set("valid_flow_loss", summary_.validation.flow).set("valid_inner_loss", summary_.validation.inner);
+      line.set("valid_flow_loss", summary_.validation.flow)
+          .set("valid_inner_loss", summary_.validation.inner);
       line.set("valid_elbo", summary_.validation.elbo);
     }
   }
@@ -305,22 +333,28 @@ void Trainer::log(const StepResult& result, Progress& progress) {
   if (validation_due) metrics_->draw(std::filesystem::path(options_.out) / "loss.svg");
 
   const std::string elbo = config_.flow ? fmt::format("  ELBO {:.3f}", summary_.last.elbo) : "";
-  progress.update(config_.steps > 0 ? static_cast<double>(step_) : elapsed(),
-                  fmt::format("loss {:.3f}  AR {:.3f}{}  {:.0f} tokens/s  {:.0f}% of peak", summary_.last.total,
-                              summary_.last.ar_nll, elbo, rate, 100 * summary_.gemm_peak_fraction));
+  progress.update(
+      config_.steps > 0 ? static_cast<double>(step_) : elapsed(),
+      fmt::format("loss {:.3f}  AR {:.3f}{}  {:.0f} tokens/s  {:.0f}% of peak", summary_.last.total,
+                  summary_.last.ar_nll, elbo, rate, 100 * summary_.gemm_peak_fraction));
   sum_ = {};
   summed_ = elbo_batches_ = 0;
   last_log_ = Clock::now();
 }
 
-const Model& Trainer::averaged() const { return config_.average_decay > 0 ? average_ : model_; }
+const Model& Trainer::averaged() const {
+  return config_.average_decay > 0 ? average_ : model_;
+}
 
-void Trainer::save_model() { averaged().save(options_.out); }
+void Trainer::save_model() {
+  averaged().save(options_.out);
+}
 
 void Trainer::save_checkpoint() {
   const int64_t size = first_moment_.numel();
   const std::vector<float> log_snr(model_.time().log_snr().begin(), model_.time().log_snr().end());
-  const std::vector<float> time(model_.time().time_values().begin(), model_.time().time_values().end());
+  const std::vector<float> time(model_.time().time_values().begin(),
+                                model_.time().time_values().end());
   const std::vector<ArrayToWrite> arrays = {
       {"weights", {size}, model_.parameters().values()},
       {"average", {size}, average_.parameters().values()},

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "io/checkpoint.h"
 #include "base/progress.h"
+#include "io/checkpoint.h"
 #include "io/loader.h"
 #include "train/config.h"
 #include "train/loss.h"
@@ -18,7 +18,7 @@
 namespace evo {
 
 struct TrainOptions {
-  std::string out;      ///< model folder; also metrics.jsonl, loss.svg, checkpoints/
+  std::string out;  ///< model folder; also metrics.jsonl, loss.svg, checkpoints/
   bool resume = false;
   bool quiet = false;
   Precision precision = Precision::kF32;
@@ -35,14 +35,15 @@ struct TrainSummary {
   size_t peak_bytes = 0;  ///< largest memory in tensors
 };
 
-/// One run in one folder. Its course is a pure function of configuration, data, threads and machine;
-/// a resumed run continues bit for bit (unless `minutes` ties its schedule to the clock).
+/// One run in one folder. Its course is a pure function of configuration, data, threads and
+/// machine; a resumed run continues bit for bit (unless `minutes` ties its schedule to the clock).
 class Trainer {
  public:
   /// `tokens` must outlive the trainer. The folder must be locked by the caller.
   Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions options);
 
-  /// Trains until the end of the schedule or an interrupt; leaves a checkpoint and a model either way.
+  /// Trains until the end of the schedule or an interrupt; leaves a checkpoint and a model either
+  /// way.
   TrainSummary run();
 
  private:

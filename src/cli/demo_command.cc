@@ -1,0 +1,107 @@
+// evo demo
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "cli/options.h"
+#include "cli/program.h"
+#include "cli/train_run.h"
+#include "decode/generate.h"
+#include "io/files.h"
+
+// The corpus lies inside the program, so that `evo demo` runs from anywhere.
+asm(".section .rodata\n"
+    ".global evo_demo_corpus, evo_demo_corpus_end\n"
+    "evo_demo_corpus: .incbin \"" EVO_DEMO_CORPUS
+    "\"\n"
+    "evo_demo_corpus_end:\n"
+    ".previous\n");
+extern "C" const std::byte evo_demo_corpus[], evo_demo_corpus_end[];
+
+namespace evo {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Flags {
+  std::string out = "runs/demo", prompt = "Once upon a time, there was a little girl named Lily.";
+  double minutes = 2;
+  int64_t max_tokens = 80;
+  int threads = 0;
+};
+
+/// Only a folder that an earlier demo made is replaced.
+void clear_earlier_demo(const fs::path& folder) {
+  if (!fs::exists(folder) || fs::is_empty(folder)) return;
+  if (!fs::exists(folder / "demo-corpus.xz")) {
+    fail("{}: this folder is not empty and not an earlier demo: give another --out",
+         folder.string());
+  }
+  const FolderLock lock(folder);  // not while a demo is running there
+  for (const auto& entry : fs::directory_iterator(folder)) fs::remove_all(entry.path());
+}
+
+void show_modes(const Flags& flags) {
+  const LoadedModel loaded = load_model(flags.out, Precision::kF32);
+  const std::vector<int32_t> prompt = prompt_tokens(loaded.tokenizer, flags.prompt);
+  for (Mode mode : {Mode::kAr, Mode::kExact, Mode::kEvo, Mode::kDiffusion}) {
+    GenerateOptions options;
+    options.decode.mode = mode;
+    options.decode.max_tokens = flags.max_tokens;
+    options.decode.sampler.temperature = 0;
+    const Generation result = generate(loaded.model, loaded.tokenizer, flags.prompt, options);
+    fmt::print(
+        "\n--- {}: {:.2f} tokens per forward pass, {:.0f} tokens/s, AR {:.2f} nats per "
+        "token\n{}{}\n",
+        mode_name(mode), result.tokens_per_forward(), result.tokens_per_second(),
+        ar_nats_per_token(loaded.model, prompt, result.tokens), flags.prompt, result.text);
+    std::fflush(stdout);
+  }
+  fmt::print(
+      "\nLoss curve: {0}/loss.svg\nTry: evo generate {0} --prompt \"One day, a dog\" --temperature "
+      "0.8\n",
+      flags.out);
+}
+
+void run(const Flags& flags) {
+  use_threads(flags.threads);
+  clear_earlier_demo(flags.out);
+  fs::create_directories(flags.out);
+  const fs::path corpus = fs::path(flags.out) / "demo-corpus.xz";
+  write_atomically(corpus, std::span(evo_demo_corpus, evo_demo_corpus_end));
+  TrainRequest request;
+  request.config = RunConfig::preset("demo");
+  request.config.steps = 0;
+  request.config.minutes = flags.minutes;
+  request.data = {corpus};
+  request.out = flags.out;
+  request.precision = best_precision();
+  log_info("Training on 2 MB of short stories (TinyStories) for {} minutes; Ctrl-C stops early.",
+           flags.minutes);
+  const TrainSummary summary = run_training(request);
+  log_info("{} tokens in {:.0f} s; held out: AR {:.3f}, ELBO {:.3f} nats per token", summary.tokens,
+           summary.seconds, summary.validation.ar_nll, summary.validation.elbo);
+  if (!summary.interrupted) show_modes(flags);
+}
+
+}  // namespace
+
+void add_demo_command(CLI::App& app, Action& action) {
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* command =
+      app.add_subcommand("demo", "Train on the built-in stories and generate in all four modes");
+  command->add_option("--minutes", flags->minutes, "training time")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--out", flags->out, "folder for the model")->capture_default_str();
+  command->add_option("--prompt", flags->prompt, "text to continue");
+  command->add_option("--max-tokens", flags->max_tokens, "tokens per mode")
+      ->check(CLI::Range(1, 400))
+      ->capture_default_str();
+  command->add_option("--threads", flags->threads, "threads; default: all cores");
+  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+}
+
+}  // namespace evo

@@ -1,0 +1,83 @@
+// evo eval likelihood
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "base/progress.h"
+#include "cli/options.h"
+#include "cli/program.h"
+#include "eval/likelihood.h"
+#include "io/record.h"
+#include "train/data.h"
+
+namespace evo {
+namespace {
+
+struct Flags {
+  std::string model, data, path = "ar", precision = "auto";
+  LikelihoodOptions options;
+  int threads = 0;
+  bool json = false;
+};
+
+void run(Flags& flags) {
+  use_threads(flags.threads);
+  try {
+    flags.options.path = parse_path(flags.path);
+  } catch (const Error& error) {
+    throw UsageError(fmt::format("--path: {}", error.what()));
+  }
+  const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
+  const int64_t longest = loaded.model.config().max_position_embeddings - 1;
+  flags.options.context = std::min(flags.options.context, longest);
+  const Corpus corpus({flags.data});
+  const std::vector<int32_t> tokens = encode_corpus(corpus, loaded.tokenizer, flags.json);
+  const auto total = static_cast<double>(
+      flags.options.limit > 0 ? flags.options.limit : static_cast<int64_t>(tokens.size()));
+  Progress progress("scoring", total, "tokens", flags.json);
+  const LikelihoodResult result =
+      likelihood(loaded.model, loaded.tokenizer, tokens, flags.options,
+                 [&](int64_t done) { progress.update(static_cast<double>(done)); });
+  progress.finish();
+  if (!flags.json) {
+    fmt::print("{} {}{:.4f} +- {:.4f} nats per token, {:.4f} bits per byte, {} tokens{}\n",
+               flags.path, result.bound ? "<= " : "", result.nats_per_token, result.standard_error,
+               result.bits_per_byte, result.tokens,
+               result.bound ? " (an upper bound: the ELBO)" : " (exact)");
+    return;
+  }
+  Record record;
+  record.set("path", flags.path).set("nats_per_token", result.nats_per_token);
+  record.set("bits_per_byte", result.bits_per_byte).set("stderr", result.standard_error);
+  record.set("bound", result.bound).set("tokens", result.tokens);
+  fmt::print("{}\n", record.dump());
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app, Action& action) {
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* eval = app.add_subcommand("eval", "Measure a model");
+  eval->require_subcommand(1);
+  CLI::App* command =
+      eval->add_subcommand("likelihood", "Nats per token and bits per byte of a text");
+  command->add_option("model", flags->model, "model folder")->required();
+  command->add_option("--data", flags->data, "text file")->required();
+  command->add_option("--path", flags->path, "ar (exact), diagonal or block:K (upper bounds)")
+      ->capture_default_str();
+  command->add_option("--limit", flags->options.limit, "tokens at most; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--context", flags->options.context, "tokens per window")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  command->add_option("--samples", flags->options.time_samples, "ELBO: draws of times and noise")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  command->add_option("--seed", flags->options.seed, "seed of times and noise")
+      ->capture_default_str();
+  command->add_option("--precision", flags->precision, "auto, f32 or bf16");
+  command->add_option("--threads", flags->threads, "threads; default: all cores");
+  command->add_flag("--json", flags->json, "print one JSON object on stdout");
+  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+}
+
+}  // namespace evo

@@ -1,0 +1,75 @@
+// evo info
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "base/progress.h"
+#include "cli/program.h"
+#include "io/record.h"
+#include "model/config.h"
+
+namespace evo {
+namespace {
+
+struct Flags {
+  std::string preset, model;
+  bool json = false;
+};
+
+// Training keeps weight, gradient, two moments and the saved average in f32.
+constexpr double kTrainingBytes = 5 * 4;
+
+void run(const Flags& flags) {
+  if (flags.preset.empty() == flags.model.empty())
+    throw UsageError("give either a model folder or --preset NAME");
+  const ModelConfig config = flags.model.empty() ? ModelConfig::preset(flags.preset)
+                                                 : ModelConfig::load(flags.model + "/config.json");
+  const int64_t context = config.max_position_embeddings;
+  const ModelCost cost = model_cost(config, context);
+  const auto parameters = static_cast<double>(cost.backbone_parameters + cost.flow_parameters);
+  const double cache = cost.kv_cache_bytes_per_token * static_cast<double>(context);
+  if (flags.json) {
+    Record record;
+    record.set("backbone_parameters", cost.backbone_parameters)
+        .set("flow_parameters", cost.flow_parameters);
+    record.set("training_bytes", parameters * kTrainingBytes).set("kv_cache_bytes", cache);
+    record.set("decode_bytes_f32", parameters * 4).set("decode_bytes_bf16", parameters * 2);
+    record.set("decode_bytes_int8", parameters);
+    record.set("decode_flops_per_token", cost.decode_flops_per_token);
+    record.set("training_flops_per_token", cost.training_flops_per_token);
+    record.set("context", context);
+    fmt::print("{}\n", record.dump());
+    return;
+  }
+  const auto line = [](const char* name, const std::string& value) {
+    fmt::print("{:<34} {}\n", name, value);
+  };
+  line("parameters, backbone", format_count(static_cast<double>(cost.backbone_parameters)));
+  line("parameters, flow", format_count(static_cast<double>(cost.flow_parameters)));
+  line("shape",
+       fmt::format("{} layers x {}, {} heads ({} key/value) of {}, feed-forward {}, vocabulary {}",
+                   config.num_hidden_layers, config.hidden_size, config.num_attention_heads,
+                   config.num_key_value_heads, config.head_dim, config.intermediate_size,
+                   config.vocab_size));
+  line("training, weights and optimizer",
+       format_bytes(parameters * kTrainingBytes) + " (f32, without activations)");
+  line("decoding, weights f32", format_bytes(parameters * 4));
+  line("decoding, weights bf16", format_bytes(parameters * 2));
+  line("decoding, weights int8", format_bytes(parameters) + " (planned)");
+  line("decoding, KV cache", fmt::format("{} for {} tokens (f32)", format_bytes(cache), context));
+  line("FLOPs per token, decoding", format_count(cost.decode_flops_per_token));
+  line("FLOPs per token, training",
+       format_count(cost.training_flops_per_token) + " (both streams)");
+}
+
+}  // namespace
+
+void add_info_command(CLI::App& app, Action& action) {
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("info", "What a model needs: parameters, memory, FLOPs");
+  command->add_option("model", flags->model, "model folder");
+  command->add_option("--preset", flags->preset, "demo, 7m, 30m, 124m, 1b or 8b");
+  command->add_flag("--json", flags->json, "print one JSON object on stdout");
+  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+}
+
+}  // namespace evo
