@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <new>
 
+#include "base/denormals.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 

@@ -1,4 +1,4 @@
-// One sequence being generated: the one loop behind all modes (evo.md section 6).
+// One sequence being generated: the one loop behind all modes.
 //
 // State: the committed text with its exact KV cache; drafts, which are not verified yet; and a
 // window of evolving tokens behind them. One forward pass takes

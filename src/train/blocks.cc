@@ -8,7 +8,7 @@
 namespace evo {
 namespace {
 
-// Shares of the ways to draw the times of a block (evo.md section 4); the rest is independent.
+// Shares of the ways to draw the times of a block; the rest is independent.
 constexpr double kFreshShare = 0.35, kStaircaseShare = 0.30, kSharedShare = 0.20;
 
 struct BlockTimes {

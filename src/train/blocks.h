@@ -1,4 +1,4 @@
-// Where training blocks lie and how mature their tokens are (evo.md section 4).
+// Where training blocks lie and how mature their tokens are.
 #pragma once
 
 #include <cstdint>

@@ -65,7 +65,7 @@ struct TrainConfig {
     v("inner_weight", inner_weight, "weight of the inner field's cross-entropy");
     v("maturity_weight", maturity_weight, "mu, weight of the maturity head's loss");
     v("code_gradient", code_gradient, "what shapes the codes: ce, mse (ELBO only) or pca (of E)");
-    v("time_sampler", time_sampler, "times in a block: mixed (evo.md section 4) or uniform");
+    v("time_sampler", time_sampler, "times in a block: mixed or uniform");
     v("block_lengths", block_lengths, "lengths of blocks, drawn with equal probability");
     v("whole_block_share", whole_block_share, "share of sequences that are one block");
     v("self_conditioning", self_conditioning, "share of passes with a first pass that is fed back");

@@ -1,4 +1,4 @@
-// The training objective (evo.md section 5): one two-stream pass, four losses.
+// The training objective: one two-stream pass, four losses.
 #pragma once
 
 #include <cstdint>

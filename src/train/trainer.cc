@@ -100,8 +100,7 @@ TrainSummary Trainer::run() {
 Trainer::StepResult Trainer::step() {
   StepResult result;
   model_.parameters().zero_gradients();
-  const LossWeights weights{config_.flow_weight, config_.inner_weight, config_.maturity_weight,
-                            config_.code_gradient_kind()};
+  const LossWeights weights = loss_weights();
   const double share = 1.0 / static_cast<double>(config_.gradient_accumulation);
   for (int64_t pass = 0; pass < config_.gradient_accumulation; ++pass) {
     Tape tape(Tape::Mode::kTraining, options_.precision);
@@ -118,6 +117,11 @@ Trainer::StepResult Trainer::step() {
       config_.flow && step_ % config_.time_every == 0 && progress() < config_.time_freeze;
   if (refresh) estimate_time();
   return result;
+}
+
+LossWeights Trainer::loss_weights() const {
+  return {config_.flow_weight, config_.inner_weight, config_.maturity_weight,
+          config_.code_gradient_kind()};
 }
 
 TrainingBatch Trainer::next_batch() {
@@ -265,7 +269,7 @@ LossReport Trainer::validate() const {
       batch.stream = stream_id({kValidation, static_cast<uint64_t>(first)});
     }
     Tape tape(Tape::Mode::kInference, options_.precision);
-    const LossReport report = training_loss(tape, averaged(), batch, {});
+    const LossReport report = training_loss(tape, averaged(), batch, loss_weights());
     total.ar_nll += report.ar_nll;
     total.flow += report.flow;
     total.inner += report.inner;

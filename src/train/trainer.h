@@ -56,6 +56,7 @@ class Trainer {
 
   StepResult step();
   TrainingBatch next_batch();
+  [[nodiscard]] LossWeights loss_weights() const;
   void update_weights(double learning_rate, double gradient_norm);
   void estimate_time();
   [[nodiscard]] double progress() const;  ///< of the schedule, 0 .. 1
