@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -19,9 +20,9 @@ struct Outcome {
   std::string output;
 };
 
-Outcome run(const std::string& arguments, bool with_stderr = true) {
+Outcome run(const std::string& arguments, bool with_stderr = true, const std::string& before = "") {
   const std::string command =
-      std::string(EVO_BINARY) + " " + arguments + (with_stderr ? " 2>&1" : " 2>/dev/null");
+      before + std::string(EVO_BINARY) + " " + arguments + (with_stderr ? " 2>&1" : " 2>/dev/null");
   Outcome outcome;
   FILE* pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) return outcome;
@@ -118,6 +119,26 @@ TEST_F(Cli, TrainsGeneratesAndEvaluates) {
                  "context");
   fs::resize_file(folder_ / "model" / "model.safetensors", 1000);
   expect_refusal("generate " + path("model"), 1, "model.safetensors");
+}
+
+std::string bytes_of(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+TEST_F(Cli, ResumeAfterKillContinuesBitForBit) {
+  const std::string more =
+      "--steps 200 --set checkpoint_every=5 --set time_every=7 --set validate_every=50";
+  ASSERT_EQ(run(train("straight", more)).code, 0);
+  // Killed wherever these moments find it: before the first checkpoint, between two, while saving.
+  for (const char* seconds : {"0.2", "0.45", "0.7"}) {
+    run(train("killed", more + " --resume"), true, std::string("timeout -s KILL ") + seconds + " ");
+  }
+  const Outcome last = run(train("killed", more + " --resume"));
+  ASSERT_EQ(last.code, 0) << last.output;
+  const std::string straight = bytes_of(folder_ / "straight" / "model.safetensors");
+  EXPECT_FALSE(straight.empty());
+  EXPECT_TRUE(straight == bytes_of(folder_ / "killed" / "model.safetensors"));
 }
 
 }  // namespace

@@ -42,11 +42,6 @@ void check_folder(const TrainRequest& request, const RunConfig& config) {
     before.erase(key);
     now.erase(key);
   }
-  for (const std::string& key : now.keys()) {
-    Record old_value, new_value;
-    if (before.has(key)) continue;
-    fail("{}: has no '{}': is it from another version?", saved.string(), key);
-  }
   if (before.dump() != now.dump()) {
     fail(
         "{}: the run was started with other settings. Resume with the same ones (only steps and "

@@ -87,6 +87,8 @@ ModelConfig ModelConfig::load(const std::string& path) {
   read_fields(record, static_cast<BackboneConfig&>(config), path, true);
   if (!record.has("head_dim"))
     config.head_dim = config.hidden_size / std::max<int64_t>(1, config.num_attention_heads);
+  // Qwen3 always has it, and its own files do not say so.
+  if (record.has("model_type") && record.get_string("model_type") == "qwen3") config.qk_norm = true;
   config.flow = record.has("evo");
   if (config.flow)
     read_fields(record.get_record("evo"), static_cast<FlowConfig&>(config), path + ": evo");
