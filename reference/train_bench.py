@@ -5,6 +5,9 @@
     train_bench.py --preset 7m --ar-only --compile
     train_bench.py --config FOLDER/config.json --batch 8 --seq 256
     train_bench.py --verify                        the loss and gradients here against evo_model.py
+    train_bench.py --probe                         {"peer": "PyTorch VERSION"}
+
+`evo bench train` runs this as its peer, in every variant. Each step is reported on standard error.
 
 A step is forward, loss, backward, clipping of the gradients' norm and AdamW (fused where PyTorch
 has that), on --batch texts of --seq tokens, of the model in fast_model.py; the evolving stream
@@ -21,28 +24,32 @@ import json
 import os
 import resource
 import statistics
+import sys
 import time
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 
 from evo_config import Config
 from fast_model import Trainee, random_inputs
 
-#          hidden layers heads key_heads ffn vocabulary
-PRESETS = {"demo": (128, 4, 4, 4, 352, 1024),
-           "7m": (256, 7, 4, 4, 704, 4096),
-           "30m": (512, 8, 8, 8, 1408, 8192),
-           "124m": (768, 12, 12, 12, 2048, 50304)}  # as in src/model/config.cc
+#          hidden layers heads key_heads ffn vocabulary tied
+PRESETS = {"demo": (128, 4, 4, 4, 352, 1024, True),
+           "7m": (256, 7, 4, 4, 704, 4096, True),
+           "30m": (512, 8, 8, 8, 1408, 8192, True),
+           "124m": (768, 12, 12, 12, 2048, 50304, True),
+           "1b": (2048, 22, 32, 4, 5632, 32000, False),
+           "8b": (4096, 32, 32, 8, 14336, 128256, False)}  # as in src/model/config.cc
 
 
 def preset(name):
-    hidden, layers, heads, key_heads, ffn, vocab = PRESETS[name]
+    hidden, layers, heads, key_heads, ffn, vocab, tied = PRESETS[name]
     return Config(
         model_type="llama", qk_norm=False, vocab_size=vocab, hidden_size=hidden,
         intermediate_size=ffn, num_hidden_layers=layers, num_attention_heads=heads,
         num_key_value_heads=key_heads, head_dim=hidden // heads, rms_norm_eps=1e-5,
-        rope_theta=10000.0, tie_word_embeddings=True,
+        rope_theta=10000.0, tie_word_embeddings=tied,
         max_position_embeddings=1024, code_size=16, time_features=16, inner_size=hidden)
 
 
@@ -57,9 +64,13 @@ def make_optimizer(model):
 
 
 def prepare_compile():
-    """Debian keeps SLEEF in a library of its own, which compiled code does not name: unless it is
+    """Stops where torch.compile is missing or makes slow code.
+
+    Debian keeps SLEEF in a library of its own, which compiled code does not name: unless it is
     there already, the compiler's check of vector instructions fails and it makes scalar code,
     silently."""
+    if not hasattr(torch, "compile"):
+        raise SystemExit(f"PyTorch {torch.__version__} has no torch.compile (2.0 and later have)")
     os.environ["LD_PRELOAD"] = "libsleef.so.3"
     try:
         ctypes.CDLL("libsleef.so.3", ctypes.RTLD_GLOBAL)
@@ -83,17 +94,20 @@ def measure(a, c):
     # A large kappa makes most probabilities denormal: without this the products with the logits'
     # gradient take several times as long. Before any thread is made, since threads inherit it.
     flushed = torch.set_flush_denormal(True)
+    if a.threads:
+        torch.set_num_threads(a.threads)
     if a.compile:
         prepare_compile()
+    if a.attention == "sdpa" and not hasattr(F, "scaled_dot_product_attention"):
+        raise SystemExit(f"PyTorch {torch.__version__} has no scaled_dot_product_attention "
+                         "(2.0 and later have)")
     torch.manual_seed(1)
     model = Trainee(c, a.seq, a.block, a.attention == "sdpa", a.ar_only)
     optimizer, fused = make_optimizer(model)
     run = torch.compile(model) if a.compile else model
     inputs = random_inputs(c, a.batch, a.seq)
-    if a.threads:
-        torch.set_num_threads(a.threads)
 
-    def step():
+    def step(number):
         begin = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=a.bf16):
             loss = run(*inputs)
@@ -101,11 +115,13 @@ def measure(a, c):
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return time.perf_counter() - begin, loss.item()
+        seconds, loss = time.perf_counter() - begin, loss.item()
+        print(f"step {number} of {a.warm_up + a.steps}", file=sys.stderr, flush=True)
+        return seconds, loss
 
-    warm_up = [step() for _ in range(a.warm_up)]
+    warm_up = [step(1 + i) for i in range(a.warm_up)]
     begin, (total, own) = time.perf_counter(), busy_seconds()
-    steps = [step() for _ in range(a.steps)]
+    steps = [step(1 + a.warm_up + i) for i in range(a.steps)]
     wall, (total_after, own_after) = time.perf_counter() - begin, busy_seconds()
     seconds = [s for s, _ in steps]
     return {
@@ -141,7 +157,11 @@ def main():
     parser.add_argument("--bf16", action="store_true", help="matrix products in bf16, by autocast")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--verify", action="store_true")
+    parser.add_argument("--probe", action="store_true")
     a = parser.parse_args()
+    if a.probe:
+        print(json.dumps({"peer": f"PyTorch {torch.__version__}"}))
+        return
     if a.verify:
         from verify_fast import verify
         raise SystemExit(0 if verify(a.attention == "sdpa") else 1)

@@ -1,144 +1,149 @@
-// The built program as its users meet it: exit codes and messages for bad input, and one small run
-// from text to trained model to generated text.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-
-#include <array>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
+// The command line itself: usage, help, standard streams, and the small commands.
 #include <nlohmann/json.hpp>
-#include <string>
 
+#include "program.h"
+
+namespace evo::testing {
 namespace {
 
-namespace fs = std::filesystem;
+class Cli : public ProgramTest {};
 
-struct Outcome {
-  int code = -1;
-  std::string output;
-};
-
-Outcome run(const std::string& arguments, bool with_stderr = true, const std::string& before = "") {
-  const std::string command =
-      before + std::string(EVO_BINARY) + " " + arguments + (with_stderr ? " 2>&1" : " 2>/dev/null");
-  Outcome outcome;
-  FILE* pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) return outcome;
-  std::array<char, 4096> buffer{};
-  while (const size_t count = fread(buffer.data(), 1, buffer.size(), pipe)) {
-    outcome.output.append(buffer.data(), count);
-  }
-  const int status = pclose(pipe);
-  outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return outcome;
+TEST_F(Cli, UnknownCommandsAndOptionsAreNamed) {
+  const char* commands = "demo, train, generate, eval, info, bench, tokenizer";
+  expect_refusal("", 2, {"no command", commands, "evo --help"});
+  expect_refusal("frobnicate", 2, {"unknown command 'frobnicate'", commands});
+  expect_refusal("--frobnicate train", 2, {"unknown option '--frobnicate'"});
+  expect_refusal("eval", 2, {"no command", "likelihood", "evo eval --help"});
+  expect_refusal("eval fluency", 2, {"unknown command 'fluency'", "likelihood"});
+  expect_refusal("generate model --tempature 0.5", 2, {"--tempature", "evo generate --help"});
+  expect_refusal("tokenizer encode t.json --txt x", 2, {"--txt", "evo tokenizer encode --help"});
+  expect_refusal("train --out x", 2, {"--data", "required"});
+  expect_refusal("info --preset 9b", 2, {"unknown preset '9b'", "demo, 7m"});
+  expect_refusal("info", 2, {"model folder", "--preset"});
+  expect_refusal("generate m --threads -1", 2, {"--threads -1", "expected"});
+  expect_refusal("generate m --precision f64 --mode ar", 2, {"f64", "auto, f32 or bf16"});
 }
 
-void expect_refusal(const std::string& arguments, int code, const std::string& message) {
-  const Outcome outcome = run(arguments);
-  EXPECT_EQ(outcome.code, code) << arguments << "\n" << outcome.output;
-  EXPECT_NE(outcome.output.find(message), std::string::npos) << arguments << "\n" << outcome.output;
+TEST_F(Cli, HelpListsTheOptions) {
+  const std::pair<const char*, std::vector<const char*>> commands[] = {
+      {"", {"demo", "train", "generate", "eval", "info", "bench", "tokenizer", "--version"}},
+      {"train",
+       {"--preset", "--config", "--set", "--data", "--out", "--tokenizer", "--steps", "--minutes",
+        "--resume", "--quiet", "--json", "learning_rate=", "hidden_size="}},
+      {"generate",
+       {"--prompt", "--mode", "--balance", "--max-tokens", "--temperature", "--top-k", "--top-p",
+        "--seed", "--stop", "--window", "--steps", "--trace", "--json"}},
+      {"eval", {"likelihood"}},
+      {"eval likelihood", {"--data", "--path", "--limit", "--context", "--samples", "--json"}},
+      {"info", {"--preset", "--json"}},
+      {"bench", {"train"}},
+      {"bench train", {"--presets", "--json"}},
+      {"tokenizer", {"train", "encode", "decode"}},
+      {"tokenizer train", {"--data", "--out", "--vocab-size"}},
+      {"tokenizer encode", {"--text"}},
+      {"tokenizer decode", {"--ids"}},
+      {"demo", {"--minutes", "--out", "--prompt", "--max-tokens"}}};
+  for (const auto& [command, options] : commands) {
+    const Outcome outcome = run(std::string(command) + " --help");
+    EXPECT_EQ(outcome.code, 0) << command;
+    EXPECT_EQ(outcome.err, "") << command;
+    for (const char* option : options) {
+      EXPECT_NE(outcome.out.find(option), std::string::npos) << command << ": " << option;
+    }
+  }
 }
 
-class Cli : public ::testing::Test {
- protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "evo-cli-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-    std::ofstream text(folder_ / "text.txt");
-    for (int i = 0; i < 400; ++i) text << "The cat sat on the mat and the dog ran to the door.\n";
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  [[nodiscard]] std::string path(const std::string& name) const {
-    return (folder_ / name).string();
-  }
-  [[nodiscard]] std::string train(const std::string& out, const std::string& more) const {
-    return "train --preset demo --set vocab_size=300 --set batch_size=2 --set sequence_length=32 "
-           "--set num_hidden_layers=2 --data " +
-           path("text.txt") + " --out " + path(out) + " --quiet " + more;
-  }
-
-  fs::path folder_;
-};
-
-TEST_F(Cli, WrongUsageExitsWithTwo) {
-  expect_refusal("", 2, "subcommand");
-  expect_refusal("frobnicate", 2, "subcommand");
-  expect_refusal("info --preset 9b", 2, "unknown preset");
-  expect_refusal("train --preset demo --data x --out y --set no_such_key=1", 2, "no_such_key");
-  expect_refusal("generate m --mode fast", 2, "expected ar, exact, evo or diffusion");
-  expect_refusal("generate m --mode ar --balance 0.5", 2, "contradict");
-  EXPECT_EQ(run("--help").code, 0);
-  EXPECT_EQ(run("train --help").code, 0);
+TEST_F(Cli, VersionIsTheProjects) {
+  EXPECT_EQ(run("--version").out, "evo " EVO_VERSION "\n");
 }
 
-TEST_F(Cli, BadFilesExitWithOne) {
-  expect_refusal("generate " + path("nothing"), 1, "model folder");
-  std::ofstream(folder_ / "empty.txt");
-  expect_refusal("train --preset demo --data " + path("empty.txt") + " --out " + path("o1"), 1,
-                 "empty.txt");
-  expect_refusal("train --preset demo --data " + path("none.txt") + " --out " + path("o2"), 1,
-                 "none.txt");
-  std::ofstream(folder_ / "bad.json") << R"({"hidden_sise": 64})";
+TEST_F(Cli, ResultsThatCannotBeWrittenAreFailures) {
+  for (const char* arguments : {"info --preset 7m", "info --preset 7m --json", "train --help"}) {
+    const Outcome full = run_shell(std::string("$EVO ") + arguments + " >/dev/full");
+    EXPECT_EQ(full.code, 1) << arguments;
+    EXPECT_NE(full.err.find("No space left"), std::string::npos) << full.err;
+  }
+  EXPECT_EQ(run_shell("$EVO info --preset 7m >&-").code, 1);
+}
+
+TEST_F(Cli, LostMessagesAreNot) {
+  for (const char* place : {"2>&-", "2>/dev/full", "<&- 2>&-"}) {
+    const Outcome outcome = run_shell("$EVO info --preset 7m " + std::string(place));
+    EXPECT_EQ(outcome.code, 0) << place;
+    EXPECT_NE(outcome.out.find("parameters"), std::string::npos) << place;
+  }
+  EXPECT_EQ(run_shell("$EVO frobnicate 2>&-").code, 2);
+}
+
+/// The first file to be opened would get the number of a closed stream, and then its text.
+TEST_F(Cli, ClosedStreamsDoNotWriteIntoFiles) {
+  const std::string trace = path("trace"), out = path("run");
+  const std::string generate = "$EVO generate " + model() + " --mode ar --prompt The --trace ";
+  EXPECT_EQ(run_shell(generate + trace + " >&-").code, 1);
+  EXPECT_FALSE(fs::exists(trace));
+  EXPECT_EQ(run_shell("$EVO " + train(out, "--steps 2") + " --set no_such=1 >&- 2>&-").code, 2);
+  EXPECT_EQ(run_shell("$EVO " + train(out, "--steps 2") + " <&- >&- 2>&-").code, 0);
+  flip_bit(out + "/checkpoints/step-00000002/state.safetensors", 3000, 1);
+  // It warns of the damage while its lock is open.
+  EXPECT_EQ(run_shell("$EVO " + train(out, "--steps 2 --resume") + " 2>&-").code, 1);
+  EXPECT_EQ(read_bytes(out + "/.lock").find_first_not_of("0123456789"), std::string::npos);
+}
+
+TEST_F(Cli, ReaderThatGoesAwayEndsTheProgramQuietly) {
+  const std::string trace = path("trace");
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  close(ends[0]);
+  Background program(
+      "generate " + model() + " --mode ar --prompt The --trace " + trace + " 2>" + path("err"),
+      ends[1]);
+  close(ends[1]);
+  EXPECT_EQ(program.wait(), 128 + SIGPIPE);
+  EXPECT_EQ(read_bytes(path("err")), "");
+  EXPECT_FALSE(fs::exists(trace));
+  EXPECT_TRUE(leftovers(path("")).empty());
+}
+
+TEST_F(Cli, TokenizerKeepsAnyBytes) {
+  const std::string bytes("ab\xFF\xFE \xC3(\xED\xA0\x80 caf\xC3\xA9\n\0end", 22);
+  write_bytes(path("bytes"), bytes);
+  ASSERT_EQ(run("tokenizer train --data " + path("bytes") + " --vocab-size 260 --out " +
+                path("tokenizer.json"))
+                .code,
+            0);
+  const Outcome back =
+      run_shell("$EVO tokenizer encode " + path("tokenizer.json") + " <" + path("bytes") +
+                " | $EVO tokenizer decode " + path("tokenizer.json"));
+  EXPECT_EQ(back.code, 0) << back.err;
+  EXPECT_EQ(back.out, bytes);
+}
+
+TEST_F(Cli, TokenizerRefusesWhatItCannotDo) {
+  const std::string tokenizer = model() + "/tokenizer.json";
+  const Outcome decoded = run_shell("echo 65 66 x 67 | $EVO tokenizer decode " + tokenizer);
+  EXPECT_EQ(decoded.code, 1);
+  EXPECT_NE(decoded.err.find("after the first 2"), std::string::npos) << decoded.err;
+  expect_refusal("tokenizer decode " + tokenizer + " --ids 99999", 1, {"99999"});
+  expect_refusal("tokenizer encode " + path("none.json") + " --text a", 1, {"none.json"});
   expect_refusal(
-      "train --config " + path("bad.json") + " --data " + path("text.txt") + " --out " + path("o3"),
-      1, "hidden_sise");
+      "tokenizer train --vocab-size 9 --data " + shared("text.txt") + " --out " + path("t.json"), 1,
+      {"257"});
+  EXPECT_FALSE(fs::exists(path("t.json")));
 }
 
-TEST_F(Cli, TrainsGeneratesAndEvaluates) {
-  const Outcome training = run(train("model", "--steps 4"));
-  ASSERT_EQ(training.code, 0) << training.output;
-  for (const char* file : {"config.json", "model.safetensors", "tokenizer.json",
-                           "generation_config.json", "metrics.jsonl", "loss.svg"}) {
-    EXPECT_TRUE(fs::exists(folder_ / "model" / file)) << file;
-  }
-  for (const char* mode : {"ar", "exact", "evo", "diffusion"}) {
-    const Outcome made = run(
-        "generate " + path("model") + " --prompt 'The cat' --max-tokens 12 --json --mode " + mode,
-        false);
-    ASSERT_EQ(made.code, 0) << made.output;
-    const auto json = nlohmann::json::parse(made.output);
-    EXPECT_EQ(json.at("mode"), mode);
-    EXPECT_LE(json.at("tokens").get<int>(), 12);
-    EXPECT_GT(json.at("passes").get<int>(), 0);
-  }
-  for (const char* way : {"ar", "diagonal", "block:8"}) {
-    const Outcome scored = run("eval likelihood " + path("model") + " --data " + path("text.txt") +
-                                   " --limit 200 --json --path " + way,
-                               false);
-    ASSERT_EQ(scored.code, 0) << scored.output;
-    const auto json = nlohmann::json::parse(scored.output);
-    EXPECT_GT(json.at("nats_per_token").get<double>(), 0);
-    EXPECT_EQ(json.at("bound").get<bool>(), std::string(way) != "ar");
-  }
-  expect_refusal(train("model", "--steps 4"), 1, "--resume");
-  expect_refusal("generate " + path("model") + " --prompt \"$(yes word | head -3000)\"", 1,
-                 "context");
-  fs::resize_file(folder_ / "model" / "model.safetensors", 1000);
-  expect_refusal("generate " + path("model"), 1, "model.safetensors");
+TEST_F(Cli, DemoLeavesOtherFoldersAlone) {
+  write_bytes(path("mine"), "precious");
+  expect_refusal("demo --minutes 0.01 --out " + path(""), 1, {"not an earlier demo", "--out"});
+  EXPECT_EQ(read_bytes(path("mine")), "precious");
 }
 
-std::string bytes_of(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-
-TEST_F(Cli, ResumeAfterKillContinuesBitForBit) {
-  const std::string more =
-      "--steps 200 --set checkpoint_every=5 --set time_every=7 --set validate_every=50";
-  ASSERT_EQ(run(train("straight", more)).code, 0);
-  // Killed wherever these moments find it: before the first checkpoint, between two, while saving.
-  for (const char* seconds : {"0.2", "0.45", "0.7"}) {
-    run(train("killed", more + " --resume"), true, std::string("timeout -s KILL ") + seconds + " ");
-  }
-  const Outcome last = run(train("killed", more + " --resume"));
-  ASSERT_EQ(last.code, 0) << last.output;
-  const std::string straight = bytes_of(folder_ / "straight" / "model.safetensors");
-  EXPECT_FALSE(straight.empty());
-  EXPECT_TRUE(straight == bytes_of(folder_ / "killed" / "model.safetensors"));
+TEST_F(Cli, InfoAgreesWithTheModelFolder) {
+  const auto info = nlohmann::json::parse(run("info --json " + model()).out);
+  EXPECT_EQ(info.at("context"), 64);
+  EXPECT_GT(info.at("backbone_parameters").get<int64_t>(), 0);
+  EXPECT_GT(info.at("flow_parameters").get<int64_t>(), 0);
+  expect_refusal("info " + path("none"), 1, {"none/config.json", "No such file"});
 }
 
 }  // namespace
+}  // namespace evo::testing

@@ -11,20 +11,18 @@ namespace {
 
 std::string scaled(double value, const char* const* units, int count, double step) {
   int unit = 0;
-  while (unit + 1 < count && std::abs(value) >= step) {
+  while (unit + 1 < count && std::abs(value) >= step - 0.05) {  // which would print as the step
     value /= step;
     ++unit;
   }
   if (unit == 0) return fmt::format("{:.0f}{}", value, units[0]);
-  return fmt::format("{:.{}f}{}", value, value < 10 ? 2 : 1, units[unit]);
+  return fmt::format("{:.{}f}{}", value, value < 9.995 ? 2 : 1, units[unit]);
 }
 
 }  // namespace
 
 Progress::Progress(std::string label, double total, std::string unit, bool quiet)
-    : label_(std::move(label)),
-      unit_(std::move(unit)),
-      total_(total),
+    : state_{.label = std::move(label), .unit = std::move(unit), .total = total},
       quiet_(quiet),
       terminal_(isatty(STDERR_FILENO) != 0),
       start_(Clock::now()),
@@ -41,11 +39,8 @@ void Progress::update(double done, const std::string& note) {
   const double since = std::chrono::duration<double>(now - last_).count();
   if (elapsed < 2 || since < (terminal_ ? 0.2 : 10)) return;
   last_ = now;
-  const double rate = done / elapsed;
-  const double left = rate > 0 ? (total_ - done) / rate : 0;
-  const std::string line =
-      fmt::format("{}  {:3.0f}%  {:.3g} {}/s  {} left  {}", label_,
-                  total_ > 0 ? 100 * done / total_ : 0.0, rate, unit_, format_duration(left), note);
+  state_.done = done;
+  const std::string line = progress_line(state_, elapsed, note);
   if (terminal_) {
     fmt::print(stderr, "\r{}\x1b[K", line);
   } else {
@@ -59,6 +54,14 @@ void Progress::finish() {
   if (shown_ && terminal_) fmt::print(stderr, "\r\x1b[K");
   std::fflush(stderr);
   shown_ = false;
+}
+
+std::string progress_line(const ProgressState& state, double elapsed, const std::string& note) {
+  const double rate = state.done / elapsed;
+  const double left = rate > 0 ? (state.total - state.done) / rate : 0;
+  const double percent = state.total > 0 ? 100 * state.done / state.total : 0;
+  return fmt::format("{}  {:3.0f}%  {:.3g} {}/s  {} left  {}", state.label, percent, rate,
+                     state.unit, format_duration(left), note);
 }
 
 std::string format_duration(double seconds) {

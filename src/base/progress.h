@@ -7,6 +7,15 @@
 
 namespace evo {
 
+/// How far some work is.
+struct ProgressState {
+  std::string label, unit;
+  double done = 0, total = 0;  ///< in units
+};
+
+/// What Progress shows after `elapsed` seconds.
+std::string progress_line(const ProgressState& state, double elapsed, const std::string& note);
+
 /// Shows "label  37%  1.2 MB/s  0:41 left  <note>" on standard error: rewritten in place on a
 /// terminal, one line every ten seconds elsewhere, nothing before two seconds have passed.
 class Progress {
@@ -22,14 +31,13 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
-  std::string label_, unit_;
-  double total_;
+  ProgressState state_;
   bool quiet_, terminal_, shown_ = false;
   Clock::time_point start_, last_;
 };
 
 std::string format_duration(double seconds);  ///< "0:41", "12:05", "3:12:05"
-std::string format_bytes(double bytes);       ///< "1.5 GB"
+std::string format_bytes(double bytes);       ///< "1.50 GB"
 std::string format_count(double count);       ///< "8.03B", "124.4M", "512"
 
 }  // namespace evo

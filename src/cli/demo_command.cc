@@ -40,7 +40,10 @@ void clear_earlier_demo(const fs::path& folder) {
          folder.string());
   }
   const FolderLock lock(folder);  // not while a demo is running there
-  for (const auto& entry : fs::directory_iterator(folder)) fs::remove_all(entry.path());
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    // Another demo may already wait for this very file.
+    if (entry.path().filename() != ".lock") fs::remove_all(entry.path());
+  }
 }
 
 void show_modes(const Flags& flags) {

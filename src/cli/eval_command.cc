@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "base/interrupt.h"
 #include "base/progress.h"
 #include "cli/options.h"
 #include "cli/program.h"
@@ -35,8 +36,10 @@ void run(Flags& flags) {
       flags.options.limit > 0 ? flags.options.limit : static_cast<int64_t>(tokens.size()));
   Progress progress("scoring", total, "tokens", flags.json);
   const LikelihoodResult result =
-      likelihood(loaded.model, loaded.tokenizer, tokens, flags.options,
-                 [&](int64_t done) { progress.update(static_cast<double>(done)); });
+      likelihood(loaded.model, loaded.tokenizer, tokens, flags.options, [&](int64_t done) {
+        if (interrupted()) fail("interrupted: a part of the text says too little");
+        progress.update(static_cast<double>(done));
+      });
   progress.finish();
   if (!flags.json) {
     fmt::print("{} {}{:.4f} +- {:.4f} nats per token, {:.4f} bits per byte, {} tokens{}\n",

@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "base/log.h"
 #include "cli/options.h"
@@ -17,7 +19,7 @@ namespace {
 
 struct Flags {
   std::string model, prompt, mode, trace, precision = "auto";
-  double balance = -1;
+  std::optional<double> balance;
   GenerateOptions options;
   int threads = 0;
   bool json = false;
@@ -26,22 +28,27 @@ struct Flags {
 /// --mode and --balance say the same thing; balance alone picks the mode.
 void choose_mode(Flags& flags) {
   DecodeOptions& decode = flags.options.decode;
-  if (flags.balance >= 0) {
-    if (!(flags.balance <= 1))
-      throw UsageError(fmt::format("--balance {}: expected 0 to 1", flags.balance));
-    decode.balance = flags.balance;
-    decode.mode = flags.balance == 0   ? Mode::kExact
-                  : flags.balance == 1 ? Mode::kDiffusion
-                                       : Mode::kEvo;
+  if (flags.balance) {
+    const double balance = *flags.balance;
+    if (!(balance >= 0 && balance <= 1))
+      throw UsageError(fmt::format("--balance {}: expected 0 to 1", balance));
+    decode.balance = balance;
+    decode.mode = balance == 0 ? Mode::kExact : balance == 1 ? Mode::kDiffusion : Mode::kEvo;
   }
   if (flags.mode.empty()) return;
   const Mode named = parse_mode(flags.mode);
-  if (flags.balance >= 0 && named != decode.mode) {
+  if (flags.balance && named != decode.mode) {
     throw UsageError(
         fmt::format("--mode {} and --balance {} contradict each other: that balance is mode {}",
-                    flags.mode, flags.balance, mode_name(decode.mode)));
+                    flags.mode, *flags.balance, mode_name(decode.mode)));
   }
   decode.mode = named;
+}
+
+/// `exact` gives the text of `ar`, so a model that can only do that does it unless told otherwise.
+void suit_model(Flags& flags, const ModelConfig& config) {
+  const bool chosen = flags.balance || !flags.mode.empty();
+  if (!chosen && !config.flow) flags.options.decode.mode = Mode::kAr;
 }
 
 /// Shows text as it becomes certain and, behind it, the drafts coloured by maturity.
@@ -69,7 +76,7 @@ class LiveView {
       fmt::print("\x1b[38;5;{}m{}\x1b[0m", 16 + 36 * red + 6 * green, piece);
     }
     if (shown > 0) fmt::print("\x1b[{}D", shown);
-    std::fflush(stdout);
+    flush_output();
   }
 
  private:
@@ -116,31 +123,40 @@ void report(const Flags& flags, const LoadedModel& loaded, const Generation& res
   fmt::print("{}\n", record.dump());
 }
 
+void check(const Flags& flags) {
+  if (flags.options.decode.max_tokens < 0) throw UsageError("--max-tokens: expected 0 or more");
+}
+
 void run(Flags& flags) {
   use_threads(flags.threads);
   choose_mode(flags);
-  if (flags.options.decode.max_tokens < 0) throw UsageError("--max-tokens: expected 0 or more");
-  flags.options.decode.trace = !flags.trace.empty();
+  check(flags);
+  std::optional<AtomicFile> trace;
+  if (!flags.trace.empty()) trace.emplace(flags.trace);  // if it cannot be written, say so now
+  flags.options.decode.trace = trace.has_value();
   const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
+  suit_model(flags, loaded.model.config());
   const bool live = !flags.json && isatty(STDOUT_FILENO) != 0;
   LiveView view(loaded.tokenizer);
-  std::string traces;
-  if (!flags.json) fmt::print("{}", flags.prompt);
-  const Generation result = generate(loaded.model, loaded.tokenizer, flags.prompt, flags.options,
-                                     [&](std::string_view text, const PassTrace& trace) {
-                                       if (!flags.trace.empty())
-                                         traces +=
-                                             trace_record(trace, loaded.tokenizer).dump() + "\n";
-                                       if (live) {
-                                         view.show(text, trace);
-                                       } else if (!flags.json) {
-                                         fmt::print("{}", text);
-                                         std::fflush(stdout);
-                                       }
-                                     });
+  std::string_view prompt;  // still to be shown
+  if (!flags.json) prompt = flags.prompt;
+  const auto show_prompt = [&] { fmt::print("{}", std::exchange(prompt, {})); };
+  const auto on_pass = [&](std::string_view text, const PassTrace& pass) {
+    if (trace) trace->write(trace_record(pass, loaded.tokenizer).dump() + "\n");
+    show_prompt();  // not earlier: the session may refuse it
+    if (live) {
+      view.show(text, pass);
+    } else if (!flags.json) {
+      fmt::print("{}", text);
+      flush_output();
+    }
+  };
+  const Generation result =
+      generate(loaded.model, loaded.tokenizer, flags.prompt, flags.options, on_pass);
+  if (trace) trace->commit();
+  show_prompt();
   if (!flags.json) fmt::print("{}\n", live ? "\x1b[K" : "");
-  std::fflush(stdout);
-  if (!flags.trace.empty()) write_atomically(flags.trace, traces);
+  flush_output();
   report(flags, loaded, result);
 }
 
@@ -154,7 +170,8 @@ void add_generate_command(CLI::App& app, Action& action) {
   command->add_option("--prompt", flags->prompt, "text to continue");
   command->add_option(
       "--mode", flags->mode,
-      "ar, exact (default: the AR model's text, in fewer passes), evo or diffusion");
+      "ar, exact (default: the AR model's text, in fewer passes), evo or diffusion; a model "
+      "trained with flow=false knows ar only, and does that by default");
   command->add_option("--balance", flags->balance,
                       "0 exact .. 1 diffusion; between them drafts are accepted more leniently");
   command->add_option("--max-tokens", decode.max_tokens, "tokens at most")->capture_default_str();

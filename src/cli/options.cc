@@ -5,6 +5,39 @@
 #include "base/parallel.h"
 
 namespace evo {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kGenerationConfig = "generation_config.json";
+constexpr const char* kFingerprint = "tokenizer_fingerprint";
+
+std::string fingerprint_text(const Tokenizer& tokenizer) {
+  return fmt::format("{:016x}", tokenizer.fingerprint());
+}
+
+/// A model of another program has no fingerprint, and its vocabulary may be padded: there only a
+/// token that the model does not know is certain to be wrong.
+void check_tokenizer(const Tokenizer& tokenizer, const ModelConfig& config, const fs::path& folder,
+                     const fs::path& file) {
+  if (tokenizer.vocab_size() > config.vocab_size) {
+    fail(
+        "{}: the tokenizer has {} tokens, but the model only {}: they do not belong together; put "
+        "back the tokenizer that the model was trained with",
+        file.string(), tokenizer.vocab_size(), config.vocab_size);
+  }
+  if (!fs::exists(folder / kGenerationConfig)) return;
+  const Record generation = Record::load(folder / kGenerationConfig);
+  if (!generation.has(kFingerprint)) return;
+  const std::string expected = generation.get_string(kFingerprint);
+  if (expected == fingerprint_text(tokenizer)) return;
+  fail(
+      "{}: this is not the tokenizer that the model was trained with (fingerprint {}, expected {} "
+      "as in {}); put back that one",
+      file.string(), fingerprint_text(tokenizer), expected, kGenerationConfig);
+}
+
+}  // namespace
 
 void use_threads(int threads) {
   if (threads < 0 || threads > 4096)
@@ -23,14 +56,19 @@ const char* precision_name(Precision precision) {
   return precision == Precision::kBF16 ? "bf16" : "f32";
 }
 
+Record generation_config(const Tokenizer& tokenizer) {
+  Record record;
+  record.set("eos_token_id", tokenizer.end_of_text());
+  record.set("bos_token_id", tokenizer.end_of_text());
+  record.set(kFingerprint, fingerprint_text(tokenizer));
+  return record;
+}
+
 LoadedModel load_model(const std::string& folder, Precision precision) {
   Model model = Model::load(folder);
-  const std::string path = (std::filesystem::path(folder) / "tokenizer.json").string();
+  const fs::path path = fs::path(folder) / "tokenizer.json";
   Tokenizer tokenizer = Tokenizer::load(path);
-  if (tokenizer.vocab_size() > model.config().vocab_size) {
-    fail("{}: the tokenizer has {} tokens, the model {}: they do not belong together", path,
-         tokenizer.vocab_size(), model.config().vocab_size);
-  }
+  check_tokenizer(tokenizer, model.config(), folder, path);
   model.pack(precision);
   return {std::move(model), std::move(tokenizer)};
 }

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "io/record.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 
@@ -14,6 +15,10 @@ void use_threads(int threads);
 /// --precision auto|f32|bf16; auto is bf16 where the CPU has it. Throws UsageError.
 Precision parse_precision(const std::string& name);
 const char* precision_name(Precision precision);
+
+/// generation_config.json of a model folder that is used with `tokenizer`: its special tokens, and
+/// its fingerprint, by which load_model() notices another tokenizer.
+Record generation_config(const Tokenizer& tokenizer);
 
 /// A model folder's network, packed for decoding, and its tokenizer; checks that they fit.
 struct LoadedModel {

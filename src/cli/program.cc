@@ -1,22 +1,88 @@
 #include "cli/program.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
 #include <new>
+#include <string_view>
+#include <system_error>
 
 #include "base/denormals.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 
 namespace evo {
+namespace {
 
-int run_program(int argc, char** argv) {
-  CLI::App app(
-      "Evo: autoregressive-diffusion language models. Trains, generates and evaluates.\n"
-      "Start with:  evo demo");
+constexpr int kDone = 0, kFailed = 1, kWrongUsage = 2;
+constexpr int kReaderGone = 128 + SIGPIPE;  // what a shell reports for a program that died of it
+
+// Not fmt::print: it throws where standard error is closed.
+void complain(std::string_view message) {
+  std::fputs(fmt::format("evo: {}\n", message).c_str(), stderr);
+}
+
+std::vector<std::string> names_of(const std::vector<CLI::App*>& commands) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : commands) names.push_back(command->get_name());
+  return names;
+}
+
+/// Follows the words of the command line down to a command without subcommands. CLI11 by itself
+/// says only that a subcommand is missing, whatever stands in its place.
+void check_command(CLI::App& app, int argc, char** argv) {
+  CLI::App* at = &app;
+  std::string path = app.get_name();
+  for (int i = 1;; ++i) {
+    const std::vector<CLI::App*> commands = at->get_subcommands([](CLI::App*) { return true; });
+    if (commands.empty()) return;
+    const std::vector<std::string> names = names_of(commands);
+    const std::string expected =
+        fmt::format("expected one of {}; see {} --help", fmt::join(names, ", "), path);
+    if (i >= argc) throw UsageError("no command: " + expected);
+    const std::string word = argv[i];
+    if (at->get_option_no_throw(word) != nullptr) return;
+    const auto found = std::ranges::find(names, word);
+    if (found == names.end()) {
+      const char* kind = word.starts_with("-") ? "option" : "command";
+      throw UsageError(fmt::format("unknown {} '{}': {}", kind, word, expected));
+    }
+    at = commands[static_cast<size_t>(found - names.begin())];
+    path += " " + word;
+  }
+}
+
+std::string usage_message(const CLI::App* app, const CLI::Error& error) {
+  std::string path = app->get_name();
+  for (auto chosen = app->get_subcommands(); !chosen.empty();
+       chosen = chosen.front()->get_subcommands()) {
+    path += " " + chosen.front()->get_name();
+  }
+  return fmt::format("{}: {}; see {} --help\n", path, error.what(), path);
+}
+
+/// A file that is opened while a standard stream is closed would take its place and receive what is
+/// printed. Standard output is replaced by something that cannot be written: a result that nobody
+/// gets is a failure, a lost message is not.
+void fill_closed_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) >= 0) continue;
+    const int mode = stream == STDERR_FILENO ? O_WRONLY : O_RDONLY;
+    const int opened = open("/dev/null", mode);  // takes the lowest free number
+    if (opened != stream) fail("cannot open /dev/null: {}", errno_message(errno));
+  }
+}
+
+void add_commands(CLI::App& app, Action& action) {
   app.name("evo");
   app.require_subcommand(1);
   app.set_version_flag("--version", "evo 0.1.0");
-  Action action;
+  app.failure_message(usage_message);
   add_demo_command(app, action);
   add_train_command(app, action);
   add_generate_command(app, action);
@@ -24,24 +90,53 @@ int run_program(int argc, char** argv) {
   add_info_command(app, action);
   add_bench_command(app, action);
   add_tokenizer_command(app, action);
+}
+
+int parse_and_run(int argc, char** argv) {
+  CLI::App app(
+      "Evo: autoregressive-diffusion language models. Trains, generates and evaluates.\n"
+      "Start with:  evo demo");
+  Action action;
+  add_commands(app, action);
+  check_command(app, argc, argv);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+  } catch (const CLI::ParseError& error) {  // --help and --version among them
+    if (app.exit(error) != 0) return kWrongUsage;
+    action = [] {};
   }
+  catch_interrupts();
+  action();
+  flush_output();
+  return kDone;
+}
+
+}  // namespace
+
+void flush_output() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+  throw std::system_error(errno, std::generic_category(), "cannot write to standard output");
+}
+
+int run_program(int argc, char** argv) {
+  flush_denormals();  // before there are other threads, which inherit it
+  // A write to a closed pipe is to be an error like others, after which temporary files go.
+  std::signal(SIGPIPE, SIG_IGN);
   try {
-    catch_interrupts();
-    action();
-    return 0;
+    fill_closed_streams();
+    return parse_and_run(argc, argv);
   } catch (const UsageError& error) {
-    fmt::print(stderr, "evo: {}\n", error.what());
-    return 2;
+    complain(error.what());
+    return kWrongUsage;
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "evo: out of memory: use a smaller model, batch or sequence\n");
+    complain("out of memory: use a smaller model, batch or sequence");
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::broken_pipe) return kReaderGone;  // `| head` is no fault
+    complain(error.what());
   } catch (const std::exception& error) {
-    fmt::print(stderr, "evo: {}\n", error.what());
+    complain(error.what());
   }
-  return 1;
+  return kFailed;
 }
 
 }  // namespace evo

@@ -10,11 +10,15 @@ class App;
 
 namespace evo {
 
-/// Exit code 0: done; 1: failed; 2: wrong usage.
+/// Exit code 0: done; 1: failed; 2: wrong usage; 141: the reader of standard output went away.
 int run_program(int argc, char** argv);
 
 /// What the chosen command does; set by the command's callback, run after parsing.
 using Action = std::function<void()>;
+
+/// Hands what was printed to the reader. A result that could not be written must not pass for
+/// success: throws std::system_error.
+void flush_output();
 
 // Each adds one subcommand; see the file of that name.
 void add_train_command(CLI::App& app, Action& action);

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <optional>
 
 #include "cli/program.h"
 #include "io/record.h"
@@ -14,14 +15,22 @@ namespace {
 
 struct Flags {
   std::vector<std::string> data;
-  std::string out, tokenizer, text;
+  std::string out, tokenizer;
+  std::optional<std::string> text;
   std::vector<int32_t> ids;
   BpeTrainingOptions options;
 };
 
-std::string text_or_input(const std::string& text) {
-  if (!text.empty()) return text;
+std::string text_from_input() {
   return {std::istreambuf_iterator<char>(std::cin), {}};
+}
+
+std::vector<int32_t> ids_from_input() {
+  std::vector<int32_t> ids(std::istream_iterator<int32_t>(std::cin), {});
+  if (!std::cin.eof()) {
+    fail("standard input: expected token ids, found something else after the first {}", ids.size());
+  }
+  return ids;
 }
 
 void train(const Flags& flags) {
@@ -30,14 +39,14 @@ void train(const Flags& flags) {
 }
 
 void encode(const Flags& flags) {
-  fmt::print("{}\n",
-             fmt::join(Tokenizer::load(flags.tokenizer).encode(text_or_input(flags.text)), " "));
+  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
+  const std::string text = flags.text ? *flags.text : text_from_input();
+  fmt::print("{}\n", fmt::join(tokenizer.encode(text), " "));
 }
 
 void decode(const Flags& flags) {
-  std::vector<int32_t> ids = flags.ids;
-  if (ids.empty()) ids.assign(std::istream_iterator<int32_t>(std::cin), {});
-  fmt::print("{}", Tokenizer::load(flags.tokenizer).decode(ids));
+  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
+  fmt::print("{}", tokenizer.decode(flags.ids.empty() ? ids_from_input() : flags.ids));
 }
 
 }  // namespace

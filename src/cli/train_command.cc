@@ -1,6 +1,7 @@
 // evo train
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 
 #include "base/log.h"
 #include "base/progress.h"
@@ -16,8 +17,8 @@ struct Flags {
   std::string preset, config, precision = "auto";
   std::vector<std::string> set;
   TrainRequest request;
-  int64_t steps = -1, seed = -1;
-  double minutes = -1;
+  std::optional<int64_t> steps, seed;
+  std::optional<double> minutes;
   int threads = 0;
   bool json = false;
 };
@@ -30,12 +31,12 @@ RunConfig configuration(const Flags& flags) {
   if (!flags.preset.empty()) config = RunConfig::preset(flags.preset);
   if (!flags.config.empty()) read_fields(Record::load(flags.config), config, flags.config);
   for (const std::string& assignment : flags.set) assign_field(config, assignment);
-  if (flags.steps >= 0) config.steps = flags.steps;
-  if (flags.seed >= 0) config.seed = flags.seed;
-  if (flags.minutes >= 0) {
-    config.minutes = flags.minutes;
-    if (flags.steps < 0) config.steps = 0;
+  if (flags.minutes) {
+    config.minutes = *flags.minutes;
+    config.steps = 0;
   }
+  if (flags.steps) config.steps = *flags.steps;
+  if (flags.seed) config.seed = *flags.seed;
   return config;
 }
 
@@ -81,7 +82,8 @@ void add_train_command(CLI::App& app, Action& action) {
   command->add_option("--tokenizer", flags->request.tokenizer,
                       "tokenizer.json to use; default: train one on the data");
   command->add_option("--steps", flags->steps, "optimizer steps");
-  command->add_option("--minutes", flags->minutes, "train for this long");
+  command->add_option("--minutes", flags->minutes,
+                      "train for this long; with --steps: at most this long");
   command->add_option("--seed", flags->seed, "seed of everything random");
   command->add_option("--threads", flags->threads, "threads; default: all cores");
   command->add_option("--precision", flags->precision, "of matrix products: auto, f32 or bf16");

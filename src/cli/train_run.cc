@@ -1,9 +1,11 @@
 #include "cli/train_run.h"
 
 #include <filesystem>
+#include <optional>
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "cli/options.h"
 #include "decode/generate.h"
 #include "io/fields.h"
 #include "io/files.h"
@@ -15,40 +17,85 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Tokenizer find_tokenizer(const TrainRequest& request, const Corpus& corpus) {
-  const fs::path own = fs::path(request.out) / "tokenizer.json";
-  if (request.resume && fs::exists(own)) return Tokenizer::load(own);
-  if (!request.tokenizer.empty()) return Tokenizer::load(request.tokenizer);
+// Written when the first step is about to be taken: with it, a folder holds a run.
+fs::path settings_file(const TrainRequest& request) {
+  return fs::path(request.out) / "run.json";
+}
+
+fs::path tokens_file(const TrainRequest& request) {
+  return fs::path(request.out) / "tokens.bin";
+}
+
+fs::path tokenizer_file(const TrainRequest& request) {
+  return fs::path(request.out) / "tokenizer.json";
+}
+
+void check_request(const TrainRequest& request) {
+  if (request.data.empty()) throw UsageError("--data: expected one or more text files");
+  if (request.out.empty()) throw UsageError("--out: expected a folder, found an empty name");
+  request.config.validate();
+}
+
+/// Only how long a run goes on may change when it is resumed.
+void check_settings(const TrainRequest& request) {
+  const fs::path saved = settings_file(request);
+  RunConfig before;
+  read_fields(Record::load(saved), before, saved.string());
+  std::string differences;
+  for (const FieldDifference& setting : different_fields(before, request.config)) {
+    if (setting.name == "steps" || setting.name == "minutes") continue;
+    differences += fmt::format(" {}={} (now {})", setting.name, setting.first, setting.second);
+  }
+  if (differences.empty()) return;
+  fail(
+      "{}: the run was started with other settings:{}. Resume with the same ones (only steps and "
+      "minutes may change), or start afresh with another --out",
+      saved.string(), differences);
+}
+
+/// A folder with a run in it is continued or left alone, never overwritten.
+void check_folder(const TrainRequest& request) {
+  if (fs::exists(settings_file(request))) {
+    if (request.resume) return check_settings(request);
+    fail("{}: this folder holds a run: add --resume, or give another --out", request.out);
+  }
+  if (fs::exists(fs::path(request.out) / "model.safetensors")) {
+    fail("{}: this folder holds a model already: give another --out", request.out);
+  }
+}
+
+/// The tokenizer of the run to be resumed, which `given` must equal; else `given`, or a new one.
+Tokenizer find_tokenizer(const TrainRequest& request, const Corpus& corpus,
+                         const std::optional<Tokenizer>& given, bool resuming) {
+  if (resuming) {
+    Tokenizer own = Tokenizer::load(tokenizer_file(request));
+    if (!given || given->fingerprint() == own.fingerprint()) return own;
+    fail(
+        "--tokenizer {}: the run in {} was started with another one. Leave the option out to go on "
+        "with that, or start afresh with another --out",
+        request.tokenizer, request.out);
+  }
+  if (given) return *given;
   BpeTrainingOptions options;
   options.vocab_size = static_cast<int32_t>(request.config.vocab_size);
   options.quiet = request.quiet;
   return train_bpe(corpus.documents(), options);
 }
 
-/// A folder with a run in it is continued or left alone, never overwritten.
-void check_folder(const TrainRequest& request, const RunConfig& config) {
-  const fs::path saved = fs::path(request.out) / "run.json";
-  if (!fs::exists(saved)) {
-    if (fs::exists(fs::path(request.out) / "model.safetensors")) {
-      fail("{}: this folder holds a model already: give another --out", request.out);
-    }
-    return;
+/// A resumed run goes on with the text that it began with.
+void check_text(const TrainRequest& request, const Corpus& corpus) {
+  if (!fs::exists(tokens_file(request))) return;
+  uint64_t before = 0;
+  try {
+    before = TokenFile(tokens_file(request)).source_fingerprint();
+  } catch (const Error&) {
+    return;  // damaged: prepare_tokens() says so and makes it again
   }
-  if (!request.resume)
-    fail("{}: this folder holds a run: add --resume, or give another --out", request.out);
-  Record before = Record::load(saved), now;
-  write_fields(config, now);
-  for (const char* key : {"steps", "minutes", "vocab_size"}) {
-    before.erase(key);
-    now.erase(key);
-  }
-  if (before.dump() != now.dump()) {
-    fail(
-        "{}: the run was started with other settings. Resume with the same ones (only steps and "
-        "minutes may "
-        "change), or start afresh with another --out",
-        saved.string());
-  }
+  if (before == corpus.fingerprint()) return;
+  fail(
+      "--data {}: the run in {} was started on another text, or on the files in another order. "
+      "Resume with the same, or start afresh with another --out",
+      fmt::join(request.data, " "), request.out);
 }
 
 void show_sample(const Model& model, const Tokenizer& tokenizer, const std::string& prompt,
@@ -60,36 +107,42 @@ void show_sample(const Model& model, const Tokenizer& tokenizer, const std::stri
   log_info("step {}: {}{}", step, prompt, sample.text);
 }
 
-}  // namespace
-
-TrainSummary run_training(TrainRequest request) {
-  if (request.data.empty()) throw UsageError("--data: expected one or more text files");
-  // Before the slow parts; a placeholder vocabulary lets the other settings be judged.
-  request.config.validate();
-  const FolderLock lock(request.out);
-  check_folder(request, request.config);
-  const Corpus corpus(request.data);
-  const Tokenizer tokenizer = find_tokenizer(request, corpus);
-  request.config.vocab_size = tokenizer.vocab_size();
-  tokenizer.save((fs::path(request.out) / "tokenizer.json").string());
-  const TokenFile tokens =
-      prepare_tokens(corpus, tokenizer, fs::path(request.out) / "tokens.bin", request.quiet);
-
-  Record run;
-  write_fields(request.config, run);
-  run.save(fs::path(request.out) / "run.json");
-  Record generation;
-  generation.set("eos_token_id", tokenizer.end_of_text())
-      .set("bos_token_id", tokenizer.end_of_text());
-  generation.save(fs::path(request.out) / "generation_config.json");
-
-  const ModelCost cost = model_cost(request.config, request.config.sequence_length);
+void log_size(const RunConfig& config, const TokenFile& tokens, const Corpus& corpus) {
+  const ModelCost cost = model_cost(config, config.sequence_length);
   log_info("{} parameters ({} for the flow), vocabulary {}, {} tokens of text from {}",
            format_count(static_cast<double>(cost.backbone_parameters + cost.flow_parameters)),
-           format_count(static_cast<double>(cost.flow_parameters)), tokenizer.vocab_size(),
+           format_count(static_cast<double>(cost.flow_parameters)), config.vocab_size,
            format_count(static_cast<double>(tokens.size())),
            format_bytes(static_cast<double>(corpus.bytes())));
+}
 
+void save_settings(const TrainRequest& request, const Tokenizer& tokenizer) {
+  generation_config(tokenizer).save(fs::path(request.out) / "generation_config.json");
+  Record settings;
+  write_fields(request.config, settings);
+  settings.save(settings_file(request));
+}
+
+}  // namespace
+
+TrainSummary run_training(const TrainRequest& request) {
+  check_request(request);
+  check_folder(request);  // before the slow parts
+  std::optional<Tokenizer> given;
+  if (!request.tokenizer.empty()) given = Tokenizer::load(request.tokenizer);
+  const Corpus corpus(request.data);
+  const FolderLock lock(request.out);
+  check_folder(request);  // again: another run may have ended there meanwhile
+  const bool resuming = fs::exists(settings_file(request));
+  if (request.resume && !resuming) log_info("{}: no run to resume: starting one", request.out);
+  if (resuming) check_text(request, corpus);
+  const Tokenizer tokenizer = find_tokenizer(request, corpus, given, resuming);
+  if (!resuming) tokenizer.save(tokenizer_file(request));
+  const TokenFile tokens = prepare_tokens(corpus, tokenizer, tokens_file(request), request.quiet);
+
+  RunConfig config = request.config;
+  config.vocab_size = tokenizer.vocab_size();
+  log_size(config, tokens, corpus);
   TrainOptions options;
   options.out = request.out;
   options.resume = request.resume;
@@ -100,7 +153,8 @@ TrainSummary run_training(TrainRequest request) {
       show_sample(model, tokenizer, request.sample_prompt, step);
     };
   }
-  Trainer trainer(request.config, tokens, options);
+  Trainer trainer(config, tokens, options);
+  save_settings(request, tokenizer);
   return trainer.run();
 }
 

@@ -18,8 +18,9 @@ struct TrainRequest {
   Precision precision = Precision::kF32;
 };
 
-/// Trains and leaves model, tokenizer, generation_config.json, run.json, metrics and pictures in
-/// `out`.
-TrainSummary run_training(TrainRequest request);
+/// Trains and leaves model, tokenizer, generation_config.json, run.json (the settings as asked
+/// for), metrics and pictures in `out`. Ctrl-C ends the training cleanly. A run that cannot start
+/// leaves `out` free for the next attempt.
+TrainSummary run_training(const TrainRequest& request);
 
 }  // namespace evo

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "io/record.h"
@@ -116,6 +117,21 @@ class Describer {
   std::string text_;
 };
 
+class Lister {
+ public:
+  template <FieldType T>
+  void operator()(const char* name, T& value, const char* /*help*/) {
+    list_.emplace_back(name, format_value(value));
+  }
+  /// Name and value of each setting.
+  [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& list() const {
+    return list_;
+  }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> list_;
+};
+
 }  // namespace fields
 
 /// Reads settings from a record. A missing key keeps the value that `settings` has; an unknown key,
@@ -157,6 +173,24 @@ template <class Settings>
   fields::Describer describer;
   copy.visit(describer);
   return describer.text();
+}
+
+struct FieldDifference {
+  std::string name, first, second;  ///< the values as `--set` takes them
+};
+
+/// The settings that are not the same in both.
+template <class Settings>
+[[nodiscard]] std::vector<FieldDifference> different_fields(Settings first, Settings second) {
+  fields::Lister a, b;
+  first.visit(a);
+  second.visit(b);
+  std::vector<FieldDifference> differences;
+  for (size_t i = 0; i < a.list().size(); ++i) {
+    const auto& [name, value] = a.list()[i];
+    if (value != b.list()[i].second) differences.push_back({name, value, b.list()[i].second});
+  }
+  return differences;
 }
 
 }  // namespace evo

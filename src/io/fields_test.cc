@@ -151,5 +151,18 @@ TEST(Fields, HelpHasNamesDefaultsAndTexts) {
   EXPECT_NE(help.find("number of layers\n"), std::string::npos) << help;
 }
 
+TEST(Fields, DifferencesAreNamed) {
+  EXPECT_TRUE(different_fields(Settings(), Settings()).empty());
+  const auto differences = different_fields(Settings(), assigned("sizes=1,3"));
+  ASSERT_EQ(differences.size(), 1u);
+  EXPECT_EQ(differences[0].name, "sizes");
+  EXPECT_EQ(differences[0].first, "1,2");
+  EXPECT_EQ(differences[0].second, "1,3");
+  // The last bit counts: values are printed so that they can be read back.
+  Settings other;
+  other.decay = std::nextafter(other.decay, 1.0);
+  EXPECT_EQ(different_fields(Settings(), other).size(), 1u);
+}
+
 }  // namespace
 }  // namespace evo

@@ -64,7 +64,9 @@ fs::path folder_of(const fs::path& path) {
       unknown ? ""
               : fmt::format(" ({} free on that disk)",
                             format_bytes(static_cast<double>(space.available)));
-  fail("cannot write {}: {}{}", path.string(), errno_message(error_number), free_space);
+  const bool full = error_number == ENOSPC || error_number == EDQUOT;
+  fail("cannot write {}: {}{}{}", path.string(), errno_message(error_number), free_space,
+       full ? "; make room or choose another folder" : "");
 }
 
 /// Where a write to `path` goes: through a symbolic link to the file it names. Renaming over a
@@ -84,7 +86,7 @@ MappedFile::MappedFile(const fs::path& path) : path_(path) {
   const Descriptor descriptor(open_for_reading(path));
   const struct stat status = status_of(descriptor.get(), path);
   if (!S_ISREG(status.st_mode)) fail("{} is not a regular file", path.string());
-  if (status.st_size == 0) fail("{} is empty", path.string());
+  if (status.st_size == 0) fail("{} is empty: was writing or copying it cut short?", path.string());
   const auto size = static_cast<size_t>(status.st_size);
   void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor.get(), 0);
   if (data == MAP_FAILED) fail("cannot map {}: {}", path.string(), errno_message(errno));

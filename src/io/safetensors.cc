@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "base/checked.h"
-#include "io/float_formats.h"
+#include "base/float_formats.h"
 #include "io/record.h"
 
 namespace evo {
@@ -160,7 +160,7 @@ void write_bf16(AtomicFile& file, std::span<const float> values) {
   while (!values.empty()) {
     const size_t count = std::min(values.size(), chunk.size());
     std::transform(values.begin(), values.begin() + static_cast<ptrdiff_t>(count), chunk.begin(),
-                   float_to_bf16);
+                   to_bf16);
     file.write(std::as_bytes(std::span(chunk).first(count)));
     values = values.subspan(count);
   }
@@ -217,9 +217,9 @@ void SafetensorsFile::read_f32(std::string_view name, const std::vector<int64_t>
     // memcpy as the data of a foreign file need not be aligned; of nothing it is undefined.
     if (!out.empty()) std::memcpy(out.data(), tensor->bytes.data(), tensor->bytes.size());
   } else if (tensor->dtype == "BF16") {
-    convert_16bit(tensor->bytes, out, bf16_to_float);
+    convert_16bit(tensor->bytes, out, from_bf16);
   } else if (tensor->dtype == "F16") {
-    convert_16bit(tensor->bytes, out, f16_to_float);
+    convert_16bit(tensor->bytes, out, from_f16);
   } else {
     fail("{}: {} is {}, expected F32, BF16 or F16", path().string(), name, tensor->dtype);
   }

@@ -65,9 +65,7 @@ Tensor Model::attention_branch(Tape& tape, const Layer& layer, int64_t index, co
                                const Tensor& modulation, const ForwardInput& input,
                                KvCache* cache) const {
   const auto eps = static_cast<float>(config_.rms_norm_eps);
-  const Tensor n = norm_modulate(tape, x, layer.attention_norm, modulation,
-                                 kAttentionScale * config_.hidden_size, eps);
-  Tensor qkv = linear(tape, n, layer.qkv);
+  Tensor qkv = normed_linear(tape, x, layer.attention_norm, modulation, kAttentionScale, layer.qkv);
   if (config_.qk_norm) qkv = head_norm(tape, qkv, heads(), layer.query_norm, layer.key_norm, eps);
   rope(tape, qkv, heads(), *rope_, input.positions);
   if (cache == nullptr) {
@@ -80,10 +78,26 @@ Tensor Model::attention_branch(Tape& tape, const Layer& layer, int64_t index, co
 
 Tensor Model::feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& x,
                                   const Tensor& modulation) const {
-  const Tensor n = norm_modulate(tape, x, layer.feed_forward_norm, modulation,
-                                 kFeedForwardScale * config_.hidden_size,
-                                 static_cast<float>(config_.rms_norm_eps));
-  return linear(tape, swiglu(tape, linear(tape, n, layer.gate_up)), layer.down);
+  const Tensor gate_up =
+      normed_linear(tape, x, layer.feed_forward_norm, modulation, kFeedForwardScale, layer.gate_up);
+  const auto activate = [=](Tape& on) { return swiglu(on, gate_up); };
+  const Tensor active = activate(tape);
+  Tensor out = linear(tape, active, layer.down);
+  tape.recompute(active, activate);
+  return out;
+}
+
+Tensor Model::normed_linear(Tape& tape, const Tensor& x, const Tensor& norm,
+                            const Tensor& modulation, int64_t slot, const Weight& weight) const {
+  const int64_t column = slot * config_.hidden_size;
+  const auto eps = static_cast<float>(config_.rms_norm_eps);
+  const auto normalize = [=](Tape& on) {
+    return norm_modulate(on, x, norm, modulation, column, eps);
+  };
+  const Tensor n = normalize(tape);
+  Tensor out = linear(tape, n, weight);
+  tape.recompute(n, normalize);
+  return out;
 }
 
 Tensor Model::inner_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,

@@ -90,6 +90,8 @@ class Model {
   Tensor attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
                           const Tensor& modulation, const ForwardInput& input,
                           KvCache* cache) const;
+  Tensor normed_linear(Tape& tape, const Tensor& x, const Tensor& norm, const Tensor& modulation,
+                       int64_t slot, const Weight& weight) const;
   Tensor feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& x,
                              const Tensor& modulation) const;
 

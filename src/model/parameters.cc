@@ -47,7 +47,7 @@ std::span<float> ParameterStore::values_of(const Parameter& p) const {
 }
 
 void ParameterStore::zero_gradients() const {
-  std::ranges::fill(gradients(), 0.0f);
+  set_zero(gradients());
 }
 
 Tensor ParameterStore::view(int64_t offset, std::vector<int64_t> shape) const {

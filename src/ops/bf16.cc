@@ -1,6 +1,6 @@
 #include "ops/bf16.h"
 
-#include "tensor/tensor.h"
+#include "base/float_formats.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/bf16.cc"

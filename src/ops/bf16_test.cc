@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "base/float_formats.h"
 #include "ops/testing.h"
-#include "tensor/tensor.h"
 
 namespace evo {
 namespace {

@@ -114,7 +114,10 @@ void add_gated_backward(const Tensor& x, const Tensor& branch, Modulation gate, 
   const int64_t cols = x.shape()[1];
   const auto n = static_cast<size_t>(cols);
   const Tensor dy = y.grad();
-  const GradientSink dx(x);
+  // The first gradient of x is dy itself: no copy.
+  const bool moves = x.wants_grad() && !x.has_grad() && x.f32() != branch.f32();
+  if (moves) x.take_grad(y);
+  const GradientSink dx(moves ? Tensor() : x);
   const GradientSink dbranch(branch);
   gate.prepare_grad();
   for_each_row(x.rows(), cols, [&](int64_t r) {

@@ -13,6 +13,15 @@ void Tape::record(std::function<void()> backward) {
   closures_.push_back(std::move(backward));
 }
 
+void Tape::recompute(const Tensor& value, std::function<Tensor(Tape&)> make) {
+  if (!recording()) return;
+  value.release();
+  record([value, make = std::move(make), precision = precision_] {
+    Tape again(Mode::kInference, precision);
+    value.take(make(again));
+  });
+}
+
 void Tape::backward() {
   while (!closures_.empty()) {
     closures_.back()();

@@ -37,6 +37,11 @@ class Tape {
   [[nodiscard]] Tensor output(std::vector<int64_t> shape) const;
   void record(std::function<void()> backward);
 
+  /// Frees `value` until backward() comes to this point, which makes it again: less memory for a
+  /// little time. To be called behind the last op of the forward pass that reads `value`; `make`
+  /// must give the same numbers as before. Does nothing unless the tape records.
+  void recompute(const Tensor& value, std::function<Tensor(Tape&)> make);
+
   /// Runs the closures in reverse order and empties the tape. An op whose output got no gradient
   /// must do nothing (test with has_grad()).
   void backward();

@@ -6,15 +6,25 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <utility>
 
 #include "base/checked.h"
+#include "base/parallel.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(data, size) ((void)(data), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(data, size) ((void)(data), (void)(size))
+#endif
 
 namespace evo {
 namespace {
 
 constexpr size_t kAlignment = 64;
 
-/// Free arrays by size class. Guarded by a mutex: tensors are made by one thread at a time in
+/// Free arrays by size class. The address sanitizer is told which bytes nobody may touch, as to it
+/// a free array is allocated. Guarded by a mutex: tensors are made by one thread at a time in
 /// training, but servers and tests run several engines in one process.
 class Pool {
  public:
@@ -25,22 +35,10 @@ class Pool {
 
   std::shared_ptr<void> take(size_t bytes) {
     const size_t size = size_class(bytes);
-    void* data = nullptr;
-    {
-      const std::lock_guard lock(mutex_);
-      auto& free_list = free_[size];
-      if (!free_list.empty()) {
-        data = free_list.back();
-        free_list.pop_back();
-      }
-      stats_.in_use_bytes += size;
-      stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.in_use_bytes);
-      if (data == nullptr) stats_.reserved_bytes += size;
-    }
-    if (data == nullptr) {
-      data = std::aligned_alloc(kAlignment, size);
-      if (data == nullptr) throw std::bad_alloc();
-    }
+    void* data = take_free(size);
+    if (data == nullptr) data = allocate(size);
+    ASAN_POISON_MEMORY_REGION(data, size);
+    ASAN_UNPOISON_MEMORY_REGION(data, bytes);
     return {data, [this, size](void* p) { give_back(p, size); }};
   }
 
@@ -48,6 +46,7 @@ class Pool {
     const std::lock_guard lock(mutex_);
     for (auto& [size, list] : free_) {
       for (void* data : list) {
+        ASAN_UNPOISON_MEMORY_REGION(data, size);
         std::free(data);
         stats_.reserved_bytes -= size;
       }
@@ -68,7 +67,33 @@ class Pool {
     return (std::max(bytes, kAlignment) + step - 1) / step * step;
   }
 
+  /// An unused array of exactly this size class, or null.
+  void* take_free(size_t size) {
+    const std::lock_guard lock(mutex_);
+    auto& free_list = free_[size];
+    if (free_list.empty()) return nullptr;
+    void* data = free_list.back();
+    free_list.pop_back();
+    count_as_used(size);
+    return data;
+  }
+
+  void* allocate(size_t size) {
+    void* data = std::aligned_alloc(kAlignment, size);
+    if (data == nullptr) throw std::bad_alloc();
+    const std::lock_guard lock(mutex_);
+    stats_.reserved_bytes += size;
+    count_as_used(size);
+    return data;
+  }
+
+  void count_as_used(size_t size) {
+    stats_.in_use_bytes += size;
+    stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.in_use_bytes);
+  }
+
   void give_back(void* data, size_t size) {
+    ASAN_POISON_MEMORY_REGION(data, size);
     const std::lock_guard lock(mutex_);
     free_[size].push_back(data);
     stats_.in_use_bytes -= size;
@@ -119,7 +144,11 @@ Tensor Tensor::empty(std::vector<int64_t> shape, DType dtype) {
 
 Tensor Tensor::zeros(std::vector<int64_t> shape, DType dtype) {
   Tensor made = empty(std::move(shape), dtype);
-  std::memset(made.impl_->data, 0, static_cast<size_t>(made.numel() * dtype_size(dtype)));
+  if (dtype == DType::kF32) {
+    set_zero(made.values());
+  } else {
+    std::memset(made.impl_->data, 0, static_cast<size_t>(made.numel() * dtype_size(dtype)));
+  }
   return made;
 }
 
@@ -153,7 +182,7 @@ int32_t* Tensor::i32() const {
 Tensor Tensor::grad() const {
   bool fresh = false;
   Tensor made = grad_for_write(fresh);
-  if (fresh) std::memset(made.impl_->data, 0, static_cast<size_t>(numel()) * sizeof(float));
+  if (fresh) set_zero(made.values());
   return made;
 }
 
@@ -171,6 +200,30 @@ Tensor Tensor::detach() const {
   return Tensor(std::move(impl));
 }
 
+void Tensor::release() const {
+  EVO_CHECK(impl_->storage != nullptr);
+  impl_->storage = nullptr;
+  impl_->data = nullptr;
+}
+
+void Tensor::take(const Tensor& from) const {
+  EVO_CHECK(from.shape() == shape() && from.dtype() == dtype() && from.impl_->storage != nullptr);
+  impl_->storage = from.impl_->storage;
+  impl_->data = from.impl_->data;
+}
+
+void Tensor::take_grad(const Tensor& of) const {
+  EVO_CHECK(wants_grad() && !has_grad() && of.shape() == shape());
+  impl_->grad = std::exchange(of.impl_->grad, nullptr);
+}
+
+void set_zero(std::span<float> values) {
+  constexpr int64_t kGrain = 1 << 16;
+  parallel_for(std::ssize(values), kGrain, [&](int64_t begin, int64_t end) {
+    std::memset(values.data() + begin, 0, static_cast<size_t>(end - begin) * sizeof(float));
+  });
+}
+
 std::shared_ptr<void> pooled_bytes(size_t bytes) {
   return Pool::instance().take(bytes);
 }
@@ -179,16 +232,6 @@ PoolStats pool_stats() {
 }
 void trim_pool() {
   Pool::instance().trim();
-}
-
-uint16_t to_bf16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);
-  return static_cast<uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
-}
-
-float from_bf16(uint16_t value) {
-  return std::bit_cast<float>(static_cast<uint32_t>(value) << 16);
 }
 
 }  // namespace evo

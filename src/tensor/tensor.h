@@ -53,6 +53,12 @@ class Tensor {
   /// The same array without a gradient.
   [[nodiscard]] Tensor detach() const;
 
+  /// Gives the array back; every handle is without numbers until take() gives them `from`'s.
+  void release() const;
+  void take(const Tensor& from) const;
+  /// This tensor's gradient becomes `of`'s, whose own must no longer be needed.
+  void take_grad(const Tensor& of) const;
+
  private:
   struct Impl {
     DType dtype = DType::kF32;
@@ -67,6 +73,9 @@ class Tensor {
   std::shared_ptr<Impl> impl_;
 };
 
+/// On all threads if there are many.
+void set_zero(std::span<float> values);
+
 /// 64-byte aligned pooled bytes, for scratch space inside ops.
 std::shared_ptr<void> pooled_bytes(size_t bytes);
 
@@ -78,9 +87,5 @@ struct PoolStats {
 [[nodiscard]] PoolStats pool_stats();
 /// Gives unused arrays back to the system.
 void trim_pool();
-
-/// Round to nearest even, NaN kept.
-[[nodiscard]] uint16_t to_bf16(float value);
-[[nodiscard]] float from_bf16(uint16_t value);
 
 }  // namespace evo

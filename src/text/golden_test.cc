@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "io/files.h"
 #include "text/split_pattern.h"
 #include "text/testing.h"
 #include "text/tokenizer.h"
@@ -14,7 +15,6 @@ namespace {
 
 using nlohmann::json;
 using testing::read_bytes;
-using testing::read_xz;
 using testing::shared_data;
 using testing::split_text;
 
@@ -42,7 +42,7 @@ TEST(Golden, Gpt2FileGivesThePublishedIds) {
   const auto path = shared_data("tokenizers/gpt2/tokenizer.json.xz");
   EVO_REQUIRE_SHARED_DATA(path);
   const testing::TemporaryFolder folder;
-  testing::write_bytes(folder / "tokenizer.json", read_xz(path));
+  testing::write_bytes(folder / "tokenizer.json", read_text_corpus(path));
   const Tokenizer tokenizer = Tokenizer::load(folder / "tokenizer.json");
   EXPECT_EQ(tokenizer.vocab_size(), 50257);
   EXPECT_EQ(tokenizer.end_of_text(), 50256);
@@ -59,9 +59,9 @@ TEST(Golden, Gpt2FileGivesThePublishedIds) {
 TEST(Golden, Gpt2CountsTheTokensOfABook) {
   const auto path = shared_data("tokenizers/gpt2/tokenizer.json.xz");
   EVO_REQUIRE_SHARED_DATA(path);
-  const Tokenizer tokenizer = Tokenizer::from_spec(parse_tokenizer_json(read_xz(path)));
+  const Tokenizer tokenizer = Tokenizer::from_spec(parse_tokenizer_json(read_text_corpus(path)));
   const auto count = [&](const std::string& name) {
-    const std::string text = read_xz(shared_data(name));
+    const std::string text = read_text_corpus(shared_data(name));
     const std::vector<int32_t> ids = tokenizer.encode(text);
     EXPECT_EQ(tokenizer.decode(ids), text);
     return ids.size();
@@ -81,7 +81,7 @@ TEST(Golden, QwenSplitPatternGivesThePublishedIds) {
   }
   json merges = json::array();
   for (const std::string& line :
-       split_text(read_xz(shared_data("tokenizers/qwen/merges.txt.xz")), "\n")) {
+       split_text(read_text_corpus(shared_data("tokenizers/qwen/merges.txt.xz")), "\n")) {
     if (!line.empty() && !line.starts_with("#version")) merges.push_back(line);
   }
   const json byte_level = {
@@ -93,7 +93,8 @@ TEST(Golden, QwenSplitPatternGivesThePublishedIds) {
       {"normalizer", {{"type", "NFC"}}},
       {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, byte_level}}}},
       {"decoder", byte_level},
-      {"model", {{"type", "BPE"}, {"vocab", json::parse(read_xz(vocab))}, {"merges", merges}}}};
+      {"model",
+       {{"type", "BPE"}, {"vocab", json::parse(read_text_corpus(vocab))}, {"merges", merges}}}};
   const Tokenizer tokenizer = Tokenizer::from_spec(parse_tokenizer_json(document.dump()));
   EXPECT_EQ(tokenizer.vocab_size(), 151670);
   EXPECT_EQ(tokenizer.end_of_text(), 151643);

@@ -1,14 +1,10 @@
-// What the tests of text/ share: data files, random bytes.
+// What the tests of text/ share: data files, random text.
 #pragma once
 
 #include <gtest/gtest.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <memory>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -16,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "io/testing.h"
 
 namespace evo::testing {
 
@@ -30,28 +27,6 @@ inline std::filesystem::path shared_data(
   return file.parent_path() / "../../../shared/data" / name;
 }
 
-inline std::string read_bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file.good()) << path;
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-inline void write_bytes(const std::filesystem::path& path, std::string_view bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
-
-inline std::string read_xz(const std::filesystem::path& path) {
-  const std::string command = "xz -dc '" + path.string() + "'";
-  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
-  std::string bytes;
-  char buffer[65536];
-  for (size_t got; (got = fread(buffer, 1, sizeof(buffer), pipe.get())) > 0;) {
-    bytes.append(buffer, got);
-  }
-  EXPECT_FALSE(bytes.empty()) << command;
-  return bytes;
-}
-
 inline std::vector<std::string> split_text(std::string_view text, std::string_view separator) {
   std::vector<std::string> parts;
   for (size_t end; (end = text.find(separator)) != std::string_view::npos;) {
@@ -61,22 +36,6 @@ inline std::vector<std::string> split_text(std::string_view text, std::string_vi
   parts.emplace_back(text);
   return parts;
 }
-
-/// A folder of its own for a test, removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "evo_text_XXXXXX").string();
-    EXPECT_NE(mkdtemp(name.data()), nullptr);
-    path_ = name;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// `length` draws from `alphabet`.
 inline std::string random_text(Random& random, size_t length, std::string_view alphabet) {

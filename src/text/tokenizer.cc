@@ -7,9 +7,9 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "io/files.h"
 #include "text/byte_alphabet.h"
 #include "text/encoder.h"
-#include "text/file.h"
 #include "text/tokenizer_json.h"
 #include "text/tokenizer_spec.h"
 
@@ -190,7 +190,7 @@ Tokenizer Tokenizer::from_merges(std::span<const std::pair<int32_t, int32_t>> me
 }
 
 Tokenizer Tokenizer::load(const std::string& path) {
-  const std::string text = read_small_file(path, kMaxTokenizerFile);
+  const std::string text = read_file(path, kMaxTokenizerFile);
   try {
     return from_spec(parse_tokenizer_json(text));
   } catch (const Error& error) {
@@ -199,7 +199,7 @@ Tokenizer Tokenizer::load(const std::string& path) {
 }
 
 void Tokenizer::save(const std::string& path) const {
-  replace_file(path, format_tokenizer_json(state_->spec));
+  write_atomically(path, format_tokenizer_json(state_->spec));
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text) const {

@@ -1,7 +1,7 @@
 // Hugging Face's tokenizer.json, as far as byte-level BPE goes.
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -10,7 +10,7 @@
 namespace evo {
 
 /// Far above published vocabularies (35 MB for 262,000 tokens); bounds the memory of a bad file.
-inline constexpr size_t kMaxTokenizerFile = size_t{128} << 20;
+inline constexpr int64_t kMaxTokenizerFile = int64_t{128} << 20;
 
 /// Throws Error naming the field at fault. What it cannot see (a token per byte and the like) is
 /// checked by Tokenizer::from_spec. `truncation` and `padding` are ignored, as they do not concern

@@ -24,7 +24,7 @@ BlockPlan sample_blocks(const TrainConfig& config, int64_t sequences, int64_t le
                         double min_time, Random& random);
 
 /// Blocks of one length, each with a shared time from a low-discrepancy set over all blocks: for
-/// estimating the ELBO along block paths. `offset` in [0, 1) shifts the set.
+/// estimating the ELBO along block paths. A random shift makes every time uniform.
 BlockPlan elbo_blocks(int64_t sequences, int64_t length, int64_t block, double min_time,
                       Random& random);
 

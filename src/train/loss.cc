@@ -159,7 +159,7 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
   const std::vector<float> kappa = kappas(model.time(), latents.times);
   const std::vector<float> flow_weights = constant(batch.targets.size(), weights.flow * per_row);
   // After self-conditioning times are no longer uniform, so those passes do not estimate the ELBO.
-  const bool estimates_elbo = !batch.self_condition;
+  const bool estimates_elbo = !batch.self_condition && weights.flow > 0;
   const std::vector<float> squared = elbo_weights(model.time(), batch.plan, latents.times,
                                                   estimates_elbo ? weights.flow * scale : 0);
   const PosteriorTerm term{latents.z, kappa, codes};

@@ -33,7 +33,7 @@ struct LossWeights {
   HeadLosses::CodeGradient code_gradient = HeadLosses::CodeGradient::kNone;
 };
 
-/// Means over rows, in nats per token.
+/// Means over rows, in nats per token; 0 for a part whose weight is 0, which is not evaluated.
 struct LossReport {
   double total = 0;
   double ar_nll = 0;

@@ -22,6 +22,42 @@ std::vector<Record> read_lines(const std::filesystem::path& path, int64_t last_s
 
 }  // namespace
 
+void LossMean::add(const LossReport& report, double weight) {
+  weight_ += weight;
+  sum_.total += weight * report.total;
+  sum_.ar_nll += weight * report.ar_nll;
+  sum_.flow += weight * report.flow;
+  sum_.inner += weight * report.inner;
+  sum_.maturity += weight * report.maturity;
+  if (report.elbo_rows == 0) return;
+  sum_.elbo += static_cast<double>(report.elbo_rows) * report.elbo;
+  sum_.elbo_rows += report.elbo_rows;
+}
+
+LossReport LossMean::mean() const {
+  return {sum_.total / weight_,    sum_.ar_nll / weight_,
+          sum_.flow / weight_,     sum_.inner / weight_,
+          sum_.maturity / weight_, sum_.elbo / static_cast<double>(sum_.elbo_rows),
+          sum_.elbo_rows};
+}
+
+Record LossMean::to_record() const {
+  Record record;
+  record.set("weight", weight_).set("total", sum_.total).set("ar_nll", sum_.ar_nll);
+  record.set("flow", sum_.flow).set("inner", sum_.inner).set("maturity", sum_.maturity);
+  record.set("elbo", sum_.elbo).set("elbo_rows", sum_.elbo_rows);
+  return record;
+}
+
+LossMean LossMean::from_record(const Record& record) {
+  LossMean mean;
+  mean.weight_ = record.get_double("weight");
+  mean.sum_ = {record.get_double("total"), record.get_double("ar_nll"),   record.get_double("flow"),
+               record.get_double("inner"), record.get_double("maturity"), record.get_double("elbo"),
+               record.get_int("elbo_rows")};
+  return mean;
+}
+
 MetricsLog::MetricsLog(std::filesystem::path path, int64_t resume_step) : path_(std::move(path)) {
   if (resume_step > 0) lines_ = read_lines(path_, resume_step);
   std::string kept;

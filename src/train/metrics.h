@@ -7,8 +7,24 @@
 #include <vector>
 
 #include "io/record.h"
+#include "train/loss.h"
 
 namespace evo {
+
+/// The mean of reports; the ELBO over the rows that estimate it.
+class LossMean {
+ public:
+  void add(const LossReport& report, double weight = 1);
+  [[nodiscard]] LossReport mean() const;  ///< NaN where there was nothing to average
+
+  /// For checkpoints; from_record(to_record()) is equal bit for bit.
+  [[nodiscard]] Record to_record() const;
+  static LossMean from_record(const Record& record);
+
+ private:
+  LossReport sum_;
+  double weight_ = 0;
+};
 
 /// One JSON object per line. Lines are flushed as they come, so a killed run loses at most the
 /// line being written; opening at a step drops what a run that is resumed had written beyond it.

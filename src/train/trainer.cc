@@ -4,7 +4,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "flow/pca.h"
@@ -25,16 +24,29 @@ constexpr int64_t kSpikeSteps = 3, kSpikeWarmup = 50;
 // Sequences of the held-out part are scored along block:8 for the ELBO shown while training.
 constexpr int64_t kValidationBlock = 8;
 
+/// Where the held-out part begins: both parts hold at least one sequence.
 int64_t split_point(const TokenFile& tokens, const RunConfig& config) {
+  const int64_t window = config.sequence_length + 1;
+  if (tokens.size() < 2 * window) {
+    fail(
+        "{}: the text has {} tokens, but `sequence_length` {} needs at least {}: {} to train on "
+        "and as many held out. Use a longer text or a shorter `sequence_length`.",
+        tokens.path().string(), tokens.size(), config.sequence_length, 2 * window, window);
+  }
   const auto held_out =
       static_cast<int64_t>(config.validation_fraction * static_cast<double>(tokens.size()));
-  return tokens.size() - std::max(held_out, config.sequence_length + 1);
+  return tokens.size() - std::max(held_out, window);
+}
+
+const RunConfig& validated(const RunConfig& config) {
+  config.validate();
+  return config;
 }
 
 }  // namespace
 
 Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions options)
-    : config_(config),
+    : config_(validated(config)),
       options_(std::move(options)),
       model_(config, true),
       average_(config, false),
@@ -46,7 +58,6 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
                   config.vocab_size, static_cast<uint64_t>(config.seed), false),
       checkpoints_(std::filesystem::path(options_.out) / "checkpoints",
                    static_cast<int>(config.keep_checkpoints)) {
-  config_.validate();
   std::vector<float> counts(static_cast<size_t>(config.vocab_size),
                             1.0f);  // no token is impossible
   for (int64_t i = 0; i < tokens.size(); ++i) counts[static_cast<size_t>(tokens.at(i))] += 1;
@@ -69,18 +80,23 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
 }
 
 TrainSummary Trainer::run() {
-  peak_gflops_ = measure_matmul_peak(options_.precision, 0.3);
-  start_ = last_log_ = Clock::now();
+  peak_gflops_ = options_.peak_gflops > 0 ? options_.peak_gflops
+                                          : measure_matmul_peak(options_.precision, 0.3);
+  start_ = Clock::now();
+  start_rate();
   const double total =
       config_.steps > 0 ? static_cast<double>(config_.steps) : config_.minutes * 60;
   Progress progress("training", total, config_.steps > 0 ? "steps" : "s", options_.quiet);
-  while (!finished() && !interrupted()) {
+  const int64_t first_step = step_;
+  bool stopped = options_.stop();
+  while (!finished() && !stopped) {
     const StepResult result = step();
+    stopped = options_.stop();
     if (!healthy(result)) {
       recover(result);
       continue;
     }
-    log(result, progress);
+    log(result, stopped, progress);
     if (step_ % config_.checkpoint_every == 0) save_checkpoint();
     if (config_.sample_every > 0 && step_ % config_.sample_every == 0 && options_.on_sample &&
         !finished()) {
@@ -88,6 +104,11 @@ TrainSummary Trainer::run() {
     }
   }
   progress.finish();
+  if (step_ == first_step) {  // a finished run was resumed: there are no training losses
+    summary_.last = LossMean().mean();
+    summary_.validation = validate();
+  }
+  summary_.tokens = step_ * tokens_per_step();
   summary_.interrupted = !finished();
   save_checkpoint();
   save_model();
@@ -102,11 +123,13 @@ Trainer::StepResult Trainer::step() {
   model_.parameters().zero_gradients();
   const LossWeights weights = loss_weights();
   const double share = 1.0 / static_cast<double>(config_.gradient_accumulation);
+  LossMean passes;
   for (int64_t pass = 0; pass < config_.gradient_accumulation; ++pass) {
     Tape tape(Tape::Mode::kTraining, options_.precision);
-    result.loss = training_loss(tape, model_, next_batch(), weights, share);
+    passes.add(training_loss(tape, model_, next_batch(), weights, share));
     tape.backward();
   }
+  result.loss = passes.mean();
   result.gradient_norm = std::sqrt(sum_of_squares(model_.parameters().gradients()));
   result.learning_rate = learning_rate();
   if (std::isfinite(result.loss.total) && std::isfinite(result.gradient_norm)) {
@@ -206,7 +229,7 @@ double Trainer::learning_rate() const {
   if (done < config_.warmup) {
     // The first step must move too: half a step of warm-up at least.
     const double floor = config_.steps > 0 ? 0.5 / static_cast<double>(config_.steps) : 0.0;
-    return config_.learning_rate * std::max(done, floor) / config_.warmup;
+    return config_.learning_rate * std::min(1.0, std::max(done, floor) / config_.warmup);
   }
   const double along = (done - config_.warmup) / std::max(1e-9, 1 - config_.warmup);
   const double cosine = 0.5 * (1 + std::cos(std::numbers::pi * along));
@@ -232,13 +255,16 @@ void Trainer::recover(const StepResult& result) {
                   step_, result.loss.total, result.gradient_norm, loss_mean_);
   const std::optional<Checkpoint> checkpoint = checkpoints_.load_latest_good();
   if (recoveries_ > 0 || !checkpoint) {
-    const char* why =
-        recoveries_ > 0 ? "a second time, after going back once" : "before the first checkpoint";
+    const std::string when =
+        checkpoint ? fmt::format(
+                         "a second time, after going back once; the checkpoint of step {} "
+                         "is intact",
+                         checkpoint->step)
+                   : "before the first checkpoint";
     fail(
-        "training diverged {}: {}. The last checkpoint is intact. Try a lower learning_rate, a "
-        "longer warmup "
-        "or a smaller clip.",
-        why, what);
+        "training diverged {}: {}. Try a lower `learning_rate`, a longer `warmup` or a smaller "
+        "`clip`.",
+        when, what);
   }
   log_warning("training diverged at {}; going back to step {} once, past the data that did it",
               what, checkpoint->step);
@@ -246,14 +272,15 @@ void Trainer::recover(const StepResult& result) {
   restore(*checkpoint);
   next_sequence_ = beyond;
   recoveries_ = 1;
+  start_rate();
   metrics_.emplace(std::filesystem::path(options_.out) / "metrics.jsonl", step_);
 }
 
 LossReport Trainer::validate() const {
   const auto window = static_cast<size_t>(config_.sequence_length + 1);
   const int64_t count = std::min(config_.validation_sequences, validation_.sequences_per_epoch());
-  LossReport total;
-  int64_t batches = 0;
+  const LossWeights every_part{1, 1, 1};  // also those that do not train
+  LossMean mean;
   for (int64_t first = 0; first < count; first += config_.batch_size) {
     const int64_t sequences = std::min(config_.batch_size, count - first);
     std::vector<int32_t> texts(static_cast<size_t>(sequences) * window);
@@ -269,61 +296,23 @@ LossReport Trainer::validate() const {
       batch.stream = stream_id({kValidation, static_cast<uint64_t>(first)});
     }
     Tape tape(Tape::Mode::kInference, options_.precision);
-    const LossReport report = training_loss(tape, averaged(), batch, loss_weights());
-    total.ar_nll += report.ar_nll;
-    total.flow += report.flow;
-    total.inner += report.inner;
-    total.elbo += report.elbo;
-    ++batches;
+    mean.add(training_loss(tape, averaged(), batch, every_part), static_cast<double>(sequences));
   }
-  const auto n = static_cast<double>(batches);
-  return {0, total.ar_nll / n, total.flow / n, total.inner / n, 0, total.elbo / n, 0};
+  return mean.mean();
 }
 
-void Trainer::log(const StepResult& result, Progress& progress) {
-  const LossReport& loss = result.loss;
-  sum_.total += loss.total;
-  sum_.ar_nll += loss.ar_nll;
-  sum_.flow += loss.flow;
-  sum_.inner += loss.inner;
-  sum_.maturity += loss.maturity;
-  sum_.elbo += loss.elbo;
-  elbo_batches_ += loss.elbo_rows > 0 ? 1 : 0;
-  ++summed_;
-  const bool last = finished() || interrupted();
-  const bool validation_due = step_ % config_.validate_every == 0 || last;
-  if (step_ % config_.log_every != 0 && !validation_due) return;
+void Trainer::log(const StepResult& result, bool stopped, Progress& progress) {
+  since_line_.add(result.loss);
+  // An interruption adds a line of its own and leaves the losses for the resumed run's next one,
+  // which so is the same as without the interruption.
+  const bool validation_planned = step_ % config_.validate_every == 0 || finished();
+  const bool planned = validation_planned || step_ % config_.log_every == 0;
+  const bool validation_due = validation_planned || stopped;
+  if (!planned && !validation_due) return;
 
-  const auto count = static_cast<double>(summed_);
-  const int64_t tokens_per_step =
-      config_.batch_size * config_.sequence_length * config_.gradient_accumulation;
-  const double seconds = std::chrono::duration<double>(Clock::now() - last_log_).count();
-  const double rate = static_cast<double>(tokens_per_step) * count / seconds;
-  const ModelCost cost = model_cost(config_, config_.sequence_length);
-  const double first_passes =
-      config_.flow ? config_.self_conditioning * cost.first_pass_flops_per_token : 0;
-  summary_.tokens_per_second = rate;
-  summary_.gemm_peak_fraction =
-      rate * (cost.training_flops_per_token + first_passes) * 1e-9 / peak_gflops_;
-  summary_.tokens = step_ * tokens_per_step;
-  summary_.last = {sum_.total / count,
-                   sum_.ar_nll / count,
-                   sum_.flow / count,
-                   sum_.inner / count,
-                   sum_.maturity / count,
-                   elbo_batches_ > 0 ? sum_.elbo / static_cast<double>(elbo_batches_) : NAN,
-                   0};
-
-  Record line;
-  line.set("step", step_).set("tokens", summary_.tokens).set("loss", summary_.last.total);
-  line.set("ar_nll", summary_.last.ar_nll);
-  if (config_.flow) {
-    line.set("flow_loss", summary_.last.flow).set("inner_loss", summary_.last.inner);
-    line.set("maturity_loss", summary_.last.maturity).set("elbo", summary_.last.elbo);
-  }
-  line.set("learning_rate", result.learning_rate).set("gradient_norm", result.gradient_norm);
-  line.set("tokens_per_second", rate).set("gemm_peak_fraction", summary_.gemm_peak_fraction);
-  line.set("seconds", elapsed());
+  summary_.last = since_line_.mean();
+  measure_rate();
+  Record line = metrics_line(result);
   if (validation_due) {
     summary_.validation = validate();
     line.set("valid_ar_nll", summary_.validation.ar_nll);
@@ -337,13 +326,47 @@ void Trainer::log(const StepResult& result, Progress& progress) {
   if (validation_due) metrics_->draw(std::filesystem::path(options_.out) / "loss.svg");
 
   const std::string elbo = config_.flow ? fmt::format("  ELBO {:.3f}", summary_.last.elbo) : "";
-  progress.update(
-      config_.steps > 0 ? static_cast<double>(step_) : elapsed(),
-      fmt::format("loss {:.3f}  AR {:.3f}{}  {:.0f} tokens/s  {:.0f}% of peak", summary_.last.total,
-                  summary_.last.ar_nll, elbo, rate, 100 * summary_.gemm_peak_fraction));
-  sum_ = {};
-  summed_ = elbo_batches_ = 0;
-  last_log_ = Clock::now();
+  progress.update(config_.steps > 0 ? static_cast<double>(step_) : elapsed(),
+                  fmt::format("loss {:.3f}  AR {:.3f}{}  {:.0f} tokens/s  {:.0f}% of peak",
+                              summary_.last.total, summary_.last.ar_nll, elbo,
+                              summary_.tokens_per_second, 100 * summary_.gemm_peak_fraction));
+  if (planned) since_line_ = {};
+  start_rate();
+}
+
+void Trainer::start_rate() {
+  rate_start_ = Clock::now();
+  rate_start_step_ = step_;
+}
+
+int64_t Trainer::tokens_per_step() const {
+  return config_.batch_size * config_.sequence_length * config_.gradient_accumulation;
+}
+
+void Trainer::measure_rate() {
+  const double seconds = std::chrono::duration<double>(Clock::now() - rate_start_).count();
+  const ModelCost cost = model_cost(config_, config_.sequence_length);
+  const double first_passes =
+      config_.flow ? config_.self_conditioning * cost.first_pass_flops_per_token : 0;
+  summary_.tokens_per_second =
+      static_cast<double>((step_ - rate_start_step_) * tokens_per_step()) / seconds;
+  summary_.gemm_peak_fraction = summary_.tokens_per_second *
+                                (cost.training_flops_per_token + first_passes) * 1e-9 /
+                                peak_gflops_;
+}
+
+Record Trainer::metrics_line(const StepResult& result) const {
+  Record line;
+  line.set("step", step_).set("tokens", step_ * tokens_per_step()).set("loss", summary_.last.total);
+  line.set("ar_nll", summary_.last.ar_nll);
+  if (config_.flow) {
+    line.set("flow_loss", summary_.last.flow).set("inner_loss", summary_.last.inner);
+    line.set("maturity_loss", summary_.last.maturity).set("elbo", summary_.last.elbo);
+  }
+  line.set("learning_rate", result.learning_rate).set("gradient_norm", result.gradient_norm);
+  line.set("tokens_per_second", summary_.tokens_per_second);
+  line.set("gemm_peak_fraction", summary_.gemm_peak_fraction).set("seconds", elapsed());
+  return line;
 }
 
 const Model& Trainer::averaged() const {
@@ -369,7 +392,7 @@ void Trainer::save_checkpoint() {
   Record state;
   state.set("next_sequence", next_sequence_).set("seconds", elapsed());
   state.set("loss_mean", loss_mean_).set("loss_deviation", loss_deviation_).set("spikes", spikes_);
-  state.set("recoveries", recoveries_);
+  state.set("recoveries", recoveries_).set("since_line", since_line_.to_record());
   checkpoints_.save(step_, arrays, state);
 }
 
@@ -398,8 +421,7 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   loss_deviation_ = state.get_double("loss_deviation");
   spikes_ = state.get_int("spikes");
   recoveries_ = state.get_int("recoveries");
-  sum_ = {};
-  summed_ = elbo_batches_ = 0;
+  since_line_ = LossMean::from_record(state.get_record("since_line"));
 }
 
 }  // namespace evo

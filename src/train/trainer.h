@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/interrupt.h"
 #include "base/progress.h"
 #include "io/checkpoint.h"
 #include "io/loader.h"
@@ -22,7 +23,11 @@ struct TrainOptions {
   bool resume = false;
   bool quiet = false;
   Precision precision = Precision::kF32;
-  /// Called with the averaged model every sample_every steps and at the end.
+  double peak_gflops = 0;  ///< speed of large matrix products, which progress is set against; 0:
+                           ///< measure it, which takes half a second
+  /// Asked after every step; true ends the run as an interrupt does.
+  std::function<bool()> stop = interrupted;
+  /// Called with the averaged model every sample_every steps before the last one.
   std::function<void(const Model& model, int64_t step)> on_sample;
 };
 
@@ -30,7 +35,7 @@ struct TrainSummary {
   int64_t step = 0, tokens = 0;
   double seconds = 0;
   bool interrupted = false;
-  LossReport last, validation;
+  LossReport last, validation;  ///< last: of the last line of metrics; NaN if no step was left
   double tokens_per_second = 0, gemm_peak_fraction = 0;
   size_t peak_bytes = 0;  ///< largest memory in tensors
 };
@@ -68,7 +73,11 @@ class Trainer {
   void recover(const StepResult& result);
 
   LossReport validate() const;
-  void log(const StepResult& result, Progress& progress);
+  void log(const StepResult& result, bool stopped, Progress& progress);
+  [[nodiscard]] int64_t tokens_per_step() const;
+  void start_rate();    ///< of tokens per second, which validation does not count into
+  void measure_rate();  ///< since start_rate()
+  [[nodiscard]] Record metrics_line(const StepResult& result) const;
   void save_checkpoint();
   void restore(const Checkpoint& checkpoint);
   void save_model();
@@ -90,10 +99,9 @@ class Trainer {
   // Recovery: a running mean of the loss and its spread, and whether the one roll-back was used.
   double loss_mean_ = 0, loss_deviation_ = 0;
   int64_t spikes_ = 0, recoveries_ = 0;
-  // Sums since the last line of metrics.
-  LossReport sum_;
-  int64_t summed_ = 0, elbo_batches_ = 0;
-  Clock::time_point last_log_;
+  LossMean since_line_;  // the losses since the last line of metrics
+  Clock::time_point rate_start_;
+  int64_t rate_start_step_ = 0;
   double peak_gflops_ = 0;
   TrainSummary summary_;
 };

@@ -1,0 +1,25 @@
+#include "base/log.h"
+
+#include <gtest/gtest.h>
+
+namespace evo {
+namespace {
+
+std::string logged_at(LogLevel level) {
+  set_log_level(level);
+  ::testing::internal::CaptureStderr();
+  log_info("{} of {}", 1, 2);
+  log_line("with {braces}");
+  log_warning("{}", "care");
+  std::string text = ::testing::internal::GetCapturedStderr();
+  set_log_level(LogLevel::kInfo);
+  return text;
+}
+
+TEST(Log, QuietLeavesWarnings) {
+  EXPECT_EQ(logged_at(LogLevel::kInfo), "1 of 2\nwith {braces}\nwarning: care\n");
+  EXPECT_EQ(logged_at(LogLevel::kQuiet), "warning: care\n");
+}
+
+}  // namespace
+}  // namespace evo

@@ -1,0 +1,161 @@
+#include "decode/generate.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "decode/testing.h"
+#include "io/testing.h"
+
+namespace evo {
+namespace {
+
+using testing::expect_error;
+
+/// Characters of one to four bytes, no byte twice: a script for reciting_model().
+constexpr std::string_view kScript = ">xb\u20ACy\u00E9-\U0001F98Az";
+
+Tokenizer bytes_only() {
+  return Tokenizer::from_merges({});
+}
+
+const Model& reciter() {
+  static const Model model = testing::reciting_model(bytes_only(), kScript);
+  return model;
+}
+
+struct Shown {
+  Generation result;
+  std::vector<std::string> pieces;  ///< as on_pass got them
+};
+
+/// The script after its first byte.
+Shown recite(Mode mode, std::vector<std::string> stops = {}, int64_t max_tokens = 100) {
+  GenerateOptions options;
+  options.decode.mode = mode;
+  options.decode.max_tokens = max_tokens;
+  options.stop = std::move(stops);
+  Shown shown;
+  shown.result =
+      generate(reciter(), bytes_only(), kScript.substr(0, 1), options,
+               [&](std::string_view text, const PassTrace&) { shown.pieces.emplace_back(text); });
+  return shown;
+}
+
+std::string joined(const Shown& shown) {
+  std::string text;
+  for (const std::string& piece : shown.pieces) text += piece;
+  return text;
+}
+
+bool begins_inside_character(std::string_view text) {
+  return !text.empty() && (static_cast<unsigned char>(text.front()) & 0xC0) == 0x80;
+}
+
+TEST(Generate, RecitesInEveryVerifiedMode) {
+  for (Mode mode : {Mode::kAr, Mode::kExact, Mode::kEvo}) {
+    const Shown shown = recite(mode);
+    EXPECT_EQ(shown.result.text, kScript.substr(1)) << mode_name(mode);
+    EXPECT_EQ(joined(shown), kScript.substr(1));
+    EXPECT_EQ(shown.result.finish, "end");
+    EXPECT_EQ(shown.result.tokens.size(), kScript.size() - 1);
+    EXPECT_EQ(std::ssize(shown.pieces), shown.result.passes);
+    if (mode == Mode::kAr) continue;
+    // The first pass commits one token and drafts; later ones verify seven of a window of eight.
+    EXPECT_EQ(shown.result.accepted, shown.result.drafted);
+    EXPECT_EQ(shown.result.passes, 3);
+    EXPECT_EQ(shown.result.tokens_per_forward(),
+              static_cast<double>(shown.result.tokens.size()) / 3);
+  }
+}
+
+TEST(Generate, ShowsWholeCharactersOnly) {
+  const Shown shown = recite(Mode::kAr);
+  ASSERT_EQ(shown.pieces.size(), kScript.size());  // one byte per pass, and the end
+  std::vector<std::string> characters;
+  for (const std::string& piece : shown.pieces) {
+    if (!piece.empty()) characters.push_back(piece);
+  }
+  const std::vector<std::string> expected = {"x",      "b", "\u20AC",     "y",
+                                             "\u00E9", "-", "\U0001F98A", "z"};
+  EXPECT_EQ(characters, expected);
+}
+
+TEST(Generate, ATextCutInsideACharacterIsStillShownToItsEnd) {
+  // x, b and two of the three bytes of the euro sign.
+  const Shown shown = recite(Mode::kAr, {}, 4);
+  EXPECT_EQ(shown.result.finish, "length");
+  EXPECT_EQ(shown.result.text, kScript.substr(1, 4));
+  EXPECT_EQ(joined(shown), kScript.substr(1, 4));
+}
+
+TEST(Generate, StopsInFrontOfAStringAcrossTokens) {
+  for (Mode mode : {Mode::kAr, Mode::kExact}) {
+    for (const std::string stop : {"b\u20ACy", "\u20AC", "x", "\u00E9-\U0001F98A"}) {
+      const std::string expected(kScript.substr(1, kScript.find(stop) - 1));
+      const Shown shown = recite(mode, {"never", stop});
+      EXPECT_EQ(shown.result.text, expected) << stop;
+      EXPECT_EQ(joined(shown), expected) << stop;  // nothing too much was ever shown
+      EXPECT_EQ(shown.result.finish, "stop");
+    }
+  }
+}
+
+TEST(Generate, TheFirstOfSeveralStopsCounts) {
+  EXPECT_EQ(recite(Mode::kExact, {"-", "y", "z"}).result.text, "xb\u20AC");
+}
+
+TEST(Generate, HoldsBackWhatMayBecomeAStop) {
+  const Shown shown = recite(Mode::kAr, {"xb\u20AC?"});
+  EXPECT_EQ(shown.result.finish, "end");
+  EXPECT_EQ(joined(shown), kScript.substr(1));
+  // x .. euro sign come with y, which shows that they were no stop.
+  for (size_t pass = 0; pass < 5; ++pass) EXPECT_EQ(shown.pieces[pass], "");
+  EXPECT_EQ(shown.pieces[5], "xb\u20ACy");
+  for (const std::string& piece : shown.pieces) EXPECT_FALSE(begins_inside_character(piece));
+}
+
+TEST(Generate, AHeldBackTextIsShownAtTheEnd) {
+  const Shown shown = recite(Mode::kAr, {"xb?"}, 2);
+  EXPECT_EQ(shown.result.finish, "length");
+  EXPECT_EQ(joined(shown), "xb");
+}
+
+TEST(Generate, NoTokensIsNoText) {
+  const Shown shown = recite(Mode::kExact, {}, 0);
+  EXPECT_EQ(shown.result.text, "");
+  EXPECT_EQ(shown.result.finish, "length");
+  EXPECT_EQ(shown.result.tokens_per_forward(), 0);
+}
+
+TEST(Generate, AnEmptyStopIsAUsageError) {
+  expect_error<UsageError>([] { recite(Mode::kAr, {"x", ""}); }, {"--stop"});
+}
+
+TEST(PromptTokens, BeginWithTheEndOfTheTextBefore) {
+  const Tokenizer tokenizer = bytes_only();
+  EXPECT_EQ(prompt_tokens(tokenizer, "hi"),
+            (std::vector<int32_t>{tokenizer.end_of_text(), 'h', 'i'}));
+  EXPECT_EQ(prompt_tokens(tokenizer, ""), std::vector<int32_t>{tokenizer.end_of_text()});
+}
+
+TEST(ArNatsPerToken, IsTheMeanNegativeLogProbability) {
+  const Model model = testing::tiny_model(testing::tiny_config(16), 2);
+  const std::vector<int32_t> prompt = {3, 1, 4}, tokens = {1, 5, 9, 2};
+  std::vector<int32_t> text = prompt;
+  double nats = 0;
+  for (int32_t token : tokens) {
+    const std::vector<float> logits = testing::next_logits(model, text);
+    double mass = 0;
+    for (float logit : logits) mass += std::exp(static_cast<double>(logit));
+    nats += std::log(mass) - logits[static_cast<size_t>(token)];
+    text.push_back(token);
+  }
+  // Four terms of a few nats, each exact to f32's 6e-7 at magnitudes below 8, twice.
+  EXPECT_NEAR(ar_nats_per_token(model, prompt, tokens), nats / 4, 2e-6);
+  EXPECT_TRUE(std::isnan(ar_nats_per_token(model, prompt, {})));
+}
+
+}  // namespace
+}  // namespace evo

@@ -1,0 +1,245 @@
+#include "decode/session.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "decode/session_testing.h"
+#include "io/testing.h"
+
+namespace evo {
+namespace {
+
+using testing::expect_error;
+using testing::finish;
+using testing::generate_tokens;
+using testing::kModes;
+using testing::kNoEnd;
+using testing::kTinyContext;
+using testing::options_of;
+using testing::random_prompt;
+using testing::shared_model;
+using testing::tiny_config;
+using testing::tiny_model;
+using testing::tokens_of;
+
+// ------------------------------------------------------------------------- diffusion
+
+TEST(Session, DiffusionTakesAllItsStepsWhenNothingIsMature) {
+  DecodeOptions options = options_of(Mode::kDiffusion, 8);
+  options.window = 8;
+  options.steps = 5;
+  options.commit_maturity = 2;  // never early
+  options.trace = true;
+  Session session(shared_model(), options, random_prompt(3, 4), kNoEnd);
+  const std::vector<PassTrace> passes = finish(session, options);
+  ASSERT_EQ(passes.size(), 5u);  // the window moves as one
+  EXPECT_EQ(session.generated().size(), 8u);
+  for (size_t pass = 0; pass < 5; ++pass) {
+    ASSERT_EQ(passes[pass].tokens.size(), 8u);
+    // Times fall from 1 in equal steps; f32 rounds them.
+    for (const TokenTrace& token : passes[pass].tokens) {
+      EXPECT_NEAR(token.time, 1 - static_cast<double>(pass) / 5, 1e-6);
+    }
+    if (pass > 0) {
+      EXPECT_NE(passes[pass].tokens[0].latent, passes[pass - 1].tokens[0].latent);
+    }
+  }
+}
+
+TEST(Session, DiffusionRespectsTopK) {
+  DecodeOptions greedy = options_of(Mode::kDiffusion, 16);
+  DecodeOptions only_best = greedy;
+  only_best.sampler = {.temperature = 1, .top_k = 1};
+  const std::vector<int32_t> prompt = random_prompt(5, 4);
+  EXPECT_EQ(generate_tokens(only_best, prompt), generate_tokens(greedy, prompt));
+}
+
+TEST(Session, DiffusionCommitsMatureTokensAtOnce) {
+  DecodeOptions options = options_of(Mode::kDiffusion, 8);
+  options.window = 8;
+  options.commit_maturity = 0;
+  Session session(shared_model(), options, random_prompt(3, 4), kNoEnd);
+  EXPECT_EQ(session.step().committed.size(), 8u);
+  EXPECT_TRUE(session.done());
+}
+
+TEST(Session, DiffusionEndsWhateverItsSettings) {
+  for (int64_t steps : {1, 2, 7}) {
+    for (int64_t window : {1, 3, 20}) {
+      for (double maturity : {0.3, 0.9}) {
+        DecodeOptions options = options_of(Mode::kDiffusion, 17);
+        options.steps = steps;
+        options.window = window;
+        options.commit_maturity = maturity;
+        options.sampler.temperature = 1;
+        EXPECT_EQ(generate_tokens(options, random_prompt(3, 4)).size(), 17u);
+      }
+    }
+  }
+}
+
+// ----------------------------------------------------------------------------- limits
+
+TEST(Session, EndsWithMaxTokens) {
+  const std::vector<int32_t> prompt = random_prompt(3, 4);
+  const std::vector<int32_t> longest = generate_tokens(options_of(Mode::kAr, 20), prompt);
+  for (Mode mode : kModes) {
+    for (int64_t count : {0, 1, 2, 3, 5, 13}) {
+      const auto tokens = generate_tokens(options_of(mode, count), prompt);
+      ASSERT_EQ(std::ssize(tokens), count) << mode_name(mode);
+      if (mode == Mode::kAr || mode == Mode::kExact) {
+        EXPECT_TRUE(std::equal(tokens.begin(), tokens.end(), longest.begin())) << count;
+      }
+    }
+  }
+}
+
+TEST(Session, EndsWithTheContext) {
+  const std::vector<int32_t> prompt = random_prompt(4, kTinyContext - 7);
+  const std::vector<int32_t> expected = generate_tokens(options_of(Mode::kAr, 1000), prompt);
+  EXPECT_EQ(expected.size(), 7u);
+  EXPECT_EQ(generate_tokens(options_of(Mode::kExact, 1000), prompt), expected);
+  for (Mode mode : {Mode::kEvo, Mode::kDiffusion}) {
+    DecodeOptions options = options_of(mode, 1000);
+    options.window = 40;
+    EXPECT_EQ(generate_tokens(options, prompt).size(), 7u) << mode_name(mode);
+  }
+}
+
+TEST(Session, APromptThatFillsTheContextIsAnError) {
+  const DecodeOptions options = options_of(Mode::kExact, 4);
+  expect_error([&] { Session(shared_model(), options, random_prompt(1, kTinyContext), kNoEnd); },
+               {"128 tokens", "shorten"});
+  EXPECT_EQ(generate_tokens(options, random_prompt(1, kTinyContext - 1)).size(), 1u);
+}
+
+TEST(Session, BadSamplerOptionsAreUsageErrors) {
+  DecodeOptions options = options_of(Mode::kAr, 4);
+  options.sampler.top_p = 0;
+  expect_error<UsageError>([&] { Session(shared_model(), options, random_prompt(1, 3), kNoEnd); },
+                           {"--top-p"});
+}
+
+TEST(Session, TheEndTokenEndsGreedyTextsWhereverItStands) {
+  int64_t as_draft = 0, as_next = 0;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    const std::vector<int32_t> prompt = random_prompt(seed, 4);
+    std::vector<int32_t> expected = generate_tokens(options_of(Mode::kAr, 16), prompt);
+    const int32_t end = expected[seed % 16];
+    expected.erase(std::ranges::find(expected, end), expected.end());
+    EXPECT_EQ(generate_tokens(options_of(Mode::kAr, 16), prompt, end), expected);
+
+    const DecodeOptions options = options_of(Mode::kExact, 16);
+    Session session(shared_model(), options, prompt, end);
+    const PassTrace last = finish(session, options).back();
+    EXPECT_TRUE(session.ended());
+    EXPECT_EQ(tokens_of(session), expected) << seed;
+    // The end is not committed: an accepted draft too many says that it was one.
+    const bool drafted_end = last.accepted > std::ssize(last.committed);
+    (drafted_end ? as_draft : as_next) += 1;
+  }
+  EXPECT_GT(as_draft, 5);
+  EXPECT_GT(as_next, 5);
+}
+
+TEST(Session, TheEndTokenEndsDiffusion) {
+  const std::vector<int32_t> prompt = random_prompt(6, 4);
+  const DecodeOptions options = options_of(Mode::kDiffusion, 24);
+  // Tokens before the end do not depend on what the end is, if the window is one token.
+  DecodeOptions narrow = options;
+  narrow.window = 1;
+  std::vector<int32_t> expected = generate_tokens(narrow, prompt);
+  const int32_t end = expected[9];
+  expected.erase(std::ranges::find(expected, end), expected.end());
+  Session session(shared_model(), narrow, prompt, end);
+  finish(session, narrow);
+  EXPECT_TRUE(session.ended());
+  EXPECT_EQ(tokens_of(session), expected);
+
+  const int32_t first = generate_tokens(options, prompt).front();
+  EXPECT_TRUE(generate_tokens(options, prompt, first).empty());
+}
+
+// ------------------------------------------------------------------------- the record
+
+TEST(Session, EqualSeedsGiveEqualTexts) {
+  for (Mode mode : kModes) {
+    DecodeOptions options = options_of(mode, 12);
+    options.sampler.temperature = 1;
+    const std::vector<int32_t> prompt = random_prompt(1, 5);
+    const auto first = generate_tokens(options, prompt);
+    EXPECT_EQ(generate_tokens(options, prompt), first) << mode_name(mode);
+    options.seed = 2;
+    EXPECT_NE(generate_tokens(options, prompt), first) << mode_name(mode);
+  }
+}
+
+void expect_token_trace(const TokenTrace& token, bool complete) {
+  EXPECT_TRUE(token.token >= 0 && token.token < 64);
+  EXPECT_TRUE(token.entropy >= 0 && token.entropy <= std::log(64.0f) + 1e-5f) << token.entropy;
+  EXPECT_TRUE(token.maturity > 0 && token.maturity < 1) << token.maturity;
+  EXPECT_TRUE(token.time > 0 && token.time <= 1) << token.time;
+  EXPECT_EQ(token.latent.size(), complete ? 8u : 0u);
+  EXPECT_EQ(token.top.size(), complete ? 5u : 0u);
+  if (complete) {
+    EXPECT_EQ(token.top.front(), token.token);  // greedy
+  }
+}
+
+TEST(Session, TracesSayWhatPassesDid) {
+  for (Mode mode : kModes) {
+    for (bool complete : {false, true}) {
+      SCOPED_TRACE(mode_name(mode));
+      DecodeOptions options = options_of(mode, 20);
+      options.trace = complete;
+      const std::vector<int32_t> prompt = random_prompt(2, 5);
+      Session session(shared_model(), options, prompt, kNoEnd);
+      std::vector<int32_t> committed;
+      int64_t drafted = 0, accepted = 0, pending = 0, seen = 0;
+      for (const PassTrace& pass : finish(session, options)) {
+        EXPECT_EQ(pass.pass, seen++);
+        const auto before = static_cast<int64_t>(prompt.size() + committed.size());
+        committed.insert(committed.end(), pass.committed.begin(), pass.committed.end());
+        drafted += pass.drafted;
+        accepted += pass.accepted;
+        const auto after = static_cast<int64_t>(prompt.size() + committed.size());
+        // Diffusion shows its window as it was, the others the drafts for the coming pass.
+        int64_t position = mode == Mode::kDiffusion ? before : after;
+        for (const TokenTrace& token : pass.tokens) {
+          EXPECT_EQ(token.position, position++);
+          expect_token_trace(token, complete);
+        }
+        if (mode != Mode::kDiffusion) {
+          EXPECT_EQ(pass.drafted, pending);
+          pending = std::ssize(pass.tokens);
+          EXPECT_EQ(std::ssize(pass.committed), pass.accepted + 1);
+        }
+      }
+      EXPECT_EQ(committed, tokens_of(session));
+      EXPECT_EQ(drafted, session.drafted());
+      EXPECT_EQ(accepted, session.accepted());
+      EXPECT_EQ(seen, session.passes());
+      EXPECT_EQ(drafted > 0, mode == Mode::kExact || mode == Mode::kEvo);
+    }
+  }
+}
+
+TEST(Session, ModelWithoutFlowOnlyDecodesAutoregressively) {
+  ModelConfig config = tiny_config(64);
+  config.flow = false;
+  const Model model = tiny_model(config, 1);
+  const std::vector<int32_t> prompt = {1, 2};
+  expect_error([&] { Session(model, options_of(Mode::kExact, 4), prompt, kNoEnd); }, {"--mode ar"});
+  EXPECT_EQ(generate_tokens(options_of(Mode::kAr, 4), prompt, kNoEnd, model).size(), 4u);
+}
+
+TEST(Mode, NamesRoundTrip) {
+  for (Mode mode : kModes) EXPECT_EQ(parse_mode(mode_name(mode)), mode);
+  EXPECT_THROW((void)parse_mode("fast"), UsageError);
+}
+
+}  // namespace
+}  // namespace evo

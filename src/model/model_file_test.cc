@@ -1,0 +1,165 @@
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "io/safetensors.h"
+#include "io/testing.h"
+#include "model/model.h"
+#include "model/testing.h"
+
+namespace evo {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::expect_error;
+using testing::TemporaryFolder;
+using testing::tiny_config;
+
+bool same_numbers(const Model& a, const Model& b) {
+  if (!std::ranges::equal(a.parameters().values(), b.parameters().values())) return false;
+  return !a.config().flow || (std::ranges::equal(a.unigram(), b.unigram()) &&
+                              a.time().log_snr() == b.time().log_snr() &&
+                              a.time().time_values() == b.time().time_values());
+}
+
+TEST(ModelFile, RoundTripIsExact) {
+  for (int variant = 0; variant < 8; ++variant) {
+    const TemporaryFolder folder;
+    ModelConfig config = tiny_config(16);
+    config.tie_word_embeddings = (variant & 1) != 0;
+    config.qk_norm = (variant & 2) != 0;
+    config.flow = (variant & 4) != 0;
+    Model model = testing::tiny_model(config, 7);
+    std::vector<float> unigram(16);
+    for (size_t i = 0; i < 16; ++i) unigram[i] = static_cast<float>(i + 1) / 136;
+    model.set_unigram(unigram);
+    model.save(folder / "model");
+    const Model loaded = Model::load(folder / "model");
+    EXPECT_TRUE(same_numbers(model, loaded)) << variant;
+    // Saving again gives the same bytes.
+    loaded.save(folder / "again");
+    EXPECT_TRUE(testing::read_bytes(folder / "model/model.safetensors") ==
+                testing::read_bytes(folder / "again/model.safetensors"));
+    EXPECT_EQ(testing::read_bytes(folder / "model/config.json"),
+              testing::read_bytes(folder / "again/config.json"));
+  }
+}
+
+/// A saved model, and its arrays to be changed and written again.
+class DamagedModelFile : public ::testing::Test {
+ protected:
+  struct Array {
+    std::string name;
+    std::vector<int64_t> shape;
+    std::vector<float> values;
+  };
+
+  void SetUp() override {
+    testing::tiny_model(tiny_config(16), 7).save(path_);
+    const SafetensorsFile file(weights_);
+    for (const TensorInfo& info : file.tensors()) {
+      int64_t size = 1;
+      for (int64_t extent : info.shape) size *= extent;
+      arrays_.push_back({info.name, info.shape, std::vector<float>(static_cast<size_t>(size))});
+      file.read_f32(info.name, info.shape, arrays_.back().values);
+    }
+  }
+
+  Array& array(std::string_view name) {
+    const auto found = std::ranges::find(arrays_, name, &Array::name);
+    EVO_CHECK(found != arrays_.end());
+    return *found;
+  }
+
+  void write() const {
+    std::vector<ArrayToWrite> arrays;
+    for (const Array& one : arrays_) arrays.push_back({one.name, one.shape, one.values});
+    write_safetensors(weights_, arrays);
+  }
+
+  void expect_load_error(std::initializer_list<std::string_view> parts) const {
+    expect_error([&] { (void)Model::load(path_); }, parts);
+  }
+
+  const TemporaryFolder folder_;
+  const fs::path path_ = folder_ / "model";
+  const fs::path weights_ = path_ / "model.safetensors";
+  std::vector<Array> arrays_;
+};
+
+TEST_F(DamagedModelFile, UndamagedLoads) {
+  write();
+  EXPECT_NO_THROW((void)Model::load(path_));
+}
+
+TEST_F(DamagedModelFile, MissingFilesAreNamed) {
+  expect_error([&] { (void)Model::load(folder_ / "none"); },
+               {(folder_ / "none").string(), "found nothing"});
+  expect_error([&] { (void)Model::load(weights_); }, {weights_.string(), "found a file"});
+  fs::remove(weights_);
+  expect_load_error({weights_.string()});
+  fs::remove(path_ / "config.json");
+  expect_load_error({"config.json"});
+}
+
+TEST_F(DamagedModelFile, CutShortIsAnError) {
+  fs::resize_file(weights_, fs::file_size(weights_) - 1);
+  expect_load_error({weights_.string()});
+  fs::resize_file(weights_, 4);
+  expect_load_error({weights_.string()});
+}
+
+TEST_F(DamagedModelFile, AMissingTensorIsNamed) {
+  for (const char* name : {"model.layers.1.mlp.up_proj.weight", "lm_head.weight", "evo.codes",
+                           "evo.time.log_snr", "evo.unigram"}) {
+    const std::vector<Array> whole = arrays_;
+    std::erase_if(arrays_, [&](const Array& one) { return one.name == name; });
+    write();
+    expect_load_error({weights_.string(), name});
+    arrays_ = whole;
+  }
+}
+
+TEST_F(DamagedModelFile, AWrongShapeIsSaid) {
+  Array& codes = array("evo.codes");
+  codes.shape = {8, 16};
+  write();
+  expect_load_error({weights_.string(), "evo.codes", "[8, 16]", "[16, 8]"});
+}
+
+TEST_F(DamagedModelFile, WeightsThatAreNoNumbersAreErrors) {
+  for (const float value :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+        -std::numeric_limits<float>::infinity()}) {
+    for (const char* name : {"model.embed_tokens.weight", "model.norm.weight",
+                             "evo.maturity.weight", "evo.time.log_snr", "evo.time.value"}) {
+      const std::vector<Array> whole = arrays_;
+      array(name).values.back() = value;
+      write();
+      const bool table = std::string_view(name).starts_with("evo.time");
+      expect_load_error({table ? "entropic time" : name});
+      arrays_ = whole;
+    }
+  }
+}
+
+TEST_F(DamagedModelFile, TimeTablesMustFitTogether) {
+  Array& times = array("evo.time.value");
+  times.values.pop_back();
+  times.shape[0] -= 1;
+  write();
+  expect_load_error({"knots"});
+}
+
+TEST_F(DamagedModelFile, AShapeOfTheConfigurationThatTheWeightsLackIsAnError) {
+  ModelConfig config = tiny_config(16);
+  config.num_hidden_layers = 3;
+  config.save(path_ / "config.json");
+  expect_load_error({weights_.string(), "model.layers.2."});
+  config = tiny_config(17);
+  config.save(path_ / "config.json");
+  expect_load_error({"model.embed_tokens.weight", "[16, 32]", "[17, 32]"});
+}
+
+}  // namespace
+}  // namespace evo

@@ -1,0 +1,296 @@
+#include "model/model.h"
+
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <tuple>
+
+#include "model/testing.h"
+
+namespace evo {
+namespace {
+
+using testing::kTinyContext;
+using testing::randomize;
+using testing::tiny_config;
+
+constexpr int32_t kVocabulary = 64;
+constexpr int32_t kLength = 24;
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+std::vector<int32_t> random_text(uint64_t seed, int32_t length) {
+  Random random(seed, 4);
+  std::vector<int32_t> text(static_cast<size_t>(length));
+  for (int32_t& token : text) token = static_cast<int32_t>(random.below(kVocabulary));
+  return text;
+}
+
+Model random_model(const ModelConfig& config) {
+  Model model(config, false);
+  randomize(model, 3, 0.2f);
+  return model;
+}
+
+/// Mature rows [first, first + ids) of a text.
+ForwardInput mature_rows(std::span<const int32_t> ids, int32_t first) {
+  ForwardInput input;
+  input.ids.assign(ids.begin(), ids.end());
+  for (int32_t r = first; r < first + static_cast<int32_t>(ids.size()); ++r) {
+    input.positions.push_back(r);
+    input.ranges.push_back({0, r + 1, 0, 0});
+  }
+  return input;
+}
+
+/// Adds evolving rows at positions start, start + 1 .. , in blocks of `block`, all of which see the
+/// mature tokens before `start`. Their latents are a function of the position.
+void add_evolving_rows(ForwardInput& input, int32_t start, int32_t count, int32_t block) {
+  const auto mature = static_cast<int32_t>(input.ids.size());
+  input.z = Tensor::empty({count, 8});
+  input.previous_x = Tensor::empty({count, 8});
+  for (int32_t r = 0; r < count; ++r) {
+    Random random(9, static_cast<uint64_t>(start + r));
+    random.fill_normal({input.z.row(r), 8});
+    random.fill_normal({input.previous_x.row(r), 8});
+    input.times.push_back(static_cast<float>(0.05 + 0.9 * random.uniform()));
+    input.positions.push_back(start + r);
+    const int32_t first = mature + r / block * block;
+    input.ranges.push_back({0, start, first, std::min(first + block, mature + count)});
+  }
+}
+
+/// Rows of logits, one std::vector each: equal if their bits are.
+using Rows = std::vector<std::vector<float>>;
+
+void append_logits(const Model& model, const ForwardInput& input, KvCache* cache, Rows& rows) {
+  Tape tape(Tape::Mode::kInference);
+  const Tensor h = model.forward(tape, input, cache);
+  const Tensor logits = head_logits(tape, h, 0, h.rows(), model.unembedding(), nullptr);
+  for (int64_t r = 0; r < logits.rows(); ++r) {
+    rows.emplace_back(logits.row(r), logits.row(r) + logits.cols());
+  }
+}
+
+Rows logits_of(const Model& model, const ForwardInput& input) {
+  Rows rows;
+  append_logits(model, input, nullptr, rows);
+  return rows;
+}
+
+/// Logits of a text whose rows come in chunks of the given sizes, over and over.
+Rows chunked_logits(const Model& model, std::span<const int32_t> text,
+                    std::span<const size_t> sizes, KvCache& cache) {
+  Rows rows;
+  for (size_t i = 0; !text.empty(); ++i) {
+    const size_t count = std::min(sizes[i % sizes.size()], text.size());
+    append_logits(model, mature_rows(text.first(count), static_cast<int32_t>(cache.length())),
+                  &cache, rows);
+    text = text.subspan(count);
+  }
+  return rows;
+}
+
+/// Wide enough for products that sum in several blocks. Precision, threads, QK-norm.
+class PackedModel : public ::testing::TestWithParam<std::tuple<Precision, int, bool>> {
+ protected:
+  void SetUp() override {
+    ModelConfig config = tiny_config(kVocabulary);
+    config.hidden_size = config.inner_size = kWidth;
+    config.intermediate_size = 704;
+    config.head_dim = 48;
+    config.qk_norm = std::get<2>(GetParam());
+    model_.emplace(random_model(config));
+    model_->pack(std::get<0>(GetParam()));
+    set_threads(std::get<1>(GetParam()));
+  }
+  void TearDown() override { set_threads(1); }
+
+  static constexpr int64_t kWidth = 256;
+  std::optional<Model> model_;
+  const std::vector<int32_t> text_ = random_text(1, kLength);
+};
+
+INSTANTIATE_TEST_SUITE_P(Formats, PackedModel,
+                         ::testing::Values(std::tuple(Precision::kF32, 1, false),
+                                           std::tuple(Precision::kF32, 1, true),
+                                           std::tuple(Precision::kF32, 2, false),
+                                           std::tuple(Precision::kBF16, 1, false)));
+
+TEST_P(PackedModel, LogitsHaveTheSameBitsInEveryGroupingOfRows) {
+  const Rows expected = logits_of(*model_, mature_rows(text_, 0));
+  ASSERT_EQ(expected.size(), static_cast<size_t>(kLength));
+  // 16 and 17 straddle a SIMD register and the kernels' tiles.
+  const std::vector<std::vector<size_t>> groupings = {{1},  {2},        {3}, {5, 1},
+                                                      {16}, {17, 2, 1}, {24}};
+  for (const auto& sizes : groupings) {
+    KvCache cache(model_->config(), kTinyContext);
+    EXPECT_TRUE(chunked_logits(*model_, text_, sizes, cache) == expected) << sizes.front();
+    EXPECT_EQ(cache.length(), kLength);
+  }
+}
+
+TEST_P(PackedModel, MatureRowsDoNotSeeEvolvingRows) {
+  const Rows expected = logits_of(*model_, mature_rows(text_, 0));
+  for (const int32_t count : {1, 4, 19}) {
+    ForwardInput input = mature_rows(text_, 0);
+    add_evolving_rows(input, kLength, count, 4);
+    std::ranges::fill(input.z.values(), kNan);
+    Rows rows = logits_of(*model_, input);
+    EXPECT_TRUE(std::isnan(rows.back().front()));  // the poison was there
+    rows.resize(static_cast<size_t>(kLength));
+    EXPECT_TRUE(rows == expected) << count;
+  }
+}
+
+TEST_P(PackedModel, EvolvingRowsHaveTheSameBitsInEveryCompany) {
+  constexpr int32_t kCount = 8;
+  ForwardInput alone = mature_rows(text_, 0);
+  add_evolving_rows(alone, kLength, kCount, 4);
+  Rows expected = logits_of(*model_, alone);
+  expected.erase(expected.begin(), expected.begin() + kLength);
+  // Most of the context from the cache, as in decoding; then only the first block.
+  for (const auto& [fresh, count] : {std::pair(0, kCount), {1, kCount}, {7, kCount}, {3, 4}}) {
+    const auto cached = static_cast<size_t>(kLength - fresh);
+    KvCache cache(model_->config(), kTinyContext);
+    const size_t sizes[] = {cached};
+    chunked_logits(*model_, std::span(text_).first(cached), sizes, cache);
+    ForwardInput input =
+        mature_rows(std::span(text_).subspan(cached), static_cast<int32_t>(cached));
+    add_evolving_rows(input, kLength, count, 4);
+    Rows rows;
+    append_logits(*model_, input, &cache, rows);
+    rows.erase(rows.begin(), rows.begin() + fresh);
+    EXPECT_TRUE(rows == Rows(expected.begin(), expected.begin() + count)) << fresh;
+    EXPECT_EQ(cache.length(), kLength);  // evolving rows leave no trace
+  }
+}
+
+TEST_P(PackedModel, ATruncatedCacheForgets) {
+  const std::vector<int32_t> other = random_text(2, 10);
+  std::vector<int32_t> joined(text_.begin(), text_.begin() + 12);
+  joined.insert(joined.end(), other.begin(), other.end());
+  Rows expected = logits_of(*model_, mature_rows(joined, 0));
+  expected.erase(expected.begin(), expected.begin() + 12);
+
+  KvCache cache(model_->config(), kTinyContext);
+  const size_t sizes[] = {9};
+  chunked_logits(*model_, text_, sizes, cache);
+  cache.truncate(12);
+  EXPECT_TRUE(chunked_logits(*model_, other, sizes, cache) == expected);
+}
+
+TEST_P(PackedModel, InnerStepsGiveTheInnerField) {
+  constexpr int32_t kRows = 11;
+  const std::vector<int32_t> previous = random_text(5, kRows);
+  Tensor h = Tensor::empty({kRows, kWidth});
+  Random(6).fill_normal(h.values());
+  std::vector<uint8_t> starts(kRows, 0);
+  starts[0] = starts[4] = starts[5] = 1;
+  Tape tape(Tape::Mode::kInference);
+  const Tensor expected = model_->inner_field(tape, h, previous, starts);
+  std::vector<float> state;
+  for (int32_t r = 0; r < kRows; ++r) {
+    const auto i = static_cast<size_t>(r);
+    if (starts[i] != 0) state.assign(static_cast<size_t>(model_->config().inner_size), 0.0f);
+    const Tensor row = Tensor::view(h.row(r), {1, kWidth});
+    const Tensor o = model_->inner_step(row, previous[i], state);
+    ASSERT_TRUE(std::ranges::equal(o.values(), std::span(expected.row(r), kWidth))) << r;
+  }
+}
+
+TEST(Model, PackedF32ProductsGiveWhatPlainOnesGive) {
+  Model model = random_model(tiny_config(kVocabulary));
+  ForwardInput input = mature_rows(random_text(1, kLength), 0);
+  add_evolving_rows(input, kLength, 8, 4);
+  const Rows plain = logits_of(model, input);
+  model.pack(Precision::kF32);
+  const Rows packed = logits_of(model, input);
+  for (size_t r = 0; r < plain.size(); ++r) {
+    for (size_t v = 0; v < plain[r].size(); ++v) {
+      // Some ten products in a row, sums of up to 64 terms in another order: 64 half-ulps (6e-8)
+      // each, relative to logits of about 1, and as much again for what attention makes of it.
+      ASSERT_NEAR(packed[r][v], plain[r][v], 8e-5) << r;
+    }
+  }
+}
+
+TEST(Model, MatureRowsSeeOnlyWhatIsBeforeThem) {
+  const Model model = random_model(tiny_config(kVocabulary));
+  std::vector<int32_t> text = random_text(1, kLength);
+  const Rows before = logits_of(model, mature_rows(text, 0));
+  text[20] = (text[20] + 1) % kVocabulary;
+  const Rows after = logits_of(model, mature_rows(text, 0));
+  for (size_t r = 0; r < before.size(); ++r) EXPECT_EQ(before[r] == after[r], r < 20) << r;
+}
+
+TEST(Model, EvolvingRowsSeeTheContextAndTheirBlock) {
+  const Model model = random_model(tiny_config(kVocabulary));
+  constexpr int32_t kStart = 20, kCount = 6, kBlock = 3;  // the context ends before position 20
+  ForwardInput input = mature_rows(random_text(1, kLength), 0);
+  add_evolving_rows(input, kStart, kCount, kBlock);
+  const auto changed_rows = [&](const auto& change) {
+    const Rows before = logits_of(model, input);
+    change();
+    const Rows after = logits_of(model, input);
+    std::vector<int> changed;
+    for (int r = 0; r < kCount; ++r) {
+      const auto row = static_cast<size_t>(kLength + r);
+      if (before[row] != after[row]) changed.push_back(r);
+    }
+    return changed;
+  };
+  using List = std::vector<int>;
+  const List all = {0, 1, 2, 3, 4, 5}, second_block = {3, 4, 5};
+  EXPECT_EQ(changed_rows([&] { input.ids[kStart] ^= 1; }), List());
+  EXPECT_EQ(changed_rows([&] { input.ids[kStart - 1] ^= 1; }), all);
+  EXPECT_EQ(changed_rows([&] { input.z.row(4)[0] += 1; }), second_block);
+  EXPECT_EQ(changed_rows([&] { input.previous_x.row(4)[0] += 1; }), second_block);
+  EXPECT_EQ(changed_rows([&] { input.times[4] *= 0.5f; }), second_block);
+  EXPECT_EQ(changed_rows([&] { input.positions[kLength + 4] += 1; }), second_block);
+}
+
+TEST(Model, FreshWeightsAreAFunctionOfTheSeed) {
+  const ModelConfig config = tiny_config(kVocabulary);
+  Model a(config, false), b(config, false), c(config, false);
+  a.initialize(1);
+  b.initialize(1);
+  c.initialize(2);
+  EXPECT_TRUE(std::ranges::equal(a.parameters().values(), b.parameters().values()));
+  EXPECT_FALSE(std::ranges::equal(a.parameters().values(), c.parameters().values()));
+}
+
+TEST(Model, FreshModulationAndInnerFieldDoNothing) {
+  Model model(tiny_config(kVocabulary), false);
+  model.initialize(1);
+  ForwardInput input = mature_rows(random_text(1, 5), 0);
+  add_evolving_rows(input, 5, 3, 3);
+  Tape tape(Tape::Mode::kInference);
+  const Tensor h = model.forward(tape, input);
+  const int32_t previous[] = {1, 2, 3, 4, 5, 6, 7, 8};
+  const uint8_t starts[8] = {1};
+  const Tensor o = model.inner_field(tape, h, previous, starts);
+  EXPECT_TRUE(std::ranges::equal(o.values(), h.values()));
+}
+
+TEST(TimeFeatures, AreThoseOfTheDocument) {
+  const float times[] = {1.0f, 0.25f};
+  const Tensor phi = time_features(times, 8);
+  ASSERT_EQ(phi.shape(), (std::vector<int64_t>{2, 8}));
+  for (int r = 0; r < 2; ++r) {
+    const double t = times[r], turn = std::numbers::pi / 2;
+    const double expected[] = {1,
+                               t,
+                               std::sin(turn * t),
+                               std::sin(turn * 2 * t),
+                               std::sin(turn * 3 * t),
+                               std::cos(turn * t),
+                               std::cos(turn * 2 * t),
+                               std::cos(turn * 3 * t)};
+    // Values of at most 1 rounded to f32.
+    for (int k = 0; k < 8; ++k) EXPECT_NEAR(phi.row(r)[k], expected[k], 6e-8) << r << ' ' << k;
+  }
+  EXPECT_FALSE(time_features({}, 8).defined());
+}
+
+}  // namespace
+}  // namespace evo

@@ -1,0 +1,84 @@
+// What the tests of the network and of everything above it share: tiny models in which all paths
+// of the network matter.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/parallel.h"
+#include "base/random.h"
+#include "model/model.h"
+
+namespace evo::testing {
+
+/// Tiny products are slower on several threads than on one, much slower on a busy machine. Tests
+/// about threads set their own number.
+class OneThread : public ::testing::Environment {
+ public:
+  void SetUp() override { set_threads(1); }
+};
+inline ::testing::Environment* const kOneThread =
+    ::testing::AddGlobalTestEnvironment(new OneThread);
+
+inline constexpr int64_t kTinyContext = 128;
+
+/// Two layers, grouped heads and untied embeddings.
+inline ModelConfig tiny_config(int64_t vocabulary) {
+  ModelConfig config;
+  config.vocab_size = vocabulary;
+  config.hidden_size = 32;
+  config.intermediate_size = 48;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 4;
+  config.num_key_value_heads = 2;
+  config.head_dim = 8;
+  config.max_position_embeddings = kTinyContext;
+  config.tie_word_embeddings = false;
+  config.code_size = 8;
+  config.inner_size = config.hidden_size;
+  return config;
+}
+
+/// Every parameter random: norms about 1, matrices with this deviation, none of them 0.
+inline void randomize(Model& model, uint64_t seed, float deviation) {
+  Random random(seed, 2);
+  for (const Parameter& p : model.parameters().list()) {
+    const bool norm = p.name.ends_with("norm.weight");
+    for (float& value : model.parameters().values_of(p)) {
+      value = deviation * random.normal() + (norm ? 1.0f : 0.0f);
+    }
+  }
+}
+
+/// A model that nobody trained but whose drafts resemble what it then says: large embeddings make
+/// the last token the strongest reason for the next one, and the inner field, which is told the
+/// token before, hands a bounded copy of its embedding to the same unembedding. So a good part of
+/// the drafts is accepted, and another is rejected.
+inline Model tiny_model(const ModelConfig& config, uint64_t seed) {
+  Model model(config, false);
+  randomize(model, seed, 0.1f);
+  Random random(seed, 3);
+  const auto fill = [&](const char* name, float deviation) {
+    for (float& value : model.parameters().tensor(name).values())
+      value = deviation * random.normal();
+  };
+  fill("model.embed_tokens.weight", 1.0f);
+  if (!config.tie_word_embeddings) fill("lm_head.weight", 0.5f);
+  if (config.flow) {
+    const Tensor in = model.parameters().tensor("evo.inner.in.weight");    // [2R, 2D]
+    const Tensor out = model.parameters().tensor("evo.inner.out.weight");  // [D, R]
+    for (int64_t i = 0; i < std::min(config.inner_size, config.hidden_size); ++i) {
+      in.row(config.inner_size + i)[config.hidden_size + i] += 1;
+      out.row(i)[i] += 10;
+    }
+    Tape tape(Tape::Mode::kInference);
+    const Tensor codes = model.codes(tape);
+    model.set_time(estimate_entropic_time(codes.values(), config.code_size, model.unigram()));
+  }
+  model.pack(Precision::kF32);
+  return model;
+}
+
+}  // namespace evo::testing
