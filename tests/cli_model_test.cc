@@ -118,6 +118,7 @@ TEST_F(BadModel, WeightsThatAreNotNumbers) {
       {"model.norm.weight", "damaged"},
       {"evo.codes", "damaged"},
       {"evo.time.log_snr", "entropic time table"},
+      {"evo.unigram", "evo.unigram"},
       {"evo.time.value", "entropic time table"}};
   for (const auto& [name, part] : tensors) {
     TensorFile weights(good_);
@@ -226,6 +227,9 @@ TEST_F(BadModel, ConfigThatContradictsItselfOrTheWeights) {
   expect_config_refused(with("vocab_size", 9000), {"model.embed_tokens.weight", "[9000, 32]"});
   expect_config_refused(with("num_hidden_layers", 2), {"model.layers.1"});
   expect_config_refused(with("tie_word_embeddings", false), {"lm_head.weight"});
+  expect_config_refused(with("hidden_act", "gelu"), {"hidden_act is gelu", "expected silu"});
+  expect_config_refused(with("model_type", "gpt2"), {"model_type is gpt2", "expected llama"});
+  expect_config_refused(with("rope_scaling", {{"factor", 8}}), {"rope_scaling"});
   Json config = with("hidden_size", 1 << 20);
   config["intermediate_size"] = 1 << 22;  // hundreds of terabytes
   expect_config_refused(config, {"out of memory: use a smaller model"});

@@ -25,7 +25,8 @@ struct Flags {
   bool json = false;
 };
 
-/// --mode and --balance say the same thing; balance alone picks the mode.
+/// --mode and --balance say the same thing; balance alone picks the mode, and the ends of evo's
+/// range are exact and diffusion.
 void choose_mode(Flags& flags) {
   DecodeOptions& decode = flags.options.decode;
   if (flags.balance) {
@@ -37,6 +38,7 @@ void choose_mode(Flags& flags) {
   }
   if (flags.mode.empty()) return;
   const Mode named = parse_mode(flags.mode);
+  if (flags.balance && named == Mode::kEvo) return;
   if (flags.balance && named != decode.mode) {
     throw UsageError(
         fmt::format("--mode {} and --balance {} contradict each other: that balance is mode {}",
@@ -87,6 +89,7 @@ class LiveView {
 Record trace_record(const PassTrace& trace, const Tokenizer& tokenizer) {
   Record line;
   line.set("pass", trace.pass).set("committed", trace.committed);
+  line.set("text", tokenizer.decode(trace.committed));
   line.set("drafted", trace.drafted).set("accepted", trace.accepted);
   std::vector<Record> tokens;
   for (const TokenTrace& token : trace.tokens) {

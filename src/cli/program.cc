@@ -81,7 +81,7 @@ void fill_closed_streams() {
 void add_commands(CLI::App& app, Action& action) {
   app.name("evo");
   app.require_subcommand(1);
-  app.set_version_flag("--version", "evo 0.1.0");
+  app.set_version_flag("--version", "evo " EVO_VERSION);
   app.failure_message(usage_message);
   add_demo_command(app, action);
   add_train_command(app, action);

@@ -37,6 +37,16 @@ size_t find_stop(std::string_view text, const std::vector<std::string>& stops) {
   return first;
 }
 
+/// A stop string cuts the text; tokens wholly behind the cut do not count.
+void drop_unseen_tokens(Generation& result, const Tokenizer& tokenizer) {
+  std::vector<int32_t>& tokens = result.tokens;
+  while (!tokens.empty()) {
+    const auto fewer = std::span(tokens).first(tokens.size() - 1);
+    if (tokenizer.decode(fewer).size() < result.text.size()) return;
+    tokens.pop_back();
+  }
+}
+
 }  // namespace
 
 double Generation::tokens_per_forward() const {
@@ -87,6 +97,7 @@ Generation generate(const Model& model, const Tokenizer& tokenizer, std::string_
   else if (!session.done())
     result.finish = "interrupted";
   result.tokens.assign(session.generated().begin(), session.generated().end());
+  if (stopped) drop_unseen_tokens(result, tokenizer);
   result.passes = session.passes();
   result.drafted = session.drafted();
   result.accepted = session.accepted();

@@ -83,6 +83,8 @@ Session::Session(const Model& model, const DecodeOptions& options, std::span<con
       prompt_size_(prompt.size()),
       random_(options.seed, kDecisions) {
   validate(options_.sampler);
+  EVO_CHECK(options_.window >= 1 && options_.steps >= 1);
+  EVO_CHECK(options_.mode != Mode::kEvo || (options_.balance >= 0 && options_.balance < 1));
   const int64_t context = model.config().max_position_embeddings;
   EVO_CHECK(!prompt.empty());
   if (static_cast<int64_t>(prompt.size()) >= context) {

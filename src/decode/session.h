@@ -39,7 +39,7 @@ enum class Mode { kAr, kExact, kEvo, kDiffusion };
 
 struct DecodeOptions {
   Mode mode = Mode::kExact;
-  double balance = 0.5;  ///< evo mode only: 0 would be exact, 1 diffusion
+  double balance = 0.5;  ///< evo mode only, in [0, 1): 0 is exact, towards 1 diffusion
   SamplerOptions sampler;
   int64_t max_tokens = 256;
   uint64_t seed = 1;

@@ -16,7 +16,7 @@ struct LikelihoodOptions {
   Path path;
   int64_t context = 256;       ///< tokens scored per window; every window starts afresh
   int64_t limit = 0;           ///< tokens scored at most; 0: all
-  int64_t batch = 16;          ///< windows per pass
+  int64_t batch = 16;          ///< windows per pass; bounds draw other times with another batch
   int64_t time_samples = 4;    ///< ELBO: passes per window, each with other times and noise
   bool self_condition = true;  ///< ELBO: x of a first pass is fed to a second one
   uint64_t seed = 1;
@@ -25,8 +25,10 @@ struct LikelihoodOptions {
 struct LikelihoodResult {
   double nats_per_token = 0;
   double bits_per_byte = 0;
-  double standard_error = 0;  ///< of nats_per_token, over windows: both text and noise
-  bool bound = false;         ///< an upper bound (ELBO), not the likelihood
+  /// Of nats_per_token, over windows: both text and noise. For bounds rather too large, since the
+  /// low-discrepancy times are shared by the windows of a pass.
+  double standard_error = 0;
+  bool bound = false;  ///< an upper bound (ELBO), not the likelihood
   int64_t tokens = 0, bytes = 0;
 };
 

@@ -110,7 +110,8 @@ void check_layout(const std::vector<Entry>& entries, int64_t data_bytes, const s
     position = entry.end;
   }
   if (position != data_bytes) {
-    fail("{}: {} bytes after the last array", file, data_bytes - position);
+    fail("{}: {} bytes after the last array, which belong to none: copy or convert it again", file,
+         data_bytes - position);
   }
 }
 

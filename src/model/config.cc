@@ -80,8 +80,30 @@ std::vector<std::string> ModelConfig::preset_names() {
   return {"demo", "7m", "30m", "124m", "1b", "8b"};
 }
 
+namespace {
+
+/// Settings of other programs that would change what the backbone computes.
+void require_supported(const Record& record, const std::string& path) {
+  const auto refuse = [&](const char* key, const std::string& found, const char* expected) {
+    fail("{}: {} is {}, which is not supported: expected {}", path, key, found, expected);
+  };
+  const auto text = [&](const char* key, const char* otherwise) {
+    return record.has(key) && !record.is_null(key) ? record.get_string(key) : otherwise;
+  };
+  const std::string kind = text("model_type", "llama");
+  if (kind != "llama" && kind != "qwen3") refuse("model_type", kind, "llama or qwen3");
+  const std::string activation = text("hidden_act", "silu");
+  if (activation != "silu") refuse("hidden_act", activation, "silu");
+  if (record.has("rope_scaling") && !record.is_null("rope_scaling")) {
+    refuse("rope_scaling", "set", "none");
+  }
+}
+
+}  // namespace
+
 ModelConfig ModelConfig::load(const std::string& path) {
   const Record record = Record::load(path);
+  require_supported(record, path);
   ModelConfig config;
   // Files of other programs hold many keys that do not concern us.
   read_fields(record, static_cast<BackboneConfig&>(config), path, true);

@@ -1,6 +1,7 @@
 // Reading and writing model folders.
 #include <cmath>
 #include <filesystem>
+#include <set>
 
 #include "io/safetensors.h"
 #include "model/model.h"
@@ -33,6 +34,32 @@ void require_finite(std::span<const float> values, const std::string& name,
   }
 }
 
+/// What lies under our names must all be used: a config with fewer layers than the file has would
+/// otherwise give a model that works, badly.
+void require_all_used(const SafetensorsFile& file, const ParameterStore& parameters) {
+  std::set<std::string> used = {kTimeLogSnr, kTimeValue, kUnigram};
+  for (const Parameter& p : parameters.list()) used.insert(p.name);
+  for (const TensorInfo& info : file.tensors()) {
+    const bool ours = info.name.starts_with("model.") || info.name.starts_with("evo.");
+    if (info.name.ends_with("rotary_emb.inv_freq")) continue;  // old files repeat rope_theta so
+    if (!ours || used.contains(info.name)) continue;
+    fail(
+        "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
+        "of this very model",
+        file.path().string(), info.name);
+  }
+}
+
+EntropicTime read_time(const SafetensorsFile& file) {
+  try {
+    return {read_table(file, kTimeLogSnr), read_table(file, kTimeValue)};
+  } catch (const Error& error) {
+    const std::string path = file.path().string();
+    if (std::string_view(error.what()).starts_with(path)) throw;
+    fail("{}: {}", path, error.what());
+  }
+}
+
 }  // namespace
 
 Model Model::load(const std::string& folder) {
@@ -48,10 +75,12 @@ Model Model::load(const std::string& folder) {
     file.read_f32(p.name, p.shape, model.parameters_.values_of(p));
     require_finite(model.parameters_.values_of(p), p.name, file.path());
   }
+  require_all_used(file, model.parameters_);
   if (config.flow) {
-    model.set_time(EntropicTime(read_table(file, kTimeLogSnr), read_table(file, kTimeValue)));
+    model.set_time(read_time(file));
     model.unigram_.resize(static_cast<size_t>(config.vocab_size));
     file.read_f32(kUnigram, {config.vocab_size}, model.unigram_);
+    require_finite(model.unigram_, kUnigram, file.path());
   }
   return model;
 }

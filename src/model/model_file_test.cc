@@ -131,13 +131,14 @@ TEST_F(DamagedModelFile, WeightsThatAreNoNumbersAreErrors) {
   for (const float value :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
         -std::numeric_limits<float>::infinity()}) {
-    for (const char* name : {"model.embed_tokens.weight", "model.norm.weight",
-                             "evo.maturity.weight", "evo.time.log_snr", "evo.time.value"}) {
+    for (const char* name :
+         {"model.embed_tokens.weight", "model.norm.weight", "evo.maturity.weight", "evo.unigram",
+          "evo.time.log_snr", "evo.time.value"}) {
       const std::vector<Array> whole = arrays_;
       array(name).values.back() = value;
       write();
       const bool table = std::string_view(name).starts_with("evo.time");
-      expect_load_error({table ? "entropic time" : name});
+      expect_load_error({weights_.string(), table ? "entropic time" : name});
       arrays_ = whole;
     }
   }
@@ -156,6 +157,9 @@ TEST_F(DamagedModelFile, AShapeOfTheConfigurationThatTheWeightsLackIsAnError) {
   config.num_hidden_layers = 3;
   config.save(path_ / "config.json");
   expect_load_error({weights_.string(), "model.layers.2."});
+  config.num_hidden_layers = 1;
+  config.save(path_ / "config.json");
+  expect_load_error({weights_.string(), "model.layers.1.", "no place"});
   config = tiny_config(17);
   config.save(path_ / "config.json");
   expect_load_error({"model.embed_tokens.weight", "[16, 32]", "[17, 32]"});

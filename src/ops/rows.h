@@ -41,13 +41,14 @@ struct GradientSink {
 /// What a thread must have to do before it is worth waking, in elements.
 inline constexpr int64_t kElementsPerThread = 16384;
 
-/// fn(r) for every row, in parallel when there are enough elements.
+/// fn(r) for every row, in parallel when there are enough elements. Evolving rows cost more than
+/// mature ones and lie together, so idle threads take the next rows instead of fixed shares.
 template <class Fn>
 void for_each_row(int64_t rows, int64_t cols, const Fn& fn) {
-  parallel_for(rows, kElementsPerThread / std::max<int64_t>(cols, 1) + 1,
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t r = begin; r < end; ++r) fn(r);
-               });
+  const int64_t chunk = kElementsPerThread / std::max<int64_t>(cols, 1) + 1;
+  parallel_items((rows + chunk - 1) / chunk, [&](int64_t i) {
+    for (int64_t r = i * chunk; r < std::min((i + 1) * chunk, rows); ++r) fn(r);
+  });
 }
 
 /// fn(r, partial) for every row. `partial` [cols] starts at zero and belongs to a chunk of rows
@@ -62,9 +63,9 @@ void sum_over_rows(int64_t rows, int64_t cols, float* sum, const Fn& fn) {
   constexpr int64_t kChunkRows = 32;
   const int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
   const Tensor partials = Tensor::zeros({chunks, cols});
-  parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin * kChunkRows; r < std::min(end * kChunkRows, rows); ++r) {
-      fn(r, partials.row(r / kChunkRows));
+  parallel_items(chunks, [&](int64_t i) {
+    for (int64_t r = i * kChunkRows; r < std::min((i + 1) * kChunkRows, rows); ++r) {
+      fn(r, partials.row(i));
     }
   });
   parallel_for(cols, 1024, [&](int64_t begin, int64_t end) {

@@ -77,5 +77,37 @@ TEST(Tape, BackwardFreesAsItGoes) {
   EXPECT_EQ(pool_stats().in_use_bytes, before);
 }
 
+TEST(Tape, RecomputedValuesAreFreeBetweenTheirUses) {
+  constexpr int64_t kCount = 10'000;
+  std::vector<float> x(kCount, 2), dx(kCount, 0);
+  const Tensor input = Tensor::view(x.data(), {kCount}, dx.data());
+  Tape tape(Tape::Mode::kTraining);
+  const auto make = [=](Tape& on) { return scaled(on, input, 3); };
+  const Tensor middle = make(tape);
+  const Tensor out = tape.output({kCount});
+  for (int64_t i = 0; i < kCount; ++i) out.f32()[i] = middle.f32()[i] * middle.f32()[i];
+  tape.record([=] {
+    for (int64_t i = 0; i < kCount; ++i) {
+      middle.grad().f32()[i] += 2 * middle.f32()[i] * out.grad().f32()[i];
+    }
+  });
+  const size_t held = pool_stats().in_use_bytes;
+  tape.recompute(middle, make);
+  EXPECT_LE(pool_stats().in_use_bytes + kCount * sizeof(float), held);
+  EXPECT_DEATH((void)middle.f32(), "");
+  out.grad().f32()[7] = 1;
+  tape.backward();
+  EXPECT_EQ(dx[7], 2 * 6 * 3.0f);
+  EXPECT_EQ(dx[8], 0.0f);
+  EXPECT_EQ(middle.f32()[0], 6.0f);
+}
+
+TEST(Tape, RecomputeLeavesInferenceAlone) {
+  Tape tape(Tape::Mode::kInference);
+  const Tensor value = Tensor::zeros({3});
+  tape.recompute(value, [](Tape&) { return Tensor(); });
+  EXPECT_EQ(value.f32()[2], 0.0f);
+}
+
 }  // namespace
 }  // namespace evo

@@ -166,6 +166,7 @@ Tensor Tensor::view(float* data, std::vector<int64_t> shape, float* grad) {
 
 float* Tensor::f32() const {
   EVO_CHECK(impl_ && impl_->dtype == DType::kF32);
+  EVO_CHECK(impl_->data != nullptr || impl_->numel == 0);  // released
   return static_cast<float*>(impl_->data);
 }
 

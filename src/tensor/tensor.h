@@ -53,7 +53,8 @@ class Tensor {
   /// The same array without a gradient.
   [[nodiscard]] Tensor detach() const;
 
-  /// Gives the array back; every handle is without numbers until take() gives them `from`'s.
+  /// Gives the array back: until take() gives it `from`'s, this tensor is without numbers. One made
+  /// by detach() before keeps the array.
   void release() const;
   void take(const Tensor& from) const;
   /// This tensor's gradient becomes `of`'s, whose own must no longer be needed.

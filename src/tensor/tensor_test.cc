@@ -220,6 +220,27 @@ TEST(Pool, AnArrayThatCannotBeHadIsNotCounted) {
   EXPECT_EQ(pool_stats().reserved_bytes, before.reserved_bytes);
 }
 
+TEST(Tensor, TakesAnotherGradientInsteadOfCopyingIt) {
+  std::vector<float> a = {1, 2}, b = {3, 4};
+  const Tensor from = Tensor::view(a.data(), {2}), to = Tensor::view(b.data(), {2});
+  for (Tensor tensor : {from, to}) tensor.set_wants_grad(true);
+  from.grad().f32()[1] = 5;
+  const float* array = from.grad().f32();
+  to.take_grad(from);
+  EXPECT_FALSE(from.has_grad());
+  EXPECT_EQ(to.grad().f32(), array);
+  EXPECT_EQ(to.grad().f32()[1], 5);
+}
+
+TEST(Tensor, SetZeroReachesEveryElement) {
+  for (const size_t count : {size_t{0}, size_t{1}, size_t{200'003}}) {
+    std::vector<float> values(count + 1, 7);
+    set_zero(std::span(values).first(count));
+    EXPECT_EQ(std::ranges::count(values, 0.0f), static_cast<int64_t>(count));
+    EXPECT_EQ(values.back(), 7);
+  }
+}
+
 TEST(Pool, ThreadsDoNotShareArrays) {
   const auto work = [](float mark) {
     for (int round = 0; round < 2000; ++round) {
