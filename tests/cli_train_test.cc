@@ -157,7 +157,7 @@ TEST_F(Train, ResumesOnlyTheSameRun) {
   fs::copy(model(), out, fs::copy_options::recursive);
   const std::string before = read_bytes(out + "/model.safetensors");
   expect_refusal(train(out, "--steps 4 --resume --set learning_rate=0.001 --set flow_weight=1"), 1,
-                 {"run.json", "learning_rate=0.004 (now 0.001)", "flow_weight=0.5 (now 1)",
+                 {"run.json", "learning_rate=0.004 (now 0.001)", "flow_weight=0.2 (now 1)",
                   "only steps and minutes"});
   write_bytes(path("other.txt"), read_bytes(shared("text.txt")) + "The end.\n");
   expect_refusal("train " + std::string(kSettings) + " --steps 4 --resume --data " +

@@ -26,7 +26,7 @@ struct TrainConfig {
   double clip = 1.0;
   double average_decay = 0.999;
 
-  double flow_weight = 0.5;
+  double flow_weight = 0.2;
   double inner_weight = 0.5;
   double maturity_weight = 0.1;
   std::string code_gradient = "ce";
