@@ -9,10 +9,10 @@
 namespace evo {
 namespace {
 
-/// Rows whose logits are in flight at once: enough that reading U and its gradient (once per chunk)
-/// costs little beside the products, and few enough not to matter beside the activations.
+/// Rows whose logits are in flight at once: few enough that they stay in the last cache, and enough
+/// that reading U and its gradient (once per chunk) costs little beside the products.
 int64_t chunk_rows(int64_t vocabulary) {
-  constexpr int64_t kLogitBytes = 96 << 20;
+  constexpr int64_t kLogitBytes = 32 << 20;
   return std::clamp<int64_t>(kLogitBytes / (4 * vocabulary), 64, 512);
 }
 
