@@ -105,7 +105,7 @@ TEST_F(Bench, ThePeerIsAskedForTheSameWork) {
   EXPECT_EQ(line, "--probe");
   std::getline(file, line);
   EXPECT_EQ(line,
-            "--preset demo --batch 1 --seq 16 --block 16 --steps 1 --warm-up 1 --threads 1 "
+            "--preset demo --seq 16 --batch 1 --block 16 --steps 1 --warm-up 1 --threads 1 "
             "--ar-only --attention sdpa --compile");
   EXPECT_FALSE(std::getline(file, line)) << line;
 }

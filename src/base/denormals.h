@@ -5,7 +5,7 @@ namespace evo {
 
 /// Makes arithmetic treat denormal f32 as zero, in this thread and in threads that it starts later.
 /// Softmax makes many of them: an almost certain token leaves the rest of the vocabulary there, and
-/// the products of such gradients were measured ten times slower.
+/// the products of such gradients are slower for it (docs/log.md).
 void flush_denormals();
 
 }  // namespace evo

@@ -12,25 +12,13 @@ namespace evo {
 namespace {
 
 std::vector<std::string> our_command(const BenchCase& work) {
-  std::vector<std::string> words = {"/proc/self/exe", "bench", "train", "--in-process"};
-  const auto add = [&](const char* flag, const std::string& value) {
-    words.insert(words.end(), {flag, value});
-  };
-  add("--presets", work.preset);
-  add("--batch", std::to_string(work.batch));
-  add("--sequence", std::to_string(work.sequence));
-  add("--block", std::to_string(work.block));
-  add("--steps", std::to_string(work.steps));
-  add("--warm-up", std::to_string(work.warm_up));
-  add("--threads", std::to_string(work.threads));
-  add("--precision", precision_name(work.precision));
-  if (work.ar_only) words.emplace_back("--ar-only");
+  std::vector<std::string> words = {"/proc/self/exe", "bench",
+                                    "train",          "--in-process",
+                                    "--presets",      work.preset,
+                                    "--sequence",     std::to_string(work.sequence),
+                                    "--precision",    precision_name(work.precision)};
+  work.append_common_flags(words);
   return words;
-}
-
-int64_t parameters(const BenchCase& work) {
-  const ModelCost cost = model_cost(work.config(), work.sequence);
-  return cost.backbone_parameters + cost.flow_parameters;
 }
 
 /// Arithmetic of one measurement. The peer's is about the same, so that this gives a fair guess of
@@ -47,7 +35,8 @@ Record parse_measurement(const std::string& output, const BenchCase& work) {
   for (const char* key : {"tokens_per_second", "peak_rss_mb"}) {
     if (!(record.get_double(key) > 0)) fail("its result: {} is not positive", key);
   }
-  const int64_t expected = parameters(work), found = record.get_int("parameters");
+  const int64_t expected = model_cost(work.config(), work.sequence).parameters();
+  const int64_t found = record.get_int("parameters");
   if (found != expected) {
     fail("its model has {} parameters instead of {}: other work than ours", found, expected);
   }

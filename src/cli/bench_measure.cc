@@ -135,6 +135,18 @@ double peak_rss_mb() {
 
 }  // namespace
 
+void BenchCase::append_common_flags(std::vector<std::string>& words) const {
+  const auto add = [&](const char* flag, int64_t value) {
+    words.insert(words.end(), {flag, std::to_string(value)});
+  };
+  add("--batch", batch);
+  add("--block", block);
+  add("--steps", steps);
+  add("--warm-up", warm_up);
+  add("--threads", threads);
+  if (ar_only) words.emplace_back("--ar-only");
+}
+
 ModelConfig BenchCase::config() const {
   ModelConfig config = ModelConfig::preset(preset);
   config.flow = !ar_only;
@@ -151,7 +163,7 @@ Record measure_training(const BenchCase& work) {
   const ModelCost cost = model_cost(work.config(), work.sequence);
   const double rate = work.tokens_per_step() / timing.step_seconds;
   Record record;
-  record.set("parameters", cost.backbone_parameters + cost.flow_parameters);
+  record.set("parameters", cost.parameters());
   record.set("tokens_per_second", rate);
   record.set("gemm_peak_fraction", rate * cost.training_flops_per_token * 1e-9 / peak);
   record.set("gemm_peak_gflops", peak).set("peak_rss_mb", memory);

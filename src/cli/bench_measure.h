@@ -21,6 +21,8 @@ struct BenchCase {
   bool ar_only = false;
 
   [[nodiscard]] ModelConfig config() const;
+  /// The flags that have the same names in a peer.
+  void append_common_flags(std::vector<std::string>& words) const;
   [[nodiscard]] double tokens_per_step() const { return static_cast<double>(batch * sequence); }
 };
 

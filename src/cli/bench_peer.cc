@@ -103,17 +103,8 @@ std::string Peer::try_program(std::vector<std::string> program) {
 
 std::vector<std::string> Peer::command(const BenchCase& work, const Variant& variant) const {
   std::vector<std::string> words = program_;
-  const auto add = [&](const char* flag, const std::string& value) {
-    words.insert(words.end(), {flag, value});
-  };
-  add("--preset", work.preset);
-  add("--batch", std::to_string(work.batch));
-  add("--seq", std::to_string(work.sequence));
-  add("--block", std::to_string(work.block));
-  add("--steps", std::to_string(work.steps));
-  add("--warm-up", std::to_string(work.warm_up));
-  add("--threads", std::to_string(work.threads));
-  if (work.ar_only) words.emplace_back("--ar-only");
+  words.insert(words.end(), {"--preset", work.preset, "--seq", std::to_string(work.sequence)});
+  work.append_common_flags(words);
   words.insert(words.end(), variant.arguments.begin(), variant.arguments.end());
   return words;
 }

@@ -25,7 +25,7 @@ void run(const Flags& flags) {
                                                  : ModelConfig::load(flags.model + "/config.json");
   const int64_t context = config.max_position_embeddings;
   const ModelCost cost = model_cost(config, context);
-  const auto parameters = static_cast<double>(cost.backbone_parameters + cost.flow_parameters);
+  const auto parameters = static_cast<double>(cost.parameters());
   const double cache = cost.kv_cache_bytes_per_token * static_cast<double>(context);
   if (flags.json) {
     Record record;

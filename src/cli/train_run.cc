@@ -110,7 +110,7 @@ void show_sample(const Model& model, const Tokenizer& tokenizer, const std::stri
 void log_size(const RunConfig& config, const TokenFile& tokens, const Corpus& corpus) {
   const ModelCost cost = model_cost(config, config.sequence_length);
   log_info("{} parameters ({} for the flow), vocabulary {}, {} tokens of text from {}",
-           format_count(static_cast<double>(cost.backbone_parameters + cost.flow_parameters)),
+           format_count(static_cast<double>(cost.parameters())),
            format_count(static_cast<double>(cost.flow_parameters)), config.vocab_size,
            format_count(static_cast<double>(tokens.size())),
            format_bytes(static_cast<double>(corpus.bytes())));
