@@ -171,6 +171,14 @@ TEST_F(Train, ResumesOnlyTheSameRun) {
                  {"other.json", "started with another one"});
   EXPECT_TRUE(read_bytes(out + "/model.safetensors") == before);
 
+  // Runs from before there was infilling had none.
+  Json old = Json::parse(read_bytes(out + "/run.json"));
+  old.erase("infill_share");
+  write_bytes(out + "/run.json", old.dump());
+  expect_refusal(train(out, "--steps 4 --resume"), 1, {"infill_share=0 (now 0.1)"});
+  EXPECT_EQ(run(train(out, "--steps 4 --resume --set infill_share=0")).code, 0);
+  fs::copy(model() + "/run.json", out + "/run.json", fs::copy_options::overwrite_existing);
+
   // A finished run has nothing left to do; a longer one goes on.
   EXPECT_EQ(run(train(out, "--steps 4 --resume")).code, 0);
   EXPECT_TRUE(read_bytes(out + "/model.safetensors") == before);

@@ -40,6 +40,7 @@ void check_request(const TrainRequest& request) {
 void check_settings(const TrainRequest& request) {
   const fs::path saved = settings_file(request);
   RunConfig before;
+  before.infill_share = 0;  // what a run is that was started before this setting existed
   read_fields(Record::load(saved), before, saved.string());
   std::string differences;
   for (const FieldDifference& setting : different_fields(before, request.config)) {
@@ -148,6 +149,7 @@ TrainSummary run_training(const TrainRequest& request) {
   options.resume = request.resume;
   options.quiet = request.quiet;
   options.precision = request.precision;
+  options.end_of_text = tokenizer.end_of_text();
   if (!request.quiet) {
     options.on_sample = [&](const Model& model, int64_t step) {
       show_sample(model, tokenizer, request.sample_prompt, step);

@@ -64,6 +64,19 @@ void BlockPlan::append_block(int64_t first, int64_t last) {
   starts.insert(starts.end(), count - 1, 0);
 }
 
+void BlockPlan::cut(int64_t sequence_row, int64_t row) {
+  const auto at = static_cast<size_t>(sequence_row + row);
+  if (starts[at] != 0) return;
+  starts[at] = 1;
+  const auto fill = [&](std::vector<int32_t>& column, int64_t first, int64_t last) {
+    std::fill(column.begin() + sequence_row + first, column.begin() + sequence_row + last,
+              static_cast<int32_t>(row));
+  };
+  const int64_t last = end[at];
+  fill(end, begin[at], row);
+  fill(begin, row, last);
+}
+
 BlockPlan sample_blocks(const TrainConfig& config, int64_t sequences, int64_t length,
                         double min_time, Random& random) {
   BlockPlan plan;

@@ -17,6 +17,9 @@ struct BlockPlan {
   std::vector<uint8_t> uniform_time;  ///< 1 if the block has one time, uniform on [min_time, 1]:
                                       ///< the rows from which the ELBO can be estimated
   void append_block(int64_t first, int64_t last);
+  /// A block that holds row `row` of the sequence, but does not begin there, becomes two, of which
+  /// the second begins there; times stay. `sequence_row` is the sequence's first row.
+  void cut(int64_t sequence_row, int64_t row);
 };
 
 /// Draws lengths, offsets and times as the configuration says.

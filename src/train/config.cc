@@ -108,6 +108,7 @@ void RunConfig::validate() const {
           "`sequence_length` must be below `max_position_embeddings`");
   require(validation_fraction > 0 && validation_fraction < 0.5,
           "`validation_fraction` must be above 0 and below 0.5");
+  require_fraction("infill_share", infill_share);
   check_optimizer(*this);
   check_flow(*this);
   check_counts(*this);

@@ -34,6 +34,7 @@ struct TrainConfig {
   std::vector<int64_t> block_lengths = {1, 2, 4, 8, 16, 32};
   double whole_block_share = 0.05;
   double self_conditioning = 0.25;
+  double infill_share = 0.1;
   int64_t time_every = 200;
   double time_freeze = 0.7;
 
@@ -69,6 +70,8 @@ struct TrainConfig {
     v("block_lengths", block_lengths, "lengths of blocks, drawn with equal probability");
     v("whole_block_share", whole_block_share, "share of sequences that are one block");
     v("self_conditioning", self_conditioning, "share of passes with a first pass that is fed back");
+    v("infill_share", infill_share,
+      "share of sequences that are rearranged so that the model learns to fill in a middle");
     v("time_every", time_every, "steps between estimates of entropic time");
     v("time_freeze", time_freeze, "fraction of the run after which entropic time is kept");
     v("validation_fraction", validation_fraction, "end of the data that is held out");

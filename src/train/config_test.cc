@@ -60,6 +60,7 @@ TEST(RunConfig, RefusesOptimizerSettingsOutOfRange) {
     expect_refused([=](RunConfig& c) { c.whole_block_share = wrong; }, "`whole_block_share`");
     expect_refused([=](RunConfig& c) { c.self_conditioning = wrong; }, "`self_conditioning`");
     expect_refused([=](RunConfig& c) { c.time_freeze = wrong; }, "`time_freeze`");
+    expect_refused([=](RunConfig& c) { c.infill_share = wrong; }, "`infill_share`");
   }
   for (double wrong : {-0.1, 1.0, kNaN}) {
     expect_refused([=](RunConfig& c) { c.beta1 = wrong; }, "`beta1`");

@@ -122,8 +122,19 @@ TrainingBatch TrainingBatch::from_texts(std::span<const int32_t> texts, int64_t 
                                     static_cast<size_t>(batch.length + 1));
     batch.ids.insert(batch.ids.end(), text.begin(), text.end() - 1);
     batch.targets.insert(batch.targets.end(), text.begin() + 1, text.end());
+    for (int64_t i = 0; i < batch.length; ++i) batch.positions.push_back(static_cast<int32_t>(i));
   }
   return batch;
+}
+
+TrainingBatch TrainingBatch::from_loader(const SequenceLoader& loader, int64_t first,
+                                         int64_t sequences) {
+  const auto window = static_cast<size_t>(loader.length() + 1);
+  std::vector<int32_t> texts(static_cast<size_t>(sequences) * window);
+  for (int64_t s = 0; s < sequences; ++s) {
+    loader.fill(first + s, std::span(texts).subspan(static_cast<size_t>(s) * window, window));
+  }
+  return from_texts(texts, sequences);
 }
 
 LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& batch,
@@ -201,11 +212,12 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
 ForwardInput two_stream_input(const TrainingBatch& batch, const Latents& latents) {
   const int64_t n = batch.length;
   const auto rows = static_cast<int32_t>(batch.targets.size());
+  EVO_CHECK(batch.positions.size() == batch.targets.size());
   ForwardInput input;
   input.ids = batch.ids;
+  input.positions = batch.positions;
   for (int32_t r = 0; r < rows; ++r) {
     const auto place = static_cast<int32_t>(r % n);
-    input.positions.push_back(place);
     input.ranges.push_back({r - place, r + 1, 0, 0});
   }
   if (latents.times.empty()) return input;
@@ -216,9 +228,9 @@ ForwardInput two_stream_input(const TrainingBatch& batch, const Latents& latents
     const auto i = static_cast<size_t>(r);
     const auto place = static_cast<int32_t>(r % n);
     const int32_t first = r - place;  // row of the sequence's first token, in either stream
-    input.positions.push_back(place + 1);
-    // Row j of the evolving stream is the token at position j + 1, so a block that starts at row s
-    // has the mature positions 0 .. s before it.
+    input.positions.push_back(batch.positions[i] + 1);
+    // Row j of the evolving stream is the token after that of mature row j, so a block that starts
+    // at row s has the mature rows 0 .. s before it.
     input.ranges.push_back({first, first + batch.plan.begin[i] + 1,
                             rows + first + batch.plan.begin[i], rows + first + batch.plan.end[i]});
   }

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "io/loader.h"
 #include "model/model.h"
 #include "train/blocks.h"
 
@@ -14,12 +15,15 @@ namespace evo {
 struct TrainingBatch {
   int64_t sequences = 0, length = 0;  ///< B, n
   std::vector<int32_t> ids, targets;  ///< [B * n] each
+  std::vector<int32_t> positions;     ///< [B * n] of the ids; of the targets: one more
   BlockPlan plan;                     ///< empty: the autoregressive loss only
   uint64_t seed = 0, stream = 0;      ///< of the noise
   bool self_condition = false;        ///< run a first pass and feed it back
 
   /// `texts` [B * (n + 1)].
   static TrainingBatch from_texts(std::span<const int32_t> texts, int64_t sequences);
+  /// Of the loader's sequences from `first` on.
+  static TrainingBatch from_loader(const SequenceLoader& loader, int64_t first, int64_t sequences);
 };
 
 /// What the evolving rows start from.

@@ -79,6 +79,7 @@ TEST(FromTexts, TargetsAreTheNextTokens) {
   EXPECT_EQ(batch.length, 3);
   EXPECT_EQ(batch.ids, (std::vector<int32_t>{1, 2, 3, 5, 6, 7}));
   EXPECT_EQ(batch.targets, (std::vector<int32_t>{2, 3, 4, 6, 7, 8}));
+  EXPECT_EQ(batch.positions, (std::vector<int32_t>{0, 1, 2, 0, 1, 2}));
 }
 
 TEST(TwoStreamInput, AnEvolvingRowSeesTheTextBeforeItsBlockAndItsBlock) {
@@ -232,6 +233,7 @@ TEST_F(TrainingLoss, TwoHalvesMakeAWhole) {
     batch.ids.assign(whole.ids.begin() + half * rows, whole.ids.begin() + (half + 1) * rows);
     batch.targets.assign(whole.targets.begin() + half * rows,
                          whole.targets.begin() + (half + 1) * rows);
+    batch.positions.assign(whole.positions.begin(), whole.positions.begin() + rows);
     nll += 0.5 * add_gradient(model, batch, {}, 0.5).ar_nll;
   }
   const std::span<const float> sum = model.parameters().gradients();

@@ -42,6 +42,7 @@ inline RunConfig tiny_run(int64_t steps) {
   config.batch_size = 4;
   config.sequence_length = 16;
   config.block_lengths = {1, 4, 8};
+  config.infill_share = 0;
   config.log_every = 1;
   config.validation_sequences = 4;
   config.checkpoint_every = 1000;

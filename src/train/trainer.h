@@ -10,8 +10,8 @@
 
 #include "base/interrupt.h"
 #include "base/progress.h"
-#include "io/checkpoint.h"
 #include "io/loader.h"
+#include "train/checkpointing.h"
 #include "train/config.h"
 #include "train/loss.h"
 #include "train/metrics.h"
@@ -23,8 +23,9 @@ struct TrainOptions {
   bool resume = false;
   bool quiet = false;
   Precision precision = Precision::kF32;
-  double peak_gflops = 0;  ///< speed of large matrix products, which progress is set against; 0:
-                           ///< measure it, which takes half a second
+  int32_t end_of_text = -1;  ///< what ends a text and a filled-in middle; -1: no infilling
+  double peak_gflops = 0;    ///< speed of large matrix products, which progress is set against;
+                             ///< 0: measure it, which takes half a second
   /// Asked after every step; true ends the run as an interrupt does.
   std::function<bool()> stop = interrupted;
   /// Called with the averaged model every sample_every steps before the last one.
@@ -65,14 +66,13 @@ class Trainer {
   void update_weights(double learning_rate, double gradient_norm);
   void estimate_time();
   [[nodiscard]] double progress() const;  ///< of the schedule, 0 .. 1
-  [[nodiscard]] double learning_rate() const;
   [[nodiscard]] bool finished() const;
   [[nodiscard]] double elapsed() const;
 
   bool healthy(const StepResult& result);
   void recover(const StepResult& result);
 
-  LossReport validate() const;
+  [[nodiscard]] LossReport validate() const;
   void log(const StepResult& result, bool stopped, Progress& progress);
   [[nodiscard]] int64_t tokens_per_step() const;
   void start_rate();    ///< of tokens per second, which validation does not count into
@@ -80,26 +80,17 @@ class Trainer {
   [[nodiscard]] Record metrics_line(const StepResult& result) const;
   void save_checkpoint();
   void restore(const Checkpoint& checkpoint);
-  void save_model();
   [[nodiscard]] const Model& averaged() const;
 
   RunConfig config_;
   TrainOptions options_;
-  Model model_;
-  Model average_;  // the exponential average of model_'s weights; what is saved and sampled
-  Tensor first_moment_, second_moment_;
+  TrainedArrays arrays_;
   SequenceLoader training_, validation_;
   CheckpointFolder checkpoints_;
   std::optional<MetricsLog> metrics_;
 
-  int64_t step_ = 0;           // optimizer steps taken
-  int64_t next_sequence_ = 0;  // index of the loader's next sequence
-  double earlier_seconds_ = 0;
+  RunState state_;  // its seconds are those until start_
   Clock::time_point start_;
-  // Recovery: a running mean of the loss and its spread, and whether the one roll-back was used.
-  double loss_mean_ = 0, loss_deviation_ = 0;
-  int64_t spikes_ = 0, recoveries_ = 0;
-  LossMean since_line_;  // the losses since the last line of metrics
   Clock::time_point rate_start_;
   int64_t rate_start_step_ = 0;
   double peak_gflops_ = 0;

@@ -30,6 +30,7 @@ using TrainerTest = testing::TrainerTest;
 /// an average. Entropic time changes at steps 5 and 10, before and after it.
 RunConfig interrupted_run() {
   RunConfig config = tiny_run(13);
+  config.infill_share = 0.5;
   config.gradient_accumulation = 2;
   config.self_conditioning = 0.5;
   config.time_every = 5;
@@ -207,7 +208,7 @@ TEST_F(TrainerTest, PcaCodesFollowTheEmbeddingAndNothingElse) {
   config.code_gradient = "pca";
   config.time_every = 2;
   config.time_freeze = 0.5;
-  config.weight_decay = 0;
+  config.weight_decay = 0.5;  // of everything else
   config.sample_every = 1;
   std::vector<float> last;
   train(config, folder_ / "run", false, [&](const Model& model, int64_t step) {

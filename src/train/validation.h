@@ -1,0 +1,22 @@
+// The held-out part of the text, and the losses on it.
+#pragma once
+
+#include <cstdint>
+
+#include "io/loader.h"
+#include "io/tokens.h"
+#include "train/config.h"
+#include "train/loss.h"
+
+namespace evo {
+
+/// Where in `tokens` the held-out part begins, which goes on to the end. Both parts hold at least
+/// one sequence; throws Error if the text is too short for that.
+int64_t held_out_begin(const TokenFile& tokens, const RunConfig& config);
+
+/// Mean losses of `model` on the first sequences of `held_out`, with the ELBO along block:8. Every
+/// part of the loss is evaluated, also those that do not train. The same noise every time.
+LossReport validation_loss(const Model& model, const SequenceLoader& held_out,
+                           const RunConfig& config, Precision precision);
+
+}  // namespace evo
