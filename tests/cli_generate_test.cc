@@ -1,6 +1,5 @@
 // `evo generate` and `evo eval likelihood`: results as other programs read them, and bad input.
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "program.h"
 
@@ -8,12 +7,6 @@ namespace evo::testing {
 namespace {
 
 using Json = nlohmann::json;
-
-Json result(const std::string& arguments) {
-  const Outcome outcome = run(arguments + " --json");
-  EXPECT_EQ(outcome.code, 0) << arguments << "\n" << outcome.err;
-  return Json::parse(outcome.out);
-}
 
 class Generate : public ProgramTest {
  protected:
@@ -74,7 +67,8 @@ TEST_F(Generate, RefusesBadRequests) {
   expect_refusal(generate("--max-tokens -1"), 2, {"--max-tokens"});
   expect_refusal(generate("--temperature -1"), 2, {"temperature"});
   expect_refusal(generate("--top-p 1.5"), 2, {"top-p"});
-  expect_refusal(generate("--window 0"), 2, {"--window"});
+  expect_refusal(generate("--window -1"), 2, {"--window"});
+  expect_refusal(generate("--window 1025"), 2, {"--window"});
   expect_refusal(generate("--stop ''"), 2, {"--stop"});
 }
 
@@ -97,30 +91,121 @@ TEST_F(Generate, ModelWithoutFlow) {
   }
 }
 
-TEST_F(Generate, TraceHasALinePerPass) {
-  const std::string trace = path("trace.jsonl");
-  const Json json = result(generate("--prompt The --trace " + trace));
-  std::istringstream text(read_bytes(trace));
-  int64_t passes = 0, committed = 0;
-  for (std::string line; std::getline(text, line);) {
-    const Json pass = Json::parse(line);
-    EXPECT_EQ(pass.at("pass"), passes++);
-    committed += static_cast<int64_t>(pass.at("committed").size());
-    for (const char* key : {"drafted", "accepted", "tokens"}) EXPECT_TRUE(pass.contains(key));
+TEST_F(Generate, WindowZeroIsThePolicysChoice) {
+  for (const char* mode : {"ar", "exact", "evo", "diffusion"}) {
+    const std::string more = "--prompt The --max-tokens 6 --mode " + std::string(mode);
+    const Json json = result(generate(more + " --window 0"));
+    EXPECT_EQ(json.at("text"), result(generate(more)).at("text")) << mode;
   }
-  EXPECT_EQ(passes, json.at("passes").get<int64_t>());
-  EXPECT_GE(committed, json.at("tokens").get<int64_t>());
 }
 
-TEST_F(Generate, TraceThatCannotBeWrittenStopsBeforeTheWork) {
-  expect_refusal(generate("--prompt The --trace /proc/none/trace"), 1, {"/proc/none/trace"});
-  expect_refusal(generate("--prompt The --trace " + path("")), 1, {"it is a folder"});
-  expect_refusal(generate("--prompt The --trace /dev/null"), 1, {"/dev/null", "not a file"});
-  // And a failure later leaves the earlier trace as it was.
-  write_bytes(path("trace"), "earlier");
-  expect_refusal("generate " + path("none") + " --trace " + path("trace"), 1, {"none"});
-  EXPECT_EQ(read_bytes(path("trace")), "earlier");
-  EXPECT_TRUE(leftovers(path("")).empty());
+/// JSON holds no byte that is not UTF-8, which an untrained model may well generate.
+std::string ascii_of(std::string text) {
+  std::erase_if(text, [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+  return text;
+}
+
+class Infill : public Generate {};
+
+TEST_F(Infill, TextLiesBetween) {
+  for (const char* mode : {"ar", "exact", "evo", "diffusion"}) {
+    const std::string command = generate(
+        "--prefix 'The cat' --suffix ' the mat' --max-tokens 6 "
+        "--mode " +
+        std::string(mode));
+    const Json json = result(command);
+    EXPECT_LE(json.at("tokens"), 6);
+    EXPECT_EQ(ascii_of(run(command).out), "The cat" + ascii_of(json.at("text")) + " the mat\n")
+        << mode;
+  }
+}
+
+TEST_F(Infill, PrefixAloneIsAPrompt) {
+  const std::string text = result(generate("--prompt 'The cat'")).at("text");
+  EXPECT_EQ(result(generate("--prefix 'The cat'")).at("text"), text);
+  EXPECT_EQ(result(generate("--prefix 'The cat' --suffix ''")).at("text"), text);
+  EXPECT_TRUE(result(generate("--suffix ' the mat' --max-tokens 4")).at("text").is_string());
+}
+
+TEST_F(Infill, TraceKnowsBothSides) {
+  const std::string trace = path("trace.jsonl");
+  result(generate("--prefix The --suffix ' mat' --max-tokens 6 --mode diffusion --trace " + trace));
+  const Json header = Json::parse(read_bytes(trace).substr(0, read_bytes(trace).find('\n')));
+  EXPECT_EQ(header.at("prompt"), "The");
+  EXPECT_EQ(header.at("suffix"), " mat");
+  // Behind the prefix, not behind the suffix: <|endoftext|> and at most three letters.
+  EXPECT_GE(header.at("first_position"), 2);
+  EXPECT_LE(header.at("first_position"), 4);
+}
+
+TEST_F(Infill, RefusesBadRequests) {
+  expect_refusal(generate("--prompt a --prefix b"), 2, {"--prompt", "--prefix", "one of them"});
+  expect_refusal(generate("--prompt a --edit 0:1 --suffix b"), 2, {"--edit", "--suffix"});
+  const std::string words = "\"$(yes word | head -300)\"";
+  expect_refusal(generate("--prefix " + words + " --suffix b --max-tokens 4"), 1,
+                 {"context is 64", "shorten"});
+  expect_refusal(generate("--prefix a --suffix " + words + " --max-tokens 4"), 1,
+                 {"context is 64", "shorten"});
+  // The suffix must fit behind the longest middle.
+  expect_refusal(generate("--prefix a --suffix b --max-tokens 70"), 1, {"context is 64"});
+}
+
+/// Words of the text that the model is trained on, so that each is one token or few.
+class Edit : public Generate {
+ protected:
+  static constexpr const char* kText = "The cat sat on the mat";
+
+  [[nodiscard]] static std::string edit(const std::string& text, const std::string& more) {
+    return generate("--prompt '" + text + "' " + more);
+  }
+};
+
+TEST_F(Edit, OnlyTheSpanChanges) {
+  for (const char* time : {"0.2", "0.6", "1"}) {
+    const std::string command =
+        edit(kText, "--seed 5 --edit 4:11 --edit-time " + std::string(time));
+    const Json json = result(command);
+    EXPECT_EQ(json.at("mode"), "diffusion");
+    EXPECT_EQ(ascii_of(run(command).out), "The " + ascii_of(json.at("text")) + " on the mat\n");
+  }
+}
+
+TEST_F(Edit, NearZeroTheOldTextStays) {
+  for (const char* span : {"0:3", "4:7", "8:22", "0:22"}) {
+    const std::string more = "--edit-time 0.001 --edit " + std::string(span);
+    EXPECT_EQ(run(edit(kText, more)).out, std::string(kText) + "\n") << span;
+  }
+}
+
+TEST_F(Edit, SpansCountCharactersNotBytes) {
+  const std::string text = "\u00E9\u20AC\U0001F98A cat";  // of two, three and four bytes
+  for (const auto& [span, middle] : {std::pair("0:1", "\u00E9"), std::pair("1:2", "\u20AC"),
+                                     std::pair("1:3", "\u20AC\U0001F98A"),
+                                     std::pair("2:4", "\U0001F98A "), std::pair("3:7", " cat")}) {
+    EXPECT_EQ(result(edit(text, "--edit-time 0.001 --edit " + std::string(span))).at("text"),
+              middle)
+        << span;
+  }
+  expect_refusal(edit(text, "--edit 0:8"), 2, {"--edit 0:8", "only 7 characters"});
+}
+
+TEST_F(Edit, RefusesBadRequests) {
+  for (const char* span : {"x", "3", "3:", ":3", "5:3", "3:3", "-1:3", "1:2:3", "1:2x", "''",
+                           "' 1:2'", "1:99999999999999999999"}) {
+    expect_refusal(edit(kText, "--edit " + std::string(span)), 2, {"--edit", "START:END", "10:25"});
+  }
+  expect_refusal(edit(kText, "--edit 0:23"), 2, {"--edit 0:23", "only 22 characters"});
+  expect_refusal(generate("--edit 0:1"), 2, {"--edit 0:1", "only 0 characters"});
+  for (const char* other : {"--mode exact", "--mode evo", "--balance 0.5", "--balance 0"}) {
+    expect_refusal(edit(kText, "--edit 4:7 " + std::string(other)), 2,
+                   {"--edit needs --mode diffusion"});
+  }
+  for (const char* time : {"0", "-0.5", "1.01", "nan"}) {
+    expect_refusal(edit(kText, "--edit 4:7 --edit-time " + std::string(time)), 2,
+                   {"--edit-time", time, "above 0, at most 1"});
+  }
+  EXPECT_EQ(run(edit(kText, "--edit 4:7 --balance 1 --mode diffusion")).code, 0);
+  expect_refusal("generate " + ar_only() + " --prompt abc --edit 0:1", 1, {"flow=true"});
 }
 
 class Likelihood : public ProgramTest {

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <functional>
 #include <initializer_list>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -43,6 +44,13 @@ inline Outcome run_shell(const std::string& line) {
 
 inline Outcome run(const std::string& arguments) {
   return run_shell("$EVO " + arguments);
+}
+
+/// What the program prints with --json; it must succeed.
+inline nlohmann::json result(const std::string& arguments) {
+  const Outcome outcome = run(arguments + " --json");
+  EXPECT_EQ(outcome.code, 0) << arguments << "\n" << outcome.err;
+  return nlohmann::json::parse(outcome.out);
 }
 
 /// The program must end with `code`, print no result, and say all of `parts`.

@@ -62,4 +62,15 @@ void parallel_items(int64_t count, const Fn& fn) {
   parallel_internal::run_parts(count, threads(), parallel_internal::Schedule::kDynamic, fn);
 }
 
+/// Multiply-adds that one core does in about the time that it takes to wake another.
+inline constexpr int64_t kSerialWork = 1 << 17;
+
+/// parallel_items() for items that together are `work` multiply-adds: on the calling thread if it
+/// is not worth waking others.
+template <class Fn>
+void parallel_items(int64_t count, int64_t work, const Fn& fn) {
+  if (work >= kSerialWork) return parallel_items(count, fn);
+  for (int64_t i = 0; i < count; ++i) fn(i);
+}
+
 }  // namespace evo

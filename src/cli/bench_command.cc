@@ -24,7 +24,7 @@ std::vector<BenchCase> bench_cases(const Flags& flags) {
   BenchCase work = flags.work;
   use_threads(flags.threads);
   work.threads = threads();
-  work.precision = parse_precision(flags.precision);
+  work.precision = parse_training_precision(flags.precision);
   if (!work.ar_only && work.sequence % work.block != 0) {
     throw UsageError(
         fmt::format("--block {}: expected a divisor of --sequence {}", work.block, work.sequence));
@@ -110,6 +110,7 @@ void add_bench_command(CLI::App& app, Action& action) {
   add_work_options(*command, *flags);
   add_comparison_options(*command, *flags);
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  add_bench_decode_command(*bench, action);
 }
 
 }  // namespace evo

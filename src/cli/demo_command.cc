@@ -48,13 +48,14 @@ void clear_earlier_demo(const fs::path& folder) {
 
 void show_modes(const Flags& flags) {
   const LoadedModel loaded = load_model(flags.out, Precision::kF32);
-  const std::vector<int32_t> prompt = prompt_tokens(loaded.tokenizer, flags.prompt);
+  const Decoder decoder(loaded.model);
+  const Prompt prompt = text_prompt(loaded.tokenizer, flags.prompt);
   for (Mode mode : {Mode::kAr, Mode::kExact, Mode::kEvo, Mode::kDiffusion}) {
     GenerateOptions options;
     options.decode.mode = mode;
     options.decode.max_tokens = flags.max_tokens;
     options.decode.sampler.temperature = 0;
-    const Generation result = generate(loaded.model, loaded.tokenizer, flags.prompt, options);
+    const Generation result = generate(decoder, loaded.tokenizer, prompt, options);
     fmt::print(
         "\n--- {}: {:.2f} tokens per forward pass, {:.0f} tokens/s, AR {:.2f} nats per "
         "token\n{}{}\n",

@@ -1,25 +1,32 @@
 // evo generate
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "base/log.h"
+#include "cli/live_view.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "cli/replay.h"
+#include "cli/trace_files.h"
 #include "decode/generate.h"
-#include "io/files.h"
 #include "io/record.h"
 
 namespace evo {
 namespace {
 
+constexpr std::string_view kReplay = "--replay", kPace = "--pace", kTraceMap = "--trace-map";
+
 struct Flags {
-  std::string model, prompt, mode, trace, precision = "auto";
+  std::string model, mode, trace, trace_map, precision = "auto";
+  std::optional<std::string> prompt, prefix, suffix, edit, replay;
   std::optional<double> balance;
+  double pace = ReplayRequest().pace;
+  double edit_time = 0.6;
   GenerateOptions options;
   int threads = 0;
   bool json = false;
@@ -47,66 +54,106 @@ void choose_mode(Flags& flags) {
   decode.mode = named;
 }
 
+/// What is given and what is asked for: the texts around what is generated.
+struct Task {
+  std::string before, after;
+  std::string old_text;  ///< what is between them until it is edited
+};
+
+/// The span START:END of a text, in characters; what lies outside stays.
+Task edit_task(const std::string& text, const std::string& span) {
+  size_t begin = 0, end = 0;
+  const char* const last = span.data() + span.size();
+  const auto first = std::from_chars(span.data(), last, begin);
+  const bool has_colon = first.ec == std::errc() && first.ptr != last && *first.ptr == ':';
+  const auto second = has_colon ? std::from_chars(first.ptr + 1, last, end) : first;
+  if (!has_colon || second.ec != std::errc() || second.ptr != last || begin >= end) {
+    throw UsageError(fmt::format(
+        "--edit '{}': expected START:END, two places in the text counted in characters from 0, as "
+        "in 10:25",
+        span));
+  }
+  std::vector<size_t> starts;  // of characters
+  for (size_t i = 0; i < text.size(); ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) starts.push_back(i);
+  }
+  starts.push_back(text.size());
+  if (end >= starts.size()) {
+    throw UsageError(
+        fmt::format("--edit {}: the text has only {} characters", span, starts.size() - 1));
+  }
+  const size_t from = starts[begin], to = starts[end];
+  return {text.substr(0, from), text.substr(to), text.substr(from, to - from)};
+}
+
+Task choose_task(Flags& flags) {
+  if (flags.prompt && flags.prefix)
+    throw UsageError("--prompt and --prefix mean the same: give one of them");
+  if (flags.edit && flags.suffix)
+    throw UsageError("--edit and --suffix exclude each other: --edit finds its own place");
+  const std::string text = flags.prompt ? *flags.prompt : flags.prefix.value_or("");
+  if (!flags.edit) return {text, flags.suffix.value_or(""), ""};
+  const bool other_mode = !flags.mode.empty() && parse_mode(flags.mode) != Mode::kDiffusion;
+  if (other_mode || (flags.balance && *flags.balance != 1)) {
+    throw UsageError(
+        "--edit needs --mode diffusion: only there text evolves from what was there before");
+  }
+  if (!(flags.edit_time > 0 && flags.edit_time <= 1))
+    throw UsageError(fmt::format("--edit-time {}: expected above 0, at most 1", flags.edit_time));
+  flags.mode = mode_name(Mode::kDiffusion);
+  return edit_task(text, *flags.edit);
+}
+
+Prompt make_prompt(const Task& task, const Tokenizer& tokenizer, Flags& flags) {
+  GenerateOptions& options = flags.options;
+  if (!task.old_text.empty()) {
+    tokenizer.encode_append(task.old_text, options.sketch);
+    options.sketch_time = flags.edit_time;
+    options.decode.max_tokens = std::ssize(options.sketch);
+  }
+  if (task.after.empty()) return text_prompt(tokenizer, task.before);
+  return gap_prompt(tokenizer, task.before, task.after, options.decode.max_tokens);
+}
+
 /// `exact` gives the text of `ar`, so a model that can only do that does it unless told otherwise.
 void suit_model(Flags& flags, const ModelConfig& config) {
   const bool chosen = flags.balance || !flags.mode.empty();
   if (!chosen && !config.flow) flags.options.decode.mode = Mode::kAr;
 }
 
-/// Shows text as it becomes certain and, behind it, the drafts coloured by maturity.
-class LiveView {
+/// Shows the text while it comes: live on a terminal, piece by piece elsewhere.
+class Display {
  public:
-  explicit LiveView(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  Display(const Flags& flags, const Task& task)
+      : silent_(flags.json),
+        live_(isatty(STDOUT_FILENO) != 0),
+        before_(task.before),
+        after_(task.after) {}
 
-  void show(std::string_view text, const PassTrace& trace) {
-    fmt::print("\x1b[K{}", text);
-    const size_t line = text.rfind('\n');
-    column_ = line == std::string_view::npos ? column_ + text.size() : text.size() - line - 1;
-    winsize size{};
-    const size_t width =
-        ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-    size_t room = width - 1 - std::min(column_ % width, width - 1), shown = 0;
-    for (const TokenTrace& token : trace.tokens) {
-      std::string piece;
-      for (char c : tokenizer_.token_bytes(token.token)) piece += c >= ' ' && c < 127 ? c : '.';
-      if (piece.size() > room) break;
-      room -= piece.size();
-      shown += piece.size();
-      // From red (will change) over yellow to green (will stay), in the 6x6x6 colour cube.
-      const int green = static_cast<int>(std::min(5.0f, token.maturity * 10)),
-                red = static_cast<int>(std::min(5.0f, (1 - token.maturity) * 10));
-      fmt::print("\x1b[38;5;{}m{}\x1b[0m", 16 + 36 * red + 6 * green, piece);
-    }
-    if (shown > 0) fmt::print("\x1b[{}D", shown);
+  /// The text before comes with the first piece, not earlier: the session may refuse it.
+  void show(std::string_view text, std::span<const TraceToken> tokens) {
+    if (silent_) return;
+    const std::string piece = std::exchange(before_, "") + std::string(text);
+    if (live_) return view_.show(piece, tokens);
+    fmt::print("{}", piece);
+    flush_output();
+  }
+  void end() {
+    if (silent_) return;
+    show("", {});
+    if (live_) return view_.end(after_);
+    fmt::print("{}\n", after_);
     flush_output();
   }
 
  private:
-  const Tokenizer& tokenizer_;
-  size_t column_ = 0;
+  bool silent_, live_;
+  std::string before_, after_;
+  LiveView view_;
 };
 
-Record trace_record(const PassTrace& trace, const Tokenizer& tokenizer) {
-  Record line;
-  line.set("pass", trace.pass).set("committed", trace.committed);
-  line.set("text", tokenizer.decode(trace.committed));
-  line.set("drafted", trace.drafted).set("accepted", trace.accepted);
-  std::vector<Record> tokens;
-  for (const TokenTrace& token : trace.tokens) {
-    Record one;
-    one.set("position", token.position)
-        .set("token", token.token)
-        .set("text", tokenizer.token_bytes(token.token));
-    one.set("t", token.time).set("entropy", token.entropy).set("maturity", token.maturity);
-    one.set("top", token.top).set("z", token.latent);
-    tokens.push_back(one);
-  }
-  line.set("tokens", tokens);
-  return line;
-}
-
-void report(const Flags& flags, const LoadedModel& loaded, const Generation& result) {
-  const std::vector<int32_t> prompt = prompt_tokens(loaded.tokenizer, flags.prompt);
+void report(const Flags& flags, const LoadedModel& loaded, const Prompt& prompt,
+            const Generation& result) {
   const double nats = ar_nats_per_token(loaded.model, prompt, result.tokens);
   if (!flags.json) {
     log_info(
@@ -127,40 +174,72 @@ void report(const Flags& flags, const LoadedModel& loaded, const Generation& res
 }
 
 void check(const Flags& flags) {
+  if (flags.model.empty())
+    throw UsageError("generate: a model folder is required, or --replay with a trace");
   if (flags.options.decode.max_tokens < 0) throw UsageError("--max-tokens: expected 0 or more");
+  if (!flags.trace.empty() && flags.trace == flags.trace_map)
+    throw UsageError("--trace and --trace-map: expected two different files");
+}
+
+void run_replay(const Flags& flags) {
+  constexpr double kSlowest = 0.01, kFastest = 1000;
+  if (!(flags.pace >= kSlowest && flags.pace <= kFastest)) {
+    throw UsageError(
+        fmt::format("{} {}: expected {} to {}", kPace, flags.pace, kSlowest, kFastest));
+  }
+  replay({*flags.replay, flags.pace, flags.trace_map});
 }
 
 void run(Flags& flags) {
+  if (flags.replay) return run_replay(flags);
   use_threads(flags.threads);
+  const Task task = choose_task(flags);
   choose_mode(flags);
   check(flags);
-  std::optional<AtomicFile> trace;
-  if (!flags.trace.empty()) trace.emplace(flags.trace);  // if it cannot be written, say so now
-  flags.options.decode.trace = trace.has_value();
+  TraceFiles files(flags.trace, flags.trace_map);
+  flags.options.decode.trace = files.wanted();
   const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
   suit_model(flags, loaded.model.config());
-  const bool live = !flags.json && isatty(STDOUT_FILENO) != 0;
-  LiveView view(loaded.tokenizer);
-  std::string_view prompt;  // still to be shown
-  if (!flags.json) prompt = flags.prompt;
-  const auto show_prompt = [&] { fmt::print("{}", std::exchange(prompt, {})); };
+  const Decoder decoder(loaded.model);
+  const Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
+  const Tracer tracer(decoder, loaded.tokenizer, flags.options.decode, prompt, task.before,
+                      task.after);
+  files.begin(tracer.header());
+  Display display(flags, task);
   const auto on_pass = [&](std::string_view text, const PassTrace& pass) {
-    if (trace) trace->write(trace_record(pass, loaded.tokenizer).dump() + "\n");
-    show_prompt();  // not earlier: the session may refuse it
-    if (live) {
-      view.show(text, pass);
-    } else if (!flags.json) {
-      fmt::print("{}", text);
-      flush_output();
-    }
+    const TracePass record = tracer.record(text, pass);
+    files.add(record);
+    display.show(text, uncommitted(tracer.header(), record));
   };
-  const Generation result =
-      generate(loaded.model, loaded.tokenizer, flags.prompt, flags.options, on_pass);
-  if (trace) trace->commit();
-  show_prompt();
-  if (!flags.json) fmt::print("{}\n", live ? "\x1b[K" : "");
-  flush_output();
-  report(flags, loaded, result);
+  const Generation result = generate(decoder, loaded.tokenizer, prompt, flags.options, on_pass);
+  files.commit();
+  display.end();
+  report(flags, loaded, prompt, result);
+}
+
+void add_replay_options(CLI::App& command, Flags& flags) {
+  command.add_option(std::string(kReplay), flags.replay,
+                     "show how the text of this --trace file came into being; needs no model");
+  command
+      .add_option(std::string(kPace), flags.pace,
+                  "passes of a --replay per second, if it is on a terminal")
+      ->capture_default_str();
+  command.add_option(std::string(kTraceMap), flags.trace_map,
+                     "draw tokens by passes, coloured by maturity, as an SVG picture");
+}
+
+/// A replay takes no settings of a generation. (CLI11 could check that, but its help would then
+/// name --replay with every option.)
+void check_replay(const CLI::App& command, const Flags& flags) {
+  const auto given = [](const CLI::Option* option) { return option->count() > 0; };
+  for (const CLI::Option* option : command.get_options(given)) {
+    const std::string name = option->get_name();
+    if (!flags.replay && name == kPace)
+      throw UsageError(fmt::format("{} is for {} only", kPace, kReplay));
+    if (!flags.replay || name == kReplay || name == kPace || name == kTraceMap) continue;
+    throw UsageError(
+        fmt::format("{} shows what is in its file and takes no {}: leave it out", kReplay, name));
+  }
 }
 
 }  // namespace
@@ -169,8 +248,17 @@ void add_generate_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<Flags>();
   DecodeOptions& decode = flags->options.decode;
   CLI::App* command = app.add_subcommand("generate", "Continue a text");
-  command->add_option("model", flags->model, "model folder")->required();
+  command->add_option("model", flags->model, "model folder");
   command->add_option("--prompt", flags->prompt, "text to continue");
+  command->add_option("--prefix", flags->prefix, "text before a gap (the same as --prompt)");
+  command->add_option("--suffix", flags->suffix,
+                      "text after the gap: what fits between is generated, --max-tokens at most");
+  command->add_option("--edit", flags->edit,
+                      "START:END: let these characters of the --prompt evolve again, by diffusion");
+  command
+      ->add_option("--edit-time", flags->edit_time,
+                   "how far --edit goes: near 0 keeps the old text, 1 forgets it")
+      ->capture_default_str();
   command->add_option(
       "--mode", flags->mode,
       "ar, exact (default: the AR model's text, in fewer passes), evo or diffusion; a model "
@@ -188,17 +276,24 @@ void add_generate_command(CLI::App& app, Action& action) {
   command->add_option("--stop", flags->options.stop, "end before this text; may be repeated")
       ->take_all()
       ->allow_extra_args(false);
-  command->add_option("--window", decode.window, "evolving tokens per pass")
-      ->check(CLI::Range(1, 1024))
+  command
+      ->add_option("--window", decode.window,
+                   "evolving tokens per pass; 0: as many as pay, in diffusion mode 8")
+      ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command->add_option("--steps", decode.steps, "diffusion: passes per token at most")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  command->add_option("--trace", flags->trace, "write what every pass knew, as JSON lines");
-  command->add_option("--precision", flags->precision, "auto, f32 or bf16");
+  command->add_option("--trace", flags->trace,
+                      "write what every pass knew, as JSON lines; compressed if FILE ends in .zst");
+  command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
   command->add_option("--threads", flags->threads, "threads; default: all cores");
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
-  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  add_replay_options(*command, *flags);
+  command->callback([flags, command, &action] {
+    check_replay(*command, *flags);
+    action = [flags] { run(*flags); };
+  });
 }
 
 }  // namespace evo

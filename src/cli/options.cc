@@ -49,11 +49,28 @@ Precision parse_precision(const std::string& name) {
   if (name == "auto") return best_precision();
   if (name == "f32") return Precision::kF32;
   if (name == "bf16") return Precision::kBF16;
-  throw UsageError(fmt::format("--precision '{}': expected auto, f32 or bf16", name));
+  if (name == "int8") return Precision::kInt8;
+  throw UsageError(fmt::format("--precision '{}': expected auto, f32, bf16 or int8", name));
+}
+
+Precision parse_training_precision(const std::string& name) {
+  const Precision precision = parse_precision(name);
+  if (precision == Precision::kInt8) {
+    throw UsageError("--precision int8: int8 is for decoding; train with auto, f32 or bf16");
+  }
+  return precision;
 }
 
 const char* precision_name(Precision precision) {
-  return precision == Precision::kBF16 ? "bf16" : "f32";
+  switch (precision) {
+    case Precision::kF32:
+      return "f32";
+    case Precision::kBF16:
+      return "bf16";
+    case Precision::kInt8:
+      return "int8";
+  }
+  check_failed("a precision", __FILE__, __LINE__);
 }
 
 Record generation_config(const Tokenizer& tokenizer) {
@@ -65,11 +82,10 @@ Record generation_config(const Tokenizer& tokenizer) {
 }
 
 LoadedModel load_model(const std::string& folder, Precision precision) {
-  Model model = Model::load(folder);
+  Model model = Model::load_packed(folder, precision);
   const fs::path path = fs::path(folder) / "tokenizer.json";
   Tokenizer tokenizer = Tokenizer::load(path);
   check_tokenizer(tokenizer, model.config(), folder, path);
-  model.pack(precision);
   return {std::move(model), std::move(tokenizer)};
 }
 

@@ -12,8 +12,10 @@ namespace evo {
 /// --threads: 0 means as many as the machine has (or OMP_NUM_THREADS says).
 void use_threads(int threads);
 
-/// --precision auto|f32|bf16; auto is bf16 where the CPU has it. Throws UsageError.
+/// --precision auto|f32|bf16|int8; auto is bf16 where the CPU has it. Throws UsageError.
 Precision parse_precision(const std::string& name);
+/// The same without int8, which gradients cannot pass.
+Precision parse_training_precision(const std::string& name);
 const char* precision_name(Precision precision);
 
 /// generation_config.json of a model folder that is used with `tokenizer`: its special tokens, and

@@ -26,6 +26,7 @@ void add_generate_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
 void add_info_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
+void add_bench_decode_command(CLI::App& bench, Action& action);
 void add_tokenizer_command(CLI::App& app, Action& action);
 void add_demo_command(CLI::App& app, Action& action);
 

@@ -1,5 +1,6 @@
 // evo train
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <memory>
 #include <optional>
 
@@ -44,7 +45,7 @@ void train(Flags& flags) {
   use_threads(flags.threads);
   if (flags.request.quiet) set_log_level(LogLevel::kQuiet);
   flags.request.config = configuration(flags);
-  flags.request.precision = parse_precision(flags.precision);
+  flags.request.precision = parse_training_precision(flags.precision);
   const TrainSummary summary = run_training(flags.request);
   if (flags.json) {
     Record record;
@@ -57,10 +58,13 @@ void train(Flags& flags) {
     fmt::print("{}\n", record.dump());
     return;
   }
-  log_info("{} after {} steps and {}: AR loss {:.3f}, held out {:.3f}. Model and loss.svg in {}",
+  // A resumed run that was complete already has no loss of its own.
+  const std::string loss = std::isnan(summary.last.ar_nll)
+                               ? ""
+                               : fmt::format("AR loss {:.3f}, ", summary.last.ar_nll);
+  log_info("{} after {} steps and {}: {}held out {:.3f}. Model and loss.svg in {}",
            summary.interrupted ? "stopped (continue with --resume)" : "done", summary.step,
-           format_duration(summary.seconds), summary.last.ar_nll, summary.validation.ar_nll,
-           flags.request.out);
+           format_duration(summary.seconds), loss, summary.validation.ar_nll, flags.request.out);
 }
 
 }  // namespace

@@ -104,7 +104,8 @@ void show_sample(const Model& model, const Tokenizer& tokenizer, const std::stri
   GenerateOptions options;
   options.decode.mode = model.config().flow ? Mode::kExact : Mode::kAr;
   options.decode.max_tokens = 48;
-  const Generation sample = generate(model, tokenizer, prompt, options);
+  const Generation sample =
+      generate(Decoder(model), tokenizer, text_prompt(tokenizer, prompt), options);
   log_info("step {}: {}{}", step, prompt, sample.text);
 }
 

@@ -16,6 +16,7 @@ using testing::generate_tokens;
 using testing::kNoEnd;
 using testing::options_of;
 using testing::random_prompt;
+using testing::shared_decoder;
 using testing::shared_model;
 using testing::tiny_config;
 using testing::tiny_model;
@@ -31,7 +32,7 @@ TEST(Session, GreedyExactGivesTheAutoregressiveTokens) {
     texts.push_back(generate_tokens(options_of(Mode::kAr, 16), prompt));
     DecodeOptions options = options_of(Mode::kExact, 16);
     if (seed % 2 == 1) options.draft_threshold = 0.2;  // then maturity decides on lengths
-    Session exact(shared_model(), options, prompt, kNoEnd);
+    Session exact(shared_decoder(), options, Prompt::of_text(prompt), kNoEnd);
     for (const PassTrace& pass : finish(exact, options)) {
       accepted += pass.accepted;
       rejected += pass.accepted < pass.drafted ? 1 : 0;
@@ -55,6 +56,7 @@ void expect_exact_sampling(const SamplerOptions& sampler, int32_t end, int cells
   constexpr size_t kVocabulary = 5;
   constexpr uint64_t kDraws = 5000;
   static const Model model = tiny_model(tiny_config(kVocabulary), 3);
+  static const Decoder decoder(model);
   const std::vector<int32_t> prompt = {1, 3};
   std::vector<double> counts(125, 0.0);
   DecodeOptions options = options_of(Mode::kExact, 5);
@@ -62,7 +64,7 @@ void expect_exact_sampling(const SamplerOptions& sampler, int32_t end, int cells
   int64_t accepted = 0, rejected = 0;
   for (options.seed = 0; options.seed < kDraws; ++options.seed) {
     options.draft_threshold = options.seed % 2 == 0 ? 0 : 0.2;
-    Session session(model, options, prompt, end);
+    Session session(decoder, options, Prompt::of_text(prompt), end);
     while (!session.done() && session.generated().size() < 3) {
       const PassTrace pass = session.step();
       accepted += pass.accepted;
@@ -131,10 +133,11 @@ TEST(Session, DraftsAreWhatTheInnerFieldSaysAfterTheLatestToken) {
   const Tensor evolve_in = model.parameters().tensor("evo.evolve_in.weight");
   for (int64_t k = 0; k < evolve_in.rows(); ++k) std::fill_n(evolve_in.row(k), 8, 0.0f);
   model.pack(Precision::kF32);
+  const Decoder decoder(model);
   int64_t anew = 0;
   for (uint64_t seed = 0; seed < 30; ++seed) {
     std::vector<int32_t> text = random_prompt(seed, 3);
-    Session session(model, options_of(Mode::kExact, 60), text, kNoEnd);
+    Session session(decoder, options_of(Mode::kExact, 60), Prompt::of_text(text), kNoEnd);
     int32_t context = 0;
     for (int pass = 0; pass < 12; ++pass) {
       const auto known = static_cast<int32_t>(text.size());
@@ -157,7 +160,7 @@ TEST(Session, DraftsAsLongAsAllAreLikelyKept) {
     for (uint64_t seed = 0; seed < 20; ++seed) {
       DecodeOptions options = options_of(Mode::kExact, 16);
       options.draft_threshold = 0.5 * i;
-      Session session(shared_model(), options, random_prompt(seed, 5), kNoEnd);
+      Session session(shared_decoder(), options, Prompt::of_text(random_prompt(seed, 5)), kNoEnd);
       for (const PassTrace& pass : finish(session, options)) {
         double all_kept = 1;
         for (const TokenTrace& token : pass.tokens) all_kept *= token.maturity;
@@ -186,7 +189,8 @@ TEST(Session, EvoWithoutBalanceIsExact) {
       DecodeOptions evo = exact;
       evo.mode = Mode::kEvo;
       evo.balance = 0;
-      Session a(shared_model(), exact, prompt, kNoEnd), b(shared_model(), evo, prompt, kNoEnd);
+      Session a(shared_decoder(), exact, Prompt::of_text(prompt), kNoEnd),
+          b(shared_decoder(), evo, Prompt::of_text(prompt), kNoEnd);
       finish(a, exact);
       finish(b, evo);
       EXPECT_EQ(tokens_of(a), tokens_of(b));
@@ -206,7 +210,7 @@ TEST(Session, BalanceTradesPassesForFidelity) {
         options.balance = 0.49 * i;
         options.seed = seed;
         options.sampler.temperature = temperature;
-        Session session(shared_model(), options, random_prompt(seed, 5), kNoEnd);
+        Session session(shared_decoder(), options, Prompt::of_text(random_prompt(seed, 5)), kNoEnd);
         finish(session, options);
         passes[i] += session.passes();
       }

@@ -57,20 +57,27 @@ double Generation::tokens_per_second() const {
   return seconds > 0 ? static_cast<double>(tokens.size()) / seconds : 0;
 }
 
-std::vector<int32_t> prompt_tokens(const Tokenizer& tokenizer, std::string_view prompt) {
+Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text) {
   std::vector<int32_t> tokens = {tokenizer.end_of_text()};
-  tokenizer.encode_append(prompt, tokens);
-  return tokens;
+  tokenizer.encode_append(text, tokens);
+  return Prompt::of_text(std::move(tokens));
 }
 
-Generation generate(const Model& model, const Tokenizer& tokenizer, std::string_view prompt,
+Prompt gap_prompt(const Tokenizer& tokenizer, std::string_view prefix, std::string_view suffix,
+                  int64_t room) {
+  std::vector<int32_t> after;
+  tokenizer.encode_append(suffix, after);
+  return Prompt::of_gap(text_prompt(tokenizer, prefix).tokens, after, room);
+}
+
+Generation generate(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
                     const GenerateOptions& options, const OnPass& on_pass) {
   for (const std::string& stop : options.stop) {
     if (stop.empty()) throw UsageError("--stop: expected a text, found an empty one");
   }
   const auto start = std::chrono::steady_clock::now();
-  const std::vector<int32_t> tokens = prompt_tokens(tokenizer, prompt);
-  Session session(model, options.decode, tokens, tokenizer.end_of_text());
+  Session session(decoder, options.decode, prompt, tokenizer.end_of_text());
+  if (!options.sketch.empty()) session.begin_from(options.sketch, options.sketch_time);
   Generation result;
   result.finish = "length";
   size_t shown = 0, read = 0;
@@ -105,14 +112,17 @@ Generation generate(const Model& model, const Tokenizer& tokenizer, std::string_
   return result;
 }
 
-double ar_nats_per_token(const Model& model, std::span<const int32_t> prompt,
+double ar_nats_per_token(const Model& model, const Prompt& prompt,
                          std::span<const int32_t> tokens) {
   if (tokens.empty()) return NAN;
   ForwardInput input;
-  input.ids.assign(prompt.begin(), prompt.end());
-  input.ids.insert(input.ids.end(), tokens.begin(), tokens.end() - 1);
+  input.ids = prompt.tokens;
+  input.positions = prompt.positions;
+  for (size_t i = 0; i + 1 < tokens.size(); ++i) {
+    input.ids.push_back(tokens[i]);
+    input.positions.push_back(input.positions.back() + 1);
+  }
   for (int32_t r = 0; r < static_cast<int32_t>(input.ids.size()); ++r) {
-    input.positions.push_back(r);
     input.ranges.push_back({0, r + 1, 0, 0});
   }
   Tape tape(Tape::Mode::kInference);

@@ -13,6 +13,8 @@ namespace evo {
 struct GenerateOptions {
   DecodeOptions decode;
   std::vector<std::string> stop;  ///< generation ends before the first of these
+  std::vector<int32_t> sketch;    ///< what is to be changed (Session::begin_from), diffusion mode
+  double sketch_time = 1;         ///< how far: 1 forgets it
 };
 
 struct Generation {
@@ -29,15 +31,18 @@ struct Generation {
 /// characters, nothing that may still become a stop string), and what the pass did.
 using OnPass = std::function<void(std::string_view text, const PassTrace& trace)>;
 
-/// The tokens of a prompt: <|endoftext|>, which every document begins with, then the text's.
-std::vector<int32_t> prompt_tokens(const Tokenizer& tokenizer, std::string_view prompt);
+/// A text to continue: <|endoftext|>, which every document begins with, then the text's tokens.
+Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text);
 
-Generation generate(const Model& model, const Tokenizer& tokenizer, std::string_view prompt,
+/// Between two texts, at most `room` tokens.
+Prompt gap_prompt(const Tokenizer& tokenizer, std::string_view prefix, std::string_view suffix,
+                  int64_t room);
+
+Generation generate(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
                     const GenerateOptions& options, const OnPass& on_pass = {});
 
 /// Mean -log p of `tokens` after `prompt` under the autoregressive model, nats per token; NaN for
 /// none.
-double ar_nats_per_token(const Model& model, std::span<const int32_t> prompt,
-                         std::span<const int32_t> tokens);
+double ar_nats_per_token(const Model& model, const Prompt& prompt, std::span<const int32_t> tokens);
 
 }  // namespace evo

@@ -35,11 +35,12 @@ Shown recite(Mode mode, std::vector<std::string> stops = {}, int64_t max_tokens 
   GenerateOptions options;
   options.decode.mode = mode;
   options.decode.max_tokens = max_tokens;
+  options.decode.window = mode == Mode::kAr ? 0 : 8;
   options.stop = std::move(stops);
   Shown shown;
-  shown.result =
-      generate(reciter(), bytes_only(), kScript.substr(0, 1), options,
-               [&](std::string_view text, const PassTrace&) { shown.pieces.emplace_back(text); });
+  shown.result = generate(
+      Decoder(reciter()), bytes_only(), text_prompt(bytes_only(), kScript.substr(0, 1)), options,
+      [&](std::string_view text, const PassTrace&) { shown.pieces.emplace_back(text); });
   return shown;
 }
 
@@ -135,9 +136,20 @@ TEST(Generate, AnEmptyStopIsAUsageError) {
 
 TEST(PromptTokens, BeginWithTheEndOfTheTextBefore) {
   const Tokenizer tokenizer = bytes_only();
-  EXPECT_EQ(prompt_tokens(tokenizer, "hi"),
-            (std::vector<int32_t>{tokenizer.end_of_text(), 'h', 'i'}));
-  EXPECT_EQ(prompt_tokens(tokenizer, ""), std::vector<int32_t>{tokenizer.end_of_text()});
+  const int32_t end = tokenizer.end_of_text();
+  EXPECT_EQ(text_prompt(tokenizer, "hi").tokens, (std::vector<int32_t>{end, 'h', 'i'}));
+  EXPECT_EQ(text_prompt(tokenizer, "hi").positions, (std::vector<int32_t>{0, 1, 2}));
+  EXPECT_EQ(text_prompt(tokenizer, "").tokens, std::vector<int32_t>{end});
+}
+
+TEST(PromptTokens, OfAGapHoldTheSuffixBeforeTheLastTokenOfThePrefix) {
+  const Tokenizer tokenizer = bytes_only();
+  const Prompt prompt = gap_prompt(tokenizer, "ab", "yz", 10);
+  EXPECT_EQ(prompt.tokens,
+            (std::vector<int32_t>{tokenizer.end_of_text(), 'a', 'b', 'y', 'z', 'b'}));
+  EXPECT_EQ(prompt.positions, (std::vector<int32_t>{0, 1, 2, 13, 14, 2}));
+  EXPECT_EQ(prompt.room, 10);
+  EXPECT_EQ(gap_prompt(tokenizer, "ab", "", 10).tokens, text_prompt(tokenizer, "ab").tokens);
 }
 
 TEST(ArNatsPerToken, IsTheMeanNegativeLogProbability) {
@@ -153,8 +165,8 @@ TEST(ArNatsPerToken, IsTheMeanNegativeLogProbability) {
     text.push_back(token);
   }
   // Four terms of a few nats, each exact to f32's 6e-7 at magnitudes below 8, twice.
-  EXPECT_NEAR(ar_nats_per_token(model, prompt, tokens), nats / 4, 2e-6);
-  EXPECT_TRUE(std::isnan(ar_nats_per_token(model, prompt, {})));
+  EXPECT_NEAR(ar_nats_per_token(model, Prompt::of_text(prompt), tokens), nats / 4, 2e-6);
+  EXPECT_TRUE(std::isnan(ar_nats_per_token(model, Prompt::of_text(prompt), {})));
 }
 
 }  // namespace

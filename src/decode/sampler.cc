@@ -2,59 +2,44 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
+#include <vector>
 
 #include "base/error.h"
+#include "base/random.h"
 
 namespace evo {
 namespace {
 
-size_t argmax(std::span<const float> values) {
-  return static_cast<size_t>(std::ranges::max_element(values) - values.begin());
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr uint64_t kGumbelStream = 0x47756D62;
+
+/// Uniform in (0, 1), from 32 bits: the largest Gumbel number is then below kMaxGumbel.
+double open_uniform(uint32_t bits) {
+  return (static_cast<double>(bits) + 0.5) * 0x1p-32;
+}
+constexpr double kMaxGumbel = 22.9;  // -log(-log(1 - 2^-33)) = 22.874
+
+double gumbel(uint64_t seed, int64_t position, size_t token) {
+  const uint64_t stream = stream_id({kGumbelStream, static_cast<uint64_t>(position)});
+  const uint64_t block = token / 4;
+  const auto words = philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
+                             static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)},
+                            {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+  return -std::log(-std::log(open_uniform(words[token % 4])));
 }
 
-/// Zeroes everything outside the top_k likeliest and the smallest set of mass top_p.
-void truncate(std::vector<float>& p, const SamplerOptions& options) {
-  const bool by_count = options.top_k > 0 && options.top_k < static_cast<int64_t>(p.size());
-  if (!by_count && options.top_p >= 1) return;
-  std::vector<int32_t> order(p.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::ranges::stable_sort(order, [&](int32_t a, int32_t b) {
-    return p[static_cast<size_t>(a)] > p[static_cast<size_t>(b)];
-  });
-  const size_t limit = by_count ? static_cast<size_t>(options.top_k) : p.size();
-  double mass = 0;
-  for (size_t rank = 0; rank < order.size(); ++rank) {
-    float& value = p[static_cast<size_t>(order[rank])];
-    if (rank >= limit || (rank > 0 && mass >= options.top_p)) {
-      value = 0;
-    } else {
-      mass += value;
-    }
+/// Throws Error if a logit is NaN.
+size_t likeliest_token(std::span<const float> logits) {
+  size_t best = 0;
+  bool nan = false;
+  for (size_t v = 0; v < logits.size(); ++v) {
+    nan |= std::isnan(logits[v]);
+    if (logits[v] > logits[best]) best = v;
   }
-  for (float& value : p) value = static_cast<float>(value / mass);
-}
-
-/// The distribution of the replacement after a rejection: (p / lenience - q)+, normalised.
-std::vector<float> residual(std::span<const float> p, std::span<const float> q, double lenience) {
-  std::vector<float> left(p.size());
-  double mass = 0;
-  for (size_t i = 0; i < p.size(); ++i) {
-    left[i] = static_cast<float>(std::max(0.0, p[i] / lenience - q[i]));
-    mass += left[i];
-  }
-  // A rejection has probability zero where nothing is left; rounding can still lead here.
-  if (!(mass > 0)) left.assign(p.begin(), p.end());
-  return left;
-}
-
-bool accepts(const Draft& draft, std::span<const float> p, std::span<const float> logits,
-             const SamplerOptions& options, double lenience, Random& random) {
-  const auto token = static_cast<size_t>(draft.token);
-  if (options.temperature == 0 && lenience < 1) {
-    return logits[token] >= logits[argmax(logits)] + std::log(lenience);
-  }
-  return random.uniform() * lenience * draft.q[token] < p[token];
+  if (nan) fail("the model's output is not a number: its weights are damaged");
+  return best;
 }
 
 }  // namespace
@@ -71,39 +56,89 @@ void validate(const SamplerOptions& options) {
   }
 }
 
-std::vector<float> distribution(std::span<const float> logits, const SamplerOptions& options) {
-  for (float logit : logits) {
-    if (std::isnan(logit)) fail("the model's output is not a number: its weights are damaged");
-  }
-  std::vector<float> p(logits.size(), 0.0f);
-  const size_t best = argmax(logits);
-  if (options.temperature == 0) {
-    p[best] = 1;
-    return p;
-  }
-  const double top = logits[best];
-  double mass = 0;
-  for (size_t i = 0; i < p.size(); ++i) {
-    p[i] = static_cast<float>(std::exp((logits[i] - top) / options.temperature));
-    mass += p[i];
-  }
-  for (float& value : p) value = static_cast<float>(value / mass);
-  truncate(p, options);
-  return p;
+Sampler::Sampler(const SamplerOptions& options, uint64_t seed) : options_(options), seed_(seed) {
+  validate(options);
 }
 
-Verdict verify(std::span<const Draft> drafts, std::span<const float> logits,
-               const SamplerOptions& options, double lenience, Random& random) {
+int32_t Sampler::choose(std::span<const float> logits, int64_t position) const {
+  return static_cast<int32_t>(best(logits, position).token);
+}
+
+double Sampler::regret(std::span<const float> logits, int64_t position, int32_t token) const {
+  const Best chosen = best(logits, position);
+  const auto index = static_cast<size_t>(token);
+  if (index == chosen.token) return 0;
+  if (options_.temperature > 0 && !kept(logits, likeliest_token(logits)).has(logits, index)) {
+    return kInfinity;
+  }
+  return chosen.score - score(logits[index], position, index);
+}
+
+double Sampler::score(float logit, int64_t position, size_t token) const {
+  if (options_.temperature == 0) return logit;
+  return logit / options_.temperature + gumbel(seed_, position, token);
+}
+
+Sampler::Best Sampler::best(std::span<const float> logits, int64_t position) const {
+  const size_t likeliest = likeliest_token(logits);
+  Best result{likeliest, score(logits[likeliest], position, likeliest)};
+  if (options_.temperature == 0) return result;
+  const Kept keep = kept(logits, likeliest);
+  // Most tokens cannot win with the largest noise there is, and need none.
+  double hopeless = (result.score - kMaxGumbel) * options_.temperature;
+  for (size_t v = 0; v < logits.size(); ++v) {
+    if (logits[v] < hopeless || v == likeliest || !keep.has(logits, v)) continue;
+    const double own = score(logits[v], position, v);
+    if (own < result.score || (own == result.score && v > result.token)) continue;
+    result = {v, own};
+    hopeless = (own - kMaxGumbel) * options_.temperature;
+  }
+  return result;
+}
+
+Sampler::Kept Sampler::kept(std::span<const float> logits, size_t likeliest) const {
+  const size_t all = logits.size();
+  const bool by_count = options_.top_k > 0 && options_.top_k < static_cast<int64_t>(all);
+  if (!by_count && options_.top_p >= 1) return {-std::numeric_limits<float>::infinity(), all};
+  const size_t limit = by_count ? static_cast<size_t>(options_.top_k) : all;
+  const double top = logits[likeliest];
+  const auto weight = [&](float logit) { return std::exp((logit - top) / options_.temperature); };
+  double missing = kInfinity;  // of the mass that is to be kept
+  if (options_.top_p < 1) {
+    missing = 0;
+    for (float logit : logits) missing += weight(logit);
+    missing *= options_.top_p;
+  }
+  // The likeliest tokens in order, by growing runs: usually few are needed.
+  std::vector<size_t> order(all);
+  std::iota(order.begin(), order.end(), size_t{0});
+  size_t sorted = 0, last = likeliest;
+  for (size_t rank = 0; rank < limit && missing > 0; ++rank) {
+    if (rank == sorted) {
+      sorted = std::min(limit, std::max<size_t>(64, 4 * sorted));
+      const auto at = [&](size_t i) { return order.begin() + static_cast<std::ptrdiff_t>(i); };
+      std::partial_sort(at(rank), at(sorted), order.end(), [&](size_t a, size_t b) {
+        return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+      });
+    }
+    last = order[rank];
+    missing -= weight(logits[last]);
+  }
+  return {logits[last], last};
+}
+
+Verdict verify(std::span<const int32_t> drafts, std::span<const float> logits,
+               const Sampler& sampler, int64_t position, double lenience) {
   const size_t vocabulary = logits.size() / (drafts.size() + 1);
   for (size_t i = 0;; ++i) {
     const auto row = logits.subspan(i * vocabulary, vocabulary);
-    const std::vector<float> p = distribution(row, options);
     const auto accepted = static_cast<int64_t>(i);
-    if (i == drafts.size()) return {accepted, random.categorical(p)};
-    if (!accepts(drafts[i], p, row, options, lenience, random)) {
-      const std::vector<float> left = residual(p, drafts[i].q, lenience);
-      return {accepted, random.categorical(left)};
-    }
+    const int32_t choice = sampler.choose(row, position + accepted);
+    if (i == drafts.size()) return {accepted, choice};
+    if (drafts[i] == choice) continue;
+    const bool close =
+        lenience < 1 && sampler.regret(row, position + accepted, drafts[i]) <= -std::log(lenience);
+    if (!close) return {accepted, choice};
   }
 }
 

@@ -8,31 +8,17 @@
 #include "ops/embedding.h"
 #include "ops/head.h"
 #include "ops/maturity.h"
+#include "ops/softmax.h"
 
 namespace evo {
 namespace {
 
 constexpr int64_t kPrefillRows = 512;
+constexpr int64_t kDiffusionWindow = 8;
 constexpr size_t kTraceTop = 5;
 
 // Purposes of random streams in a session.
-enum SessionStream : uint64_t { kDecisions = 1 };
-
-struct Confidence {
-  float log_pmax = 0, entropy = 0;
-};
-
-Confidence confidence_of(std::span<const float> logits) {
-  const double top = *std::ranges::max_element(logits);
-  double mass = 0, weighted = 0;
-  for (float logit : logits) {
-    const double e = std::exp(logit - top);
-    mass += e;
-    weighted += e * (logit - top);
-  }
-  const double log_mass = std::log(mass);
-  return {static_cast<float>(-log_mass), static_cast<float>(log_mass - weighted / mass)};
-}
+enum SessionStream : uint64_t { kNoise = 1 };
 
 std::vector<int32_t> likeliest(std::span<const float> logits) {
   std::vector<int32_t> order(logits.size());
@@ -48,6 +34,37 @@ std::vector<int32_t> likeliest(std::span<const float> logits) {
 
 double lenience_of(const DecodeOptions& options) {
   return options.mode == Mode::kEvo ? 1 - options.balance : 1;
+}
+
+size_t at(int64_t index) {
+  return static_cast<size_t>(index);
+}
+
+/// A copy of row r, [1, D].
+Tensor row_of(const Tensor& x, int64_t r) {
+  Tensor row = Tensor::empty({1, x.cols()});
+  std::copy_n(x.row(r), x.cols(), row.row(0));
+  return row;
+}
+
+void append_token(ForwardInput& input, int32_t rank, int32_t token, int32_t position,
+                  int32_t sequence) {
+  input.ids.push_back(token);
+  input.positions.push_back(position);
+  input.ranges.push_back({0, rank + 1, 0, 0});
+  input.sequences.push_back(sequence);
+}
+
+/// Logits [sum of counts, V] of the counts[s] rows of h before row ends[s], for every s.
+Tensor last_row_logits(const Model& model, const Tensor& h, std::span<const int64_t> ends,
+                       std::span<const int64_t> counts) {
+  Tensor rows = Tensor::empty({std::reduce(counts.begin(), counts.end()), h.cols()});
+  int64_t to = 0;
+  for (size_t s = 0; s < counts.size(); to += counts[s++]) {
+    std::copy_n(h.row(ends[s] - counts[s]), counts[s] * h.cols(), rows.row(to));
+  }
+  Tape tape(Tape::Mode::kInference);
+  return head_logits(tape, rows, 0, rows.rows(), model.unembedding(), nullptr);
 }
 
 }  // namespace
@@ -73,45 +90,145 @@ const char* mode_name(Mode mode) {
   return "?";
 }
 
-Session::Session(const Model& model, const DecodeOptions& options, std::span<const int32_t> prompt,
-                 int32_t end)
-    : model_(model),
-      options_(options),
-      end_(end),
-      cache_(model.config(), model.config().max_position_embeddings),
-      text_(prompt.begin(), prompt.end()),
-      prompt_size_(prompt.size()),
-      random_(options.seed, kDecisions) {
-  validate(options_.sampler);
-  EVO_CHECK(options_.window >= 1 && options_.steps >= 1);
-  EVO_CHECK(options_.mode != Mode::kEvo || (options_.balance >= 0 && options_.balance < 1));
-  const int64_t context = model.config().max_position_embeddings;
-  EVO_CHECK(!prompt.empty());
-  if (static_cast<int64_t>(prompt.size()) >= context) {
-    fail(
-        "the prompt has {} tokens, but this model's context is {} and must hold at least one more: "
-        "shorten it",
-        prompt.size(), context);
+Prompt Prompt::of_text(std::vector<int32_t> tokens) {
+  Prompt prompt;
+  prompt.positions.resize(tokens.size());
+  std::iota(prompt.positions.begin(), prompt.positions.end(), 0);
+  prompt.tokens = std::move(tokens);
+  return prompt;
+}
+
+Prompt Prompt::of_gap(std::vector<int32_t> prefix, std::span<const int32_t> suffix, int64_t room) {
+  EVO_CHECK(!prefix.empty());
+  if (suffix.empty()) return of_text(std::move(prefix));
+  const int32_t edge = prefix.back();
+  Prompt prompt = of_text(std::move(prefix));
+  const auto before = static_cast<int32_t>(prompt.tokens.size());
+  for (int32_t i = 0; i < static_cast<int32_t>(suffix.size()); ++i) {
+    prompt.tokens.push_back(suffix[static_cast<size_t>(i)]);
+    prompt.positions.push_back(before + static_cast<int32_t>(room) + i);
   }
-  if (options_.mode != Mode::kAr && !model.config().flow) {
-    fail("this model has no evolving stream: use --mode ar, or train it with flow=true");
-  }
+  // The last token of the prefix comes again, now with the suffix before its eyes.
+  prompt.tokens.push_back(edge);
+  prompt.positions.push_back(before - 1);
+  prompt.room = room;
+  return prompt;
+}
+
+Decoder::Decoder(const Model& model) : model_(model) {
   Tape tape(Tape::Mode::kInference);
   if (model.config().flow) codes_ = model.codes(tape);
+}
+
+const PassCost& Decoder::cost(Mode mode) const {
+  if (mode != Mode::kExact) return nominal_;
+  if (!measured_) measured_ = PassCost::measured(model_);
+  return *measured_;
+}
+
+Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end)
+    : decoder_(decoder),
+      model_(decoder.model()),
+      options_(options),
+      end_(end),
+      sampler_(options.sampler, options.seed),
+      cache_(model_.config(), model_.config().max_position_embeddings),
+      text_(std::move(prompt.tokens)),
+      positions_(std::move(prompt.positions)),
+      prompt_size_(text_.size()),
+      random_(options.seed, kNoise) {
+  EVO_CHECK(options_.window >= 0 && options_.steps >= 1);
+  EVO_CHECK(options_.mode != Mode::kEvo || (options_.balance >= 0 && options_.balance < 1));
+  EVO_CHECK(!text_.empty() && text_.size() == positions_.size());
+  const int64_t context = model_.config().max_position_embeddings;
+  const auto used = static_cast<int64_t>(prompt_size_);
+  const int64_t reach = *std::ranges::max_element(positions_);
+  if (used >= context || reach >= context) {
+    fail(
+        "the prompt has {} tokens and reaches to position {}, but this model's context is {} and "
+        "must hold at least one more: shorten it",
+        used, reach, context);
+  }
+  if (options_.mode != Mode::kAr && !model_.config().flow) {
+    fail("this model has no evolving stream: use --mode ar, or train it with flow=true");
+  }
+  end_of_room_ = used + std::min({options_.max_tokens, prompt.room, context - used,
+                                  context - 1 - positions_.back()});
+  const bool drafts = options_.mode == Mode::kExact || options_.mode == Mode::kEvo;
+  if (drafts && options_.window == 0) policy_.emplace(decoder.cost(options_.mode));
   prefill();
 }
 
+void Session::begin_from(std::vector<int32_t> tokens, double t) {
+  EVO_CHECK(options_.mode == Mode::kDiffusion && passes_ == 0 && t > 0 && t <= 1);
+  sketch_ = std::move(tokens);
+  sketch_time_ = std::max(t, model_.time().min_time());
+}
+
 PassTrace Session::step() {
-  EVO_CHECK(!done());
+  Session* const only = this;
+  return std::move(step_together(std::span(&only, 1)).front());
+}
+
+std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions) {
+  EVO_CHECK(!sessions.empty());
+  const Model& model = sessions.front()->model_;
+  const auto count = sessions.size();
+  ForwardInput input;
+  std::vector<KvCache*> caches;
+  std::vector<int64_t> scored(count);  // the last mature rows of each session, which need logits
+  std::vector<int64_t> mature_end(count);
+  for (size_t s = 0; s < count; ++s) {
+    Session& session = *sessions[s];
+    EVO_CHECK(!session.done() && &session.model_ == &model);
+    session.fill_window();
+    session.append_mature(input, static_cast<int32_t>(s));
+    caches.push_back(&session.cache_);
+    scored[s] = session.options_.mode == Mode::kDiffusion ? 0 : std::ssize(session.drafts_) + 1;
+    mature_end[s] = input.mature();
+  }
+  add_windows(sessions, input);
+  Tape tape(Tape::Mode::kInference);
+  const Tensor h = model.forward(tape, input, caches);
+  const Tensor logits = last_row_logits(model, h, mature_end, scored);
+
+  std::vector<PassTrace> traces;
+  int64_t logit_row = 0, window_row = input.mature();
+  for (size_t s = 0; s < count; ++s) {
+    Session& session = *sessions[s];
+    const int64_t size = std::ssize(session.window_);
+    const Tensor window = slice_rows(tape, h, window_row, window_row + size);
+    const auto row = static_cast<size_t>(model.config().vocab_size);
+    const auto own = logits.values().subspan(static_cast<size_t>(logit_row) * row,
+                                             static_cast<size_t>(scored[s]) * row);
+    traces.push_back(session.finish_pass(own, window));
+    traces.back().rows = mature_end[s] - (s > 0 ? mature_end[s - 1] : 0) + size;
+    logit_row += scored[s];
+    window_row += size;
+  }
+  return traces;
+}
+
+/// The evolving rows of all sessions.
+void Session::add_windows(std::span<Session* const> sessions, ForwardInput& input) {
+  int64_t rows = 0;
+  for (const Session* session : sessions) rows += std::ssize(session->window_);
+  if (rows == 0) return;
+  const int64_t width = sessions.front()->model_.config().code_size;
+  input.z = Tensor::empty({rows, width});
+  input.previous_x = Tensor::empty({rows, width});
+  for (size_t s = 0; s < sessions.size(); ++s) {
+    sessions[s]->append_evolving(input, static_cast<int32_t>(s));
+  }
+}
+
+PassTrace Session::finish_pass(std::span<const float> logits, const Tensor& h) {
   PassTrace trace;
   trace.pass = passes_++;
-  fill_window();
-  Tape tape(Tape::Mode::kInference);
-  const Tensor h = model_.forward(tape, pass_input(), &cache_);
   if (options_.mode == Mode::kDiffusion) {
     evolve_window(h, trace);
   } else {
-    verify_drafts(h, trace);
+    verify_drafts(logits, h, trace);
   }
   return trace;
 }
@@ -125,90 +242,107 @@ std::span<const int32_t> Session::generated() const {
 }
 
 int64_t Session::room() const {
-  const auto length = static_cast<int64_t>(text_.size());
-  return std::min(options_.max_tokens - (length - static_cast<int64_t>(prompt_size_)),
-                  model_.config().max_position_embeddings - length);
+  return end_of_room_ - std::ssize(text_);
 }
 
 int64_t Session::new_tokens() const {
-  return static_cast<int64_t>(text_.size()) - cache_.length();
+  return std::ssize(text_) - cache_.length();
 }
 
 /// Reads all of the prompt but its last token into the cache.
 void Session::prefill() {
   while (new_tokens() > 1) {
-    const int64_t first = cache_.length();
-    const int64_t rows = std::min(kPrefillRows, new_tokens() - 1);
+    const auto first = static_cast<int32_t>(cache_.length());
+    const auto rows = static_cast<int32_t>(std::min(kPrefillRows, new_tokens() - 1));
     ForwardInput input;
-    for (int64_t r = first; r < first + rows; ++r) {
-      input.ids.push_back(text_[static_cast<size_t>(r)]);
-      input.positions.push_back(static_cast<int32_t>(r));
-      input.ranges.push_back({0, static_cast<int32_t>(r) + 1, 0, 0});
-    }
+    for (int32_t r = first; r < first + rows; ++r)
+      append_token(input, r, text_[at(r)], place(r), 0);
     Tape tape(Tape::Mode::kInference);
     model_.forward(tape, input, &cache_);
   }
 }
 
+int64_t Session::window_size() const {
+  if (options_.mode == Mode::kAr) return 0;
+  if (options_.mode == Mode::kDiffusion && options_.window == 0) return kDiffusionWindow;
+  return policy_ ? policy_->window() : options_.window;
+}
+
 void Session::fill_window() {
-  if (options_.mode == Mode::kAr) return;
   if (options_.mode != Mode::kDiffusion) window_.clear();  // every pass starts from pure noise
-  const auto drafts = static_cast<int64_t>(drafts_.size());
-  const auto size = static_cast<size_t>(std::clamp<int64_t>(room() - drafts, 0, options_.window));
-  const auto width = static_cast<size_t>(model_.config().code_size);
+  const int64_t drafts = std::ssize(drafts_);
+  const auto size = static_cast<size_t>(std::clamp<int64_t>(room() - drafts, 0, window_size()));
   if (window_.size() > size) window_.resize(size);
   while (window_.size() < size) {
-    WindowToken fresh;
-    fresh.z.resize(width);
-    random_.fill_normal(fresh.z);
-    fresh.previous_x.assign(width, 0.0f);
-    window_.push_back(std::move(fresh));
+    window_.push_back(fresh_token(std::ssize(generated()) + drafts + std::ssize(window_)));
   }
 }
 
-ForwardInput Session::pass_input() const {
-  ForwardInput input;
-  const auto cached = static_cast<int32_t>(cache_.length());
-  input.ids.assign(text_.begin() + cached, text_.end());
-  for (const Draft& draft : drafts_) input.ids.push_back(draft.token);
-  const auto mature = static_cast<int32_t>(input.ids.size());
-  for (int32_t r = 0; r < mature; ++r) {
-    input.positions.push_back(cached + r);
-    input.ranges.push_back({0, cached + r + 1, 0, 0});
+/// The evolving token that will be the generated token number `index`.
+Session::WindowToken Session::fresh_token(int64_t index) {
+  const auto width = static_cast<size_t>(model_.config().code_size);
+  WindowToken fresh;
+  fresh.z.resize(width);
+  random_.fill_normal(fresh.z);
+  fresh.previous_x.assign(width, 0.0f);
+  if (index >= std::ssize(sketch_)) return fresh;
+  fresh.time = static_cast<float>(sketch_time_);
+  fresh.age = std::lround((1 - sketch_time_) * static_cast<double>(options_.steps));
+  const double signal = model_.time().signal(sketch_time_);
+  const float* code = decoder_.codes().row(sketch_[static_cast<size_t>(index)]);
+  for (size_t i = 0; i < width; ++i) {
+    fresh.z[i] =
+        static_cast<float>(std::sqrt(signal) * code[i] + std::sqrt(1 - signal) * fresh.z[i]);
   }
-  if (window_.empty()) return input;
+  return fresh;
+}
+
+void Session::append_mature(ForwardInput& input, int32_t sequence) const {
+  const auto length = static_cast<int32_t>(text_.size());
+  for (auto r = static_cast<int32_t>(cache_.length()); r < length; ++r) {
+    append_token(input, r, text_[at(r)], place(r), sequence);
+  }
+  for (int32_t i = 0; i < static_cast<int32_t>(drafts_.size()); ++i) {
+    append_token(input, length + i, drafts_[at(i)], place(length + i), sequence);
+  }
+}
+
+void Session::append_evolving(ForwardInput& input, int32_t sequence) const {
+  const auto before = static_cast<int32_t>(text_.size() + drafts_.size());
+  const auto first = static_cast<int32_t>(input.positions.size());
   const auto size = static_cast<int32_t>(window_.size());
-  input.z = Tensor::empty({size, model_.config().code_size});
-  input.previous_x = Tensor::empty({size, model_.config().code_size});
   for (int32_t r = 0; r < size; ++r) {
-    const WindowToken& token = window_[static_cast<size_t>(r)];
-    std::ranges::copy(token.z, input.z.row(r));
-    std::ranges::copy(token.previous_x, input.previous_x.row(r));
+    const WindowToken& token = window_[at(r)];
+    const int64_t row = input.evolving();
+    std::ranges::copy(token.z, input.z.row(row));
+    std::ranges::copy(token.previous_x, input.previous_x.row(row));
     input.times.push_back(token.time);
-    input.positions.push_back(cached + mature + r);
-    input.ranges.push_back({0, cached + mature, mature, mature + size});
+    input.positions.push_back(place(before + r));
+    input.ranges.push_back({0, before, first, first + size});
+    input.sequences.push_back(sequence);
   }
-  return input;
+}
+
+/// Where the token of this rank stands in the text.
+int32_t Session::place(int64_t rank) const {
+  const int64_t behind = rank - std::ssize(positions_);
+  return behind < 0 ? positions_[at(rank)] : positions_.back() + 1 + static_cast<int32_t>(behind);
 }
 
 /// Verification, and new drafts from what survives.
-void Session::verify_drafts(const Tensor& h, PassTrace& trace) {
-  Tape tape(Tape::Mode::kInference);
-  const auto drafts = static_cast<int64_t>(drafts_.size());
-  const int64_t mature = h.rows() - static_cast<int64_t>(window_.size());
-  const Tensor logits =
-      head_logits(tape, h, mature - drafts - 1, drafts + 1, model_.unembedding(), nullptr);
+void Session::verify_drafts(std::span<const float> logits, const Tensor& h, PassTrace& trace) {
+  const int64_t drafts = std::ssize(drafts_);
   const Verdict verdict =
-      verify(drafts_, logits.values(), options_.sampler, lenience_of(options_), random_);
-  cache_.truncate(cache_.length() - (drafts - verdict.accepted));
+      verify(drafts_, logits, sampler_, std::ssize(text_), lenience_of(options_));
+  cache_.truncate(std::ssize(text_) + verdict.accepted);
   trace.drafted = drafts;
   trace.accepted = verdict.accepted;
   drafted_ += drafts;
   accepted_ += verdict.accepted;
+  if (policy_) policy_->learn(draft_maturities_, verdict.accepted, possible_drafts_);
 
-  const int32_t before = text_.back();
-  for (int64_t i = 0; i < verdict.accepted; ++i)
-    commit(drafts_[static_cast<size_t>(i)].token, trace);
+  const int32_t last = drafts > 0 ? drafts_.back() : text_.back();
+  for (int64_t i = 0; i < verdict.accepted; ++i) commit(drafts_[at(i)], trace);
   commit(verdict.next, trace);
 
   // The hidden states that remain true: the new window's if all drafts were right, else those that
@@ -216,70 +350,72 @@ void Session::verify_drafts(const Tensor& h, PassTrace& trace) {
   std::vector<float> state(static_cast<size_t>(model_.config().inner_size), 0.0f);
   if (verdict.accepted == drafts) {
     pool_ = std::move(window_);
-    for (size_t i = 0; i < pool_.size(); ++i) {
-      const int64_t row = mature + static_cast<int64_t>(i);
-      pool_[i].h = slice_rows(tape, h, row, row + 1);
-    }
-    const int32_t last = drafts > 0 ? drafts_.back().token : before;
+    for (int64_t i = 0; i < std::ssize(pool_); ++i) pool_[at(i)].h = row_of(h, i);
     if (!pool_.empty()) model_.inner_step(pool_.front().h, last, state);
-    pool_.erase(pool_.begin(), pool_.begin() + (pool_.empty() ? 0 : 1));
+    if (!pool_.empty()) pool_.erase(pool_.begin());
   } else {
-    state = pool_[static_cast<size_t>(verdict.accepted)].inner_state;
+    state = pool_[at(verdict.accepted)].inner_state;
     pool_.erase(pool_.begin(), pool_.begin() + verdict.accepted + 1);
   }
   window_.clear();
   drafts_.clear();
+  draft_maturities_.clear();
   if (!done()) draft_tokens(verdict.next, std::move(state), trace);
 }
 
-/// Whether a position is drafted is decided before its token is drawn: that keeps `exact` exact.
 void Session::draft_tokens(int32_t previous, std::vector<float> state, PassTrace& trace) {
   // A draft must leave room for the token that its verification yields.
-  const auto limit =
-      std::min<size_t>(pool_.size(), static_cast<size_t>(std::max<int64_t>(0, room() - 1)));
+  possible_drafts_ = std::min<int64_t>(std::ssize(pool_), room() - 1);
   double all_kept = 1;
-  for (size_t i = 0; i < limit && previous != end_; ++i) {
-    const Proposal proposal = propose(pool_[i], previous, state);
-    all_kept *= proposal.maturity;
-    if (!(all_kept >= options_.draft_threshold * lenience_of(options_))) break;
-    pool_[i].inner_state = state;
-    previous = proposal.draft.token;
-    trace.tokens.push_back(trace_of(pool_[i], proposal, static_cast<int64_t>(text_.size() + i)));
-    drafts_.push_back(proposal.draft);
+  for (int64_t i = 0; i < possible_drafts_ && previous != end_; ++i) {
+    WindowToken& token = pool_[at(i)];
+    const Proposal proposal = propose(token, previous, std::ssize(text_) + i, state);
+    all_kept *= policy_ ? policy_->calibration().kept(proposal.maturity) : proposal.maturity;
+    if (!worth_drafting(all_kept)) break;
+    token.inner_state = state;
+    previous = proposal.token;
+    trace.tokens.push_back(trace_of(token, proposal, std::ssize(text_) + i));
+    drafts_.push_back(proposal.token);
+    draft_maturities_.push_back(proposal.maturity);
   }
+}
+
+bool Session::worth_drafting(double all_kept) const {
+  if (policy_) return policy_->worth_drafting(all_kept, 1 + std::ssize(drafts_) + window_size());
+  return all_kept >= options_.draft_threshold * lenience_of(options_);
 }
 
 /// One step of the flow for every window token; commits what is mature at the left edge.
 void Session::evolve_window(const Tensor& h, PassTrace& trace) {
-  Tape tape(Tape::Mode::kInference);
   const auto size = static_cast<int64_t>(window_.size());
-  const int64_t first_row = h.rows() - size;
   std::vector<float> kappa;
   Tensor z = Tensor::empty({size, model_.config().code_size});
   for (int64_t i = 0; i < size; ++i) {
-    WindowToken& token = window_[static_cast<size_t>(i)];
-    token.h = slice_rows(tape, h, first_row + i, first_row + i + 1);
+    WindowToken& token = window_[at(i)];
+    token.h = row_of(h, i);
     kappa.push_back(static_cast<float>(model_.time().kappa(token.time)));
     std::ranges::copy(token.z, z.row(i));
   }
-  const PosteriorTerm term{z, kappa, codes_};
-  const HeadResult posterior = head(tape, h, first_row, size, model_.unembedding(), &term, nullptr);
+  Tape tape(Tape::Mode::kInference);
+  const PosteriorTerm term{z, kappa, decoder_.codes()};
+  const HeadResult posterior = head(tape, h, 0, size, model_.unembedding(), &term, nullptr);
 
   // The hypothesis is one joint draft of the window, left to right.
   int32_t previous = text_.back();
   std::vector<float> state(static_cast<size_t>(model_.config().inner_size), 0.0f);
   size_t committed = 0;
-  const auto base = static_cast<int64_t>(text_.size());
+  const int64_t base = std::ssize(text_);
   for (size_t i = 0; i < window_.size() && !ended_; ++i) {
     WindowToken& token = window_[i];
-    const Proposal proposal = propose(token, previous, state);
-    previous = proposal.draft.token;
-    trace.tokens.push_back(trace_of(token, proposal, base + static_cast<int64_t>(i)));
+    const int64_t rank = base + static_cast<int64_t>(i);
+    const Proposal proposal = propose(token, previous, rank, state);
+    previous = proposal.token;
+    trace.tokens.push_back(trace_of(token, proposal, rank));
     ++token.age;
     const bool mature =
         token.age >= options_.steps || proposal.maturity >= options_.commit_maturity;
     if (mature && committed == i) {
-      commit(proposal.draft.token, trace);
+      commit(proposal.token, trace);
       ++committed;
       continue;
     }
@@ -287,31 +423,29 @@ void Session::evolve_window(const Tensor& h, PassTrace& trace) {
                                    token.z.size());
     token.previous_x.assign(x.begin(), x.end());
     const double left = 1 - static_cast<double>(token.age) / static_cast<double>(options_.steps);
-    move_token(token, proposal.draft.token, std::clamp(left, model_.time().min_time(), 1.0));
+    move_token(token, proposal.token, std::clamp(left, model_.time().min_time(), 1.0));
   }
   window_.erase(window_.begin(), window_.begin() + static_cast<std::ptrdiff_t>(committed));
 }
 
-Session::Proposal Session::propose(const WindowToken& token, int32_t previous,
-                                   std::vector<float>& state) {
+Session::Proposal Session::propose(const WindowToken& token, int32_t previous, int64_t rank,
+                                   std::vector<float>& state) const {
   Tape tape(Tape::Mode::kInference);
   const Tensor o = model_.inner_step(token.h, previous, state);
   const float kappa[] = {static_cast<float>(model_.time().kappa(token.time))};
   Tensor z = Tensor::empty({1, model_.config().code_size});
   std::ranges::copy(token.z, z.f32());
-  const PosteriorTerm term{z, kappa, codes_};
-  const Tensor logits =
-      head_logits(tape, o, 0, 1, model_.unembedding(), kappa[0] > 0 ? &term : nullptr);
-  const Confidence confidence = confidence_of(logits.values());
-  const MaturityResult mature =
-      maturity(tape, o, std::span(&confidence.log_pmax, 1), std::span(&confidence.entropy, 1),
-               model_.maturity_weight(), {}, {});
+  const PosteriorTerm term{z, kappa, decoder_.codes()};
+  Tensor logits = head_logits(tape, o, 0, 1, model_.unembedding(), kappa[0] > 0 ? &term : nullptr);
   Proposal proposal;
-  proposal.maturity = mature.probability[0];
-  proposal.entropy = confidence.entropy;
-  proposal.draft.q = distribution(logits.values(), options_.sampler);
-  proposal.draft.token = random_.categorical(proposal.draft.q);
+  proposal.token = sampler_.choose(logits.values(), rank);
   if (options_.trace) proposal.top = likeliest(logits.values());
+  const SoftmaxRow softmax = softmax_row(logits.f32(), logits.cols());
+  const auto log_pmax = static_cast<float>(-std::log(softmax.sum));
+  proposal.entropy = static_cast<float>(softmax.entropy());
+  proposal.maturity = maturity(tape, o, std::span(&log_pmax, 1), std::span(&proposal.entropy, 1),
+                               model_.maturity_weight(), {}, {})
+                          .probability[0];
   return proposal;
 }
 
@@ -322,7 +456,7 @@ void Session::move_token(WindowToken& token, int32_t hypothesis, double to) {
       bridge(model_.time().signal(from), model_.time().signal(std::min(from, to)));
   std::vector<float> noise(token.z.size());
   random_.fill_normal(noise);
-  blend(coefficients, token.z, {codes_.row(hypothesis), token.z.size()}, noise, token.z);
+  blend(coefficients, token.z, {decoder_.codes().row(hypothesis), token.z.size()}, noise, token.z);
   token.time = static_cast<float>(std::min(from, to));
 }
 
@@ -337,9 +471,9 @@ void Session::commit(int32_t token, PassTrace& trace) {
 }
 
 TokenTrace Session::trace_of(const WindowToken& token, const Proposal& proposal,
-                             int64_t position) const {
-  TokenTrace trace{
-      position, proposal.draft.token, token.time, proposal.entropy, proposal.maturity, {}, {}};
+                             int64_t rank) const {
+  TokenTrace trace{place(rank), proposal.token, token.time, proposal.entropy, proposal.maturity, {},
+                   {}};
   if (options_.trace) {
     trace.top = proposal.top;
     trace.latent = token.z;

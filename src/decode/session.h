@@ -11,23 +11,27 @@
 //   verify   the longest prefix of the drafts that survives is committed, and one further token
 //            from the autoregressive distribution (sampler.h);
 //   draft    the inner field reads the window's hidden states left to right and proposes tokens,
-//            each given the one before it, as long as maturity says they will probably be kept.
-//            After a rejection it drafts anew, from the corrected token, on the hidden states
-//            that were computed before the rejected draft was seen;
+//            each given the one before it, as long as that pays (policy.h). After a rejection it
+//            drafts anew, from the corrected token, on the hidden states that were computed before
+//            the rejected draft was seen;
 //   evolve   in diffusion mode nothing is verified: every window token moves from t to a lower t by
 //            the exact bridge from z to the code of its hypothesis, and the left edge is
 //            committed when it is mature or its steps are used up. Fresh tokens enter on the
 //            right at t = 1.
 //
 // Modes are settings: `ar` has no window; `exact` verifies with lenience 1; `evo` with lenience
-// 1 - balance; `diffusion` does not verify.
+// 1 - balance; `diffusion` does not verify. Several sessions, of any modes, can share their passes.
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/random.h"
+#include "decode/policy.h"
 #include "decode/sampler.h"
 #include "model/model.h"
 
@@ -43,11 +47,44 @@ struct DecodeOptions {
   SamplerOptions sampler;
   int64_t max_tokens = 256;
   uint64_t seed = 1;
-  int64_t window = 8;            ///< evolving tokens per pass
-  double draft_threshold = 0.3;  ///< draft while the probability that all are kept is above this
+  int64_t window = 0;  ///< evolving tokens per pass; 0: the policy's choice, in diffusion mode 8
+  double draft_threshold = 0.3;  ///< with a window of fixed size: draft while the probability that
+                                 ///< all are kept is above this
   int64_t steps = 8;             ///< diffusion: passes from t = 1 to a committed token, at most
   double commit_maturity = 0.9;  ///< diffusion: maturity at which the left edge is committed early
   bool trace = false;            ///< fill PassTrace::tokens completely
+};
+
+/// What a text is generated after, in the order in which the network sees it.
+struct Prompt {
+  std::vector<int32_t> tokens, positions;
+  /// Positions for generated tokens, behind that of the last token.
+  int64_t room = std::numeric_limits<int32_t>::max();
+
+  /// The places from 0 on; what is generated continues the text.
+  static Prompt of_text(std::vector<int32_t> tokens);
+  /// What is generated lies between `prefix`, not empty, and `suffix`, which begins `room`
+  /// positions further on: at the longest, the middle has that many tokens.
+  static Prompt of_gap(std::vector<int32_t> prefix, std::span<const int32_t> suffix, int64_t room);
+};
+
+/// A model as sessions share it.
+class Decoder {
+ public:
+  /// `model` must outlive the decoder, packed.
+  explicit Decoder(const Model& model);
+
+  [[nodiscard]] const Model& model() const { return model_; }
+  [[nodiscard]] const Tensor& codes() const { return codes_; }  ///< [V, d]; without flow undefined
+  /// What passes cost: in exact mode, whose text does not depend on it, as measured when it is
+  /// first asked for; else nominally, so that a seed gives the same text everywhere.
+  [[nodiscard]] const PassCost& cost(Mode mode) const;
+
+ private:
+  const Model& model_;
+  Tensor codes_;
+  PassCost nominal_ = PassCost::nominal();
+  mutable std::optional<PassCost> measured_;
 };
 
 /// What a pass knew about a token that is not committed yet.
@@ -63,18 +100,26 @@ struct PassTrace {
   int64_t pass = 0;
   std::vector<int32_t> committed;  ///< by this pass, in order
   int64_t drafted = 0, accepted = 0;
+  int64_t rows = 0;  ///< of this session in the pass: new tokens, drafts and window
   std::vector<TokenTrace> tokens;
 };
 
 class Session {
  public:
-  /// `prompt` must not be empty and must leave room for one token in the context; else Error. `end`
-  /// is the token that ends a text.
-  Session(const Model& model, const DecodeOptions& options, std::span<const int32_t> prompt,
-          int32_t end);
+  /// Reads the prompt. It must not be empty and must leave room for one token in the context; else
+  /// Error. `end` is the token that ends a text. `decoder` must outlive the session.
+  Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end);
+
+  /// From now on fresh evolving tokens begin as `tokens`, made noisy to time t in (0, 1], instead
+  /// of as pure noise: they are changed as far as that lets them. Diffusion mode only; before the
+  /// first step.
+  void begin_from(std::vector<int32_t> tokens, double t);
 
   /// One forward pass. Not after done().
   PassTrace step();
+  /// The same for several sessions of one decoder in one pass: what each generates does not depend
+  /// on the others. None may be done().
+  static std::vector<PassTrace> step_together(std::span<Session* const> sessions);
 
   [[nodiscard]] bool done() const;
   /// Generated tokens, the end token not among them.
@@ -94,7 +139,7 @@ class Session {
     std::vector<float> inner_state;  // [R] of the inner field after this token
   };
   struct Proposal {
-    Draft draft;
+    int32_t token = 0;
     float maturity = 0, entropy = 0;
     std::vector<int32_t> top;
   };
@@ -102,27 +147,45 @@ class Session {
   void prefill();
   [[nodiscard]] int64_t room() const;        ///< tokens that may still be generated
   [[nodiscard]] int64_t new_tokens() const;  ///< committed, but not in the cache yet
+  [[nodiscard]] int64_t window_size() const;
   void fill_window();
-  [[nodiscard]] ForwardInput pass_input() const;
-  void verify_drafts(const Tensor& h, PassTrace& trace);
+  [[nodiscard]] WindowToken fresh_token(int64_t index);
+  [[nodiscard]] int32_t place(int64_t rank) const;
+  void append_mature(ForwardInput& input, int32_t sequence) const;
+  void append_evolving(ForwardInput& input, int32_t sequence) const;
+  static void add_windows(std::span<Session* const> sessions, ForwardInput& input);
+  /// What the pass made of this session: logits [drafts + 1, V], hidden states of the window [W,
+  /// D].
+  PassTrace finish_pass(std::span<const float> logits, const Tensor& h);
+  void verify_drafts(std::span<const float> logits, const Tensor& h, PassTrace& trace);
   void draft_tokens(int32_t previous, std::vector<float> state, PassTrace& trace);
+  [[nodiscard]] bool worth_drafting(double all_kept) const;
   void evolve_window(const Tensor& h, PassTrace& trace);
-  Proposal propose(const WindowToken& token, int32_t previous, std::vector<float>& state);
+  Proposal propose(const WindowToken& token, int32_t previous, int64_t rank,
+                   std::vector<float>& state) const;
   void move_token(WindowToken& token, int32_t hypothesis, double to);
   void commit(int32_t token, PassTrace& trace);
   [[nodiscard]] TokenTrace trace_of(const WindowToken& token, const Proposal& proposal,
-                                    int64_t position) const;
+                                    int64_t rank) const;
 
+  const Decoder& decoder_;
   const Model& model_;
   DecodeOptions options_;
   int32_t end_;
-  Tensor codes_;
-  KvCache cache_;  // of the first cache_.length() committed tokens
-  std::vector<int32_t> text_;
+  Sampler sampler_;
+  std::optional<DraftPolicy> policy_;  // unless the window is of fixed size
+  KvCache cache_;                      // of the first cache_.length() committed tokens
+  std::vector<int32_t> text_;          // in rank order
+  std::vector<int32_t> positions_;     // of the prompt
   size_t prompt_size_;
-  std::vector<Draft> drafts_;
+  int64_t end_of_room_;  // rank at which no token fits any more
+  std::vector<int32_t> drafts_;
+  std::vector<float> draft_maturities_;
+  int64_t possible_drafts_ = 0;
   std::vector<WindowToken> pool_;    // from the position after the text on: what drafts are made of
   std::vector<WindowToken> window_;  // behind the drafts, for the coming pass
+  std::vector<int32_t> sketch_;
+  double sketch_time_ = 1;
   Random random_;
   bool ended_ = false;
   int64_t passes_ = 0, drafted_ = 0, accepted_ = 0;

@@ -20,6 +20,7 @@ using testing::kNoEnd;
 using testing::kTinyContext;
 using testing::options_of;
 using testing::random_prompt;
+using testing::shared_decoder;
 using testing::shared_model;
 using testing::tiny_config;
 using testing::tiny_model;
@@ -33,7 +34,7 @@ TEST(Session, DiffusionTakesAllItsStepsWhenNothingIsMature) {
   options.steps = 5;
   options.commit_maturity = 2;  // never early
   options.trace = true;
-  Session session(shared_model(), options, random_prompt(3, 4), kNoEnd);
+  Session session(shared_decoder(), options, Prompt::of_text(random_prompt(3, 4)), kNoEnd);
   const std::vector<PassTrace> passes = finish(session, options);
   ASSERT_EQ(passes.size(), 5u);  // the window moves as one
   EXPECT_EQ(session.generated().size(), 8u);
@@ -61,7 +62,7 @@ TEST(Session, DiffusionCommitsMatureTokensAtOnce) {
   DecodeOptions options = options_of(Mode::kDiffusion, 8);
   options.window = 8;
   options.commit_maturity = 0;
-  Session session(shared_model(), options, random_prompt(3, 4), kNoEnd);
+  Session session(shared_decoder(), options, Prompt::of_text(random_prompt(3, 4)), kNoEnd);
   EXPECT_EQ(session.step().committed.size(), 8u);
   EXPECT_TRUE(session.done());
 }
@@ -111,16 +112,20 @@ TEST(Session, EndsWithTheContext) {
 
 TEST(Session, APromptThatFillsTheContextIsAnError) {
   const DecodeOptions options = options_of(Mode::kExact, 4);
-  expect_error([&] { Session(shared_model(), options, random_prompt(1, kTinyContext), kNoEnd); },
-               {"128 tokens", "shorten"});
+  expect_error(
+      [&] {
+        Session(shared_decoder(), options, Prompt::of_text(random_prompt(1, kTinyContext)), kNoEnd);
+      },
+      {"128 tokens", "shorten"});
   EXPECT_EQ(generate_tokens(options, random_prompt(1, kTinyContext - 1)).size(), 1u);
 }
 
 TEST(Session, BadSamplerOptionsAreUsageErrors) {
   DecodeOptions options = options_of(Mode::kAr, 4);
   options.sampler.top_p = 0;
-  expect_error<UsageError>([&] { Session(shared_model(), options, random_prompt(1, 3), kNoEnd); },
-                           {"--top-p"});
+  expect_error<UsageError>(
+      [&] { Session(shared_decoder(), options, Prompt::of_text(random_prompt(1, 3)), kNoEnd); },
+      {"--top-p"});
 }
 
 TEST(Session, TheEndTokenEndsGreedyTextsWhereverItStands) {
@@ -133,7 +138,7 @@ TEST(Session, TheEndTokenEndsGreedyTextsWhereverItStands) {
     EXPECT_EQ(generate_tokens(options_of(Mode::kAr, 16), prompt, end), expected);
 
     const DecodeOptions options = options_of(Mode::kExact, 16);
-    Session session(shared_model(), options, prompt, end);
+    Session session(shared_decoder(), options, Prompt::of_text(prompt), end);
     const PassTrace last = finish(session, options).back();
     EXPECT_TRUE(session.ended());
     EXPECT_EQ(tokens_of(session), expected) << seed;
@@ -154,7 +159,7 @@ TEST(Session, TheEndTokenEndsDiffusion) {
   std::vector<int32_t> expected = generate_tokens(narrow, prompt);
   const int32_t end = expected[9];
   expected.erase(std::ranges::find(expected, end), expected.end());
-  Session session(shared_model(), narrow, prompt, end);
+  Session session(shared_decoder(), narrow, Prompt::of_text(prompt), end);
   finish(session, narrow);
   EXPECT_TRUE(session.ended());
   EXPECT_EQ(tokens_of(session), expected);
@@ -196,7 +201,7 @@ TEST(Session, TracesSayWhatPassesDid) {
       DecodeOptions options = options_of(mode, 20);
       options.trace = complete;
       const std::vector<int32_t> prompt = random_prompt(2, 5);
-      Session session(shared_model(), options, prompt, kNoEnd);
+      Session session(shared_decoder(), options, Prompt::of_text(prompt), kNoEnd);
       std::vector<int32_t> committed;
       int64_t drafted = 0, accepted = 0, pending = 0, seen = 0;
       for (const PassTrace& pass : finish(session, options)) {
@@ -232,7 +237,10 @@ TEST(Session, ModelWithoutFlowOnlyDecodesAutoregressively) {
   config.flow = false;
   const Model model = tiny_model(config, 1);
   const std::vector<int32_t> prompt = {1, 2};
-  expect_error([&] { Session(model, options_of(Mode::kExact, 4), prompt, kNoEnd); }, {"--mode ar"});
+  const Decoder decoder(model);
+  expect_error(
+      [&] { Session(decoder, options_of(Mode::kExact, 4), Prompt::of_text(prompt), kNoEnd); },
+      {"--mode ar"});
   EXPECT_EQ(generate_tokens(options_of(Mode::kAr, 4), prompt, kNoEnd, model).size(), 4u);
 }
 

@@ -17,6 +17,12 @@ inline const Model& shared_model() {
   return model;
 }
 
+inline const Decoder& shared_decoder() {
+  static const Decoder decoder(shared_model());
+  return decoder;
+}
+
+/// Windows of a fixed size: what the policy does depends on the machine.
 inline DecodeOptions options_of(Mode mode, int64_t max_tokens) {
   DecodeOptions options;
   options.mode = mode;
@@ -56,7 +62,8 @@ inline std::vector<PassTrace> finish(Session& session, const DecodeOptions& opti
 inline std::vector<int32_t> generate_tokens(const DecodeOptions& options,
                                             std::span<const int32_t> prompt, int32_t end = kNoEnd,
                                             const Model& model = shared_model()) {
-  Session session(model, options, prompt, end);
+  const Decoder decoder(model);
+  Session session(decoder, options, Prompt::of_text({prompt.begin(), prompt.end()}), end);
   finish(session, options);
   return tokens_of(session);
 }

@@ -2,8 +2,10 @@
 // autoregressive distribution by enumeration, a model that recites a text.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -71,6 +73,32 @@ inline std::vector<float> next_logits(const Model& model, std::span<const int32_
   const Tensor h = model.forward(tape, input);
   const Tensor logits = head_logits(tape, h, h.rows() - 1, 1, model.unembedding(), nullptr);
   return {logits.values().begin(), logits.values().end()};
+}
+
+/// The distribution [V] that the options make of logits, written down plainly; greedy is a point
+/// mass.
+inline std::vector<float> distribution(std::span<const float> logits,
+                                       const SamplerOptions& options) {
+  std::vector<size_t> order(logits.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, [&](size_t a, size_t b) { return logits[a] > logits[b]; });
+  std::vector<double> p(logits.size());
+  double all = 0, kept = 0;
+  for (size_t i = 0; i < p.size(); ++i) {
+    const double temperature = options.temperature == 0 ? 1 : options.temperature;
+    all += p[i] = std::exp((logits[i] - logits[order[0]]) / temperature);
+  }
+  for (size_t rank = 0; rank < order.size(); ++rank) {
+    const bool too_many = options.top_k > 0 && static_cast<int64_t>(rank) >= options.top_k;
+    const bool enough = rank > 0 && kept >= options.top_p * all;
+    const bool other = options.temperature == 0 && rank > 0;
+    double& value = p[order[rank]];
+    if (too_many || enough || other) value = 0;
+    kept += value;
+  }
+  std::vector<float> result;
+  for (double value : p) result.push_back(static_cast<float>(value / kept));
+  return result;
 }
 
 /// Probability of every continuation of `prompt` by `length` tokens, the first token the most

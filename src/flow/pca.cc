@@ -100,25 +100,35 @@ Vector leading_directions(const Vector& matrix, int64_t count, int64_t width) {
 
 }  // namespace
 
-void principal_codes(std::span<const float> table, int64_t D, int64_t d, std::span<float> codes) {
+PrincipalAxes principal_axes(std::span<const float> table, int64_t D, int64_t d) {
   EVO_CHECK(D > 0 && d > 0 && d <= D && table.size() % static_cast<size_t>(D) == 0);
-  const auto rows = static_cast<int64_t>(table.size()) / D;
-  EVO_CHECK(static_cast<int64_t>(codes.size()) == rows * d);
-  const Vector mean = column_means(table, rows, D);
-  const Vector matrix = covariance(table, rows, D, mean);
-  const Vector basis = leading_directions(matrix, d, D);
+  PrincipalAxes axes;
+  axes.mean = column_means(table, static_cast<int64_t>(table.size()) / D, D);
+  const Vector matrix = covariance(table, static_cast<int64_t>(table.size()) / D, D, axes.mean);
+  axes.directions = leading_directions(matrix, d, D);
   Vector image(static_cast<size_t>(D));
   for (int64_t k = 0; k < d; ++k) {
-    const double* direction = basis.data() + k * D;
+    const double* direction = axes.directions.data() + k * D;
     for (int64_t i = 0; i < D; ++i)
       image[static_cast<size_t>(i)] = dot(matrix.data() + i * D, direction, D);
-    const double deviation = std::sqrt(std::max(dot(direction, image.data(), D), 1e-30));
-    const double offset = dot(direction, mean.data(), D);
+    axes.deviations.push_back(std::sqrt(std::max(dot(direction, image.data(), D), 1e-30)));
+  }
+  return axes;
+}
+
+void principal_codes(std::span<const float> table, int64_t D, int64_t d, std::span<float> codes) {
+  const PrincipalAxes axes = principal_axes(table, D, d);
+  const auto rows = static_cast<int64_t>(table.size()) / D;
+  EVO_CHECK(static_cast<int64_t>(codes.size()) == rows * d);
+  for (int64_t k = 0; k < d; ++k) {
+    const double* direction = axes.directions.data() + k * D;
+    const double offset = dot(direction, axes.mean.data(), D);
     for (int64_t r = 0; r < rows; ++r) {
       double projection = -offset;
       for (int64_t c = 0; c < D; ++c)
         projection += direction[c] * table[static_cast<size_t>(r * D + c)];
-      codes[static_cast<size_t>(r * d + k)] = static_cast<float>(projection / deviation);
+      codes[static_cast<size_t>(r * d + k)] =
+          static_cast<float>(projection / axes.deviations[static_cast<size_t>(k)]);
     }
   }
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "base/random.h"
@@ -39,6 +40,29 @@ TEST(PrincipalCodes, FindsTheDirectionsOfLargestVariance) {
   EXPECT_NEAR(std::abs(with_b), 1, 0.08);
   EXPECT_NEAR(cross, 0, 1e-3);
   EXPECT_NEAR(variance, 1, 1e-3);
+}
+
+TEST(PrincipalAxes, AreOrthonormalInOrderOfTheirDeviations) {
+  constexpr size_t kRows = 2000, kWidth = 6;
+  std::vector<float> table(kRows * kWidth);
+  Random random(7);
+  for (size_t i = 0; i < table.size(); ++i) {  // deviations 1 .. 6 along the coordinates, mean 3
+    table[i] = 3 + static_cast<float>(i % kWidth + 1) * random.normal();
+  }
+  const PrincipalAxes axes = principal_axes(table, kWidth, 2);
+  ASSERT_EQ(axes.directions.size(), 2 * kWidth);
+  ASSERT_EQ(axes.deviations.size(), 2u);
+  const double* first = axes.directions.data();
+  const double* second = first + kWidth;
+  // Six standard errors: of a mean 6 / sqrt(2000) = 0.13, of a deviation 6 / sqrt(4000) = 0.095.
+  for (double mean : axes.mean) EXPECT_NEAR(mean, 3, 0.8);
+  EXPECT_NEAR(axes.deviations[0], 6, 0.6);
+  EXPECT_NEAR(axes.deviations[1], 5, 0.6);
+  EXPECT_GT(first[5], 0.9);  // the coordinate itself, but for the sampling error
+  EXPECT_GT(second[4], 0.9);
+  // Sums of six products of numbers below 1, each rounded to 1e-16.
+  EXPECT_NEAR(std::inner_product(first, first + kWidth, first, 0.0), 1, 1e-14);
+  EXPECT_NEAR(std::inner_product(first, first + kWidth, second, 0.0), 0, 1e-14);
 }
 
 TEST(PrincipalCodes, IsDeterministic) {

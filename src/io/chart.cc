@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "io/svg.h"
 
 namespace evo {
 namespace {
@@ -46,30 +47,6 @@ constexpr std::string_view kStyle = R"(<style>
 }
 </style>
 )";
-
-/// Text for XML: markup escaped, control characters (which XML 1.0 cannot hold) left out.
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) >= 0x20) result += c;
-    }
-  }
-  return result;
-}
 
 struct Tick {
   double position;  // on the scale of the axis: log10 of the value if the axis is logarithmic
@@ -162,38 +139,19 @@ class Chart {
   }
 
   std::string draw(std::string_view title, std::string_view x_label, std::string_view y_label) {
-    add("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"evo-chart\" viewBox=\"0 0 {} {}\" "
-        "role=\"img\">\n<title>{}</title>\n{}",
-        kWidth, kHeight, escaped(title), kStyle);
-    add("<rect width=\"{}\" height=\"{}\" class=\"paper\"/>\n", kWidth, kHeight);
-    text(kLeft, 28, "start", "title", title);
+    Svg svg("evo-chart", kWidth, kHeight, title, kStyle);
+    svg.text(kLeft, 28, "start", "title", title);
     if (empty_) {
-      text(kWidth / 2, kHeight / 2, "middle", "note", "no data to draw");
+      svg.text(kWidth / 2, kHeight / 2, "middle", "note", "no data to draw");
     } else {
-      draw_axes(x_label, y_label);
-      for (size_t i = 0; i < series_.size(); ++i) draw_line(i);
-      draw_legend();
+      draw_axes(svg, x_label, y_label);
+      for (size_t i = 0; i < series_.size(); ++i) draw_line(svg, i);
+      draw_legend(svg);
     }
-    svg_ += "</svg>\n";
-    return std::move(svg_);
+    return svg.finish();
   }
 
  private:
-  template <class... Args>
-  void add(fmt::format_string<Args...> format, Args&&... args) {
-    svg_ += fmt::format(format, std::forward<Args>(args)...);
-  }
-
-  void text(double x, double y, std::string_view anchor, std::string_view css,
-            std::string_view content) {
-    add("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" class=\"{}\">{}</text>\n", x, y, anchor,
-        css, escaped(content));
-  }
-
-  void segment(double x1, double y1, double x2, double y2, std::string_view css) {
-    add("<path d=\"M{:.1f},{:.1f}L{:.1f},{:.1f}\" class=\"{}\"/>\n", x1, y1, x2, y2, css);
-  }
-
   [[nodiscard]] bool drawable(double x, double y) const {
     return std::abs(x) <= kLargest && std::abs(y) <= kLargest && (!log_x_ || x > 0);  // no NaN
   }
@@ -205,54 +163,54 @@ class Chart {
     return kPlotBottom - y_.fraction(at) * (kPlotBottom - kTop);
   }
 
-  void draw_axes(std::string_view x_label, std::string_view y_label) {
+  void draw_axes(Svg& svg, std::string_view x_label, std::string_view y_label) const {
     for (const Tick& tick : y_.ticks) {
       const double y = page_y(tick.position);
-      segment(kLeft, y, kPlotRight, y, "grid");
-      text(kLeft - 8, y + 4, "end", "tick", tick.label);
+      svg.segment(kLeft, y, kPlotRight, y, "grid");
+      svg.text(kLeft - 8, y + 4, "end", "tick", tick.label);
     }
     for (const Tick& tick : x_.ticks) {
       const double x = page_x(tick.position);
-      segment(x, kPlotBottom, x, kPlotBottom + 5, "axis");
-      text(x, kPlotBottom + 20, "middle", "tick", tick.label);
+      svg.segment(x, kPlotBottom, x, kPlotBottom + 5, "axis");
+      svg.text(x, kPlotBottom + 20, "middle", "tick", tick.label);
     }
-    segment(kLeft, kPlotBottom, kPlotRight, kPlotBottom, "axis");
-    segment(kLeft, kTop, kLeft, kPlotBottom, "axis");
-    text((kLeft + kPlotRight) / 2, kHeight - 16, "middle", "label", x_label);
-    add("<g transform=\"translate(18 {:.1f}) rotate(-90)\">", (kTop + kPlotBottom) / 2);
-    text(0, 0, "middle", "label", y_label);
-    svg_ += "</g>\n";
+    svg.segment(kLeft, kPlotBottom, kPlotRight, kPlotBottom, "axis");
+    svg.segment(kLeft, kTop, kLeft, kPlotBottom, "axis");
+    svg.text((kLeft + kPlotRight) / 2, kHeight - 16, "middle", "label", x_label);
+    svg.add("<g transform=\"translate(18 {:.1f}) rotate(-90)\">", (kTop + kPlotBottom) / 2);
+    svg.text(0, 0, "middle", "label", y_label);
+    svg.add("</g>\n");
   }
 
   /// A point that cannot be drawn leaves a gap; a single point between gaps shows as a dot, as the
   /// round caps of a segment without length.
-  void draw_line(size_t index) {
+  void draw_line(Svg& svg, size_t index) const {
     const Series& one = series_[index];
-    svg_ += "<path d=\"";
+    svg.add("<path d=\"");
     bool pen_down = false;
     for (size_t i = 0; i < one.x.size(); ++i) {
       const bool draws = drawable(one.x[i], one.y[i]);
       if (draws) {
-        add("{}{:.1f},{:.1f}{}", pen_down ? "L" : "M", page_x(position(one.x[i])), page_y(one.y[i]),
-            pen_down ? "" : "h0");
+        svg.add("{}{:.1f},{:.1f}{}", pen_down ? "L" : "M", page_x(position(one.x[i])),
+                page_y(one.y[i]), pen_down ? "" : "h0");
       }
       pen_down = draws;
     }
-    add("\" class=\"line c{}\"/>\n", index % kColours);
+    svg.add("\" class=\"line c{}\"/>\n", index % kColours);
   }
 
-  void draw_legend() {
+  void draw_legend(Svg& svg) const {
     double y = kTop + 8;
     for (size_t i = 0; i < series_.size(); ++i, y += kLegendLine) {
-      add("<path d=\"M{:.1f},{:.1f}h22\" class=\"line c{}\"/>\n", kPlotRight - 24, y, i % kColours);
-      text(kPlotRight - 32, y + 4, "end", "legend", series_[i].name);
+      svg.add("<path d=\"M{:.1f},{:.1f}h22\" class=\"line c{}\"/>\n", kPlotRight - 24, y,
+              i % kColours);
+      svg.text(kPlotRight - 32, y + 4, "end", "legend", series_[i].name);
     }
   }
 
   const std::vector<Series>& series_;
   bool log_x_, empty_ = true;
   Axis x_, y_;
-  std::string svg_;
 };
 
 }  // namespace

@@ -26,6 +26,9 @@ class MappedFile {
   [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
+  /// Says that `part` of bytes() was read and takes memory for nothing; it can be read again.
+  void forget(std::span<const std::byte> part) const;
+
  private:
   std::filesystem::path path_;
   std::span<const std::byte> bytes_;
@@ -34,8 +37,12 @@ class MappedFile {
 /// The whole file, which may be empty. Throws Error if it is longer than `max_bytes`.
 [[nodiscard]] std::string read_file(const std::filesystem::path& path, int64_t max_bytes);
 
-/// A text to train on: the content of the file, decompressed if it is an .xz file (by content, not
-/// by name). Throws Error if there is no text in it.
+/// The text of a file, decompressed if its content is in .xz or .zst format. Throws Error if it is
+/// damaged or cut short, if the name promises such a format and the content is not in it, or if the
+/// text is longer than `max_bytes`. See also io/text_writer.h.
+[[nodiscard]] std::string read_text(const std::filesystem::path& path, int64_t max_bytes);
+
+/// A text to train on: read_text() that throws Error if there is no text in the file.
 [[nodiscard]] std::string read_text_corpus(const std::filesystem::path& path);
 
 /// A file under a temporary name beside `path`, which takes that name on commit(). Whatever goes

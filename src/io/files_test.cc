@@ -1,9 +1,6 @@
 #include "io/files.h"
 
 #include <fcntl.h>
-#include <lzma.h>
-#include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -104,36 +101,26 @@ TEST(AtomicFile, FollowsLinksAndSparesDevices) {
   expect_error([&] { write_atomically(folder / "none/a", "x"); }, {"none/a", "No such file"});
 }
 
-/// Writes 1 MB over "old" where only less fits: an Error, and "old" is as it was.
+/// 1 MB over "old" where only less fits.
 void expect_refusal_of_large_file(const fs::path& path, std::string_view reason) {
   const std::string large(1 << 20, 'x');
-  write_atomically(path, "old");
-  expect_error([&] { write_atomically(path, large); },
-               {path.string(), reason, "free on that disk"});
-  EXPECT_EQ(read_bytes(path), "old");
-  EXPECT_EQ(std::distance(fs::directory_iterator(path.parent_path()), fs::directory_iterator()), 1);
+  testing::expect_refusal_keeps_old(path, reason, [&] { write_atomically(path, large); });
 }
 
 TEST(AtomicFile, FileSizeLimit) {
   const TemporaryFolder folder;
-  rlimit kept{};
-  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &kept), 0);
-  const rlimit small{1 << 16, kept.rlim_max};
-  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const testing::FileSizeLimit limit(1 << 16);
   expect_refusal_of_large_file(folder / "a", "File too large");
-  setrlimit(RLIMIT_FSIZE, &kept);
-  std::signal(SIGXFSZ, handler);
 }
 
 TEST(AtomicFile, FullDisk) {
   const TemporaryFolder folder;
-  if (mount("tmpfs", folder.path().c_str(), "tmpfs", 0, "size=64k") != 0) {
+  const testing::SmallDisk disk(folder.path());
+  if (!disk.mounted()) {
     GTEST_SKIP() << "no right to mount a small disk: " << errno_message(errno)
                  << "; AtomicFile.FileSizeLimit covers failing writes";
   }
   expect_refusal_of_large_file(folder / "a", "No space left");
-  umount2(folder.path().c_str(), MNT_DETACH);
 }
 
 TEST(FolderLock, SecondHolderIsTurnedAway) {
@@ -167,47 +154,6 @@ TEST(FolderLock, GoesWithItsProcess) {
   const FolderLock lock(folder.path());
   close(ready[0]);
   close(ready[1]);
-}
-
-std::string compressed(std::string_view text) {
-  std::string out(text.size() + 1024, '\0');
-  size_t size = 0;
-  EVO_CHECK(lzma_easy_buffer_encode(
-                6, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()),
-                text.size(), reinterpret_cast<uint8_t*>(out.data()), &size, out.size()) == LZMA_OK);
-  return out.substr(0, size);
-}
-
-TEST(Corpus, PlainAndCompressed) {
-  const TemporaryFolder folder;
-  std::string text;
-  for (int i = 0; i < 50'000; ++i) text += std::to_string(i);  // several output chunks
-  write_bytes(folder / "plain", text);
-  write_bytes(folder / "packed", compressed(text));
-  write_bytes(folder / "two", compressed("one ") + compressed("two"));
-  EXPECT_EQ(read_text_corpus(folder / "plain"), text);
-  EXPECT_EQ(read_text_corpus(folder / "packed"), text);
-  EXPECT_EQ(read_text_corpus(folder / "two"), "one two");
-}
-
-TEST(Corpus, NamesTheFault) {
-  const TemporaryFolder folder;
-  const std::string packed = compressed(std::string(5000, 'x') + "end");
-  write_bytes(folder / "empty", "");
-  write_bytes(folder / "nothing", compressed(""));
-  write_bytes(folder / "short", packed.substr(0, packed.size() - 9));
-  write_bytes(folder / "damaged", packed);
-  testing::flip_bit(folder / "damaged", packed.size() / 2, 3);
-  write_bytes(folder / "more", packed + "sixteen letters.");
-  const auto read = [&](const char* name) {
-    return [&folder, name] { (void)read_text_corpus(folder / name); };
-  };
-  expect_error(read("empty"), {"empty", "expected a text"});
-  expect_error(read("nothing"), {"nothing", "expected a text"});
-  expect_error(read("short"), {"short", "incomplete"});
-  expect_error(read("damaged"), {"damaged", "cannot decompress"});
-  expect_error(read("more"), {"more", "cannot decompress", "something else behind"});
-  expect_error(read("none"), {"none", "No such file"});
 }
 
 TEST(Checksum, EverySingleBitCounts) {

@@ -224,6 +224,7 @@ void SafetensorsFile::read_f32(std::string_view name, const std::vector<int64_t>
   } else {
     fail("{}: {} is {}, expected F32, BF16 or F16", path().string(), name, tensor->dtype);
   }
+  file_.forget(tensor->bytes);
 }
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<ArrayToWrite>& arrays,

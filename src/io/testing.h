@@ -1,9 +1,12 @@
-// What the tests of files share: a temporary folder, expected Errors, damage.
+// What the tests of files share: a temporary folder, expected Errors, damage, small disks.
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -83,6 +86,55 @@ inline void flip_bit(const std::filesystem::path& path, size_t byte, int bit) {
   std::string content = read_bytes(path);
   content.at(byte) = static_cast<char>(content[byte] ^ (1 << bit));
   write_bytes(path, content);
+}
+
+/// No file of this process can grow beyond this size, while the object lives.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    EVO_CHECK(getrlimit(RLIMIT_FSIZE, &kept_) == 0);
+    const rlimit small{bytes, kept_.rlim_max};
+    EVO_CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &kept_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit kept_{};
+  void (*handler_)(int);
+};
+
+/// A disk of 64 KB over a folder, while the object lives; not everybody may mount one.
+class SmallDisk {
+ public:
+  explicit SmallDisk(const std::filesystem::path& folder)
+      : folder_(folder), mounted_(mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=64k") == 0) {}
+  ~SmallDisk() {
+    if (mounted_) umount2(folder_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  [[nodiscard]] bool mounted() const { return mounted_; }
+
+ private:
+  std::filesystem::path folder_;
+  bool mounted_;
+};
+
+/// `write` writes a file too large for its place, alone in its folder: an Error, and what was there
+/// before is as it was.
+template <class Fn>
+void expect_refusal_keeps_old(const std::filesystem::path& path, std::string_view reason,
+                              const Fn& write) {
+  write_bytes(path, "old");
+  expect_error(write, {path.string(), reason, "free on that disk"});
+  EXPECT_EQ(read_bytes(path), "old");
+  const std::filesystem::directory_iterator files(path.parent_path());
+  EXPECT_EQ(std::distance(begin(files), end(files)), 1);
 }
 
 }  // namespace evo::testing

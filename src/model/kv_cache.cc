@@ -1,44 +1,199 @@
 #include "model/kv_cache.h"
 
-#include <cstring>
+#include <algorithm>
+#include <new>
+#include <numeric>
+#include <utility>
+
+#include "base/checked.h"
+#include "base/progress.h"
 
 namespace evo {
+namespace {
+
+int64_t blocks_of(int64_t tokens) {
+  return (tokens + kCacheBlock - 1) / kCacheBlock;
+}
+
+int64_t layer_floats_of(const ModelConfig& config) {
+  return cache_block_floats({static_cast<int>(config.num_attention_heads),
+                             static_cast<int>(config.num_key_value_heads),
+                             static_cast<int>(config.head_dim)});
+}
+
+}  // namespace
+
+KvPool::KvPool(const ModelConfig& config, int64_t tokens)
+    : longest_sequence_(config.max_position_embeddings),
+      layer_floats_(layer_floats_of(config)),
+      block_floats_(layer_floats_ * config.num_hidden_layers) {
+  EVO_CHECK(tokens > 0);
+  const int64_t count = blocks_of(tokens);
+  const int64_t floats =
+      checked_add(checked_mul(count, block_floats_, "KV cache"), kCachePadding, "KV cache");
+  const int64_t bytes = checked_mul<int64_t>(floats, sizeof(float), "KV cache");
+  try {
+    storage_ = pooled_bytes(static_cast<size_t>(bytes));
+  } catch (const std::bad_alloc&) {
+    fail("the KV cache of {} tokens needs {}, which this machine does not have: ask for fewer",
+         tokens, format_bytes(static_cast<double>(bytes)));
+  }
+  references_.assign(static_cast<size_t>(count), 0);
+  free_.resize(static_cast<size_t>(count));
+  std::iota(free_.rbegin(), free_.rend(), 0);
+}
+
+size_t KvPool::block_bytes() const {
+  return static_cast<size_t>(block_floats_) * sizeof(float);
+}
+
+void KvPool::expect_free(int64_t count) const {
+  if (count <= free_blocks()) return;
+  fail(
+      "the KV cache is full: {} more tokens are needed, but only {} of its {} are free (sequences "
+      "take them by {}): decode fewer or shorter texts at a time, or give it more tokens",
+      count * kCacheBlock, free_blocks() * kCacheBlock, blocks() * kCacheBlock, kCacheBlock);
+}
+
+float* KvPool::take() {
+  EVO_CHECK(!free_.empty());
+  const int32_t index = free_.back();
+  free_.pop_back();
+  references_[static_cast<size_t>(index)] = 1;
+  return static_cast<float*>(storage_.get()) + index * block_floats_;
+}
+
+void KvPool::share(const float* block) {
+  ++references_[index_of(block)];
+}
+
+void KvPool::give_back(const float* block) {
+  const size_t index = index_of(block);
+  if (--references_[index] == 0) free_.push_back(static_cast<int32_t>(index));
+}
+
+bool KvPool::is_shared(const float* block) const {
+  return references_[index_of(block)] > 1;
+}
+
+size_t KvPool::index_of(const float* block) const {
+  const auto index =
+      static_cast<size_t>((block - static_cast<const float*>(storage_.get())) / block_floats_);
+  EVO_CHECK(index < references_.size() && references_[index] > 0);
+  return index;
+}
+
+KvCache::KvCache(std::shared_ptr<KvPool> pool)
+    : pool_(std::move(pool)), capacity_(pool_->longest_sequence()) {}
 
 KvCache::KvCache(const ModelConfig& config, int64_t capacity)
-    : capacity_(capacity), row_floats_(config.num_key_value_heads * config.head_dim) {
-  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    keys_.push_back(Tensor::empty({capacity, row_floats_}));
-    values_.push_back(Tensor::empty({capacity, row_floats_}));
-  }
+    : KvCache(std::make_shared<KvPool>(config, capacity)) {
+  capacity_ = capacity;
+}
+
+KvCache::~KvCache() {
+  for (const float* block : blocks_) pool_->give_back(block);
+}
+
+KvCache::KvCache(KvCache&& other) noexcept
+    : pool_(other.pool_),
+      capacity_(other.capacity_),
+      length_(std::exchange(other.length_, 0)),
+      reserved_(std::exchange(other.reserved_, 0)),
+      blocks_(std::exchange(other.blocks_, {})) {}
+
+KvCache& KvCache::operator=(KvCache&& other) noexcept {
+  std::swap(pool_, other.pool_);
+  std::swap(capacity_, other.capacity_);
+  std::swap(length_, other.length_);
+  std::swap(reserved_, other.reserved_);
+  std::swap(blocks_, other.blocks_);
+  return *this;
 }
 
 size_t KvCache::bytes() const {
-  return keys_.size() * 2 * static_cast<size_t>(capacity_ * row_floats_) * sizeof(float);
+  return blocks_.size() * pool_->block_bytes();
 }
 
 void KvCache::truncate(int64_t length) {
   EVO_CHECK(length >= 0 && length <= length_);
   length_ = length;
-}
-
-void KvCache::write(int64_t layer, const Tensor& qkv, const HeadLayout& heads, int64_t rows) {
-  EVO_CHECK(length_ + rows <= capacity_);
-  const auto bytes = static_cast<size_t>(row_floats_) * sizeof(float);
-  const auto index = static_cast<size_t>(layer);
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* key = qkv.row(r) + heads.q_cols();
-    std::memcpy(keys_[index].row(length_ + r), key, bytes);
-    std::memcpy(values_[index].row(length_ + r), key + row_floats_, bytes);
+  reserved_ = 0;
+  while (std::ssize(blocks_) > blocks_of(length)) {
+    pool_->give_back(blocks_.back());
+    blocks_.pop_back();
   }
 }
 
-void KvCache::advance(int64_t rows) {
-  length_ += rows;
+KvCache KvCache::fork() const {
+  KvCache copy(pool_);
+  copy.capacity_ = capacity_;
+  copy.length_ = length_;
+  copy.blocks_.assign(blocks_.begin(), blocks_.begin() + blocks_of(length_));
+  for (const float* block : copy.blocks_) pool_->share(block);
+  return copy;
 }
 
-KeyValueView KvCache::view(int64_t layer) const {
-  const auto index = static_cast<size_t>(layer);
-  return {keys_[index].f32(), values_[index].f32(), row_floats_};
+void KvCache::reserve(int64_t rows) {
+  EVO_CHECK(rows >= 0 && length_ + rows <= capacity_);
+  reserved_ = 0;
+  const bool fills_shared =
+      rows > 0 && length_ % kCacheBlock != 0 && pool_->is_shared(blocks_.back());
+  const int64_t more = blocks_of(length_ + rows) - std::ssize(blocks_);
+  pool_->expect_free(more + (fills_shared ? 1 : 0));
+  if (fills_shared) own_last_block();
+  for (int64_t i = 0; i < more; ++i) blocks_.push_back(pool_->take());
+  reserved_ = rows;
+}
+
+void KvCache::own_last_block() {
+  const float* shared = std::exchange(blocks_.back(), pool_->take());
+  std::copy_n(shared, pool_->block_bytes() / sizeof(float), blocks_.back());
+  pool_->give_back(shared);
+}
+
+void KvCache::write(int64_t layer, const Tensor& qkv, const HeadLayout& heads, int64_t first_row) {
+  EVO_CHECK(cache_block_floats(heads) == pool_->layer_floats());
+  write_keys(qkv, heads, first_row, first_row + reserved_, view(layer), length_);
+}
+
+void KvCache::advance() {
+  length_ += std::exchange(reserved_, 0);
+}
+
+CachedKeys KvCache::view(int64_t layer) const {
+  return {blocks_, layer * pool_->layer_floats(), length_ + reserved_};
+}
+
+KvPass::KvPass(std::span<KvCache* const> caches, std::span<const int32_t> sequences, int64_t mature,
+               int64_t rows)
+    : caches_(caches), sequences_(sequences.begin(), sequences.end()) {
+  if (sequences.empty()) sequences_.assign(static_cast<size_t>(rows), 0);
+  EVO_CHECK(std::ssize(sequences_) == rows);
+  for (int64_t r = 0; r < mature; ++r) {
+    const auto sequence = static_cast<size_t>(sequences_[static_cast<size_t>(r)]);
+    EVO_CHECK(sequence < caches.size());
+    if (runs_.empty() || runs_.back().cache != caches[sequence]) {
+      const auto is_same = [&](const Run& run) { return run.cache == caches[sequence]; };
+      EVO_CHECK(std::ranges::none_of(runs_, is_same));
+      runs_.push_back({caches[sequence], r, 0});
+    }
+    ++runs_.back().rows;
+  }
+  for (const Run& run : runs_) run.cache->reserve(run.rows);
+  views_.resize(caches.size());
+}
+
+Tensor KvPass::attention(const Tape& tape, int64_t layer, const Tensor& qkv,
+                         const HeadLayout& heads, std::span<const KeyRange> ranges) {
+  for (const Run& run : runs_) run.cache->write(layer, qkv, heads, run.first_row);
+  std::ranges::transform(caches_, views_.begin(),
+                         [&](const KvCache* cache) { return cache->view(layer); });
+  return cached_attention(tape, qkv, heads, ranges, sequences_, views_);
+}
+
+void KvPass::advance() {
+  for (const Run& run : runs_) run.cache->advance();
 }
 
 }  // namespace evo

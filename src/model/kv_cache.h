@@ -1,36 +1,119 @@
-// Keys and values of the mature tokens of one sequence.
+// Keys and values of mature tokens, in blocks that sequences share.
 #pragma once
 
+#include <cstdint>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "model/config.h"
-#include "ops/attention.h"
+#include "ops/cached_attention.h"
 #include "tensor/tensor.h"
 
 namespace evo {
 
-/// Per layer [capacity, G * e] keys (rotated) and values, in rank order. Entries are exact: they
-/// depend on nothing but the tokens before them, so a prefix stays valid whatever follows.
-class KvCache {
+/// The memory of all sequences that are decoded together: blocks of kCacheBlock tokens, each with
+/// all layers of its tokens. Allocated once; the system backs a block with memory when it is first
+/// written. To be used, and its caches with it, by one thread at a time.
+class KvPool {
  public:
-  KvCache(const ModelConfig& config, int64_t capacity);
+  /// Room for `tokens`, rounded up to whole blocks. Throws Error if there is no such memory.
+  KvPool(const ModelConfig& config, int64_t tokens);
+  KvPool(const KvPool&) = delete;
+  KvPool& operator=(const KvPool&) = delete;
 
-  [[nodiscard]] int64_t length() const { return length_; }
-  [[nodiscard]] int64_t capacity() const { return capacity_; }
-  [[nodiscard]] size_t bytes() const;
+  [[nodiscard]] int64_t blocks() const { return std::ssize(references_); }
+  [[nodiscard]] int64_t free_blocks() const { return std::ssize(free_); }
+  [[nodiscard]] size_t block_bytes() const;
+  [[nodiscard]] int64_t layer_floats() const { return layer_floats_; }
+  [[nodiscard]] int64_t longest_sequence() const { return longest_sequence_; }
 
-  /// Forgets all but the first `length` tokens.
-  void truncate(int64_t length);
-
-  /// Writes k and v of the first `rows` rows of qkv [N, (H + 2G) e] behind the cached tokens, for
-  /// one layer; advance() then counts them for all layers.
-  void write(int64_t layer, const Tensor& qkv, const HeadLayout& heads, int64_t rows);
-  void advance(int64_t rows);
-  [[nodiscard]] KeyValueView view(int64_t layer) const;
+  /// Throws Error unless so many blocks are free.
+  void expect_free(int64_t count) const;
+  /// A free block, of which there must be one; it then has one owner.
+  float* take();
+  /// One owner more, one owner less: a block without any is free.
+  void share(const float* block);
+  void give_back(const float* block);
+  [[nodiscard]] bool is_shared(const float* block) const;
 
  private:
-  int64_t capacity_, length_ = 0, row_floats_;
-  std::vector<Tensor> keys_, values_;  // one per layer
+  [[nodiscard]] size_t index_of(const float* block) const;
+
+  int64_t longest_sequence_, layer_floats_, block_floats_;
+  std::shared_ptr<void> storage_;
+  std::vector<int32_t> references_;  // owners by block
+  std::vector<int32_t> free_;        // the block taken next is the last
+};
+
+/// One sequence. Entries are exact: they depend on nothing but the tokens before them, so a prefix
+/// stays valid whatever follows.
+class KvCache {
+ public:
+  explicit KvCache(std::shared_ptr<KvPool> pool);
+  /// With a pool of its own for `capacity` tokens.
+  KvCache(const ModelConfig& config, int64_t capacity);
+  ~KvCache();
+  KvCache(KvCache&& other) noexcept;
+  KvCache& operator=(KvCache&& other) noexcept;
+
+  [[nodiscard]] int64_t length() const { return length_; }
+  /// The longest that the sequence may become.
+  [[nodiscard]] int64_t capacity() const { return capacity_; }
+  /// Of the blocks that this sequence uses, those it shares included.
+  [[nodiscard]] size_t bytes() const;
+
+  /// Forgets all but the first `length` tokens and gives back the blocks behind them.
+  void truncate(int64_t length);
+
+  /// A second sequence with the same tokens. Both may go on: a block that is written is copied
+  /// first if it is shared.
+  [[nodiscard]] KvCache fork() const;
+
+  /// To append tokens: reserve() room for them, write() keys and values of each layer, advance().
+  /// Throws Error if the pool has no room; the sequence then stays as it was.
+  void reserve(int64_t rows);
+  /// k and v of as many rows of qkv [N, (H + 2G) e] as were reserved, from `first_row` on.
+  void write(int64_t layer, const Tensor& qkv, const HeadLayout& heads, int64_t first_row);
+  void advance();
+
+  /// Tokens and what was reserved and written behind them.
+  [[nodiscard]] CachedKeys view(int64_t layer) const;
+
+ private:
+  /// Copies it from the sequences that have it too.
+  void own_last_block();
+
+  std::shared_ptr<KvPool> pool_;
+  int64_t capacity_, length_ = 0, reserved_ = 0;
+  std::vector<float*> blocks_;
+};
+
+/// The sequences of one forward pass.
+class KvPass {
+ public:
+  /// Row r belongs to caches[sequences[r]], all rows to the first if `sequences` is empty; rows of
+  /// one sequence are consecutive among the mature rows, which come first. Reserves room for them.
+  KvPass(std::span<KvCache* const> caches, std::span<const int32_t> sequences, int64_t mature,
+         int64_t rows);
+
+  /// Appends keys and values of the mature rows, layer by layer, and has all rows attend.
+  Tensor attention(const Tape& tape, int64_t layer, const Tensor& qkv, const HeadLayout& heads,
+                   std::span<const KeyRange> ranges);
+  /// Counts the appended tokens.
+  void advance();
+
+ private:
+  /// Mature rows of one sequence.
+  struct Run {
+    KvCache* cache;
+    int64_t first_row, rows;
+  };
+
+  std::span<KvCache* const> caches_;
+  std::vector<int32_t> sequences_;  // [N]
+  std::vector<Run> runs_;
+  std::vector<CachedKeys> views_;  // by sequence
 };
 
 }  // namespace evo

@@ -36,7 +36,14 @@ Model::Model(const ModelConfig& config, bool gradients) : config_(config) {
                   1.0f / static_cast<float>(config.vocab_size));
 }
 
-Tensor Model::forward(Tape& tape, const ForwardInput& input, KvCache* cache) const {
+Tensor Model::forward(Tape& tape, const ForwardInput& input,
+                      std::span<KvCache* const> caches) const {
+  if (caches.empty()) return hidden_states(tape, input, nullptr);
+  KvPass pass(caches, input.sequences, input.mature(), input.mature() + input.evolving());
+  return hidden_states(tape, input, &pass);
+}
+
+Tensor Model::hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass) const {
   const int64_t width = config_.hidden_size;
   const Tensor phi = time_features(input.times, config_.time_features);
   Tensor x = input_rows(tape, input, phi);
@@ -44,12 +51,12 @@ Tensor Model::forward(Tape& tape, const ForwardInput& input, KvCache* cache) con
     const Layer& layer = layers_[i];
     const Tensor modulation = phi.defined() ? linear(tape, phi, layer.modulation) : Tensor();
     const Tensor attended =
-        attention_branch(tape, layer, static_cast<int64_t>(i), x, modulation, input, cache);
+        attention_branch(tape, layer, static_cast<int64_t>(i), x, modulation, input, pass);
     x = add_gated(tape, x, attended, modulation, kAttentionGate * width);
     const Tensor fed = feed_forward_branch(tape, layer, x, modulation);
     x = add_gated(tape, x, fed, modulation, kFeedForwardGate * width);
   }
-  if (cache != nullptr) cache->advance(input.mature());
+  if (pass != nullptr) pass->advance();
   return norm_modulate(tape, x, final_norm_, Tensor(), 0, static_cast<float>(config_.rms_norm_eps));
 }
 
@@ -63,17 +70,14 @@ Tensor Model::input_rows(Tape& tape, const ForwardInput& input, const Tensor& ph
 
 Tensor Model::attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
                                const Tensor& modulation, const ForwardInput& input,
-                               KvCache* cache) const {
+                               KvPass* pass) const {
   const auto eps = static_cast<float>(config_.rms_norm_eps);
   Tensor qkv = normed_linear(tape, x, layer.attention_norm, modulation, kAttentionScale, layer.qkv);
   if (config_.qk_norm) qkv = head_norm(tape, qkv, heads(), layer.query_norm, layer.key_norm, eps);
   rope(tape, qkv, heads(), *rope_, input.positions);
-  if (cache == nullptr) {
-    return linear(tape, attention(tape, qkv, heads(), input.ranges, nullptr), layer.attention_out);
-  }
-  cache->write(index, qkv, heads(), input.mature());
-  const KeyValueView context = cache->view(index);
-  return linear(tape, attention(tape, qkv, heads(), input.ranges, &context), layer.attention_out);
+  const Tensor attended = pass != nullptr ? pass->attention(tape, index, qkv, heads(), input.ranges)
+                                          : attention(tape, qkv, heads(), input.ranges, nullptr);
+  return linear(tape, attended, layer.attention_out);
 }
 
 Tensor Model::feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& x,
@@ -102,7 +106,8 @@ Tensor Model::normed_linear(Tape& tape, const Tensor& x, const Tensor& norm,
 
 Tensor Model::inner_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
                           std::span<const uint8_t> block_starts) const {
-  const Tensor inputs[] = {h, embed(tape, embedding_.detach(), previous)};
+  const Tensor inputs[] = {
+      h, embed(tape, Weight{embedding_.value.detach(), embedding_.packed}, previous)};
   const Tensor gates = linear(tape, concat_cols(tape, inputs), inner_in_);
   const Tensor drift = linear(tape, gated_scan(tape, gates, block_starts), inner_out_);
   return add_gated(tape, h, drift, Tensor(), 0);
@@ -196,10 +201,9 @@ void Model::bind() {
     layer.down = weight(name("mlp.down_proj.weight"));
     if (config_.flow) layer.modulation = weight(fmt::format("evo.layers.{}.modulation.weight", i));
   }
-  embedding_ = parameters_.tensor("model.embed_tokens.weight");
+  embedding_ = weight("model.embed_tokens.weight");
   final_norm_ = parameters_.tensor("model.norm.weight");
-  unembedding_ =
-      weight(config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+  unembedding_ = config_.tie_word_embeddings ? embedding_ : weight("lm_head.weight");
   if (!config_.flow) return;
   codes_ = parameters_.tensor("evo.codes");
   evolve_in_ = weight("evo.evolve_in.weight");
@@ -209,7 +213,8 @@ void Model::bind() {
 }
 
 std::vector<Weight*> Model::weights() {
-  std::vector<Weight*> all = {&unembedding_};
+  std::vector<Weight*> all = {&embedding_};
+  if (!config_.tie_word_embeddings) all.push_back(&unembedding_);
   for (Layer& layer : layers_) {
     for (Weight* w : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down})
       all.push_back(w);
@@ -222,10 +227,25 @@ std::vector<Weight*> Model::weights() {
 }
 
 void Model::pack(Precision precision) {
-  for (Weight* w : weights()) {
-    w->packed =
-        std::make_shared<PackedWeight>(w->value.f32(), w->value.rows(), w->value.cols(), precision);
+  for (Weight* w : weights()) pack(*w, precision);
+}
+
+void Model::pack(Weight& w, Precision precision) {
+  const bool table = &w == &embedding_;
+  w.packed = std::make_shared<PackedWeight>(w.value.f32(), w.value.rows(), w.value.cols(),
+                                            precision, table ? RowAccess::kYes : RowAccess::kNo);
+  if (table && config_.tie_word_embeddings) unembedding_.packed = w.packed;
+}
+
+size_t Model::pass_bytes() const {
+  EVO_CHECK(unembedding_.packed != nullptr);
+  size_t bytes = unembedding_.packed->bytes();
+  for (const Layer& layer : layers_) {
+    for (const Weight* w : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down}) {
+      bytes += w->packed->bytes();
+    }
   }
+  return bytes;
 }
 
 void Model::initialize(uint64_t seed) {

@@ -1,6 +1,7 @@
 // The Evo network: one time-conditioned Transformer over mature and evolving tokens.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,6 +29,7 @@ struct ForwardInput {
   std::vector<int32_t> positions;  ///< [N] for RoPE
   std::vector<KeyRange> ranges;  ///< [N] what each row sees; context rows index the cache if there
                                  ///< is one, else the rows of this pass
+  std::vector<int32_t> sequences;  ///< [N] index into the caches; empty: all rows use the first
 
   [[nodiscard]] int64_t mature() const { return static_cast<int64_t>(ids.size()); }
   [[nodiscard]] int64_t evolving() const { return static_cast<int64_t>(times.size()); }
@@ -44,14 +46,24 @@ class Model {
 
   /// A model folder (config.json, model.safetensors). Throws Error for anything missing or wrong.
   static Model load(const std::string& folder);
+  /// The same for inference: packed weight by weight, so that it never takes much more memory than
+  /// the packed weights do. Such a model cannot be saved, trained or packed again.
+  static Model load_packed(const std::string& folder, Precision precision);
   void save(const std::string& folder) const;
 
   /// Reorders the weights for decoding; call once, before inference, when they no longer change.
   void pack(Precision precision);
+  /// Bytes of packed weights that a pass over mature tokens reads.
+  [[nodiscard]] size_t pass_bytes() const;
 
-  /// Hidden states [N, D] after the final norm. With a cache, keys and values of the mature rows
-  /// are appended to it.
-  Tensor forward(Tape& tape, const ForwardInput& input, KvCache* cache = nullptr) const;
+  /// Hidden states [N, D] after the final norm. With caches, keys and values of the mature rows are
+  /// appended to those of their sequences; rows of one sequence are consecutive among the mature
+  /// rows. Throws Error if the caches' pool has no room, before anything is appended.
+  Tensor forward(Tape& tape, const ForwardInput& input,
+                 std::span<KvCache* const> caches = {}) const;
+  Tensor forward(Tape& tape, const ForwardInput& input, KvCache* cache) const {
+    return forward(tape, input, std::span(&cache, 1));
+  }
 
   /// The inner field over evolving rows: o [Ne, D] from their hidden states h [Ne, D] (detached),
   /// the token before each row and marks of the rows that begin a block.
@@ -68,7 +80,7 @@ class Model {
   [[nodiscard]] const ParameterStore& parameters() const { return parameters_; }
   [[nodiscard]] const Weight& unembedding() const { return unembedding_; }
   [[nodiscard]] Weight detached_unembedding() const;
-  [[nodiscard]] const Tensor& embedding() const { return embedding_; }
+  [[nodiscard]] const Tensor& embedding() const { return embedding_.value; }
   [[nodiscard]] const Tensor& maturity_weight() const { return maturity_; }
   [[nodiscard]] HeadLayout heads() const;
 
@@ -86,10 +98,14 @@ class Model {
   void declare_parameters();
   void bind();
   std::vector<Weight*> weights();
+  void pack(Weight& weight, Precision precision);
+  /// `on_read` is called after each parameter, in the order of declaration.
+  static Model read(const std::string& folder,
+                    const std::function<void(Model&, const Parameter&)>& on_read);
+  Tensor hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass) const;
   Tensor input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const;
   Tensor attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
-                          const Tensor& modulation, const ForwardInput& input,
-                          KvCache* cache) const;
+                          const Tensor& modulation, const ForwardInput& input, KvPass* pass) const;
   Tensor normed_linear(Tape& tape, const Tensor& x, const Tensor& norm, const Tensor& modulation,
                        int64_t slot, const Weight& weight) const;
   Tensor feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& x,
@@ -98,8 +114,8 @@ class Model {
   ModelConfig config_;
   ParameterStore parameters_;
   std::vector<Layer> layers_;
-  Tensor embedding_, final_norm_, codes_, maturity_;
-  Weight unembedding_, evolve_in_, inner_in_, inner_out_;
+  Tensor final_norm_, codes_, maturity_;
+  Weight embedding_, unembedding_, evolve_in_, inner_in_, inner_out_;
   std::unique_ptr<RopeTable> rope_;
   std::optional<EntropicTime> time_;
   std::vector<float> unigram_;

@@ -63,6 +63,23 @@ EntropicTime read_time(const SafetensorsFile& file) {
 }  // namespace
 
 Model Model::load(const std::string& folder) {
+  return read(folder, [](Model&, const Parameter&) {});
+}
+
+Model Model::load_packed(const std::string& folder, Precision precision) {
+  return read(folder, [&](Model& model, const Parameter& last) {
+    // Parameters lie in memory in the order in which they are read.
+    const float* const read_end = model.parameters_.values_of(last).data() + last.numel();
+    for (Weight* w : model.weights()) {
+      if (w->packed || w->value.f32() + w->value.numel() > read_end) continue;
+      model.pack(*w, precision);
+      model.parameters_.release(w->value);
+    }
+  });
+}
+
+Model Model::read(const std::string& folder,
+                  const std::function<void(Model&, const Parameter&)>& on_read) {
   const std::filesystem::path path(folder);
   if (!std::filesystem::is_directory(path)) {
     fail("{}: expected a model folder with config.json and model.safetensors, found {}", folder,
@@ -74,6 +91,7 @@ Model Model::load(const std::string& folder) {
   for (const Parameter& p : model.parameters_.list()) {
     file.read_f32(p.name, p.shape, model.parameters_.values_of(p));
     require_finite(model.parameters_.values_of(p), p.name, file.path());
+    on_read(model, p);
   }
   require_all_used(file, model.parameters_);
   if (config.flow) {

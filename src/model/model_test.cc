@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "model/testing.h"
+#include "ops/embedding.h"
 
 namespace evo {
 namespace {
@@ -62,9 +63,10 @@ void add_evolving_rows(ForwardInput& input, int32_t start, int32_t count, int32_
 /// Rows of logits, one std::vector each: equal if their bits are.
 using Rows = std::vector<std::vector<float>>;
 
-void append_logits(const Model& model, const ForwardInput& input, KvCache* cache, Rows& rows) {
+void append_logits(const Model& model, const ForwardInput& input, std::span<KvCache* const> caches,
+                   Rows& rows) {
   Tape tape(Tape::Mode::kInference);
-  const Tensor h = model.forward(tape, input, cache);
+  const Tensor h = model.forward(tape, input, caches);
   const Tensor logits = head_logits(tape, h, 0, h.rows(), model.unembedding(), nullptr);
   for (int64_t r = 0; r < logits.rows(); ++r) {
     rows.emplace_back(logits.row(r), logits.row(r) + logits.cols());
@@ -73,8 +75,21 @@ void append_logits(const Model& model, const ForwardInput& input, KvCache* cache
 
 Rows logits_of(const Model& model, const ForwardInput& input) {
   Rows rows;
-  append_logits(model, input, nullptr, rows);
+  append_logits(model, input, {}, rows);
   return rows;
+}
+
+Rows logits_with(KvCache& cache, const Model& model, const ForwardInput& input) {
+  Rows rows;
+  KvCache* const caches[] = {&cache};
+  append_logits(model, input, caches, rows);
+  return rows;
+}
+
+/// Logits of a text's beginning, in one pass with a cache.
+Rows cached_logits_of(const Model& model, const ForwardInput& input) {
+  KvCache cache(model.config(), kTinyContext);
+  return logits_with(cache, model, input);
 }
 
 /// Logits of a text whose rows come in chunks of the given sizes, over and over.
@@ -83,8 +98,10 @@ Rows chunked_logits(const Model& model, std::span<const int32_t> text,
   Rows rows;
   for (size_t i = 0; !text.empty(); ++i) {
     const size_t count = std::min(sizes[i % sizes.size()], text.size());
-    append_logits(model, mature_rows(text.first(count), static_cast<int32_t>(cache.length())),
-                  &cache, rows);
+    std::ranges::copy(
+        logits_with(cache, model,
+                    mature_rows(text.first(count), static_cast<int32_t>(cache.length()))),
+        std::back_inserter(rows));
     text = text.subspan(count);
   }
   return rows;
@@ -117,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, PackedModel,
                                            std::tuple(Precision::kBF16, 1, false)));
 
 TEST_P(PackedModel, LogitsHaveTheSameBitsInEveryGroupingOfRows) {
-  const Rows expected = logits_of(*model_, mature_rows(text_, 0));
+  const Rows expected = cached_logits_of(*model_, mature_rows(text_, 0));
   ASSERT_EQ(expected.size(), static_cast<size_t>(kLength));
   // 16 and 17 straddle a SIMD register and the kernels' tiles.
   const std::vector<std::vector<size_t>> groupings = {{1},  {2},        {3}, {5, 1},
@@ -130,15 +147,17 @@ TEST_P(PackedModel, LogitsHaveTheSameBitsInEveryGroupingOfRows) {
 }
 
 TEST_P(PackedModel, MatureRowsDoNotSeeEvolvingRows) {
-  const Rows expected = logits_of(*model_, mature_rows(text_, 0));
-  for (const int32_t count : {1, 4, 19}) {
-    ForwardInput input = mature_rows(text_, 0);
-    add_evolving_rows(input, kLength, count, 4);
-    std::ranges::fill(input.z.values(), kNan);
-    Rows rows = logits_of(*model_, input);
-    EXPECT_TRUE(std::isnan(rows.back().front()));  // the poison was there
-    rows.resize(static_cast<size_t>(kLength));
-    EXPECT_TRUE(rows == expected) << count;
+  for (const auto& logits : {logits_of, cached_logits_of}) {
+    const Rows expected = logits(*model_, mature_rows(text_, 0));
+    for (const int32_t count : {1, 4, 19}) {
+      ForwardInput input = mature_rows(text_, 0);
+      add_evolving_rows(input, kLength, count, 4);
+      std::ranges::fill(input.z.values(), kNan);
+      Rows rows = logits(*model_, input);
+      EXPECT_TRUE(std::isnan(rows.back().front()));  // the poison was there
+      rows.resize(static_cast<size_t>(kLength));
+      EXPECT_TRUE(rows == expected) << count;
+    }
   }
 }
 
@@ -146,7 +165,7 @@ TEST_P(PackedModel, EvolvingRowsHaveTheSameBitsInEveryCompany) {
   constexpr int32_t kCount = 8;
   ForwardInput alone = mature_rows(text_, 0);
   add_evolving_rows(alone, kLength, kCount, 4);
-  Rows expected = logits_of(*model_, alone);
+  Rows expected = cached_logits_of(*model_, alone);
   expected.erase(expected.begin(), expected.begin() + kLength);
   // Most of the context from the cache, as in decoding; then only the first block.
   for (const auto& [fresh, count] : {std::pair(0, kCount), {1, kCount}, {7, kCount}, {3, 4}}) {
@@ -157,8 +176,7 @@ TEST_P(PackedModel, EvolvingRowsHaveTheSameBitsInEveryCompany) {
     ForwardInput input =
         mature_rows(std::span(text_).subspan(cached), static_cast<int32_t>(cached));
     add_evolving_rows(input, kLength, count, 4);
-    Rows rows;
-    append_logits(*model_, input, &cache, rows);
+    Rows rows = logits_with(cache, *model_, input);
     rows.erase(rows.begin(), rows.begin() + fresh);
     EXPECT_TRUE(rows == Rows(expected.begin(), expected.begin() + count)) << fresh;
     EXPECT_EQ(cache.length(), kLength);  // evolving rows leave no trace
@@ -169,7 +187,7 @@ TEST_P(PackedModel, ATruncatedCacheForgets) {
   const std::vector<int32_t> other = random_text(2, 10);
   std::vector<int32_t> joined(text_.begin(), text_.begin() + 12);
   joined.insert(joined.end(), other.begin(), other.end());
-  Rows expected = logits_of(*model_, mature_rows(joined, 0));
+  Rows expected = cached_logits_of(*model_, mature_rows(joined, 0));
   expected.erase(expected.begin(), expected.begin() + 12);
 
   KvCache cache(model_->config(), kTinyContext);
@@ -177,6 +195,120 @@ TEST_P(PackedModel, ATruncatedCacheForgets) {
   chunked_logits(*model_, text_, sizes, cache);
   cache.truncate(12);
   EXPECT_TRUE(chunked_logits(*model_, other, sizes, cache) == expected);
+}
+
+TEST_P(PackedModel, AForkGoesOnLikeItsOrigin) {
+  const std::vector<int32_t> other = random_text(2, 10);
+  KvCache cache(std::make_shared<KvPool>(model_->config(), 2 * kTinyContext));
+  const size_t sizes[] = {9};
+  chunked_logits(*model_, text_, sizes, cache);
+  KvCache fork = cache.fork();
+  const Rows first = chunked_logits(*model_, other, sizes, fork);
+  chunked_logits(*model_, text_, sizes, cache);
+  cache.truncate(kLength);
+  EXPECT_TRUE(chunked_logits(*model_, other, sizes, cache) == first);
+}
+
+/// One pass over the rows of several; those of inputs[s] belong to sequence s.
+ForwardInput joined(std::span<const ForwardInput> inputs) {
+  ForwardInput all;
+  const auto add_rows = [&](int32_t s, int64_t begin, int64_t end) {
+    const ForwardInput& input = inputs[static_cast<size_t>(s)];
+    const auto shift = static_cast<int32_t>(std::ssize(all.positions) - begin);
+    for (auto r = static_cast<size_t>(begin); r < static_cast<size_t>(end); ++r) {
+      all.positions.push_back(input.positions[r]);
+      all.sequences.push_back(s);
+      KeyRange& range = all.ranges.emplace_back(input.ranges[r]);
+      if (range.self_end == 0) continue;
+      range.self_begin += shift;
+      range.self_end += shift;
+    }
+  };
+  for (int32_t s = 0; s < std::ssize(inputs); ++s) {
+    const ForwardInput& input = inputs[static_cast<size_t>(s)];
+    all.ids.insert(all.ids.end(), input.ids.begin(), input.ids.end());
+    add_rows(s, 0, input.mature());
+  }
+  Tape tape(Tape::Mode::kInference);
+  for (int32_t s = 0; s < std::ssize(inputs); ++s) {
+    const ForwardInput& input = inputs[static_cast<size_t>(s)];
+    if (input.times.empty()) continue;
+    all.z = all.z.defined() ? concat_rows(tape, all.z, input.z) : input.z;
+    all.previous_x = all.previous_x.defined() ? concat_rows(tape, all.previous_x, input.previous_x)
+                                              : input.previous_x;
+    all.times.insert(all.times.end(), input.times.begin(), input.times.end());
+    add_rows(s, input.mature(), input.mature() + input.evolving());
+  }
+  return all;
+}
+
+TEST_P(PackedModel, SequencesOfOnePassHaveTheBitsOfEachAlone) {
+  struct Part {
+    int32_t cached, fresh, evolving;
+  };
+  const auto pool = std::make_shared<KvPool>(model_->config(), 5 * kTinyContext);
+  std::vector<KvCache> caches;
+  std::vector<ForwardInput> inputs;
+  std::vector<Rows> alone;
+  for (const auto& [cached, fresh, evolving] :
+       {Part{62, 5, 4}, {0, 3, 0}, {70, 0, 3}, {64, 1, 7}}) {
+    const std::vector<int32_t> text = random_text(10 + inputs.size(), cached + fresh);
+    const auto known = static_cast<size_t>(cached);
+    KvCache& cache = caches.emplace_back(pool);
+    logits_with(cache, *model_, mature_rows(std::span(text).first(known), 0));
+    ForwardInput& input = inputs.emplace_back(mature_rows(std::span(text).subspan(known), cached));
+    if (evolving > 0) add_evolving_rows(input, cached + fresh, evolving, 4);
+    KvCache fork = cache.fork();
+    alone.push_back(logits_with(fork, *model_, input));
+  }
+  Rows expected;
+  for (const bool mature : {true, false}) {
+    for (size_t s = 0; s < inputs.size(); ++s) {
+      const auto middle = alone[s].begin() + inputs[s].mature();
+      expected.insert(expected.end(), mature ? alone[s].begin() : middle,
+                      mature ? middle : alone[s].end());
+    }
+  }
+  std::vector<KvCache*> pointers;
+  for (KvCache& cache : caches) pointers.push_back(&cache);
+  Rows rows;
+  append_logits(*model_, joined(inputs), pointers, rows);
+  EXPECT_TRUE(rows == expected);
+  EXPECT_EQ(caches[0].length(), 67);
+  EXPECT_EQ(caches[1].length(), 3);
+  EXPECT_EQ(caches[2].length(), 70);
+}
+
+TEST(Model, APassThatFindsNoRoomAppendsNothing) {
+  const Model model = random_model(tiny_config(kVocabulary));
+  const auto pool = std::make_shared<KvPool>(model.config(), 2 * kCacheBlock);
+  KvCache a(pool), b(pool);
+  const std::vector<int32_t> text = random_text(1, 60);
+  logits_with(a, model, mature_rows(text, 0));
+  logits_with(b, model, mature_rows(text, 0));
+  const std::vector<int32_t> more = random_text(2, 5);
+  const ForwardInput inputs[] = {mature_rows(std::span(more).first(1), 60), mature_rows(more, 60)};
+  KvCache* const caches[] = {&a, &b};
+  Rows rows;
+  EXPECT_THROW(append_logits(model, joined(inputs), caches, rows), Error);
+  EXPECT_EQ(a.length(), 60);
+  EXPECT_EQ(b.length(), 60);
+  a.truncate(0);
+  EXPECT_TRUE(logits_with(b, model, inputs[1]).size() == 5);
+}
+
+TEST(Model, CachedPassesGiveWhatUncachedOnesGive) {
+  const Model model = random_model(tiny_config(kVocabulary));
+  ForwardInput input = mature_rows(random_text(1, 100), 0);
+  add_evolving_rows(input, 100, 8, 4);
+  const Rows plain = logits_of(model, input);
+  const Rows cached = cached_logits_of(model, input);
+  for (size_t r = 0; r < plain.size(); ++r) {
+    for (size_t v = 0; v < plain[r].size(); ++v) {
+      // As for packed products below, with sums over up to 108 keys.
+      ASSERT_NEAR(cached[r][v], plain[r][v], 8e-5) << r;
+    }
+  }
 }
 
 TEST_P(PackedModel, InnerStepsGiveTheInnerField) {

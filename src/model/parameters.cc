@@ -1,5 +1,8 @@
 #include "model/parameters.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/checked.h"
@@ -18,8 +21,27 @@ void ParameterStore::declare(std::string name, std::vector<int64_t> shape) {
 }
 
 void ParameterStore::allocate(bool gradients) {
-  values_ = Tensor::zeros({size_});
+  const auto bytes = static_cast<size_t>(size_) * sizeof(float);
+  void* const memory =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    fail("there is no memory for the {:.2f} GB of this model's weights: take a smaller model",
+         1e-9 * static_cast<double>(bytes));
+  }
+  memory_ = std::shared_ptr<void>(memory, [bytes](void* at) { munmap(at, bytes); });
+  values_ = Tensor::view(static_cast<float*>(memory), {size_});
   if (gradients) gradients_ = Tensor::zeros({size_});
+}
+
+void ParameterStore::release(const Tensor& tensor) const {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<uintptr_t>(tensor.f32());
+  const uintptr_t begin = (first + page - 1) / page * page;
+  const uintptr_t end =
+      (first + static_cast<uintptr_t>(tensor.numel()) * sizeof(float)) / page * page;
+  if (begin >= end) return;
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  mprotect(reinterpret_cast<void*>(begin), end - begin, PROT_NONE);
 }
 
 const Parameter& ParameterStore::find(const std::string& name) const {

@@ -1,6 +1,7 @@
 // Every trainable number of a model in one flat array, with named views.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,8 +26,12 @@ class ParameterStore {
   /// column counts are adjacent in memory and can be viewed as one matrix (see fused()).
   void declare(std::string name, std::vector<int64_t> shape);
 
-  /// `gradients`: whether gradients will be wanted (training).
+  /// All zero; memory is taken when it is first written. `gradients`: whether gradients will be
+  /// wanted (training).
   void allocate(bool gradients);
+
+  /// Gives back the memory of a tensor that nobody will use any more: touching it ends the program.
+  void release(const Tensor& tensor) const;
 
   [[nodiscard]] const std::vector<Parameter>& list() const { return parameters_; }
   [[nodiscard]] const Parameter& find(const std::string& name) const;
@@ -43,6 +48,7 @@ class ParameterStore {
   [[nodiscard]] Tensor view(int64_t offset, std::vector<int64_t> shape) const;
   std::vector<Parameter> parameters_;
   int64_t size_ = 0;
+  std::shared_ptr<void> memory_;  // of values_
   Tensor values_, gradients_;
 };
 

@@ -22,6 +22,16 @@ void embed_backward(const Tensor& table, const std::vector<int32_t>& ids, const 
   });
 }
 
+Tensor embed_packed(Tape& tape, const PackedWeight& table, std::span<const int32_t> ids) {
+  const Tensor out = tape.output({std::ssize(ids), table.in()});
+  for_each_row(out.rows(), table.in(), [&](int64_t r) {
+    const int32_t id = ids[static_cast<size_t>(r)];
+    EVO_CHECK(id >= 0 && id < table.out());
+    table.row(id, out.row(r));
+  });
+  return out;
+}
+
 /// Hands the part of dout [N, D] that starts at (row, column) to the gradient of `part`.
 void put_gradient(const Tensor& part, const Tensor& dout, int64_t row, int64_t column) {
   const GradientSink sink(part);
@@ -32,7 +42,9 @@ void put_gradient(const Tensor& part, const Tensor& dout, int64_t row, int64_t c
 
 }  // namespace
 
-Tensor embed(Tape& tape, const Tensor& table, std::span<const int32_t> ids) {
+Tensor embed(Tape& tape, const Weight& weight, std::span<const int32_t> ids) {
+  if (weight.packed && !tape.recording()) return embed_packed(tape, *weight.packed, ids);
+  const Tensor& table = weight.value;
   EVO_CHECK(table.shape().size() == 2);
   const int64_t cols = table.shape()[1];
   const Tensor out = tape.output({std::ssize(ids), cols});

@@ -3,13 +3,14 @@
 
 #include <span>
 
+#include "ops/linear.h"
 #include "tensor/tape.h"
 
 namespace evo {
 
 /// Rows ids[r] of table [V, D]; returns [N, D]. The gradient adds rows of equal id in the order of
-/// `ids`, whatever the number of threads.
-Tensor embed(Tape& tape, const Tensor& table, std::span<const int32_t> ids);
+/// `ids`, whatever the number of threads. A packed table, for inference, needs RowAccess::kYes.
+Tensor embed(Tape& tape, const Weight& table, std::span<const int32_t> ids);
 
 /// a [Na, D] above b [Nb, D]; returns [Na + Nb, D]. Either may have no rows.
 Tensor concat_rows(Tape& tape, const Tensor& a, const Tensor& b);

@@ -11,7 +11,7 @@ using testing::random_matrix;
 
 OpCheck embed_check(const std::vector<int32_t>& ids, int64_t vocabulary, int64_t cols) {
   return {{random_matrix(vocabulary, cols, 1)},
-          [=](Tape& tape, const std::vector<Tensor>& in) { return embed(tape, in[0], ids); },
+          [=](Tape& tape, const std::vector<Tensor>& in) { return embed(tape, {in[0], nullptr}, ids); },
           [=](const std::vector<Matrix>& in) { return reference::embed(in[0], ids); }};
 }
 
@@ -44,7 +44,7 @@ TEST(Embed, SameBitsForAnyThreads) {
 TEST(EmbedDeathTest, IdBeyondTheTable) {
   Tape tape(Tape::Mode::kInference);
   const Tensor table = Tensor::zeros({3, 2});
-  EXPECT_DEATH((void)embed(tape, table, std::vector<int32_t>{3}), "table.rows");
+  EXPECT_DEATH((void)embed(tape, {table, nullptr}, std::vector<int32_t>{3}), "table.rows");
 }
 
 TEST(ConcatRows, IsCloseToReference) {

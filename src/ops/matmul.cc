@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <optional>
 
 #include "base/parallel.h"
 #include "ops/bf16.h"
@@ -71,7 +72,7 @@ void fill_zero(float* out, int64_t rows, int64_t cols, int64_t stride) {
 
 void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_stride,
             bool accumulate, Precision precision) {
-  EVO_CHECK(a.cols == b.rows);
+  EVO_CHECK(a.cols == b.rows && precision != Precision::kInt8);
   EVO_CHECK((a.row_stride == 1 || a.col_stride == 1) && (b.row_stride == 1 || b.col_stride == 1));
   if (a.rows == 0 || b.cols == 0) return;
   EVO_CHECK(out_stride >= b.cols);
@@ -110,10 +111,16 @@ double measure_matmul_peak(Precision precision, double seconds) {
   const Tensor a = Tensor::zeros({kSize, kSize});
   const Tensor b = Tensor::zeros({kSize, kSize});
   const Tensor out = Tensor::empty({kSize, kSize});
+  std::optional<PackedWeight> packed;
+  if (precision == Precision::kInt8) packed.emplace(b.f32(), kSize, kSize, precision);
   const auto run = [&] {
     const auto start = Clock::now();
-    matmul(matrix(a.f32(), kSize, kSize), matrix(b.f32(), kSize, kSize).transposed(), out.f32(),
-           kSize, false, precision);
+    if (packed) {
+      packed->multiply(a.f32(), kSize, out.f32());
+    } else {
+      matmul(matrix(a.f32(), kSize, kSize), matrix(b.f32(), kSize, kSize).transposed(), out.f32(),
+             kSize, false, precision);
+    }
     return std::chrono::duration<double>(Clock::now() - start).count();
   };
   run();  // makes the primitive and touches the memory

@@ -1,4 +1,5 @@
-// Matrix products, by oneDNN (whose headers stay out of this one).
+// Matrix products: of any two matrices by oneDNN (whose headers stay out of this one), of packed
+// weights by kernels of our own.
 #pragma once
 
 #include <cstddef>
@@ -25,24 +26,37 @@ inline MatrixView matrix(const float* data, int64_t rows, int64_t cols) {
 }
 
 /// out [m, n] = a [m, k] b [k, n], or out += a b if `accumulate`; row i of out starts at
-/// out + i * out_stride. Sums are f32. With kBF16 the inputs are rounded to bf16 first.
+/// out + i * out_stride. Sums are f32. With kBF16 the inputs are rounded to bf16 first; kInt8 is
+/// for PackedWeight only.
 /// Any of m, n, k may be zero. Equal calls give equal bits, with AVX-512 for any number of threads,
 /// else for the same number.
 void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_stride,
             bool accumulate, Precision precision);
 
-/// A weight [out, in] reordered once into the layout that oneDNN multiplies fastest: for inference.
+/// Whether PackedWeight::row() will be asked for: not every layout gives rows back.
+enum class RowAccess { kNo, kYes };
+
+/// A weight [out, in] in a layout for products of few rows, for inference: as f32, as bf16, or as
+/// 8-bit whole numbers with a scale per output (Int8Weight, ops/int8_product.h).
+///
+/// The products are our own (ops/row_product.h), which for up to 128 rows are faster than oneDNN's
+/// and for 512 about as fast. Only bf16 on CPUs that multiply bf16 is left to oneDNN, which can use
+/// their instructions; with RowAccess it is our own there too, since oneDNN's layout is its secret.
 class PackedWeight {
  public:
-  PackedWeight(const float* weight, int64_t out, int64_t in, Precision precision);
+  PackedWeight(const float* weight, int64_t out, int64_t in, Precision precision,
+               RowAccess access = RowAccess::kNo);
   ~PackedWeight();
   PackedWeight(const PackedWeight&) = delete;
   PackedWeight& operator=(const PackedWeight&) = delete;
 
-  /// y [rows, out] = x [rows, in] W^T. The bits of a row of y depend on that row of x alone, not on
-  /// how many rows share the call nor on which: a decoder that verifies a batch of tokens gets
-  /// exactly the numbers that it would get token by token.
+  /// y [rows, out] = x [rows, in] W^T, x rounded to the weight's precision. The bits of a row of y
+  /// depend on that row of x alone, not on how many rows share the call nor on which: a decoder
+  /// that verifies a batch of tokens gets exactly the numbers that it would get token by token.
   void multiply(const float* x, int64_t rows, float* y) const;
+
+  /// Row `index` of the matrix, [in], rounded as it is stored. Needs RowAccess::kYes.
+  void row(int64_t index, float* values) const;
 
   [[nodiscard]] int64_t out() const;
   [[nodiscard]] int64_t in() const;

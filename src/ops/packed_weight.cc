@@ -1,13 +1,14 @@
 #include <cstring>
-#include <tuple>
 #include <utility>
 
 #include "base/parallel.h"
 #include "ops/bf16.h"
 #include "ops/bounded_cache.h"
+#include "ops/int8_product.h"
 #include "ops/matmul.h"
 #include "ops/onednn.h"
 #include "ops/row_product.h"
+#include "ops/weight_memory.h"
 
 namespace evo {
 
@@ -15,15 +16,11 @@ struct PackedWeight::Impl {
   Impl(int64_t out_size, int64_t in_size) : out(out_size), in(in_size) {}
   virtual ~Impl() = default;
   virtual void multiply(const float* x, int64_t rows, float* y) const = 0;
-
-  void allocate(size_t size) {
-    bytes = size;
-    data = pooled_bytes(size);
-  }
+  virtual void row(int64_t index, float* values) const = 0;
 
   int64_t out, in;
   size_t bytes = 0;
-  std::shared_ptr<void> data;  // the reordered weight
+  bool gives_rows = false;
 };
 
 namespace {
@@ -32,21 +29,20 @@ using onednn::DataType;
 using onednn::Layout;
 using onednn::Product;
 
-/// What weights of one shape share: the layout and the primitives.
+/// What bf16 weights of one shape share, where the CPU multiplies bf16: layout and primitives.
 class PackedShape {
  public:
-  PackedShape(int64_t out, int64_t in, DataType type) : out_(out), in_(in), type_(type) {
+  PackedShape(int64_t out, int64_t in) : out_(out), in_(in) {
     // The layout must not depend on the number of rows: it is picked for a decoder's usual count.
     const int64_t usual = 16;
-    const Product product(rows_layout(usual), {{in, out}, type, dnnl::memory::format_tag::any},
+    const Product product(rows_layout(usual), {{in, out}, kType, dnnl::memory::format_tag::any},
                           result_layout(usual), false);
     weights_ = product.weights_layout();
     row_invariant_ = std::strncmp(product.implementation(), "brg", 3) == 0;
   }
 
   /// oneDNN's "brgemm" kernels give a row the same bits in whatever company (packed_weight_test.cc
-  /// watches it); its "gemm" kernels, which it uses without AVX-512, treat one row differently from
-  /// two and so on.
+  /// watches it); its "gemm" kernels treat one row differently from two and so on.
   [[nodiscard]] bool row_invariant() const { return row_invariant_; }
   [[nodiscard]] const Layout& weights() const { return weights_; }
 
@@ -59,24 +55,23 @@ class PackedShape {
 
  private:
   [[nodiscard]] Layout rows_layout(int64_t rows) const {
-    return onednn::strided(rows, in_, type_, in_, 1);
+    return onednn::strided(rows, in_, kType, in_, 1);
   }
   [[nodiscard]] Layout result_layout(int64_t rows) const {
     return onednn::strided(rows, out_, DataType::f32, out_, 1);
   }
 
+  static constexpr DataType kType = DataType::bf16;
   int64_t out_, in_;
-  DataType type_;
   Layout weights_;
   bool row_invariant_ = false;
   mutable BoundedCache<std::pair<int64_t, int>, Product> products_{256};  // by rows and threads
 };
 
-std::shared_ptr<const PackedShape> packed_shape(int64_t out, int64_t in, DataType type) {
-  using Key = std::tuple<int64_t, int64_t, DataType>;
+std::shared_ptr<const PackedShape> packed_shape(int64_t out, int64_t in) {
+  using Key = std::pair<int64_t, int64_t>;
   static auto* const shapes = new BoundedCache<Key, PackedShape>(256);
-  return shapes->get({out, in, type},
-                     [&] { return std::make_shared<const PackedShape>(out, in, type); });
+  return shapes->get({out, in}, [&] { return std::make_shared<const PackedShape>(out, in); });
 }
 
 std::shared_ptr<void> copy_as_bf16(const float* from, int64_t count) {
@@ -87,75 +82,121 @@ std::shared_ptr<void> copy_as_bf16(const float* from, int64_t count) {
   return copy;
 }
 
+std::shared_ptr<void> copy_rounded(const float* from, int64_t count) {
+  std::shared_ptr<void> copy = pooled_bytes(static_cast<size_t>(count) * sizeof(float));
+  parallel_for(count, 65536, [&](int64_t begin, int64_t end) {
+    round_to_bf16(from + begin, end - begin, static_cast<float*>(copy.get()) + begin);
+  });
+  return copy;
+}
+
 // The subclasses take their base as a parameter because PackedWeight::Impl is private.
 
-/// W in a layout of oneDNN's, multiplied by oneDNN.
+/// bf16 in a layout of oneDNN's, multiplied by oneDNN.
 template <class Impl>
 struct OnednnWeight : Impl {
-  OnednnWeight(const float* weight, int64_t out_size, int64_t in_size, DataType type,
+  OnednnWeight(const float* weight, int64_t out_size, int64_t in_size,
                std::shared_ptr<const PackedShape> packed_as)
-      : Impl(out_size, in_size), shape(std::move(packed_as)), bf16(type == DataType::bf16) {
-    Impl::allocate(shape->weights().get_size());
-    const auto rounded = bf16 ? copy_as_bf16(weight, out_size * in_size) : nullptr;
-    onednn::reorder(onednn::strided(in_size, out_size, type, 1, in_size),
-                    bf16 ? rounded.get() : weight, shape->weights(), Impl::data.get());
+      : Impl(out_size, in_size), shape(std::move(packed_as)) {
+    Impl::bytes = shape->weights().get_size();
+    data = weight_bytes(Impl::bytes);
+    onednn::reorder(onednn::strided(in_size, out_size, DataType::bf16, 1, in_size),
+                    copy_as_bf16(weight, out_size * in_size).get(), shape->weights(), data.get());
   }
 
   void multiply(const float* x, int64_t rows, float* y) const override {
-    const auto rounded = bf16 ? copy_as_bf16(x, rows * Impl::in) : nullptr;
-    shape->product(rows)->run(bf16 ? rounded.get() : x, Impl::data.get(), y);
+    shape->product(rows)->run(copy_as_bf16(x, rows * Impl::in).get(), data.get(), y);
   }
 
+  void row(int64_t /*index*/, float* /*values*/) const override { EVO_CHECK(Impl::gives_rows); }
+
   std::shared_ptr<const PackedShape> shape;
-  bool bf16;
+  std::shared_ptr<void> data;
 };
 
-/// W in row_product's layout, as float or bf16 (uint16_t).
+/// f32 or bf16 (uint16_t) in row_product's layout.
 template <class Impl, class Type>
 struct BlockWeight : Impl {
   BlockWeight(const Type* weight, int64_t out_size, int64_t in_size) : Impl(out_size, in_size) {
-    Impl::allocate(static_cast<size_t>(row_product_size(out_size, in_size)) * sizeof(Type));
-    pack_row_product(weight, out_size, in_size, static_cast<Type*>(Impl::data.get()));
+    Impl::bytes = static_cast<size_t>(row_product_size(out_size, in_size)) * sizeof(Type);
+    data = weight_bytes(Impl::bytes);
+    pack_row_product(weight, out_size, in_size, packed());
   }
 
   void multiply(const float* x, int64_t rows, float* y) const override {
-    const auto* packed = static_cast<const Type*>(Impl::data.get());
     if constexpr (sizeof(Type) == sizeof(float)) {
-      row_product(x, rows, packed, Impl::out, Impl::in, y);
+      row_product(x, rows, packed(), Impl::out, Impl::in, y);
     } else {
-      const auto rounded = pooled_bytes(static_cast<size_t>(rows * Impl::in) * sizeof(float));
-      round_to_bf16(x, rows * Impl::in, static_cast<float*>(rounded.get()));
-      row_product(static_cast<const float*>(rounded.get()), rows, packed, Impl::out, Impl::in, y);
+      const std::shared_ptr<void> rounded = copy_rounded(x, rows * Impl::in);
+      row_product(static_cast<const float*>(rounded.get()), rows, packed(), Impl::out, Impl::in, y);
     }
   }
+
+  void row(int64_t index, float* values) const override {
+    unpack_row(packed(), Impl::in, index, values);
+  }
+
+  [[nodiscard]] Type* packed() const { return static_cast<Type*>(data.get()); }
+  std::shared_ptr<void> data;
 };
+
+template <class Impl>
+struct QuantizedWeight : Impl {
+  QuantizedWeight(const float* weight, int64_t out_size, int64_t in_size)
+      : Impl(out_size, in_size), values(weight, out_size, in_size) {
+    Impl::bytes = values.bytes();
+  }
+
+  void multiply(const float* x, int64_t rows, float* y) const override {
+    values.multiply(x, rows, y);
+  }
+
+  void row(int64_t index, float* to) const override { values.row(index, to); }
+
+  Int8Weight values;
+};
+
+template <class Impl>
+std::unique_ptr<Impl> pack_bf16(const float* weight, int64_t out, int64_t in, RowAccess access) {
+  if (cpu_has_bf16() && access == RowAccess::kNo) {
+    auto shape = packed_shape(out, in);
+    if (shape->row_invariant()) {
+      return std::make_unique<OnednnWeight<Impl>>(weight, out, in, std::move(shape));
+    }
+  }
+  const std::shared_ptr<void> rounded = copy_as_bf16(weight, out * in);
+  return std::make_unique<BlockWeight<Impl, uint16_t>>(static_cast<const uint16_t*>(rounded.get()),
+                                                       out, in);
+}
 
 }  // namespace
 
-PackedWeight::PackedWeight(const float* weight, int64_t out, int64_t in, Precision precision) {
+PackedWeight::PackedWeight(const float* weight, int64_t out, int64_t in, Precision precision,
+                           RowAccess access) {
   EVO_CHECK(out > 0 && in > 0);
-  const bool bf16 = precision == Precision::kBF16;
-  if (!bf16 || cpu_has_bf16()) {
-    const DataType type = bf16 ? DataType::bf16 : DataType::f32;
-    auto shape = packed_shape(out, in, type);
-    if (shape->row_invariant()) {
-      impl_ = std::make_unique<OnednnWeight<Impl>>(weight, out, in, type, std::move(shape));
-      return;
-    }
+  switch (precision) {
+    case Precision::kF32:
+      impl_ = std::make_unique<BlockWeight<Impl, float>>(weight, out, in);
+      break;
+    case Precision::kBF16:
+      impl_ = pack_bf16<Impl>(weight, out, in, access);
+      break;
+    case Precision::kInt8:
+      impl_ = std::make_unique<QuantizedWeight<Impl>>(weight, out, in);
+      break;
   }
-  if (bf16) {
-    const auto rounded = copy_as_bf16(weight, out * in);
-    impl_ = std::make_unique<BlockWeight<Impl, uint16_t>>(
-        static_cast<const uint16_t*>(rounded.get()), out, in);
-  } else {
-    impl_ = std::make_unique<BlockWeight<Impl, float>>(weight, out, in);
-  }
+  impl_->gives_rows = access == RowAccess::kYes;
 }
 
 PackedWeight::~PackedWeight() = default;
 
 void PackedWeight::multiply(const float* x, int64_t rows, float* y) const {
   if (rows > 0) impl_->multiply(x, rows, y);
+}
+
+void PackedWeight::row(int64_t index, float* values) const {
+  EVO_CHECK(impl_->gives_rows && 0 <= index && index < out());
+  impl_->row(index, values);
 }
 
 int64_t PackedWeight::out() const {

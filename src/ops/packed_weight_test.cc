@@ -4,6 +4,8 @@
 #include <thread>
 
 #include "base/parallel.h"
+#include "ops/bf16.h"
+#include "ops/int8_product.h"
 #include "ops/matmul_reference.h"
 
 namespace evo {
@@ -11,7 +13,8 @@ namespace {
 
 using testing::random_values;
 
-constexpr std::array<Precision, 2> kPrecisions = {Precision::kF32, Precision::kBF16};
+constexpr std::array<Precision, 3> kPrecisions = {Precision::kF32, Precision::kBF16,
+                                                  Precision::kInt8};
 constexpr int64_t kMostRows = 150;
 
 std::vector<float> multiply(const PackedWeight& weight, const float* x, int64_t rows) {
@@ -24,7 +27,8 @@ TEST(PackedWeight, IsCloseToReference) {
   for (const auto& [out, in] : {std::pair<int64_t, int64_t>{1, 1}, {37, 129}, {64, 64}, {200, 3}}) {
     const std::vector<float> w = random_values(static_cast<size_t>(out * in), 1);
     const std::vector<float> x = random_values(static_cast<size_t>(19 * in), 2);
-    for (const Precision precision : kPrecisions) {
+    // The bound for kInt8 is another one: int8_product_test.cc.
+    for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
       const PackedWeight packed(w.data(), out, in, precision);
       EXPECT_EQ(packed.out(), out);
       EXPECT_EQ(packed.in(), in);
@@ -44,11 +48,11 @@ TEST(PackedWeight, IsCloseToReference) {
   }
 }
 
-/// The promise that speculative decoding rests on. If this fails, the CPU runs a kernel that
-/// PackedShape::row_invariant wrongly trusts.
+/// The promise that speculative decoding rests on. If this fails with bf16 alone, the CPU runs a
+/// kernel that PackedShape::row_invariant wrongly trusts.
 void expect_rows_keep_their_bits(int64_t out, int64_t in, Precision precision) {
-  SCOPED_TRACE(fmt::format("out {} in {} bf16 {} threads {}", out, in,
-                           precision == Precision::kBF16, threads()));
+  SCOPED_TRACE(fmt::format("out {} in {} precision {} threads {}", out, in,
+                           static_cast<int>(precision), threads()));
   const std::vector<float> w = random_values(static_cast<size_t>(out * in), 3);
   const std::vector<float> x = random_values(static_cast<size_t>(kMostRows * in), 4);
   const PackedWeight packed(w.data(), out, in, precision);
@@ -123,10 +127,49 @@ TEST(PackedWeight, NaNStaysInItsRow) {
       if (i / 50 == 1) {
         EXPECT_TRUE(std::isnan(y[i])) << i;
       } else {
-        EXPECT_EQ(y[i], 40.0f) << i;
+        EXPECT_FLOAT_EQ(y[i], 40.0f) << i;  // 4 units: int8's two scales of 1 / 127 are rounded
       }
     }
   }
+}
+
+TEST(PackedWeight, GivesRowsBack) {
+  constexpr int64_t kOut = 77, kIn = 130;
+  const std::vector<float> w = random_values(kOut * kIn, 9);
+  std::vector<float> rounded(w.size()), row(kIn), quantized(kIn);
+  round_to_bf16(w.data(), kOut * kIn, rounded.data());
+  const PackedWeight f32(w.data(), kOut, kIn, Precision::kF32, RowAccess::kYes);
+  const PackedWeight bf16(w.data(), kOut, kIn, Precision::kBF16, RowAccess::kYes);
+  const PackedWeight int8(w.data(), kOut, kIn, Precision::kInt8, RowAccess::kYes);
+  const Int8Weight int8_expected(w.data(), kOut, kIn);
+  for (int64_t o = 0; o < kOut; ++o) {
+    f32.row(o, row.data());
+    ASSERT_EQ(std::memcmp(row.data(), w.data() + o * kIn, kIn * sizeof(float)), 0) << o;
+    bf16.row(o, row.data());
+    ASSERT_EQ(std::memcmp(row.data(), rounded.data() + o * kIn, kIn * sizeof(float)), 0) << o;
+    int8.row(o, row.data());
+    int8_expected.row(o, quantized.data());
+    ASSERT_EQ(row, quantized) << o;
+  }
+}
+
+/// On every CPU, also where the layout would do: else it would be found on another one.
+TEST(PackedWeightDeathTest, RowsMustHaveBeenAskedFor) {
+  const std::vector<float> w(6, 1.0f);
+  std::vector<float> row(3);
+  const PackedWeight without(w.data(), 2, 3, Precision::kF32);
+  EXPECT_DEATH(without.row(0, row.data()), "gives_rows");
+  const PackedWeight with(w.data(), 2, 3, Precision::kF32, RowAccess::kYes);
+  EXPECT_DEATH(with.row(2, row.data()), "index");
+}
+
+TEST(PackedWeight, Int8TakesAQuarterOfTheMemory) {
+  const std::vector<float> w(512 * 512, 1.0f);
+  const auto bytes = [&](Precision precision) {
+    return static_cast<double>(PackedWeight(w.data(), 512, 512, precision).bytes());
+  };
+  EXPECT_LT(bytes(Precision::kInt8), 0.26 * bytes(Precision::kF32));
+  EXPECT_LT(bytes(Precision::kBF16), 0.51 * bytes(Precision::kF32));
 }
 
 }  // namespace

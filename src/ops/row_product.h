@@ -1,5 +1,5 @@
-// y = x W^T by a kernel of our own, for CPUs on which oneDNN's result for a row depends on how many
-// rows share the call (see PackedWeight).
+// y = x W^T for few rows: what decoding spends its time on. Every weight is read from memory once,
+// and a row of y depends on that row of x alone.
 #pragma once
 
 #include <cstddef>
@@ -8,11 +8,21 @@
 namespace evo {
 
 /// A weight [out, in] in blocks of 32 outputs, [ceil(out / 32), in, 32], padded with zeros. Type is
-/// float or uint16_t (bf16).
-constexpr int64_t kRowProductBlock = 32;
+/// float or uint16_t (bf16); the 32 of a bf16 block lie in the order 0, 16, 1, 17 ... 15, 31, so
+/// that a vector of pairs becomes two vectors of floats without moving anything between lanes.
+inline constexpr int64_t kRowProductBlock = 32;
+[[nodiscard]] inline int64_t row_product_blocks(int64_t out) {
+  return (out + kRowProductBlock - 1) / kRowProductBlock;
+}
+/// How many blocks a thread must get to be worth waking.
+[[nodiscard]] int64_t row_product_grain(int64_t in, int64_t rows);
 [[nodiscard]] int64_t row_product_size(int64_t out, int64_t in);  ///< elements
 template <class Type>
 void pack_row_product(const Type* weight, int64_t out, int64_t in, Type* packed);
+
+/// Row `index` of the packed weight, [in].
+template <class Type>
+void unpack_row(const Type* packed, int64_t in, int64_t index, float* row);
 
 /// y [rows, out] = x [rows, in] W^T. Each element of y is one chain of additions over `in` in
 /// rising order, whatever else is computed beside it.

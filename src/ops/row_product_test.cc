@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/parallel.h"
 #include "ops/bf16.h"
 #include "ops/matmul_reference.h"
 #include "tensor/tensor.h"
@@ -10,9 +11,10 @@
 namespace evo {
 namespace {
 
-constexpr std::array<std::array<int64_t, 2>, 6> kShapes = {
-    {{1, 1}, {5, 7}, {32, 16}, {33, 100}, {127, 65}, {96, 1}}};  // out, in
-constexpr int64_t kMostRows = 14;  // up to two groups of six and every remainder
+// out, in: whole and broken blocks, one and several pieces of `in` (64 floats or 128 bf16).
+constexpr std::array<std::array<int64_t, 2>, 8> kShapes = {
+    {{1, 1}, {5, 7}, {32, 16}, {33, 100}, {127, 65}, {96, 1}, {31, 128}, {40, 300}}};
+constexpr int64_t kMostRows = 61;  // two tiles, and groups of every size
 
 template <class Type>
 class Packed {
@@ -30,6 +32,11 @@ class Packed {
     y.pop_back();
     return y;
   }
+  [[nodiscard]] std::vector<float> row(int64_t index) const {
+    std::vector<float> values(static_cast<size_t>(in_));
+    unpack_row(data(), in_, index, values.data());
+    return values;
+  }
 
  private:
   [[nodiscard]] Type* data() const { return static_cast<Type*>(storage_.get()); }
@@ -40,22 +47,30 @@ class Packed {
 template <class Type>
 void check(const std::vector<Type>& weight, const std::vector<float>& as_floats, int64_t out,
            int64_t in) {
-  const std::vector<float> x = testing::random_values(static_cast<size_t>(kMostRows * in), 8);
-  const reference::Product expected = reference::matmul(
-      matrix(x.data(), kMostRows, in), matrix(as_floats.data(), out, in).transposed());
+  // From the second float on: x need not be aligned.
+  const std::vector<float> values =
+      testing::random_values(static_cast<size_t>(kMostRows * in) + 1, 8);
+  const float* x = values.data() + 1;
+  const reference::Product expected =
+      reference::matmul(matrix(x, kMostRows, in), matrix(as_floats.data(), out, in).transposed());
+  const Packed<Type> packed(weight, out, in);
   testing::for_each_simd_target([&] {
-    const Packed<Type> packed(weight, out, in);
-    const std::vector<float> all = packed.multiply(x.data(), kMostRows);
+    const std::vector<float> all = packed.multiply(x, kMostRows);
     for (size_t i = 0; i < all.size(); ++i) {
       const double error = std::abs(all[i] - expected.value[i]);
       ASSERT_TRUE(error <= reference::rounding(in, Precision::kF32) * expected.magnitude[i]) << i;
     }
-    for (int64_t rows = 1; rows < kMostRows; ++rows) {
-      const std::vector<float> some = packed.multiply(x.data() + in, rows);  // from row 1 on
+    for (int64_t rows = 1; rows <= 33; ++rows) {
+      const std::vector<float> some = packed.multiply(x + in, rows);  // from row 1 on
       ASSERT_EQ(std::memcmp(some.data(), all.data() + out, some.size() * sizeof(float)), 0)
           << "a row's bits depend on its company: " << rows << " rows";
     }
   });
+  for (int64_t o = 0; o < out; ++o) {
+    const std::vector<float> row = packed.row(o);
+    ASSERT_EQ(std::memcmp(row.data(), as_floats.data() + o * in, row.size() * sizeof(float)), 0)
+        << "row " << o << " is not what was packed";
+  }
 }
 
 TEST(RowProduct, IsCloseToReferenceAndIndependentOfOtherRows) {
@@ -75,6 +90,13 @@ TEST(RowProduct, TakesBF16Weights) {
     round_to_bf16(weight.data(), out * in, weight.data());
     check(halves, weight, out, in);
   }
+}
+
+TEST(RowProduct, WakesThreadsForEnoughWorkOnly) {
+  // 50304 x 768 with one row is worth any number of threads, a block of 32 x 64 is not worth two.
+  EXPECT_LE(row_product_grain(768, 1), row_product_blocks(50304) / 256);
+  EXPECT_GT(row_product_grain(64, 1), row_product_blocks(64));
+  EXPECT_LT(row_product_grain(64, 512), row_product_grain(64, 1));
 }
 
 }  // namespace

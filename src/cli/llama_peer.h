@@ -1,0 +1,22 @@
+// llama.cpp's decoding speed at a shape of ours.
+#pragma once
+
+#include <string>
+
+#include "model/config.h"
+#include "ops/matmul.h"
+
+namespace evo {
+
+struct LlamaResult {
+  std::string name;  ///< "llama.cpp" and its build
+  std::string type;  ///< of its weights: F32, BF16 or Q8_0
+  double tokens_per_second = 0;
+};
+
+/// Runs `command` (llama-bench, for the shell) on random weights of `config`'s backbone, one token
+/// at a time, `tokens` of them, several times. Throws Error if it fails or prints something else.
+LlamaResult run_llama_bench(const std::string& command, const ModelConfig& config,
+                            Precision precision, int threads, int64_t tokens);
+
+}  // namespace evo

@@ -1,0 +1,29 @@
+// The files that --trace and --trace-map ask for.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "decode/trace.h"
+#include "io/text_writer.h"
+
+namespace evo {
+
+class TraceFiles {
+ public:
+  /// Makes the files; an empty name: none. If one cannot be written, that is said before the work.
+  TraceFiles(const std::string& trace, const std::string& map);
+
+  [[nodiscard]] bool wanted() const { return lines_ || map_; }
+  void begin(const TraceHeader& header);
+  void add(const TracePass& pass);
+  /// Now they appear under their names.
+  void commit();
+
+ private:
+  std::optional<TextWriter> lines_;
+  std::optional<AtomicFile> map_;
+  Trace for_map_;
+};
+
+}  // namespace evo

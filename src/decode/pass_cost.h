@@ -1,0 +1,34 @@
+// What a forward pass costs on this machine, by the number of its rows: what the policy weighs
+// against the tokens that a pass yields.
+#pragma once
+
+#include <vector>
+
+#include "model/model.h"
+
+namespace evo {
+
+class PassCost {
+ public:
+  /// Times a few passes of `model`: some milliseconds, or a few passes if one takes longer.
+  static PassCost measured(const Model& model);
+
+  /// Of a machine on which a pass of 8 rows costs 1.3 and one of 16 rows 2.2 times one row: the
+  /// same everywhere, where a result must not depend on the machine.
+  static PassCost nominal();
+
+  /// Time of a pass of `rows` rows of which `heads` need logits.
+  [[nodiscard]] double pass(double rows, double heads) const;
+  /// Time of drafting one token.
+  [[nodiscard]] double draft() const { return draft_; }
+
+ private:
+  struct Curve {
+    std::vector<double> rows, seconds;  // rising; linear between, and beyond the last two
+    [[nodiscard]] double at(double n) const;
+  };
+  Curve forward_, head_;
+  double draft_ = 0;
+};
+
+}  // namespace evo

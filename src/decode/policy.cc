@@ -1,0 +1,103 @@
+#include "decode/policy.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace evo {
+namespace {
+
+// Before anything is learnt, a draft is kept with this probability, given those before it; a
+// handful of passes outweigh it.
+constexpr double kPriorKept = 0.6, kPriorWeight = 2;
+constexpr double kForgetting = 0.96;  // per pass: text changes
+constexpr double kWorthwhile = 1.03;  // gain below which drafting is not worth its risk
+constexpr int64_t kFirstInterval = 24, kLongestInterval = 768;  // passes between trials
+
+}  // namespace
+
+size_t Calibration::bin(double maturity) {
+  return std::min(kBins - 1, static_cast<size_t>(std::max(0.0, maturity) * kBins));
+}
+
+double Calibration::kept(double maturity) const {
+  constexpr double kOwnWeight = 4;  // drafts that the head's own word counts for
+  const Count& count = counts_[bin(maturity)];
+  return (count.kept + kOwnWeight * maturity) / (count.seen + kOwnWeight);
+}
+
+void Calibration::learn(double maturity, bool kept) {
+  Count& count = counts_[bin(maturity)];
+  count.seen += 1;
+  count.kept += kept ? 1 : 0;
+}
+
+DraftPolicy::DraftPolicy(const PassCost& cost)
+    : cost_(&cost), until_trial_(kFirstInterval), trial_interval_(kFirstInterval) {
+  for (size_t j = 0; j < depths_.size(); ++j) {
+    const double reached = std::pow(kPriorKept, static_cast<double>(j));
+    depths_[j] = {kPriorWeight, kPriorWeight * reached, kPriorWeight * reached * kPriorKept};
+  }
+  choose_window();
+}
+
+double DraftPolicy::rate(int64_t window) const {
+  // A window of W serves W - 1 drafts: its first token is the one that verification yields.
+  double made = 0, kept = 0, made_here = 1, kept_here = 1;
+  for (int64_t j = 0; j + 1 < window; ++j) {
+    const Depth& depth = depths_[static_cast<size_t>(j)];
+    // A deeper draft cannot be kept more often; depths that were not tried yet know only the prior.
+    made += made_here = std::min(made_here, depth.made / depth.possible);
+    kept += kept_here = std::min(kept_here, depth.kept / depth.possible);
+  }
+  const double rows = 1 + made;
+  return (1 + kept) /
+         (cost_->pass(rows + static_cast<double>(window), rows) + made * cost_->draft());
+}
+
+void DraftPolicy::choose_window() {
+  const double plain = rate(0);
+  window_ = 0;
+  best_rate_ = plain;
+  for (int64_t window = 2; window <= kLargestWindow; ++window) {
+    const double own = rate(window);
+    if (own <= best_rate_ || own <= kWorthwhile * plain) continue;
+    best_rate_ = own;
+    window_ = window;
+  }
+}
+
+bool DraftPolicy::worth_drafting(double all_kept, int64_t rows) const {
+  const auto n = static_cast<double>(rows);
+  const double price = cost_->pass(n + 1, 2) - cost_->pass(n, 1) + cost_->draft();
+  return all_kept >= best_rate_ * price;
+}
+
+void DraftPolicy::learn(std::span<const float> maturities, int64_t accepted, int64_t possible) {
+  const auto drafted = static_cast<int64_t>(maturities.size());
+  for (int64_t j = 0; j < std::min(drafted, accepted + 1); ++j) {
+    calibration_.learn(maturities[static_cast<size_t>(j)], j < accepted);
+  }
+  for (int64_t j = 0; j < std::min(possible, kLargestWindow); ++j) {
+    Depth& depth = depths_[static_cast<size_t>(j)];
+    depth.possible = kForgetting * depth.possible + 1;
+    depth.made = kForgetting * depth.made + (j < drafted ? 1 : 0);
+    depth.kept = kForgetting * depth.kept + (j < accepted ? 1 : 0);
+  }
+  if (window_ == 0) {
+    if (trial_left_ > 0) {
+      if (--trial_left_ == 0) {
+        until_trial_ = trial_interval_;
+        trial_interval_ = std::min(kLongestInterval, 2 * trial_interval_);
+      }
+    } else if (--until_trial_ <= 0) {
+      trial_left_ = kTrialPasses;
+    }
+  }
+  choose_window();
+  if (window_ == 0) return;
+  trial_left_ = 0;
+  trial_interval_ = kFirstInterval;
+  until_trial_ = kFirstInterval;
+}
+
+}  // namespace evo

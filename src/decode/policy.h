@@ -1,0 +1,68 @@
+// How many tokens a pass should evolve, and how far to draft: for the most tokens per second.
+//
+// A pass of cost c(W, K) with a window of W evolving tokens and K drafts yields 1 + A tokens, A of
+// them accepted drafts. What A would be for every W is learnt from the text as it grows; the
+// window with the best rate (1 + A) / c is taken. W = 0 is plain autoregressive decoding: where
+// drafts cannot pay, that is what happens, but for a short trial from time to time. A further
+// draft is made if the tokens it promises are worth more, at the current rate, than its cost.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "decode/pass_cost.h"
+
+namespace evo {
+
+/// What really becomes of drafts of a given maturity: the head is trained on text, but what counts
+/// is whether the autoregressive model would choose the same, which also depends on the sampler.
+class Calibration {
+ public:
+  [[nodiscard]] double kept(double maturity) const;  ///< probability
+  void learn(double maturity, bool kept);
+
+ private:
+  static constexpr size_t kBins = 10;
+  [[nodiscard]] static size_t bin(double maturity);
+  struct Count {
+    double seen = 0, kept = 0;
+  };
+  std::array<Count, kBins> counts_{};
+};
+
+class DraftPolicy {
+ public:
+  static constexpr int64_t kLargestWindow = 24;
+
+  /// `cost` must outlive the policy.
+  explicit DraftPolicy(const PassCost& cost);
+
+  /// Evolving tokens for the coming pass, which has `drafts` drafts.
+  [[nodiscard]] int64_t window() const { return trial_left_ > 0 ? kTrialWindow : window_; }
+  /// Whether to draft another token, kept with probability `all_kept`, in a pass of so many rows.
+  [[nodiscard]] bool worth_drafting(double all_kept, int64_t rows) const;
+  [[nodiscard]] const Calibration& calibration() const { return calibration_; }
+
+  /// Tells what became of a pass' drafts, of which there could have been `possible`.
+  void learn(std::span<const float> maturities, int64_t accepted, int64_t possible);
+
+ private:
+  static constexpr int64_t kTrialWindow = 6, kTrialPasses = 4;
+
+  void choose_window();
+  [[nodiscard]] double rate(int64_t window) const;  ///< tokens per second
+
+  const PassCost* cost_;
+  Calibration calibration_;
+  struct Depth {  // of the j-th draft of a pass: how often it could be made, was made, was kept
+    double possible = 0, made = 0, kept = 0;
+  };
+  std::array<Depth, kLargestWindow> depths_;
+  int64_t window_ = 0;
+  double best_rate_ = 0;
+  int64_t trial_left_ = 0, until_trial_, trial_interval_;  // in passes
+};
+
+}  // namespace evo

@@ -1,0 +1,115 @@
+#include "decode/policy.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/random.h"
+
+namespace evo {
+namespace {
+
+const PassCost& nominal() {
+  static const PassCost cost = PassCost::nominal();
+  return cost;
+}
+
+struct Decoded {
+  double tokens = 0, seconds = 0, plain_seconds = 0;
+  [[nodiscard]] double speed_up() const { return tokens / seconds * plain_seconds / tokens; }
+};
+
+/// A text each of whose drafts is kept with probability `kept`, decoded for `passes` passes.
+Decoded decode(DraftPolicy& policy, const PassCost& cost, double kept, int passes, Random& random) {
+  Decoded run;
+  int64_t pool = 0;
+  for (int pass = 0; pass < passes; ++pass) {
+    std::vector<float> maturities;
+    double all_kept = 1;
+    const int64_t window = policy.window();
+    for (int64_t j = 0; j < pool; ++j) {
+      all_kept *= policy.calibration().kept(kept);
+      if (!policy.worth_drafting(all_kept, 1 + j + window)) break;
+      maturities.push_back(static_cast<float>(kept));
+    }
+    const auto drafted = static_cast<double>(maturities.size());
+    int64_t accepted = 0;
+    while (accepted < std::ssize(maturities) && random.uniform() < kept) ++accepted;
+    policy.learn(maturities, accepted, pool);
+    run.tokens += 1 + static_cast<double>(accepted);
+    run.seconds +=
+        cost.pass(1 + drafted + static_cast<double>(window), 1 + drafted) + drafted * cost.draft();
+    pool =
+        accepted == std::ssize(maturities) ? std::max<int64_t>(0, window - 1) : pool - accepted - 1;
+  }
+  run.plain_seconds = run.tokens * cost.pass(1, 1);
+  return run;
+}
+
+/// The speed-up of the best window of fixed size, all of it drafted.
+double best_fixed(const PassCost& cost, double kept) {
+  double best = 1;
+  for (int drafts = 1; drafts <= 20; ++drafts) {
+    double tokens = 1, all_kept = 1;
+    for (int j = 0; j < drafts; ++j) tokens += all_kept *= kept;
+    const double price = cost.pass(1 + 2 * drafts + 1, 1 + drafts) + drafts * cost.draft();
+    best = std::max(best, tokens / price * cost.pass(1, 1));
+  }
+  return best;
+}
+
+TEST(DraftPolicy, FindsHowFarToDraft) {
+  double last = 0;
+  for (double kept : {0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99}) {
+    Random random(1, 1);
+    DraftPolicy policy(nominal());
+    decode(policy, nominal(), kept, 100, random);
+    const double speed_up = decode(policy, nominal(), kept, 3000, random).speed_up();
+    // A real run has fewer drafts after a rejection than best_fixed() reckons with.
+    EXPECT_GT(speed_up, 0.88 * best_fixed(nominal(), kept)) << kept;
+    EXPECT_GT(speed_up, 0.98 * last) << kept;
+    last = speed_up;
+  }
+  EXPECT_GT(last, 2);
+}
+
+/// The promise: where drafts are useless, decoding is as fast as without but for rare trials.
+TEST(DraftPolicy, UselessDraftsCostLittle) {
+  for (double kept : {0.0, 0.05}) {
+    Random random(1, 2);
+    DraftPolicy policy(nominal());
+    EXPECT_GT(decode(policy, nominal(), kept, 256, random).speed_up(), 0.97) << kept;
+    EXPECT_GT(decode(policy, nominal(), kept, 5000, random).speed_up(), 0.99) << kept;
+    EXPECT_EQ(policy.window(), 0);
+  }
+}
+
+TEST(DraftPolicy, NoticesThatATextHasBecomePredictable) {
+  Random random(1, 3);
+  DraftPolicy policy(nominal());
+  decode(policy, nominal(), 0, 1000, random);
+  EXPECT_EQ(policy.window(), 0);
+  decode(policy, nominal(), 0.95, 1600, random);
+  EXPECT_GT(policy.window(), 4);
+  EXPECT_GT(decode(policy, nominal(), 0, 300, random).speed_up(), 0.9);
+}
+
+TEST(Calibration, LearnsWhatMaturityMeans) {
+  Calibration calibration;
+  EXPECT_NEAR(calibration.kept(0.35), 0.35, 1e-9);  // at first the head is believed
+  Random random(1, 4);
+  for (int i = 0; i < 4000; ++i) calibration.learn(0.35, random.uniform() < 0.8);
+  // The standard error of 4000 draws is 0.006; five of them.
+  EXPECT_NEAR(calibration.kept(0.35), 0.8, 0.032);
+  EXPECT_NEAR(calibration.kept(0.95), 0.95, 1e-9);
+  for (double edge : {0.0, 1.0}) EXPECT_NEAR(calibration.kept(edge), edge, 1e-9);
+}
+
+TEST(PassCost, NominalIsWhatItSays) {
+  EXPECT_NEAR(nominal().pass(8, 8) / nominal().pass(1, 1), 1.3, 1e-9);
+  EXPECT_NEAR(nominal().pass(16, 16) / nominal().pass(1, 1), 2.2, 1e-9);
+  EXPECT_GT(nominal().pass(32, 1), nominal().pass(16, 1));
+}
+
+}  // namespace
+}  // namespace evo

@@ -1,0 +1,13 @@
+// The other limit of decoding, beside that of products (measure_matmul_peak).
+#pragma once
+
+#include <cstddef>
+
+namespace evo {
+
+/// Bytes per second at which all threads together read `bytes` of memory again and again: the
+/// fastest of as many rounds as fit into `seconds`, at least two. What fits into the caches is read
+/// from there.
+[[nodiscard]] double measure_read_bandwidth(size_t bytes, double seconds);
+
+}  // namespace evo

@@ -1,0 +1,49 @@
+// Softmax attention for decoding: few rows, keys and values in blocks.
+//
+// attention() puts a query in each SIMD lane, which is right for training but leaves most lanes
+// idle when a pass has a handful of rows. Here keys are the lanes.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "ops/attention.h"
+
+namespace evo {
+
+inline constexpr int kCacheBlock = 64;  ///< tokens of a block: four AVX-512 vectors of keys
+
+/// Vectors of values are read whole: so many floats behind a block must be readable.
+inline constexpr int64_t kCachePadding = 16;
+
+/// Floats of one layer in a block: for each kv head keys [e, kCacheBlock], then values
+/// [kCacheBlock, e].
+[[nodiscard]] inline int64_t cache_block_floats(const HeadLayout& layout) {
+  return 2 * kCacheBlock * layout.kv_cols();
+}
+
+/// What one layer keeps of a sequence: token i lies in block i / kCacheBlock. Blocks are 64-byte
+/// aligned.
+struct CachedKeys {
+  std::span<float* const> blocks;
+  int64_t offset = 0;  ///< floats from the begin of a block to the layer's
+  int64_t length = 0;  ///< tokens; what lies behind them may be anything
+};
+
+/// Writes keys and values of rows [begin, end) of qkv [N, (H + 2G) e] as tokens `token`,
+/// token + 1 ..
+void write_keys(const Tensor& qkv, const HeadLayout& layout, int64_t begin, int64_t end,
+                const CachedKeys& cached, int64_t token);
+
+/// softmax(q k^T / sqrt(e)) v [N, H e] as attention() has it, where the context of row r is
+/// contexts[sequences[r]] and begins at 0. No gradient: the tape must not record.
+///
+/// Row r's result is a function of its own q and of the keys and values it sees, in order, bit for
+/// bit: neither the other rows and sequences of the call, nor where blocks lie in memory, nor the
+/// number of threads can change it, and NaN in what it does not see cannot reach it. (The bits may
+/// depend on the SIMD target and are not those of attention().)
+Tensor cached_attention(const Tape& tape, const Tensor& qkv, const HeadLayout& layout,
+                        std::span<const KeyRange> ranges, std::span<const int32_t> sequences,
+                        std::span<const CachedKeys> contexts);
+
+}  // namespace evo

@@ -1,0 +1,128 @@
+// What live generation and replays show on standard output.
+#include "cli/replay.h"
+
+#include <regex>
+
+#include "cli/live_view.h"
+#include "decode/trace_testing.h"
+#include "io/testing.h"
+
+namespace evo {
+namespace {
+
+using testing::read_bytes;
+using testing::TemporaryFolder;
+using testing::trace_token;
+
+/// Without what moves the cursor, clears or colours.
+std::string visible(const std::string& frame) {
+  static const std::regex kEscape("\x1b(\\[[0-9;]*[A-Za-z]|[78D])");
+  return std::regex_replace(frame, kEscape, "");
+}
+
+std::string shown(LiveView& view, std::string_view text, std::vector<TraceToken> tokens,
+                  size_t width) {
+  return visible(view.frame(text, tokens, "", width));
+}
+
+TEST(LiveView, TextThenTokensColouredByMaturity) {
+  LiveView view;
+  const std::string frame =
+      view.frame("The",
+                 std::vector{trace_token(0, " cat", 1, 1), trace_token(1, " sat", 1, 0.5),
+                             trace_token(2, " on", 1, 0)},
+                 "", 80);
+  // Green, yellow and red of the 6x6x6 cube; the cursor returns to the end of the text.
+  EXPECT_EQ(frame,
+            "\x1b[JThe\x1b\x37\x1b[38;5;46m cat\x1b[0m\x1b[38;5;226m sat\x1b[0m"
+            "\x1b[38;5;196m on\x1b[0m\x1b\x38");
+}
+
+TEST(LiveView, StatusStandsOnTheLineBelow) {
+  LiveView view;
+  EXPECT_EQ(view.frame("a", {}, "pass 3", 80),
+            "\x1b[Ja\x1b\x44\x1b[A\x1b\x37\r\n\x1b[2mpass 3\x1b[0m\x1b\x38");
+  EXPECT_EQ(visible(view.frame("", {}, "a long status", 7)), "\r\na long") << "it must not wrap";
+}
+
+TEST(LiveView, TokensNeverWrap) {
+  const std::vector<TraceToken> tokens = {trace_token(0, "one", 1, 1), trace_token(1, "two", 1, 1)};
+  LiveView view;
+  EXPECT_EQ(shown(view, "1234", tokens, 11), "1234onetwo");  // the last column stays free
+  EXPECT_EQ(shown(view, "5", tokens, 11), "5one");
+  EXPECT_EQ(shown(view, "678", tokens, 11), "678");
+  EXPECT_EQ(shown(view, "90ab", tokens, 11), "90abonetwo")
+      << "twelve columns: one on the next line";
+  EXPECT_EQ(shown(view, "c\nd", tokens, 8), "c\ndonetwo");
+  EXPECT_EQ(shown(view, "\t", tokens, 15), "\tonetwo") << "to column 8";
+  LiveView characters;
+  EXPECT_EQ(shown(characters, "\u20AC\u20AC\u20AC", tokens, 10), "\u20AC\u20AC\u20AConetwo");
+}
+
+TEST(LiveView, TextCannotCommandTheTerminal) {
+  LiveView view;
+  const std::string frame =
+      view.frame("a\x1b[2J\b\x7f\n\tb", std::vector{trace_token(0, "\x1b]0;\n", 1, 1)}, "", 80);
+  EXPECT_EQ(visible(frame), "a.[2J..\n\tb.]0;.");
+}
+
+std::filesystem::path write_trace(const TemporaryFolder& folder, const Trace& trace) {
+  std::string text = trace_line(trace.header);
+  for (const TracePass& pass : trace.passes) text += trace_line(pass);
+  testing::write_bytes(folder / "trace.jsonl", text);
+  return folder / "trace.jsonl";
+}
+
+/// What replay() prints where standard output is no terminal.
+std::string printed(const ReplayRequest& request) {
+  ::testing::internal::CaptureStdout();
+  replay(request);
+  return ::testing::internal::GetCapturedStdout();
+}
+
+TEST(Replay, OneLinePerPassWithoutATerminal) {
+  const TemporaryFolder folder;
+  const std::string file = write_trace(folder, testing::small_trace());
+  // A hundred seconds per pass: without a terminal nothing waits.
+  EXPECT_EQ(printed({.file = file, .pace = 0.01, .map = ""}),
+            "pass 0, 1.00 tokens per forward pass: \"The\"; then \" cat\" 0.99, \" sat\" 0.01\n"
+            "pass 1, 1.50 tokens per forward pass: \" cat\\nand\"; then \"<\\\"d\\\">\" 0.50\n");
+}
+
+TEST(Replay, LinesHoldPrintableTextOnly) {
+  Trace trace = testing::small_trace();
+  trace.passes[1].text = "\x1b[2J\ttab \\ \x7f\u20AC";
+  trace.passes[1].tokens.clear();
+  EXPECT_EQ(replay_line(trace.header, trace.passes),
+            "pass 1, 1.50 tokens per forward pass: \"\\x1b[2J\\x09tab \\\\ \\x7f\u20AC\"");
+}
+
+TEST(Replay, DiffusionLeavesOutWhatWasCommitted) {
+  Trace trace = testing::small_trace();
+  trace.header.mode = "diffusion";
+  trace.passes.resize(1);
+  EXPECT_EQ(replay_line(trace.header, trace.passes),
+            "pass 0, 1.00 tokens per forward pass: \"The\"; then \" sat\" 0.01");
+}
+
+TEST(Replay, DrawsTheMap) {
+  const TemporaryFolder folder;
+  const std::string file = write_trace(folder, testing::small_trace());
+  printed({.file = file, .map = (folder / "map.svg").string()});
+  EXPECT_NE(read_bytes(folder / "map.svg").find("Maturity map: mode exact"), std::string::npos);
+}
+
+TEST(Replay, ADamagedTraceLeavesTheMapAsItWas) {
+  const TemporaryFolder folder;
+  testing::write_bytes(folder / "map.svg", "old");
+  testing::write_bytes(folder / "trace.jsonl", "{}\n");
+  testing::expect_error(
+      [&] {
+        replay({.file = (folder / "trace.jsonl").string(), .map = (folder / "map.svg").string()});
+      },
+      {"trace.jsonl", "not a trace"});
+  EXPECT_EQ(read_bytes(folder / "map.svg"), "old");
+}
+
+}  // namespace
+}  // namespace evo
