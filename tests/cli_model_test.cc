@@ -243,5 +243,20 @@ TEST_F(BadModel, ConfigThatContradictsItselfOrTheWeights) {
   expect_config_refused(config, {"model.embed_tokens.weight", "[280, 32]"});
 }
 
+TEST_F(BadModel, ConvertHalvesTheFileAndKeepsTheRest) {
+  const std::string out = path("half");
+  EXPECT_EQ(run("convert " + folder() + " " + out).code, 0);
+  EXPECT_LT(fs::file_size(out + "/model.safetensors"),
+            fs::file_size(file("model.safetensors")) * 2 / 3);
+  for (const char* name : {"tokenizer.json", "generation_config.json", "config.json"}) {
+    EXPECT_EQ(read_bytes(out + "/" + name), read_bytes(file(name))) << name;
+  }
+  EXPECT_EQ(run("generate " + out + " --max-tokens 4 --json").code, 0);
+  expect_refusal("convert " + folder() + " " + out, 1, {"half", "new or empty"});
+  expect_refusal("convert " + folder() + " " + path("other") + " --weights int3", 2, {"--weights"});
+  expect_refusal("convert " + path("nothing") + " " + path("other"), 1, {"nothing"});
+  EXPECT_FALSE(fs::exists(path("other")));
+}
+
 }  // namespace
 }  // namespace evo::testing

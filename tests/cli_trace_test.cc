@@ -103,8 +103,11 @@ TEST_F(TraceFile, ReplayIsLiveOnATerminal) {
   if (run_shell("command -v script").code != 0) GTEST_SKIP() << "script makes the terminal";
   const std::string trace = path("trace.jsonl");
   const Json json = result(traced("--trace " + trace));
+  const auto start = std::chrono::steady_clock::now();
   const Outcome outcome =
-      run_shell("script -qec \"$EVO generate --replay " + trace + " --pace 1000\" /dev/null");
+      run_shell("script -qec \"$EVO generate --replay " + trace + " --pace 100\" /dev/null");
+  const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - start;
+  EXPECT_GE(waited.count(), json.at("passes").get<double>() / 100);
   EXPECT_EQ(outcome.code, 0) << outcome.out;
   EXPECT_EQ(outcome.out.find("\x1b[JThe"), 0u) << outcome.out;
   const std::string last =

@@ -21,8 +21,8 @@ std::string scaled(double value, const char* const* units, int count, double ste
 
 }  // namespace
 
-Progress::Progress(std::string label, double total, std::string unit, bool quiet)
-    : state_{.label = std::move(label), .unit = std::move(unit), .total = total},
+Progress::Progress(std::string label, double total, std::string unit, bool quiet, double begin)
+    : state_{.label = std::move(label), .unit = std::move(unit), .total = total, .begin = begin},
       quiet_(quiet),
       terminal_(isatty(STDERR_FILENO) != 0),
       start_(Clock::now()),
@@ -57,11 +57,13 @@ void Progress::finish() {
 }
 
 std::string progress_line(const ProgressState& state, double elapsed, const std::string& note) {
-  const double rate = state.done / elapsed;
+  const double rate = (state.done - state.begin) / elapsed;
   const double left = rate > 0 ? (state.total - state.done) / rate : 0;
   const double percent = state.total > 0 ? 100 * state.done / state.total : 0;
-  return fmt::format("{}  {:3.0f}%  {:.3g} {}/s  {} left  {}", state.label, percent, rate,
-                     state.unit, format_duration(left), note);
+  // A run by the clock does a second per second.
+  const std::string speed = state.unit == "s" ? "" : fmt::format("{:.3g} {}/s  ", rate, state.unit);
+  return fmt::format("{}  {:3.0f}%  {}{} left  {}", state.label, percent, speed,
+                     format_duration(left), note);
 }
 
 std::string format_duration(double seconds) {

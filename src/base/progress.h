@@ -11,6 +11,7 @@ namespace evo {
 struct ProgressState {
   std::string label, unit;
   double done = 0, total = 0;  ///< in units
+  double begin = 0;            ///< what was done before, by an earlier run
 };
 
 /// What Progress shows after `elapsed` seconds.
@@ -21,7 +22,7 @@ std::string progress_line(const ProgressState& state, double elapsed, const std:
 class Progress {
  public:
   /// `total` in `unit`s ("MB", "tokens", "steps").
-  Progress(std::string label, double total, std::string unit, bool quiet = false);
+  Progress(std::string label, double total, std::string unit, bool quiet = false, double begin = 0);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

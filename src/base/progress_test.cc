@@ -46,6 +46,12 @@ TEST(Progress, Line) {
             "reading   25%  0.5 MB/s  2:30 left  x");
   EXPECT_EQ(progress_line({.label = "steps", .unit = "steps", .done = 0, .total = 0}, 3, ""),
             "steps    0%  0 steps/s  0:00 left  ");
+  // What an earlier run did says nothing about this one's rate.
+  EXPECT_EQ(progress_line({.label = "reading", .unit = "MB", .done = 75, .total = 100, .begin = 50},
+                          50, "x"),
+            "reading   75%  0.5 MB/s  0:50 left  x");
+  EXPECT_EQ(progress_line({.label = "training", .unit = "s", .done = 25, .total = 100}, 25, "x"),
+            "training   25%  1:15 left  x");
 }
 
 TEST(Progress, ShowsNothingBeforeTwoSeconds) {

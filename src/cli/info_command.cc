@@ -54,7 +54,7 @@ void run(const Flags& flags) {
        format_bytes(parameters * kTrainingBytes) + " (f32, without activations)");
   line("decoding, weights f32", format_bytes(parameters * 4));
   line("decoding, weights bf16", format_bytes(parameters * 2));
-  line("decoding, weights int8", format_bytes(parameters) + " (planned)");
+  line("decoding, weights int8", format_bytes(parameters));
   line("decoding, KV cache", fmt::format("{} for {} tokens (f32)", format_bytes(cache), context));
   line("FLOPs per token, decoding", format_count(cost.decode_flops_per_token));
   line("FLOPs per token, training",

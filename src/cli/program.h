@@ -28,6 +28,7 @@ void add_info_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
 void add_bench_decode_command(CLI::App& bench, Action& action);
 void add_tokenizer_command(CLI::App& app, Action& action);
+void add_convert_command(CLI::App& app, Action& action);
 void add_demo_command(CLI::App& app, Action& action);
 
 }  // namespace evo

@@ -165,6 +165,16 @@ const Model& byte_model() {
   return model;
 }
 
+TEST(Tracer, TextsAreUtf8) {
+  const Tokenizer bytes = Tokenizer::from_merges({});
+  const Decoder decoder(byte_model());
+  const Prompt prompt = text_prompt(bytes, "a");
+  const Tracer tracer(decoder, bytes, {}, prompt, "a\xFFz", "\xE2\x82");
+  EXPECT_EQ(tracer.header().prompt, "a\uFFFDz");
+  EXPECT_EQ(tracer.header().suffix, "\uFFFD");
+  EXPECT_EQ(tracer.record("\x80\u20AC\xF0\x9F", {}).text, "\uFFFD\u20AC\uFFFD");
+}
+
 TEST(Tracer, RecordsWhatTheSessionSaid) {
   const Tokenizer bytes = Tokenizer::from_merges({});
   for (const Mode mode : testing::kModes) {

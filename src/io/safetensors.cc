@@ -131,8 +131,7 @@ void convert_16bit(std::span<const std::byte> bytes, std::span<float> out, Conve
 }
 
 std::string header_text(const std::vector<ArrayToWrite>& arrays,
-                        const std::map<std::string, std::string>& metadata,
-                        std::string_view dtype) {
+                        const std::map<std::string, std::string>& metadata) {
   Record header;
   if (!metadata.empty()) {
     Record texts;
@@ -143,10 +142,11 @@ std::string header_text(const std::vector<ArrayToWrite>& arrays,
   for (const ArrayToWrite& array : arrays) {
     EVO_CHECK(array.name != kMetadataKey && !header.has(array.name));
     EVO_CHECK(std::cmp_equal(element_count(array.shape, array.name), array.values.size()));
+    EVO_CHECK(array.dtype == "F32" || array.dtype == "BF16");
     const int64_t end =
-        position + static_cast<int64_t>(array.values.size()) * dtype_bytes(dtype, array.name);
+        position + static_cast<int64_t>(array.values.size()) * dtype_bytes(array.dtype, array.name);
     Record fields;
-    fields.set("dtype", dtype).set("shape", array.shape);
+    fields.set("dtype", array.dtype).set("shape", array.shape);
     fields.set("data_offsets", std::vector<int64_t>{position, end});
     header.set(array.name, fields);
     position = end;
@@ -228,15 +228,14 @@ void SafetensorsFile::read_f32(std::string_view name, const std::vector<int64_t>
 }
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<ArrayToWrite>& arrays,
-                       const std::map<std::string, std::string>& metadata, std::string_view dtype) {
-  EVO_CHECK(dtype == "F32" || dtype == "BF16");
-  const std::string header = header_text(arrays, metadata, dtype);
+                       const std::map<std::string, std::string>& metadata) {
+  const std::string header = header_text(arrays, metadata);
   const uint64_t length = header.size();
   write_atomically(path, [&](AtomicFile& file) {
     file.write(std::as_bytes(std::span(&length, 1)));
     file.write(header);
     for (const ArrayToWrite& array : arrays) {
-      if (dtype == "BF16") {
+      if (array.dtype == "BF16") {
         write_bf16(file, array.values);
       } else {
         file.write(std::as_bytes(array.values));

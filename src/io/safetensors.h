@@ -56,12 +56,11 @@ struct ArrayToWrite {
   std::string name;
   std::vector<int64_t> shape;
   std::span<const float> values;
+  std::string_view dtype = "F32";  ///< or "BF16": rounded to nearest even
 };
 
-/// Writes atomically; equal inputs give equal bytes. `dtype` is "F32" or "BF16" (rounded to
-/// nearest even).
+/// Writes atomically; equal inputs give equal bytes.
 void write_safetensors(const std::filesystem::path& path, const std::vector<ArrayToWrite>& arrays,
-                       const std::map<std::string, std::string>& metadata = {},
-                       std::string_view dtype = "F32");
+                       const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace evo

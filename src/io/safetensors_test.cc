@@ -78,7 +78,7 @@ TEST(Safetensors, Bf16RoundsToNearestEven) {
   values[1] = 1.01171875f;  // 1 + 3 * 2^-8: halfway, to even: 1 + 2^-6
   values[2] = std::nanf("");
   values[3] = -INFINITY;
-  write_safetensors(folder / "m", {{"w", {200, 200}, values}}, {}, "BF16");
+  write_safetensors(folder / "m", {{"w", {200, 200}, values, "BF16"}});
   const SafetensorsFile file(folder / "m");
   EXPECT_EQ(file.tensors().at(0).dtype, "BF16");
   std::vector<float> back(values.size());

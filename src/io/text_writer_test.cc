@@ -47,6 +47,15 @@ TEST(TextWriter, WhatIsReadIsWhatWasWritten) {
   EXPECT_EQ(folder.names(), (std::vector<std::string>{"packed.zst", "plain"}));
 }
 
+TEST(TextWriter, TextReachesTheDiskWhileTheWorkGoesOn) {
+  const TemporaryFolder folder;
+  TextWriter writer(folder / "a.zst");
+  const std::string text = random_lines(4'000);  // 36 KB, at least half of that compressed
+  for (size_t at = 0; at < text.size(); at += 100) writer.write(text.substr(at, 100));
+  ASSERT_EQ(folder.names().size(), 1u);  // under its temporary name
+  EXPECT_GT(read_bytes(folder / folder.names()[0]).size(), 14'000u) << "the first 32 KB";
+}
+
 TEST(TextWriter, WithoutCommitNothingChanges) {
   const TemporaryFolder folder;
   write_bytes(folder / "a.zst", "old");

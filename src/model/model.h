@@ -49,7 +49,8 @@ class Model {
   /// The same for inference: packed weight by weight, so that it never takes much more memory than
   /// the packed weights do. Such a model cannot be saved, trained or packed again.
   static Model load_packed(const std::string& folder, Precision precision);
-  void save(const std::string& folder) const;
+  /// `weights` is "F32", or "BF16" for files of half the size: matrices rounded, the rest exact.
+  void save(const std::string& folder, std::string_view weights = "F32") const;
 
   /// Reorders the weights for decoding; call once, before inference, when they no longer change.
   void pack(Precision precision);

@@ -103,12 +103,13 @@ Model Model::read(const std::string& folder,
   return model;
 }
 
-void Model::save(const std::string& folder) const {
+void Model::save(const std::string& folder, std::string_view weights) const {
   const std::filesystem::path path(folder);
   std::filesystem::create_directories(path);
   std::vector<ArrayToWrite> arrays;
   for (const Parameter& p : parameters_.list()) {
-    arrays.push_back({p.name, p.shape, parameters_.values_of(p)});
+    const bool matrix = p.shape.size() == 2;
+    arrays.push_back({p.name, p.shape, parameters_.values_of(p), matrix ? weights : "F32"});
   }
   const std::vector<float> log_snr(time_->log_snr().begin(), time_->log_snr().end());
   const std::vector<float> values(time_->time_values().begin(), time_->time_values().end());

@@ -45,6 +45,53 @@ TEST(ModelFile, RoundTripIsExact) {
   }
 }
 
+TEST(ModelFile, InBf16MatricesAreRoundedAndTheRestIsExact) {
+  const TemporaryFolder folder;
+  const Model model = testing::tiny_model(tiny_config(16), 7);
+  model.save(folder / "f32");
+  model.save(folder / "bf16", "BF16");
+  const Model loaded = Model::load(folder / "bf16");
+  for (const Parameter& p : model.parameters().list()) {
+    const std::span<float> exact = model.parameters().values_of(p);
+    const std::span<float> read = loaded.parameters().values_of(p);
+    for (size_t i = 0; i < exact.size(); ++i) {
+      // Rounded to nearest, with 8 bits of mantissa.
+      const float allowed = p.decays() ? std::abs(exact[i]) / 256 : 0.0f;
+      ASSERT_TRUE(std::abs(read[i] - exact[i]) <= allowed) << p.name << ' ' << i;
+    }
+  }
+  EXPECT_EQ(loaded.time().log_snr(), model.time().log_snr());
+  EXPECT_LT(fs::file_size(folder / "bf16/model.safetensors"),
+            fs::file_size(folder / "f32/model.safetensors") * 2 / 3);
+}
+
+/// Packed while it is read, a model computes what it does when it is packed afterwards.
+TEST(ModelFile, LoadPackedIsLoadAndPack) {
+  for (bool tied : {false, true}) {
+    for (Precision precision : {Precision::kF32, Precision::kBF16, Precision::kInt8}) {
+      const TemporaryFolder folder;
+      ModelConfig config = tiny_config(16);
+      config.tie_word_embeddings = tied;
+      testing::tiny_model(config, 7).save(folder / "model");
+      Model afterwards = Model::load(folder / "model");
+      afterwards.pack(precision);
+      const Model packed = Model::load_packed(folder / "model", precision);
+      ForwardInput input;
+      input.ids = {1, 5, 3};
+      input.positions = {0, 1, 2};
+      input.ranges = {{0, 1, 0, 0}, {0, 2, 0, 0}, {0, 3, 0, 0}};
+      Tape tape(Tape::Mode::kInference);
+      const Tensor a = packed.forward(tape, input), b = afterwards.forward(tape, input);
+      EXPECT_TRUE(std::ranges::equal(a.values(), b.values()));
+      const Tensor la = head_logits(tape, a, 0, 3, packed.unembedding(), nullptr);
+      const Tensor lb = head_logits(tape, b, 0, 3, afterwards.unembedding(), nullptr);
+      EXPECT_TRUE(std::ranges::equal(la.values(), lb.values()));
+      EXPECT_FALSE(std::isnan(la.values()[0]));
+      EXPECT_EQ(packed.pass_bytes(), afterwards.pass_bytes());
+    }
+  }
+}
+
 /// A saved model, and its arrays to be changed and written again.
 class DamagedModelFile : public ::testing::Test {
  protected:

@@ -25,7 +25,7 @@ void ParameterStore::allocate(bool gradients) {
   void* const memory =
       mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
-    fail("there is no memory for the {:.2f} GB of this model's weights: take a smaller model",
+    fail("out of memory: use a smaller model; the weights of this one take {:.2f} GB",
          1e-9 * static_cast<double>(bytes));
   }
   memory_ = std::shared_ptr<void>(memory, [bytes](void* at) { munmap(at, bytes); });

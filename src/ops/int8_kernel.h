@@ -9,7 +9,7 @@ namespace evo {
 /// Inputs that a kernel takes at once: the four bytes of a 32-bit lane.
 inline constexpr int64_t kInt8Step = 4;
 
-/// y [rows, out] = (x W^T) * x_scales * w_scales.
+/// y [rows, out] = float(x W^T) * (x_scales * w_scales).
 struct Int8Task {
   const void* x;          ///< [rows, stride] of int8_input_size() each, by int8_quantize_input
   const float* x_scales;  ///< [rows]

@@ -60,9 +60,11 @@ TrainSummary Trainer::run() {
                                           : measure_matmul_peak(options_.precision, 0.3);
   start_ = Clock::now();
   start_rate();
-  const double total =
-      config_.steps > 0 ? static_cast<double>(config_.steps) : config_.minutes * 60;
-  Progress progress("training", total, config_.steps > 0 ? "steps" : "s", options_.quiet);
+  const bool by_steps = config_.steps > 0;
+  Progress progress("training",
+                    by_steps ? static_cast<double>(config_.steps) : config_.minutes * 60,
+                    by_steps ? "steps" : "s", options_.quiet,
+                    by_steps ? static_cast<double>(state_.step) : state_.seconds);
   const int64_t first_step = state_.step;
   bool stopped = options_.stop();
   while (!finished() && !stopped) {
