@@ -9,7 +9,7 @@ namespace {
 class Cli : public ProgramTest {};
 
 TEST_F(Cli, UnknownCommandsAndOptionsAreNamed) {
-  const char* commands = "demo, train, generate, eval, info, bench, tokenizer";
+  const char* commands = "demo, train, generate, eval, info, bench, convert, tokenizer";
   expect_refusal("", 2, {"no command", commands, "evo --help"});
   expect_refusal("frobnicate", 2, {"unknown command 'frobnicate'", commands});
   expect_refusal("--frobnicate train", 2, {"unknown option '--frobnicate'"});
@@ -28,17 +28,21 @@ TEST_F(Cli, UnknownCommandsAndOptionsAreNamed) {
 
 TEST_F(Cli, HelpListsTheOptions) {
   const std::pair<const char*, std::vector<const char*>> commands[] = {
-      {"", {"demo", "train", "generate", "eval", "info", "bench", "tokenizer", "--version"}},
+      {"",
+       {"demo", "train", "generate", "eval", "info", "bench", "convert", "tokenizer", "--version"}},
       {"train",
        {"--preset", "--config", "--set", "--data", "--out", "--tokenizer", "--steps", "--minutes",
         "--resume", "--quiet", "--json", "learning_rate=", "hidden_size="}},
-      {"generate",
-       {"--prompt", "--mode", "--balance", "--max-tokens", "--temperature", "--top-k", "--top-p",
-        "--seed", "--stop", "--window", "--steps", "--trace", "--json"}},
+      {"generate", {"--prompt", "--mode",  "--balance",   "--max-tokens", "--temperature",
+                    "--top-k",  "--top-p", "--seed",      "--stop",       "--window",
+                    "--steps",  "--trace", "--trace-map", "--replay",     "--prefix",
+                    "--suffix", "--edit",  "--edit-time", "--precision",  "--json"}},
       {"eval", {"likelihood"}},
       {"eval likelihood", {"--data", "--path", "--limit", "--context", "--samples", "--json"}},
       {"info", {"--preset", "--json"}},
-      {"bench", {"train"}},
+      {"bench", {"train", "decode"}},
+      {"bench decode", {"--random", "--prompts", "--precision", "--llama-bench", "--json"}},
+      {"convert", {"--weights"}},
       {"bench train", {"--presets", "--json"}},
       {"tokenizer", {"train", "encode", "decode"}},
       {"tokenizer train", {"--data", "--out", "--vocab-size"}},

@@ -79,7 +79,7 @@ void add_train_command(CLI::App& app, Action& action) {
       ->allow_extra_args(false);
   command
       ->add_option("--data", flags->request.data,
-                   "text files (.xz too); documents end at a line <|endoftext|>")
+                   "text files (.xz and .zst too); documents end at a line <|endoftext|>")
       ->required();
   command->add_option("--out", flags->request.out, "folder for model, metrics and checkpoints")
       ->required();

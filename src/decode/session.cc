@@ -145,9 +145,9 @@ Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt pr
   const int64_t reach = *std::ranges::max_element(positions_);
   if (used >= context || reach >= context) {
     fail(
-        "the prompt has {} tokens and reaches to position {}, but this model's context is {} and "
-        "must hold at least one more: shorten it",
-        used, reach, context);
+        "the prompt has {} tokens and, with the room for what is generated, reaches to position {}, "
+        "but this model's context is {} and must hold at least one more: shorten it{}",
+        used, reach, context, reach >= used ? ", or lower --max-tokens" : "");
   }
   if (options_.mode != Mode::kAr && !model_.config().flow) {
     fail("this model has no evolving stream: use --mode ar, or train it with flow=true");
