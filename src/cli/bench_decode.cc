@@ -14,6 +14,8 @@
 namespace evo {
 namespace {
 
+constexpr int64_t kWarmUpTokens = 8;
+
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -155,6 +157,13 @@ std::vector<DecodeBenchRow> bench_decode(const Decoder& decoder, const DecodeLim
   std::vector<std::map<std::string, DecodeTally>> tallies(ways.size());
   size_t most = 1;
   for (const DecodeWay& way : ways) most = std::max(most, static_cast<size_t>(way.batch));
+  // The first pass of each kind makes what later ones find: threads, scratch memory, costs of passes.
+  DecodeBenchOptions brief = options;
+  brief.max_tokens = std::min<int64_t>(options.max_tokens, kWarmUpTokens);
+  for (const DecodeWay& way : ways) {
+    std::vector<Text> ignored;
+    decode(decoder, limits, std::span(prompts).first(1), way, brief, ignored);
+  }
   Progress progress("decoding", static_cast<double>(prompts.size() * ways.size()), "texts");
   double done = 0;
   for (size_t first = 0, count = 0; first < prompts.size(); first += count) {
