@@ -26,6 +26,7 @@ DecodeOptions decode_options(const DecodeWay& way, const DecodeBenchOptions& opt
   decode.balance = way.balance;
   decode.max_tokens = options.max_tokens;
   decode.seed = options.seed;
+  decode.window = options.window;
   decode.sampler.temperature = options.temperature;
   return decode;
 }
@@ -157,7 +158,8 @@ std::vector<DecodeBenchRow> bench_decode(const Decoder& decoder, const DecodeLim
   std::vector<std::map<std::string, DecodeTally>> tallies(ways.size());
   size_t most = 1;
   for (const DecodeWay& way : ways) most = std::max(most, static_cast<size_t>(way.batch));
-  // The first pass of each kind makes what later ones find: threads, scratch memory, costs of passes.
+  // The first pass of each kind makes what later ones find: threads, scratch memory, costs of
+  // passes.
   DecodeBenchOptions brief = options;
   brief.max_tokens = std::min<int64_t>(options.max_tokens, kWarmUpTokens);
   for (const DecodeWay& way : ways) {

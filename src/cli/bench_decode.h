@@ -27,7 +27,8 @@ struct DecodeBenchOptions {
   int64_t max_tokens = 96;
   double temperature = 0;
   uint64_t seed = 1;
-  int32_t end = -1;  ///< token that ends a text; -1: none, every text has max_tokens
+  int64_t window = 0;  ///< as in DecodeOptions
+  int32_t end = -1;    ///< token that ends a text; -1: none, every text has max_tokens
 };
 
 /// What one way did with the prompts of one kind.

@@ -220,6 +220,11 @@ void add_bench_decode_command(CLI::App& bench, Action& action) {
   command->add_option("--temperature", flags->options.temperature, "0: greedy")
       ->capture_default_str();
   command->add_option("--seed", flags->options.seed, "seed")->capture_default_str();
+  command
+      ->add_option("--window", flags->options.window,
+                   "evolving tokens per pass; 0: as in `evo generate`, as many as pay")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
   command->add_option("--llama-bench", flags->llama_bench,
                       "command that runs llama.cpp's llama-bench, for the shell: measures it on "

@@ -51,7 +51,17 @@ double DraftPolicy::rate(int64_t window) const {
   }
   const double rows = 1 + made;
   return (1 + kept) /
-         (cost_->pass(rows + static_cast<double>(window), rows) + made * cost_->draft());
+         (pass_seconds(rows + static_cast<double>(window), rows) + made * cost_->draft());
+}
+
+double DraftPolicy::pass_seconds(double rows, double heads) const {
+  return cost_->pass(sessions_ * rows, sessions_ * heads) / sessions_;
+}
+
+void DraftPolicy::share_passes(int64_t sessions) {
+  if (sessions_ == static_cast<double>(sessions)) return;
+  sessions_ = static_cast<double>(sessions);
+  choose_window();
 }
 
 void DraftPolicy::choose_window() {
@@ -68,7 +78,7 @@ void DraftPolicy::choose_window() {
 
 bool DraftPolicy::worth_drafting(double all_kept, int64_t rows) const {
   const auto n = static_cast<double>(rows);
-  const double price = cost_->pass(n + 1, 2) - cost_->pass(n, 1) + cost_->draft();
+  const double price = pass_seconds(n + 1, 2) - pass_seconds(n, 1) + cost_->draft();
   return all_kept >= best_rate_ * price;
 }
 

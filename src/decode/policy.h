@@ -39,7 +39,10 @@ class DraftPolicy {
   /// `cost` must outlive the policy.
   explicit DraftPolicy(const PassCost& cost);
 
-  /// Evolving tokens for the coming pass, which has `drafts` drafts.
+  /// From now on passes are shared by so many sessions, which are taken to be alike.
+  void share_passes(int64_t sessions);
+
+  /// Evolving tokens for the coming pass.
   [[nodiscard]] int64_t window() const { return trial_left_ > 0 ? kTrialWindow : window_; }
   /// Whether to draft another token, kept with probability `all_kept`, in a pass of so many rows.
   [[nodiscard]] bool worth_drafting(double all_kept, int64_t rows) const;
@@ -54,7 +57,11 @@ class DraftPolicy {
   void choose_window();
   [[nodiscard]] double rate(int64_t window) const;  ///< tokens per second
 
+  /// This session's part of the time of a pass.
+  [[nodiscard]] double pass_seconds(double rows, double heads) const;
+
   const PassCost* cost_;
+  double sessions_ = 1;
   Calibration calibration_;
   struct Depth {  // of the j-th draft of a pass: how often it could be made, was made, was kept
     double possible = 0, made = 0, kept = 0;

@@ -84,6 +84,23 @@ TEST(DraftPolicy, UselessDraftsCostLittle) {
   }
 }
 
+/// A pass that many sessions share is wide already: further rows cost their full price.
+TEST(DraftPolicy, DraftsLessInSharedPasses) {
+  int64_t windows[2] = {};
+  for (int64_t sessions : {1, 8}) {
+    Random random(1, 5);
+    DraftPolicy policy(nominal());
+    policy.share_passes(sessions);
+    decode(policy, nominal(), 0.7, 300, random);
+    for (int i = 0; i < 100; ++i) {
+      decode(policy, nominal(), 0.7, 1, random);
+      windows[sessions / 8] += policy.window();
+    }
+  }
+  EXPECT_GT(windows[0], 200);
+  EXPECT_LT(windows[1], windows[0] / 4);
+}
+
 TEST(DraftPolicy, NoticesThatATextHasBecomePredictable) {
   Random random(1, 3);
   DraftPolicy policy(nominal());

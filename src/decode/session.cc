@@ -181,6 +181,7 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
   for (size_t s = 0; s < count; ++s) {
     Session& session = *sessions[s];
     EVO_CHECK(!session.done() && &session.model_ == &model);
+    if (session.policy_) session.policy_->share_passes(std::ssize(sessions));
     session.fill_window();
     session.append_mature(input, static_cast<int32_t>(s));
     caches.push_back(&session.cache_);
