@@ -32,7 +32,7 @@ void Calibration::learn(double maturity, bool kept) {
 }
 
 DraftPolicy::DraftPolicy(const PassCost& cost)
-    : cost_(&cost), until_trial_(kFirstInterval), trial_interval_(kFirstInterval) {
+    : cost_(&cost), trial_interval_(kFirstInterval), until_trial_(kFirstInterval) {
   for (size_t j = 0; j < depths_.size(); ++j) {
     const double reached = std::pow(kPriorKept, static_cast<double>(j));
     depths_[j] = {kPriorWeight, kPriorWeight * reached, kPriorWeight * reached * kPriorKept};
@@ -96,10 +96,10 @@ void DraftPolicy::learn(std::span<const float> maturities, int64_t accepted, int
   if (window_ == 0) {
     if (trial_left_ > 0) {
       if (--trial_left_ == 0) {
-        until_trial_ = trial_interval_;
+        until_trial_ = static_cast<double>(trial_interval_);
         trial_interval_ = std::min(kLongestInterval, 2 * trial_interval_);
       }
-    } else if (--until_trial_ <= 0) {
+    } else if ((until_trial_ -= 1 / sessions_) <= 0) {  // a trial slows down all who share a pass
       trial_left_ = kTrialPasses;
     }
   }

@@ -69,7 +69,8 @@ class DraftPolicy {
   std::array<Depth, kLargestWindow> depths_;
   int64_t window_ = 0;
   double best_rate_ = 0;
-  int64_t trial_left_ = 0, until_trial_, trial_interval_;  // in passes
+  int64_t trial_left_ = 0, trial_interval_;  // in passes
+  double until_trial_;                       // in passes, of which shared ones count in part
 };
 
 }  // namespace evo

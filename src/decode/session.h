@@ -50,7 +50,7 @@ struct DecodeOptions {
   int64_t window = 0;  ///< evolving tokens per pass; 0: the policy's choice, in diffusion mode 8
   double draft_threshold = 0.3;  ///< with a window of fixed size: draft while the probability that
                                  ///< all are kept is above this
-  int64_t steps = 8;             ///< diffusion: passes from t = 1 to a committed token, at most
+  int64_t steps = 1;             ///< diffusion: passes from t = 1 to a committed token, at most
   double commit_maturity = 0.9;  ///< diffusion: maturity at which the left edge is committed early
   bool trace = false;            ///< fill PassTrace::tokens completely
 };
