@@ -50,8 +50,15 @@ double DraftPolicy::rate(int64_t window) const {
     kept += kept_here = std::min(kept_here, depth.kept / depth.possible);
   }
   const double rows = 1 + made;
-  return (1 + kept) /
-         (pass_seconds(rows + static_cast<double>(window), rows) + made * cost_->draft());
+  const double multiple = window > 0 ? drafting_multiple_ : plain_multiple_;
+  return (1 + kept) / (multiple * (pass_seconds(rows + static_cast<double>(window), rows) +
+                                   made * cost_->draft()));
+}
+
+void DraftPolicy::observe(bool drafting, double multiple) {
+  constexpr double kShare = 0.1, kOutlier = 2;  // other programs disturb a pass now and then
+  double& mean = drafting ? drafting_multiple_ : plain_multiple_;
+  mean += kShare * (std::clamp(multiple, mean / kOutlier, mean * kOutlier) - mean);
 }
 
 double DraftPolicy::pass_seconds(double rows, double heads) const {
@@ -79,7 +86,7 @@ void DraftPolicy::choose_window() {
 bool DraftPolicy::worth_drafting(double all_kept, int64_t rows) const {
   const auto n = static_cast<double>(rows);
   const double price = pass_seconds(n + 1, 2) - pass_seconds(n, 1) + cost_->draft();
-  return all_kept >= best_rate_ * price;
+  return all_kept >= best_rate_ * drafting_multiple_ * price;
 }
 
 void DraftPolicy::learn(std::span<const float> maturities, int64_t accepted, int64_t possible) {

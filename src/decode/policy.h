@@ -48,6 +48,10 @@ class DraftPolicy {
   [[nodiscard]] bool worth_drafting(double all_kept, int64_t rows) const;
   [[nodiscard]] const Calibration& calibration() const { return calibration_; }
 
+  /// Tells how long a pass took, as a multiple of what `cost` said, and whether it had a window:
+  /// what is done besides, between passes, weighs more where passes are short.
+  void observe(bool drafting, double multiple);
+
   /// Tells what became of a pass' drafts, of which there could have been `possible`.
   void learn(std::span<const float> maturities, int64_t accepted, int64_t possible);
 
@@ -62,6 +66,7 @@ class DraftPolicy {
 
   const PassCost* cost_;
   double sessions_ = 1;
+  double plain_multiple_ = 1, drafting_multiple_ = 1;  // of `cost_`, in passes of late
   Calibration calibration_;
   struct Depth {  // of the j-th draft of a pass: how often it could be made, was made, was kept
     double possible = 0, made = 0, kept = 0;

@@ -101,6 +101,23 @@ TEST(DraftPolicy, DraftsLessInSharedPasses) {
   EXPECT_LT(windows[1], windows[0] / 4);
 }
 
+/// What the costs do not say, time does.
+TEST(DraftPolicy, StopsWhereDraftingTakesLongerThanItShould) {
+  int64_t windows[2] = {};
+  for (int slow : {0, 1}) {
+    Random random(1, 6);
+    DraftPolicy policy(nominal());
+    for (int i = 0; i < 200; ++i) {
+      const bool drafting = policy.window() > 0;
+      decode(policy, nominal(), 0.7, 1, random);
+      policy.observe(drafting, drafting && slow == 1 ? 3 : 1.2);
+      windows[slow] += policy.window();
+    }
+  }
+  EXPECT_GT(windows[0], 400);
+  EXPECT_LT(windows[1], windows[0] / 2);
+}
+
 TEST(DraftPolicy, NoticesThatATextHasBecomePredictable) {
   Random random(1, 3);
   DraftPolicy policy(nominal());

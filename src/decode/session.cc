@@ -1,6 +1,7 @@
 #include "decode/session.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <numeric>
 
@@ -126,6 +127,11 @@ const PassCost& Decoder::cost(Mode mode) const {
   return *measured_;
 }
 
+DraftPolicy& Decoder::exact_policy() const {
+  if (!exact_policy_) exact_policy_.emplace(cost(Mode::kExact));
+  return *exact_policy_;
+}
+
 Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end)
     : decoder_(decoder),
       model_(decoder.model()),
@@ -145,7 +151,8 @@ Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt pr
   const int64_t reach = *std::ranges::max_element(positions_);
   if (used >= context || reach >= context) {
     fail(
-        "the prompt has {} tokens and, with the room for what is generated, reaches to position {}, "
+        "the prompt has {} tokens and, with the room for what is generated, reaches to position "
+        "{}, "
         "but this model's context is {} and must hold at least one more: shorten it{}",
         used, reach, context, reach >= used ? ", or lower --max-tokens" : "");
   }
@@ -154,8 +161,10 @@ Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt pr
   }
   end_of_room_ = used + std::min({options_.max_tokens, prompt.room, context - used,
                                   context - 1 - positions_.back()});
-  const bool drafts = options_.mode == Mode::kExact || options_.mode == Mode::kEvo;
-  if (drafts && options_.window == 0) policy_.emplace(decoder.cost(options_.mode));
+  if (options_.window == 0 && options_.mode == Mode::kExact) policy_ = &decoder.exact_policy();
+  if (options_.window == 0 && options_.mode == Mode::kEvo) {
+    policy_ = &own_policy_.emplace(decoder.cost(Mode::kEvo));
+  }
   prefill();
 }
 
@@ -172,6 +181,8 @@ PassTrace Session::step() {
 
 std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions) {
   EVO_CHECK(!sessions.empty());
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
   const Model& model = sessions.front()->model_;
   const auto count = sessions.size();
   ForwardInput input;
@@ -207,7 +218,25 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
     logit_row += scored[s];
     window_row += size;
   }
+  observe_pass(sessions, std::chrono::duration<double>(Clock::now() - start).count(), h.rows(),
+               logit_row, h.rows() - input.mature());
   return traces;
+}
+
+/// Lets the policy of exact sessions, whose text does not depend on it, learn what passes take.
+void Session::observe_pass(std::span<Session* const> sessions, double seconds, int64_t rows,
+                           int64_t heads, int64_t window_rows) {
+  int64_t drafts = 0;
+  DraftPolicy* policy = nullptr;
+  for (const Session* session : sessions) {
+    drafts += std::ssize(session->drafts_);
+    if (session->options_.mode == Mode::kExact && session->policy_) policy = session->policy_;
+  }
+  if (policy == nullptr) return;
+  const PassCost& cost = sessions.front()->decoder_.cost(Mode::kExact);
+  const double expected = cost.pass(static_cast<double>(rows), static_cast<double>(heads)) +
+                          static_cast<double>(drafts) * cost.draft();
+  policy->observe(window_rows > 0, seconds / expected);
 }
 
 /// The evolving rows of all sessions.

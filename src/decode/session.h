@@ -79,12 +79,15 @@ class Decoder {
   /// What passes cost: in exact mode, whose text does not depend on it, as measured when it is
   /// first asked for; else nominally, so that a seed gives the same text everywhere.
   [[nodiscard]] const PassCost& cost(Mode mode) const;
+  /// What all exact sessions learn together: a new one begins with the experience of those before.
+  [[nodiscard]] DraftPolicy& exact_policy() const;
 
  private:
   const Model& model_;
   Tensor codes_;
   PassCost nominal_ = PassCost::nominal();
   mutable std::optional<PassCost> measured_;
+  mutable std::optional<DraftPolicy> exact_policy_;
 };
 
 /// What a pass knew about a token that is not committed yet.
@@ -109,6 +112,8 @@ class Session {
   /// Reads the prompt. It must not be empty and must leave room for one token in the context; else
   /// Error. `end` is the token that ends a text. `decoder` must outlive the session.
   Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
   /// From now on fresh evolving tokens begin as `tokens`, made noisy to time t in (0, 1], instead
   /// of as pure noise: they are changed as far as that lets them. Diffusion mode only; before the
@@ -153,6 +158,8 @@ class Session {
   [[nodiscard]] int32_t place(int64_t rank) const;
   void append_mature(ForwardInput& input, int32_t sequence) const;
   void append_evolving(ForwardInput& input, int32_t sequence) const;
+  static void observe_pass(std::span<Session* const> sessions, double seconds, int64_t rows,
+                           int64_t heads, int64_t window_rows);
   static void add_windows(std::span<Session* const> sessions, ForwardInput& input);
   /// What the pass made of this session: logits [drafts + 1, V], hidden states of the window [W,
   /// D].
@@ -173,10 +180,11 @@ class Session {
   DecodeOptions options_;
   int32_t end_;
   Sampler sampler_;
-  std::optional<DraftPolicy> policy_;  // unless the window is of fixed size
-  KvCache cache_;                      // of the first cache_.length() committed tokens
-  std::vector<int32_t> text_;          // in rank order
-  std::vector<int32_t> positions_;     // of the prompt
+  std::optional<DraftPolicy> own_policy_;
+  DraftPolicy* policy_ = nullptr;   // own or the decoder's; null if the window is of fixed size
+  KvCache cache_;                   // of the first cache_.length() committed tokens
+  std::vector<int32_t> text_;       // in rank order
+  std::vector<int32_t> positions_;  // of the prompt
   size_t prompt_size_;
   int64_t end_of_room_;  // rank at which no token fits any more
   std::vector<int32_t> drafts_;
