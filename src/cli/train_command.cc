@@ -59,9 +59,8 @@ void train(Flags& flags) {
     return;
   }
   // A resumed run that was complete already has no loss of its own.
-  const std::string loss = std::isnan(summary.last.ar_nll)
-                               ? ""
-                               : fmt::format("AR loss {:.3f}, ", summary.last.ar_nll);
+  const std::string loss =
+      std::isnan(summary.last.ar_nll) ? "" : fmt::format("AR loss {:.3f}, ", summary.last.ar_nll);
   log_info("{} after {} steps and {}: {}held out {:.3f}. Model and loss.svg in {}",
            summary.interrupted ? "stopped (continue with --resume)" : "done", summary.step,
            format_duration(summary.seconds), loss, summary.validation.ar_nll, flags.request.out);

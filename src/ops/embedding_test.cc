@@ -11,7 +11,9 @@ using testing::random_matrix;
 
 OpCheck embed_check(const std::vector<int32_t>& ids, int64_t vocabulary, int64_t cols) {
   return {{random_matrix(vocabulary, cols, 1)},
-          [=](Tape& tape, const std::vector<Tensor>& in) { return embed(tape, {in[0], nullptr}, ids); },
+          [=](Tape& tape, const std::vector<Tensor>& in) {
+            return embed(tape, {in[0], nullptr}, ids);
+          },
           [=](const std::vector<Matrix>& in) { return reference::embed(in[0], ids); }};
 }
 

@@ -8,8 +8,8 @@
 
 namespace evo {
 
-/// Number format of matrix products' inputs. Sums are f32; of kInt8, which is for decoding only, they
-/// are whole numbers (PackedWeight).
+/// Number format of matrix products' inputs. Sums are f32; of kInt8, which is for decoding only,
+/// they are whole numbers (PackedWeight).
 enum class Precision { kF32, kBF16, kInt8 };
 
 /// One run of the network: says whether gradients are wanted and in which precision products are
