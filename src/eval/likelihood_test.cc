@@ -13,6 +13,7 @@
 namespace evo {
 namespace {
 
+using testing::distribution;
 using testing::expect_error;
 using testing::expect_mean;
 using testing::kSigmas;
