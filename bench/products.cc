@@ -5,11 +5,12 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <numeric>
+#include <span>
 
 #include "base/parallel.h"
 #include "base/random.h"
 #include "model/config.h"
+#include "ops/bandwidth.h"
 #include "ops/matmul.h"
 
 namespace evo {
@@ -102,11 +103,6 @@ double now() {
   return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
 }
 
-__attribute__((target_clones("default", "avx2", "avx512f"))) uint64_t sum(const uint64_t* from,
-                                                                          int64_t count) {
-  return std::accumulate(from, from + count, uint64_t{0});
-}
-
 /// As many pieces as a subject has copies, of the same size, read with all threads: the limit.
 class StreamRead {
  public:
@@ -115,10 +111,8 @@ class StreamRead {
         words_(static_cast<size_t>(piece_ * subject.copies), 1) {}
 
   void run(int64_t piece) const {
-    const uint64_t* from = words_.data() + piece * piece_;
-    parallel_for(piece_, 4096, [&](int64_t begin, int64_t end) {
-      EVO_CHECK(sum(from + begin, end - begin) == static_cast<uint64_t>(end - begin));
-    });
+    read_ones(std::span(words_).subspan(static_cast<size_t>(piece * piece_),
+                                        static_cast<size_t>(piece_)));
   }
 
  private:

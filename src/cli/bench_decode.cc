@@ -1,12 +1,12 @@
 #include "cli/bench_decode.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 
 #include "base/interrupt.h"
 #include "base/progress.h"
+#include "cli/bench_measure.h"
 #include "decode/generate.h"
 #include "ops/bandwidth.h"
 #include "ops/matmul.h"
@@ -15,10 +15,6 @@ namespace evo {
 namespace {
 
 constexpr int64_t kWarmUpTokens = 8;
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 DecodeOptions decode_options(const DecodeWay& way, const DecodeBenchOptions& options) {
   DecodeOptions decode;
@@ -70,14 +66,9 @@ DecodeTally decode(const Decoder& decoder, const DecodeLimits& limits,
                     ar_nats_per_token(decoder.model(), Prompt::of_text(prompts[i].tokens), text);
     }
     tally.passes += session->passes();
-    tally.drafted += session->drafted();
     tally.accepted += session->accepted();
   }
   return tally;
-}
-
-double rate(const DecodeTally& tally) {
-  return tally.seconds > 0 ? static_cast<double>(tally.tokens) / tally.seconds : 0;
 }
 
 /// Rows of all kinds, and of each if there are several, with their ratios.
@@ -95,10 +86,10 @@ std::vector<DecodeBenchRow> summarize(
     }
   }
   for (const DecodeBenchRow& row : rows) {
-    if (row.way.mode == Mode::kAr) plain[{row.kind, row.way.batch}] = rate(row.tally);
+    if (row.way.mode == Mode::kAr) plain[{row.kind, row.way.batch}] = row.tally.tokens_per_second();
   }
   for (DecodeBenchRow& row : rows) {
-    row.ratio_to_ar = rate(row.tally) / plain[{row.kind, row.way.batch}];
+    row.ratio_to_ar = row.tally.tokens_per_second() / plain[{row.kind, row.way.batch}];
   }
   return rows;
 }
@@ -115,7 +106,6 @@ DecodeTally& DecodeTally::operator+=(const DecodeTally& other) {
   tokens += other.tokens;
   passes += other.passes;
   rows += other.rows;
-  drafted += other.drafted;
   accepted += other.accepted;
   drafting_passes += other.drafting_passes;
   texts += other.texts;
@@ -125,6 +115,10 @@ DecodeTally& DecodeTally::operator+=(const DecodeTally& other) {
   seconds += other.seconds;
   least_seconds += other.least_seconds;
   return *this;
+}
+
+double DecodeTally::tokens_per_second() const {
+  return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
 }
 
 double DecodeTally::token_entropy() const {

@@ -33,13 +33,14 @@ struct DecodeBenchOptions {
 
 /// What one way did with the prompts of one kind.
 struct DecodeTally {
-  int64_t tokens = 0, passes = 0, rows = 0, drafted = 0, accepted = 0, drafting_passes = 0;
+  int64_t tokens = 0, passes = 0, rows = 0, accepted = 0, drafting_passes = 0;
   int64_t texts = 0, equal_texts = 0;  ///< equal to the autoregressive model's
   double nats = 0;                     ///< -log p of all tokens under the autoregressive model
   std::map<int32_t, int64_t> counts;   ///< of every token that was generated
   double seconds = 0;                  ///< without reading the prompts
   double least_seconds = 0;            ///< by the machine's limits, for as many passes and rows
   DecodeTally& operator+=(const DecodeTally& other);
+  [[nodiscard]] double tokens_per_second() const;
   /// Entropy of the tokens' frequencies, in nats: low for texts that repeat themselves, which a
   /// good likelihood hides.
   [[nodiscard]] double token_entropy() const;

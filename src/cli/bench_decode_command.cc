@@ -110,7 +110,7 @@ Record row_record(const DecodeBenchRow& row, Precision precision) {
   record.set("kind", row.kind).set("mode", mode_name(row.way.mode));
   record.set("balance", row.way.balance).set("batch", row.way.batch);
   record.set("precision", precision_name(precision));
-  record.set("tokens_per_second", static_cast<double>(tally.tokens) / tally.seconds);
+  record.set("tokens_per_second", tally.tokens_per_second());
   record.set("tokens_per_forward", ratio(tally.tokens, tally.passes));
   record.set("acceptance_length", ratio(tally.accepted, tally.drafting_passes));
   record.set("ratio_to_ar", row.ratio_to_ar);
@@ -130,9 +130,9 @@ void print_table(const std::vector<DecodeBenchRow>& rows) {
     const DecodeTally& tally = row.tally;
     fmt::print(
         "{:<14} {:<14} {:>9.1f} {:>6.2f} {:>9.2f} {:>9.2f} {:>5.0f}% {:>8} {:>8.3f} {:>8.2f}\n",
-        row.kind, row.way.name(), static_cast<double>(tally.tokens) / tally.seconds,
-        row.ratio_to_ar, ratio(tally.tokens, tally.passes),
-        ratio(tally.accepted, tally.drafting_passes), 100 * tally.least_seconds / tally.seconds,
+        row.kind, row.way.name(), tally.tokens_per_second(), row.ratio_to_ar,
+        ratio(tally.tokens, tally.passes), ratio(tally.accepted, tally.drafting_passes),
+        100 * tally.least_seconds / tally.seconds,
         fmt::format("{}/{}", tally.equal_texts, tally.texts),
         tally.nats / static_cast<double>(tally.tokens), tally.token_entropy());
   }
@@ -164,7 +164,7 @@ void run(Flags& flags) {
     peer = run_llama_bench(flags.llama_bench, model.config(), precision, threads(),
                            flags.options.max_tokens);
   }
-  const double plain = static_cast<double>(rows.front().tally.tokens) / rows.front().tally.seconds;
+  const double plain = rows.front().tally.tokens_per_second();
   if (!flags.json) {
     print_table(rows);
     fmt::print("limits: weights {} read at {}/s, products {:.0f} GFLOP/s, {} threads, {}\n",

@@ -15,14 +15,15 @@
 #include "train/loss.h"
 
 namespace evo {
-namespace {
-
-constexpr double kPeakSeconds = 0.3;
-enum BenchStream : uint64_t { kTexts = 1, kBlocks, kNoise };
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
+
+namespace {
+
+constexpr double kPeakSeconds = 0.3;
+enum BenchStream : uint64_t { kTexts = 1, kBlocks, kNoise };
 
 double own_cpu_seconds() {
   rusage usage{};

@@ -10,6 +10,9 @@
 
 namespace evo {
 
+/// Seconds of a clock that never goes back.
+[[nodiscard]] double now();
+
 /// What is timed, here and in a peer.
 struct BenchCase {
   std::string preset;

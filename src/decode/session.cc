@@ -41,13 +41,6 @@ size_t at(int64_t index) {
   return static_cast<size_t>(index);
 }
 
-/// A copy of row r, [1, D].
-Tensor row_of(const Tensor& x, int64_t r) {
-  Tensor row = Tensor::empty({1, x.cols()});
-  std::copy_n(x.row(r), x.cols(), row.row(0));
-  return row;
-}
-
 void append_token(ForwardInput& input, int32_t rank, int32_t token, int32_t position,
                   int32_t sequence) {
   input.ids.push_back(token);
@@ -318,12 +311,8 @@ Session::WindowToken Session::fresh_token(int64_t index) {
   if (index >= std::ssize(sketch_)) return fresh;
   fresh.time = static_cast<float>(sketch_time_);
   fresh.age = std::lround((1 - sketch_time_) * static_cast<double>(options_.steps));
-  const double signal = model_.time().signal(sketch_time_);
-  const float* code = decoder_.codes().row(sketch_[static_cast<size_t>(index)]);
-  for (size_t i = 0; i < width; ++i) {
-    fresh.z[i] =
-        static_cast<float>(std::sqrt(signal) * code[i] + std::sqrt(1 - signal) * fresh.z[i]);
-  }
+  const float* code = decoder_.codes().row(sketch_[at(index)]);
+  blend(add_noise(model_.time().signal(sketch_time_)), fresh.z, {code, width}, fresh.z, fresh.z);
   return fresh;
 }
 
@@ -380,7 +369,8 @@ void Session::verify_drafts(std::span<const float> logits, const Tensor& h, Pass
   std::vector<float> state(static_cast<size_t>(model_.config().inner_size), 0.0f);
   if (verdict.accepted == drafts) {
     pool_ = std::move(window_);
-    for (int64_t i = 0; i < std::ssize(pool_); ++i) pool_[at(i)].h = row_of(h, i);
+    Tape tape(Tape::Mode::kInference);
+    for (int64_t i = 0; i < std::ssize(pool_); ++i) pool_[at(i)].h = slice_rows(tape, h, i, i + 1);
     if (!pool_.empty()) model_.inner_step(pool_.front().h, last, state);
     if (!pool_.empty()) pool_.erase(pool_.begin());
   } else {
@@ -418,15 +408,15 @@ bool Session::worth_drafting(double all_kept) const {
 /// One step of the flow for every window token; commits what is mature at the left edge.
 void Session::evolve_window(const Tensor& h, PassTrace& trace) {
   const auto size = static_cast<int64_t>(window_.size());
+  Tape tape(Tape::Mode::kInference);
   std::vector<float> kappa;
   Tensor z = Tensor::empty({size, model_.config().code_size});
   for (int64_t i = 0; i < size; ++i) {
     WindowToken& token = window_[at(i)];
-    token.h = row_of(h, i);
+    token.h = slice_rows(tape, h, i, i + 1);
     kappa.push_back(static_cast<float>(model_.time().kappa(token.time)));
     std::ranges::copy(token.z, z.row(i));
   }
-  Tape tape(Tape::Mode::kInference);
   const PosteriorTerm term{z, kappa, decoder_.codes()};
   const HeadResult posterior = head(tape, h, 0, size, model_.unembedding(), &term, nullptr);
 

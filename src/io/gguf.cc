@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/checked.h"
+#include "base/float_formats.h"
 #include "base/random.h"
 #include "io/files.h"
 
@@ -142,10 +143,8 @@ std::string some_weights(GgufType type) {
       continue;
     }
     const float value = 0.02f * random.normal();
-    uint32_t bits;
-    std::memcpy(&bits, &value, sizeof bits);
-    if (type == GgufType::kF32) bytes.put(bits);
-    if (type == GgufType::kBF16) bytes.put(static_cast<uint16_t>(bits >> 16));
+    if (type == GgufType::kF32) bytes.put(value);
+    if (type == GgufType::kBF16) bytes.put(to_bf16(value));
   }
   return bytes.text();
 }

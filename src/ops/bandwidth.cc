@@ -18,15 +18,19 @@ __attribute__((target_clones("default", "avx2", "avx512f"))) uint64_t sum(const 
 
 }  // namespace
 
+void read_ones(std::span<const uint64_t> ones) {
+  parallel_for(std::ssize(ones), 4096, [&](int64_t begin, int64_t end) {
+    // Checked, so that the reading cannot be optimised away.
+    EVO_CHECK(sum(ones.data() + begin, end - begin) == static_cast<uint64_t>(end - begin));
+  });
+}
+
 double measure_read_bandwidth(size_t bytes, double seconds) {
   using Clock = std::chrono::steady_clock;
   const std::vector<uint64_t> words(std::max<size_t>(1, bytes / sizeof(uint64_t)), 1);
   const auto read = [&] {
     const auto start = Clock::now();
-    parallel_for(std::ssize(words), 4096, [&](int64_t begin, int64_t end) {
-      // Checked, so that the reading cannot be optimised away.
-      EVO_CHECK(sum(words.data() + begin, end - begin) == static_cast<uint64_t>(end - begin));
-    });
+    read_ones(words);
     return std::chrono::duration<double>(Clock::now() - start).count();
   };
   read();
