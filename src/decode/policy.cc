@@ -89,7 +89,8 @@ bool DraftPolicy::worth_drafting(double all_kept, int64_t rows) const {
   return all_kept >= best_rate_ * drafting_multiple_ * price;
 }
 
-void DraftPolicy::learn(std::span<const float> maturities, int64_t accepted, int64_t possible) {
+void DraftPolicy::learn(std::span<const float> maturities, int64_t accepted, int64_t possible,
+                        bool scout) {
   const auto drafted = static_cast<int64_t>(maturities.size());
   for (int64_t j = 0; j < std::min(drafted, accepted + 1); ++j) {
     calibration_.learn(maturities[static_cast<size_t>(j)], j < accepted);
@@ -100,21 +101,23 @@ void DraftPolicy::learn(std::span<const float> maturities, int64_t accepted, int
     depth.made = kForgetting * depth.made + (j < drafted ? 1 : 0);
     depth.kept = kForgetting * depth.kept + (j < accepted ? 1 : 0);
   }
-  if (window_ == 0) {
-    if (trial_left_ > 0) {
-      if (--trial_left_ == 0) {
-        until_trial_ = static_cast<double>(trial_interval_);
-        trial_interval_ = std::min(kLongestInterval, 2 * trial_interval_);
-      }
-    } else if ((until_trial_ -= 1 / sessions_) <= 0) {  // a trial slows down all who share a pass
-      trial_left_ = kTrialPasses;
-    }
-  }
+  if (window_ == 0 && scout) count_trial_pass();
   choose_window();
   if (window_ == 0) return;
   trial_left_ = 0;
   trial_interval_ = kFirstInterval;
   until_trial_ = kFirstInterval;
+}
+
+/// Without drafting: one pass nearer to the next trial or to the end of this one.
+void DraftPolicy::count_trial_pass() {
+  if (trial_left_ == 0) {
+    if (--until_trial_ == 0) trial_left_ = kTrialPasses;
+    return;
+  }
+  if (--trial_left_ > 0) return;
+  until_trial_ = trial_interval_;
+  trial_interval_ = std::min(kLongestInterval, 2 * trial_interval_);
 }
 
 }  // namespace evo

@@ -42,8 +42,11 @@ class DraftPolicy {
   /// From now on passes are shared by so many sessions, which are taken to be alike.
   void share_passes(int64_t sessions);
 
-  /// Evolving tokens for the coming pass.
-  [[nodiscard]] int64_t window() const { return trial_left_ > 0 ? kTrialWindow : window_; }
+  /// Evolving tokens for the coming pass. Of the sessions that share a pass, one is the scout: a
+  /// trial is its alone, since what it finds holds for all and a trial of all would be dear.
+  [[nodiscard]] int64_t window(bool scout) const {
+    return trial_left_ > 0 && scout ? kTrialWindow : window_;
+  }
   /// Whether to draft another token, kept with probability `all_kept`, in a pass of so many rows.
   [[nodiscard]] bool worth_drafting(double all_kept, int64_t rows) const;
   [[nodiscard]] const Calibration& calibration() const { return calibration_; }
@@ -52,13 +55,14 @@ class DraftPolicy {
   /// what is done besides, between passes, weighs more where passes are short.
   void observe(bool drafting, double multiple);
 
-  /// Tells what became of a pass' drafts, of which there could have been `possible`.
-  void learn(std::span<const float> maturities, int64_t accepted, int64_t possible);
+  /// Tells what became of a session's drafts in a pass, of which there could have been `possible`.
+  void learn(std::span<const float> maturities, int64_t accepted, int64_t possible, bool scout);
 
  private:
   static constexpr int64_t kTrialWindow = 6, kTrialPasses = 4;
 
   void choose_window();
+  void count_trial_pass();
   [[nodiscard]] double rate(int64_t window) const;  ///< tokens per second
 
   /// This session's part of the time of a pass.
@@ -75,7 +79,7 @@ class DraftPolicy {
   int64_t window_ = 0;
   double best_rate_ = 0;
   int64_t trial_left_ = 0, trial_interval_;  // in passes
-  double until_trial_;                       // in passes, of which shared ones count in part
+  int64_t until_trial_;                      // in passes
 };
 
 }  // namespace evo

@@ -26,7 +26,7 @@ Decoded decode(DraftPolicy& policy, const PassCost& cost, double kept, int passe
   for (int pass = 0; pass < passes; ++pass) {
     std::vector<float> maturities;
     double all_kept = 1;
-    const int64_t window = policy.window();
+    const int64_t window = policy.window(true);
     for (int64_t j = 0; j < pool; ++j) {
       all_kept *= policy.calibration().kept(kept);
       if (!policy.worth_drafting(all_kept, 1 + j + window)) break;
@@ -35,7 +35,7 @@ Decoded decode(DraftPolicy& policy, const PassCost& cost, double kept, int passe
     const auto drafted = static_cast<double>(maturities.size());
     int64_t accepted = 0;
     while (accepted < std::ssize(maturities) && random.uniform() < kept) ++accepted;
-    policy.learn(maturities, accepted, pool);
+    policy.learn(maturities, accepted, pool, true);
     run.tokens += 1 + static_cast<double>(accepted);
     run.seconds +=
         cost.pass(1 + drafted + static_cast<double>(window), 1 + drafted) + drafted * cost.draft();
@@ -80,7 +80,7 @@ TEST(DraftPolicy, UselessDraftsCostLittle) {
     DraftPolicy policy(nominal());
     EXPECT_GT(decode(policy, nominal(), kept, 256, random).speed_up(), 0.97) << kept;
     EXPECT_GT(decode(policy, nominal(), kept, 5000, random).speed_up(), 0.99) << kept;
-    EXPECT_EQ(policy.window(), 0);
+    EXPECT_EQ(policy.window(true), 0);
   }
 }
 
@@ -94,11 +94,28 @@ TEST(DraftPolicy, DraftsLessInSharedPasses) {
     decode(policy, nominal(), 0.7, 300, random);
     for (int i = 0; i < 100; ++i) {
       decode(policy, nominal(), 0.7, 1, random);
-      windows[sessions / 8] += policy.window();
+      windows[sessions / 8] += policy.window(true);
     }
   }
   EXPECT_GT(windows[0], 200);
   EXPECT_LT(windows[1], windows[0] / 4);
+}
+
+/// Where drafting does not pay, trials are the scout's alone: the other sessions never draft.
+TEST(DraftPolicy, OnlyTheScoutMakesTrials) {
+  DraftPolicy policy(nominal());
+  policy.share_passes(8);
+  int64_t trials = 0;
+  for (int pass = 0; pass < 500; ++pass) {
+    EXPECT_EQ(policy.window(false), 0);
+    const int64_t pool = policy.window(true);
+    trials += pool > 0 ? 1 : 0;
+    const std::vector<float> maturities(static_cast<size_t>(std::min<int64_t>(pool, 1)), 0.5f);
+    policy.learn(maturities, 0, pool, true);
+    for (int other = 1; other < 8; ++other) policy.learn({}, 0, 0, false);
+  }
+  EXPECT_GT(trials, 0);
+  EXPECT_LT(trials, 40);
 }
 
 /// What the costs do not say, time does.
@@ -108,10 +125,10 @@ TEST(DraftPolicy, StopsWhereDraftingTakesLongerThanItShould) {
     Random random(1, 6);
     DraftPolicy policy(nominal());
     for (int i = 0; i < 200; ++i) {
-      const bool drafting = policy.window() > 0;
+      const bool drafting = policy.window(true) > 0;
       decode(policy, nominal(), 0.7, 1, random);
       policy.observe(drafting, drafting && slow == 1 ? 3 : 1.2);
-      windows[slow] += policy.window();
+      windows[slow] += policy.window(true);
     }
   }
   EXPECT_GT(windows[0], 400);
@@ -122,9 +139,9 @@ TEST(DraftPolicy, NoticesThatATextHasBecomePredictable) {
   Random random(1, 3);
   DraftPolicy policy(nominal());
   decode(policy, nominal(), 0, 1000, random);
-  EXPECT_EQ(policy.window(), 0);
+  EXPECT_EQ(policy.window(true), 0);
   decode(policy, nominal(), 0.95, 1600, random);
-  EXPECT_GT(policy.window(), 4);
+  EXPECT_GT(policy.window(true), 4);
   EXPECT_GT(decode(policy, nominal(), 0, 300, random).speed_up(), 0.9);
 }
 

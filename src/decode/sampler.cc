@@ -1,8 +1,11 @@
 #include "decode/sampler.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <numeric>
 #include <vector>
 
@@ -21,14 +24,38 @@ double open_uniform(uint32_t bits) {
 }
 constexpr double kMaxGumbel = 22.9;  // -log(-log(1 - 2^-33)) = 22.874
 
-double gumbel(uint64_t seed, int64_t position, size_t token) {
-  const uint64_t stream = stream_id({kGumbelStream, static_cast<uint64_t>(position)});
-  const uint64_t block = token / 4;
-  const auto words = philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
-                             static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)},
-                            {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
-  return -std::log(-std::log(open_uniform(words[token % 4])));
+double gumbel(uint32_t bits) {
+  return -std::log(-std::log(open_uniform(bits)));
 }
+
+/// An upper bound of gumbel(bits), without logarithms: with k leading ones, 1 - u > 2^-(k + 1), and
+/// g = -log(-log u) < -log(1 - u) < (k + 1) log 2.
+double gumbel_bound(uint32_t bits) {
+  return (std::countl_one(bits) + 1) * std::numbers::ln2;
+}
+
+constexpr size_t kNoiseBlock = 4;  // tokens that share a call of the generator
+
+/// Noise of the tokens [4 block, 4 block + 4) at a position.
+class TokenNoise {
+ public:
+  TokenNoise(uint64_t seed, int64_t position)
+      : key_{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)},
+        stream_(stream_id({kGumbelStream, static_cast<uint64_t>(position)})) {}
+
+  [[nodiscard]] auto block(size_t block) const {
+    return philox({static_cast<uint32_t>(block), static_cast<uint32_t>(uint64_t{block} >> 32),
+                   static_cast<uint32_t>(stream_), static_cast<uint32_t>(stream_ >> 32)},
+                  key_);
+  }
+  [[nodiscard]] uint32_t bits(size_t token) const {
+    return block(token / kNoiseBlock)[token % kNoiseBlock];
+  }
+
+ private:
+  std::array<uint32_t, 2> key_;
+  uint64_t stream_;
+};
 
 /// Throws Error if a logit is NaN.
 size_t likeliest_token(std::span<const float> logits) {
@@ -76,7 +103,7 @@ double Sampler::regret(std::span<const float> logits, int64_t position, int32_t 
 
 double Sampler::score(float logit, int64_t position, size_t token) const {
   if (options_.temperature == 0) return logit;
-  return logit / options_.temperature + gumbel(seed_, position, token);
+  return logit / options_.temperature + gumbel(TokenNoise(seed_, position).bits(token));
 }
 
 Sampler::Best Sampler::best(std::span<const float> logits, int64_t position) const {
@@ -84,14 +111,25 @@ Sampler::Best Sampler::best(std::span<const float> logits, int64_t position) con
   Best result{likeliest, score(logits[likeliest], position, likeliest)};
   if (options_.temperature == 0) return result;
   const Kept keep = kept(logits, likeliest);
-  // Most tokens cannot win with the largest noise there is, and need none.
-  double hopeless = (result.score - kMaxGumbel) * options_.temperature;
-  for (size_t v = 0; v < logits.size(); ++v) {
-    if (logits[v] < hopeless || v == likeliest || !keep.has(logits, v)) continue;
-    const double own = score(logits[v], position, v);
-    if (own < result.score || (own == result.score && v > result.token)) continue;
-    result = {v, own};
-    hopeless = (own - kMaxGumbel) * options_.temperature;
+  const TokenNoise noise(seed_, position);
+  // Most tokens cannot win with the largest noise there is, and need none; most others cannot win
+  // with the noise they have, which its leading bits tell.
+  const auto hopeless = [&](double bound) { return (result.score - bound) * options_.temperature; };
+  double lowest = hopeless(kMaxGumbel);
+  for (size_t first = 0; first < logits.size(); first += kNoiseBlock) {
+    const auto block = logits.subspan(first, std::min(kNoiseBlock, logits.size() - first));
+    if (std::ranges::all_of(block, [&](float logit) { return logit < lowest; })) continue;
+    const auto bits = noise.block(first / kNoiseBlock);
+    for (size_t i = 0; i < block.size(); ++i) {
+      const size_t v = first + i;
+      if (block[i] < hopeless(gumbel_bound(bits[i])) || v == likeliest || !keep.has(logits, v)) {
+        continue;
+      }
+      const double own = block[i] / options_.temperature + gumbel(bits[i]);
+      if (own < result.score || (own == result.score && v > result.token)) continue;
+      result = {v, own};
+      lowest = hopeless(kMaxGumbel);
+    }
   }
   return result;
 }

@@ -51,6 +51,21 @@ TEST(Sampler, DrawsFromTheTemperedSoftmax) {
   }
 }
 
+/// The shortcuts skip only tokens that cannot win: none beats the choice by its own score. A flat
+/// and a steep distribution over a vocabulary that does not end with a block of random words.
+TEST(Sampler, NoTokenHasAHigherScoreThanTheChoice) {
+  std::vector<float> logits(1003);
+  Random(8, 1).fill_normal(logits);
+  for (double temperature : {0.05, 0.3, 1.0, 20.0}) {
+    const Sampler sampler({.temperature = temperature}, 3);
+    for (int64_t position = 0; position < 20; ++position) {
+      for (int32_t token = 0; token < std::ssize(logits); ++token) {
+        ASSERT_GE(sampler.regret(logits, position, token), 0) << temperature << ' ' << token;
+      }
+    }
+  }
+}
+
 /// More tokens than a block of random words, and most of them hopeless most of the time.
 TEST(Sampler, DrawsFromAWideVocabulary) {
   std::vector<float> logits(1003);

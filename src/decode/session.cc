@@ -185,6 +185,7 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
   for (size_t s = 0; s < count; ++s) {
     Session& session = *sessions[s];
     EVO_CHECK(!session.done() && &session.model_ == &model);
+    session.scout_ = s == 0;
     if (session.policy_) session.policy_->share_passes(std::ssize(sessions));
     session.fill_window();
     session.append_mature(input, static_cast<int32_t>(s));
@@ -288,7 +289,7 @@ void Session::prefill() {
 int64_t Session::window_size() const {
   if (options_.mode == Mode::kAr) return 0;
   if (options_.mode == Mode::kDiffusion && options_.window == 0) return kDiffusionWindow;
-  return policy_ ? policy_->window() : options_.window;
+  return policy_ ? policy_->window(scout_) : options_.window;
 }
 
 void Session::fill_window() {
@@ -358,7 +359,7 @@ void Session::verify_drafts(std::span<const float> logits, const Tensor& h, Pass
   trace.accepted = verdict.accepted;
   drafted_ += drafts;
   accepted_ += verdict.accepted;
-  if (policy_) policy_->learn(draft_maturities_, verdict.accepted, possible_drafts_);
+  if (policy_) policy_->learn(draft_maturities_, verdict.accepted, possible_drafts_, scout_);
 
   const int32_t last = drafts > 0 ? drafts_.back() : text_.back();
   for (int64_t i = 0; i < verdict.accepted; ++i) commit(drafts_[at(i)], trace);

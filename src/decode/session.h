@@ -182,6 +182,7 @@ class Session {
   Sampler sampler_;
   std::optional<DraftPolicy> own_policy_;
   DraftPolicy* policy_ = nullptr;   // own or the decoder's; null if the window is of fixed size
+  bool scout_ = true;               // the one of a pass that does the policy's trials
   KvCache cache_;                   // of the first cache_.length() committed tokens
   std::vector<int32_t> text_;       // in rank order
   std::vector<int32_t> positions_;  // of the prompt
