@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 
 struct Flags {
   std::string out = "runs/demo", prompt = "Once upon a time, there was a little girl named Lily.";
+  std::string model;  // a trained one, or nothing
   double minutes = 2;
   int64_t max_tokens = 80;
   int threads = 0;
@@ -46,8 +47,8 @@ void clear_earlier_demo(const fs::path& folder) {
   }
 }
 
-void show_modes(const Flags& flags) {
-  const LoadedModel loaded = load_model(flags.out, Precision::kF32);
+void show_modes(const std::string& model, const Flags& flags) {
+  const LoadedModel loaded = load_model(model, best_precision());
   const Decoder decoder(loaded.model);
   const Prompt prompt = text_prompt(loaded.tokenizer, flags.prompt);
   for (Mode mode : {Mode::kAr, Mode::kExact, Mode::kEvo, Mode::kDiffusion}) {
@@ -63,14 +64,16 @@ void show_modes(const Flags& flags) {
         ar_nats_per_token(loaded.model, prompt, result.tokens), flags.prompt, result.text);
     std::fflush(stdout);
   }
-  fmt::print(
-      "\nLoss curve: {0}/loss.svg\nTry: evo generate {0} --prompt \"One day, a dog\" --temperature "
-      "0.8\n",
-      flags.out);
 }
 
 void run(const Flags& flags) {
   use_threads(flags.threads);
+  if (!flags.model.empty()) {
+    log_info("What the trained model {} writes:", flags.model);
+    show_modes(flags.model, flags);
+    fmt::print("\n");
+    std::fflush(stdout);
+  }
   clear_earlier_demo(flags.out);
   fs::create_directories(flags.out);
   const fs::path corpus = fs::path(flags.out) / "demo-corpus.xz";
@@ -87,7 +90,12 @@ void run(const Flags& flags) {
   const TrainSummary summary = run_training(request);
   log_info("{} tokens in {:.0f} s; held out: AR {:.3f}, ELBO {:.3f} nats per token", summary.tokens,
            summary.seconds, summary.validation.ar_nll, summary.validation.elbo);
-  if (!summary.interrupted) show_modes(flags);
+  if (summary.interrupted) return;
+  show_modes(flags.out, flags);
+  fmt::print(
+      "\nLoss curve: {0}/loss.svg\nTry: evo generate {1} --prompt \"One day, a dog\" --temperature "
+      "0.8\n",
+      flags.out, flags.model.empty() ? flags.out : flags.model);
 }
 
 }  // namespace
@@ -100,6 +108,7 @@ void add_demo_command(CLI::App& app, Action& action) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--out", flags->out, "folder for the model")->capture_default_str();
+  command->add_option("--model", flags->model, "a trained model, which is shown first");
   command->add_option("--prompt", flags->prompt, "text to continue");
   command->add_option("--max-tokens", flags->max_tokens, "tokens per mode")
       ->check(CLI::Range(1, 400))

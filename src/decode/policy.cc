@@ -22,7 +22,8 @@ size_t Calibration::bin(double maturity) {
 double Calibration::kept(double maturity) const {
   constexpr double kOwnWeight = 4;  // drafts that the head's own word counts for
   const Count& count = counts_[bin(maturity)];
-  return (count.kept + kOwnWeight * maturity) / (count.seen + kOwnWeight);
+  const double expected = 1 - lenience_ * (1 - maturity);
+  return (count.kept + kOwnWeight * expected) / (count.seen + kOwnWeight);
 }
 
 void Calibration::learn(double maturity, bool kept) {
@@ -31,11 +32,15 @@ void Calibration::learn(double maturity, bool kept) {
   count.kept += kept ? 1 : 0;
 }
 
-DraftPolicy::DraftPolicy(const PassCost& cost)
-    : cost_(&cost), trial_interval_(kFirstInterval), until_trial_(kFirstInterval) {
+DraftPolicy::DraftPolicy(const PassCost& cost, double lenience)
+    : cost_(&cost),
+      calibration_(lenience),
+      trial_interval_(kFirstInterval),
+      until_trial_(kFirstInterval) {
+  const double kept = 1 - lenience * (1 - kPriorKept);
   for (size_t j = 0; j < depths_.size(); ++j) {
-    const double reached = std::pow(kPriorKept, static_cast<double>(j));
-    depths_[j] = {kPriorWeight, kPriorWeight * reached, kPriorWeight * reached * kPriorKept};
+    const double reached = std::pow(kept, static_cast<double>(j));
+    depths_[j] = {kPriorWeight, kPriorWeight * reached, kPriorWeight * reached * kept};
   }
   choose_window();
 }

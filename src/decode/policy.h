@@ -20,6 +20,9 @@ namespace evo {
 /// is whether the autoregressive model would choose the same, which also depends on the sampler.
 class Calibration {
  public:
+  /// With lenience < 1, drafts are also kept that are wrong: at first, all but a share `lenience`
+  /// of those are taken to be.
+  explicit Calibration(double lenience = 1) : lenience_(lenience) {}
   [[nodiscard]] double kept(double maturity) const;  ///< probability
   void learn(double maturity, bool kept);
 
@@ -29,6 +32,7 @@ class Calibration {
   struct Count {
     double seen = 0, kept = 0;
   };
+  double lenience_;
   std::array<Count, kBins> counts_{};
 };
 
@@ -36,8 +40,8 @@ class DraftPolicy {
  public:
   static constexpr int64_t kLargestWindow = 24;
 
-  /// `cost` must outlive the policy.
-  explicit DraftPolicy(const PassCost& cost);
+  /// `cost` must outlive the policy. `lenience` of verification, see verify().
+  explicit DraftPolicy(const PassCost& cost, double lenience = 1);
 
   /// From now on passes are shared by so many sessions, which are taken to be alike.
   void share_passes(int64_t sessions);

@@ -156,6 +156,28 @@ TEST(Calibration, LearnsWhatMaturityMeans) {
   for (double edge : {0.0, 1.0}) EXPECT_NEAR(calibration.kept(edge), edge, 1e-9);
 }
 
+TEST(Calibration, LenienceKeepsAShareOfTheWrongDrafts) {
+  const Calibration calibration(0.25);
+  EXPECT_NEAR(calibration.kept(0.6), 1 - 0.25 * 0.4, 1e-9);
+  EXPECT_NEAR(calibration.kept(1), 1, 1e-9);
+}
+
+/// A lenient session drafts further from its first pass on: it need not learn that this pays.
+TEST(DraftPolicy, LenienceDraftsFurther) {
+  const auto drafts = [](double lenience) {
+    const DraftPolicy policy(nominal(), lenience);
+    int64_t count = 0;
+    for (double all_kept = policy.calibration().kept(0.6);
+         policy.worth_drafting(all_kept, 1 + count + policy.window(true));
+         all_kept *= policy.calibration().kept(0.6)) {
+      ++count;
+    }
+    return count;
+  };
+  EXPECT_GE(drafts(0.25), 2 * drafts(1));
+  EXPECT_GT(drafts(1), 0);
+}
+
 TEST(PassCost, NominalIsWhatItSays) {
   EXPECT_NEAR(nominal().pass(8, 8) / nominal().pass(1, 1), 1.3, 1e-9);
   EXPECT_NEAR(nominal().pass(16, 16) / nominal().pass(1, 1), 2.2, 1e-9);

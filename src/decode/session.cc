@@ -34,7 +34,8 @@ std::vector<int32_t> likeliest(std::span<const float> logits) {
 }
 
 double lenience_of(const DecodeOptions& options) {
-  return options.mode == Mode::kEvo ? 1 - options.balance : 1;
+  const double strict = 1 - options.balance;
+  return options.mode == Mode::kEvo ? strict * strict : 1;
 }
 
 size_t at(int64_t index) {
@@ -156,7 +157,7 @@ Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt pr
                                   context - 1 - positions_.back()});
   if (options_.window == 0 && options_.mode == Mode::kExact) policy_ = &decoder.exact_policy();
   if (options_.window == 0 && options_.mode == Mode::kEvo) {
-    policy_ = &own_policy_.emplace(decoder.cost(Mode::kEvo));
+    policy_ = &own_policy_.emplace(decoder.cost(Mode::kEvo), lenience_of(options_));
   }
   prefill();
 }

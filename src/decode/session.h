@@ -20,7 +20,7 @@
 //            right at t = 1.
 //
 // Modes are settings: `ar` has no window; `exact` verifies with lenience 1; `evo` with lenience
-// 1 - balance; `diffusion` does not verify. Several sessions, of any modes, can share their passes.
+// (1 - balance)^2; `diffusion` does not verify. Several sessions, of any modes, can share passes.
 #pragma once
 
 #include <cstdint>
