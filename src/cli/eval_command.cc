@@ -30,8 +30,10 @@ void run(Flags& flags) {
   const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
   const int64_t longest = loaded.model.config().max_position_embeddings - 1;
   flags.options.context = std::min(flags.options.context, longest);
-  const Corpus corpus({flags.data});
-  const std::vector<int32_t> tokens = encode_corpus(corpus, loaded.tokenizer, flags.json);
+  CorpusOptions corpus;
+  corpus.files = {flags.data};
+  corpus.quiet = flags.json;
+  const std::vector<int32_t> tokens = encode_corpus(corpus, loaded.tokenizer);
   const auto total = static_cast<double>(
       flags.options.limit > 0 ? flags.options.limit : static_cast<int64_t>(tokens.size()));
   Progress progress("scoring", total, "tokens", flags.json);

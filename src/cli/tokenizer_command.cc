@@ -34,8 +34,11 @@ std::vector<int32_t> ids_from_input() {
 }
 
 void train(const Flags& flags) {
-  const Corpus corpus(flags.data);
-  train_bpe(corpus.documents(), flags.options).save(flags.out);
+  CorpusOptions corpus;
+  corpus.files = flags.data;
+  const std::vector<std::string> texts = sample_texts(corpus);
+  train_bpe(std::vector<std::string_view>(texts.begin(), texts.end()), flags.options)
+      .save(flags.out);
 }
 
 void encode(const Flags& flags) {

@@ -78,8 +78,11 @@ void add_train_command(CLI::App& app, Action& action) {
       ->allow_extra_args(false);
   command
       ->add_option("--data", flags->request.data,
-                   "text files (.xz and .zst too); documents end at a line <|endoftext|>")
+                   "text files, where documents end at lines <|endoftext|>, or .jsonl; "
+                   "compressed ones (.xz, .zst, .gz) too")
       ->required();
+  command->add_option("--text-field", flags->request.text_field, "where .jsonl has its texts")
+      ->capture_default_str();
   command->add_option("--out", flags->request.out, "folder for model, metrics and checkpoints")
       ->required();
   command->add_option("--tokenizer", flags->request.tokenizer,

@@ -65,8 +65,17 @@ void check_folder(const TrainRequest& request) {
   }
 }
 
+CorpusOptions corpus_options(const TrainRequest& request) {
+  CorpusOptions options;
+  options.files = request.data;
+  options.text_field = request.text_field;
+  options.held_out = request.config.validation_fraction;
+  options.quiet = request.quiet;
+  return options;
+}
+
 /// The tokenizer of the run to be resumed, which `given` must equal; else `given`, or a new one.
-Tokenizer find_tokenizer(const TrainRequest& request, const Corpus& corpus,
+Tokenizer find_tokenizer(const TrainRequest& request, const CorpusOptions& corpus,
                          const std::optional<Tokenizer>& given, bool resuming) {
   if (resuming) {
     Tokenizer own = Tokenizer::load(tokenizer_file(request));
@@ -80,11 +89,12 @@ Tokenizer find_tokenizer(const TrainRequest& request, const Corpus& corpus,
   BpeTrainingOptions options;
   options.vocab_size = static_cast<int32_t>(request.config.vocab_size);
   options.quiet = request.quiet;
-  return train_bpe(corpus.documents(), options);
+  const std::vector<std::string> texts = sample_texts(corpus);
+  return train_bpe(std::vector<std::string_view>(texts.begin(), texts.end()), options);
 }
 
 /// A resumed run goes on with the text that it began with.
-void check_text(const TrainRequest& request, const Corpus& corpus) {
+void check_text(const TrainRequest& request, const CorpusOptions& corpus) {
   if (!fs::exists(tokens_file(request))) return;
   uint64_t before = 0;
   try {
@@ -92,7 +102,7 @@ void check_text(const TrainRequest& request, const Corpus& corpus) {
   } catch (const Error&) {
     return;  // damaged: prepare_tokens() says so and makes it again
   }
-  if (before == corpus.fingerprint()) return;
+  if (before == corpus_fingerprint(corpus)) return;
   fail(
       "--data {}: the run in {} was started on another text, or on the files in another order. "
       "Resume with the same, or start afresh with another --out",
@@ -109,13 +119,12 @@ void show_sample(const Model& model, const Tokenizer& tokenizer, const std::stri
   log_info("step {}: {}{}", step, prompt, sample.text);
 }
 
-void log_size(const RunConfig& config, const TokenFile& tokens, const Corpus& corpus) {
+void log_size(const RunConfig& config, const TokenFile& tokens) {
   const ModelCost cost = model_cost(config, config.sequence_length);
-  log_info("{} parameters ({} for the flow), vocabulary {}, {} tokens of text from {}",
+  log_info("{} parameters ({} for the flow), vocabulary {}, {} tokens of text",
            format_count(static_cast<double>(cost.parameters())),
            format_count(static_cast<double>(cost.flow_parameters)), config.vocab_size,
-           format_count(static_cast<double>(tokens.size())),
-           format_bytes(static_cast<double>(corpus.bytes())));
+           format_count(static_cast<double>(tokens.size())));
 }
 
 void save_settings(const TrainRequest& request, const Tokenizer& tokenizer) {
@@ -132,7 +141,7 @@ TrainSummary run_training(const TrainRequest& request) {
   check_folder(request);  // before the slow parts
   std::optional<Tokenizer> given;
   if (!request.tokenizer.empty()) given = Tokenizer::load(request.tokenizer);
-  const Corpus corpus(request.data);
+  const CorpusOptions corpus = corpus_options(request);
   const FolderLock lock(request.out);
   check_folder(request);  // again: another run may have ended there meanwhile
   const bool resuming = fs::exists(settings_file(request));
@@ -140,11 +149,11 @@ TrainSummary run_training(const TrainRequest& request) {
   if (resuming) check_text(request, corpus);
   const Tokenizer tokenizer = find_tokenizer(request, corpus, given, resuming);
   if (!resuming) tokenizer.save(tokenizer_file(request));
-  const TokenFile tokens = prepare_tokens(corpus, tokenizer, tokens_file(request), request.quiet);
+  const TokenFile tokens = prepare_tokens(corpus, tokenizer, tokens_file(request));
 
   RunConfig config = request.config;
   config.vocab_size = tokenizer.vocab_size();
-  log_size(config, tokens, corpus);
+  log_size(config, tokens);
   TrainOptions options;
   options.out = request.out;
   options.resume = request.resume;

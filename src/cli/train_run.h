@@ -11,6 +11,7 @@ namespace evo {
 struct TrainRequest {
   RunConfig config;
   std::vector<std::string> data;
+  std::string text_field = "text";  ///< of data in JSON lines
   std::string out;
   std::string tokenizer;  ///< tokenizer.json to use; empty: train one on the data
   std::string sample_prompt = "Once upon a time";

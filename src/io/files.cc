@@ -160,6 +160,17 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   }
 }
 
+void AtomicFile::rewrite(int64_t offset, std::span<const std::byte> bytes) {
+  EVO_CHECK(descriptor_ >= 0);
+  while (!bytes.empty()) {
+    const ssize_t written = pwrite(descriptor_, bytes.data(), bytes.size(), offset);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail_writing(path_, errno);
+    bytes = bytes.subspan(static_cast<size_t>(written));
+    offset += written;
+  }
+}
+
 void AtomicFile::commit() {
   EVO_CHECK(descriptor_ >= 0);
   if (fsync(descriptor_) != 0) fail_writing(path_, errno);

@@ -37,9 +37,9 @@ class MappedFile {
 /// The whole file, which may be empty. Throws Error if it is longer than `max_bytes`.
 [[nodiscard]] std::string read_file(const std::filesystem::path& path, int64_t max_bytes);
 
-/// The text of a file, decompressed if its content is in .xz or .zst format. Throws Error if it is
-/// damaged or cut short, if the name promises such a format and the content is not in it, or if the
-/// text is longer than `max_bytes`. See also io/text_writer.h.
+/// The text of a file, decompressed if its content is in .xz, .zst or .gz format. Throws Error if
+/// it is damaged or cut short, if the name promises such a format and the content is not in it, or
+/// if the text is longer than `max_bytes`. See io/text_reader.h for streams, io/text_writer.h.
 [[nodiscard]] std::string read_text(const std::filesystem::path& path, int64_t max_bytes);
 
 /// A text to train on: read_text() that throws Error if there is no text in the file.
@@ -57,6 +57,8 @@ class AtomicFile {
   /// Throws Error naming the file and the free space if not all bytes can be written.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  /// Replaces bytes that were written before.
+  void rewrite(int64_t offset, std::span<const std::byte> bytes);
   /// Syncs the file, renames it, syncs the folder.
   void commit();
 

@@ -84,4 +84,9 @@ void SequenceLoader::fill(int64_t index, std::span<int32_t> out) const {
   tokens_.copy(start_of(index), out);
 }
 
+void SequenceLoader::fill_learnt(int64_t index, std::span<uint8_t> out) const {
+  EVO_CHECK(std::cmp_equal(out.size(), length_ + 1));
+  tokens_.copy_learnt(start_of(index), out);
+}
+
 }  // namespace evo

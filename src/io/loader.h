@@ -36,6 +36,9 @@ class SequenceLoader {
 
   /// The sequence of global index `index` >= 0 (epoch index / sequences_per_epoch()).
   void fill(int64_t index, std::span<int32_t> out) const;  // [length + 1]
+  /// Which of its tokens are targets, see TokenFile::copy_learnt().
+  void fill_learnt(int64_t index, std::span<uint8_t> out) const;  // [length + 1]
+  [[nodiscard]] bool has_unlearnt() const { return tokens_.has_unlearnt(); }
 
   [[nodiscard]] int64_t sequences_per_epoch() const { return per_epoch_; }
   [[nodiscard]] int64_t length() const { return length_; }

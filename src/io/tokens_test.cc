@@ -1,5 +1,7 @@
 #include "io/tokens.h"
 
+#include <algorithm>
+#include <tuple>
 #include <vector>
 
 #include "io/testing.h"
@@ -10,7 +12,11 @@ namespace {
 using testing::expect_error;
 using testing::TemporaryFolder;
 
-constexpr size_t kHeaderBytes = 64;
+constexpr size_t kHeaderBytes = 88;
+
+size_t padded(size_t bytes) {
+  return (bytes + 7) / 8 * 8;
+}
 
 std::vector<int32_t> ids(size_t count, int32_t first) {
   std::vector<int32_t> result(count);
@@ -24,7 +30,8 @@ TEST(Tokens, RoundTripInTwoAndFourBytes) {
     const auto tokens = ids(10, first);
     write_tokens(folder / "t", tokens, 11, 22);
     const bool narrow = first + 9 <= 65535;
-    EXPECT_EQ(std::filesystem::file_size(folder / "t"), kHeaderBytes + 10u * (narrow ? 2 : 4));
+    EXPECT_EQ(std::filesystem::file_size(folder / "t"),
+              kHeaderBytes + padded(10u * (narrow ? 2 : 4)));
     const TokenFile file(folder / "t");
     ASSERT_EQ(file.size(), 10);
     EXPECT_EQ(file.max_id(), first + 9);
@@ -36,6 +43,43 @@ TEST(Tokens, RoundTripInTwoAndFourBytes) {
     EXPECT_EQ(back, tokens);
     file.copy(7, std::span(back).first(3));
     EXPECT_EQ(back[2], tokens[9]);
+  }
+}
+
+/// Pieces of both parts in turn, more than are written at a time; the held-out ones come last.
+TEST(Tokens, PartsAndUnlearntRanges) {
+  const TemporaryFolder folder;
+  constexpr int32_t kVocabulary = 70'000;
+  std::vector<int32_t> expected, held_out;
+  std::vector<uint8_t> learnt, held_out_learnt;
+  TokenWriter writer(folder / "t", kVocabulary);
+  for (int32_t i = 0; i < 2'000; ++i) {
+    const auto piece = ids(static_cast<size_t>(i % 700), i);
+    const bool learn = i % 3 != 0;
+    auto [tokens, flags] =
+        i % 5 == 0 ? std::tie(held_out, held_out_learnt) : std::tie(expected, learnt);
+    if (i % 5 == 0) {
+      writer.append_held_out(piece, learn);
+    } else {
+      writer.append(piece, learn);
+    }
+    tokens.insert(tokens.end(), piece.begin(), piece.end());
+    flags.insert(flags.end(), piece.size(), learn ? 1 : 0);
+  }
+  writer.commit(1, 2);
+  const TokenFile file(folder / "t");
+  EXPECT_EQ(file.held_out_begin(), std::ssize(expected));
+  expected.insert(expected.end(), held_out.begin(), held_out.end());
+  learnt.insert(learnt.end(), held_out_learnt.begin(), held_out_learnt.end());
+  ASSERT_EQ(file.size(), std::ssize(expected));
+  std::vector<int32_t> tokens(expected.size());
+  file.copy(0, tokens);
+  EXPECT_TRUE(tokens == expected);
+  EXPECT_TRUE(file.has_unlearnt());
+  std::vector<uint8_t> flags(1000);
+  for (int64_t begin = 0; begin + 1000 <= file.size(); begin += 997) {
+    file.copy_learnt(begin, flags);
+    ASSERT_TRUE(std::equal(flags.begin(), flags.end(), learnt.begin() + begin)) << begin;
   }
 }
 
@@ -87,12 +131,12 @@ TEST(Tokens, FaultsAreNamed) {
     expect_error([&] { TokenFile{folder / "bad"}; }, parts);
   };
   std::string version = good;
-  version[8] = 2;
+  version[8] = 1;
   refused("", {"is empty"});
   refused("short", {"5 bytes", "too few"});
   refused(std::string(100, 'x'), {"not a token file"});
-  refused(version, {"version 2", "expected 1"});
-  refused(good + "x", {"7 tokens of 2 bytes", "need 14", "found 15"});
+  refused(version, {"version 1", "expected 2"});
+  refused(good + "x", {"7 tokens of 2 bytes", "need 16", "found 17"});
   std::string flipped = good;
   flipped.back() = static_cast<char>(flipped.back() ^ 1);
   refused(flipped, {"checksum", "damaged"});

@@ -74,7 +74,8 @@ struct TrainConfig {
       "share of sequences that are rearranged so that the model learns to fill in a middle");
     v("time_every", time_every, "steps between estimates of entropic time");
     v("time_freeze", time_freeze, "fraction of the run after which entropic time is kept");
-    v("validation_fraction", validation_fraction, "end of the data that is held out");
+    v("validation_fraction", validation_fraction,
+      "share of the documents that is held out; of very few: end of the text");
     v("validate_every", validate_every, "steps between validations");
     v("validation_sequences", validation_sequences, "sequences in a validation, at most");
     v("sample_every", sample_every, "steps between samples of text; 0: none");

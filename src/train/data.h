@@ -1,38 +1,52 @@
-// From text files to a token file.
+// From files to tokens: documents are encoded side by side and written in their order.
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "io/documents.h"
 #include "io/tokens.h"
 #include "text/tokenizer.h"
 
 namespace evo {
 
-/// The texts of `files`, split into documents at lines that hold "<|endoftext|>" and nothing else.
-class Corpus {
- public:
-  /// Throws Error if a file is missing or empty, or if there is no text at all.
-  explicit Corpus(const std::vector<std::string>& files);
+/// A piece of a conversation as its chat template writes it; only what the assistant says is
+/// learnt.
+struct ChatPart {
+  std::string text;
+  bool learn = false;
+};
+using ChatFormat = std::function<std::vector<ChatPart>(std::span<const ChatMessage>)>;
 
-  [[nodiscard]] const std::vector<std::string_view>& documents() const { return documents_; }
-  [[nodiscard]] size_t bytes() const { return bytes_; }
-  [[nodiscard]] uint64_t fingerprint() const { return fingerprint_; }
-
- private:
-  std::vector<std::string> texts_;
-  std::vector<std::string_view> documents_;
-  size_t bytes_ = 0;
-  uint64_t fingerprint_ = 0;
+struct CorpusOptions {
+  std::vector<std::string> files;   ///< see io/documents.h
+  std::string text_field = "text";  ///< of lines of JSON
+  /// Share of the documents that is held out, chosen by a hash of their content: the same ones in
+  /// every order, and copies of a document together.
+  double held_out = 0;
+  ChatFormat chat_format;  ///< without, conversations are an Error
+  bool quiet = false;      ///< no progress
 };
 
-/// <|endoftext|> before every document and after the last one.
-std::vector<int32_t> encode_corpus(const Corpus& corpus, const Tokenizer& tokenizer, bool quiet);
+/// Changes with the stored bytes of any file, with the order of the files and with the options.
+[[nodiscard]] uint64_t corpus_fingerprint(const CorpusOptions& options);
 
-/// The token file of `corpus` at `path`: the one that is there if text and tokenizer are the same,
-/// else a new one.
-TokenFile prepare_tokens(const Corpus& corpus, const Tokenizer& tokenizer,
-                         const std::filesystem::path& path, bool quiet);
+/// Documents to train a tokenizer on: all of them or, if that is more than `max_bytes` of text,
+/// from the beginning. Throws Error if there is no text at all.
+[[nodiscard]] std::vector<std::string> sample_texts(const CorpusOptions& options,
+                                                    size_t max_bytes = size_t{256} << 20);
+
+/// All tokens in memory: <|endoftext|> before every document and after the last one.
+[[nodiscard]] std::vector<int32_t> encode_corpus(const CorpusOptions& options,
+                                                 const Tokenizer& tokenizer);
+
+/// The token file of the corpus at `path`: the one that is there if text, options and tokenizer are
+/// the same, else a new one. Both of its parts are as encode_corpus() says. Ctrl-C is an Error, and
+/// leaves what was there.
+TokenFile prepare_tokens(const CorpusOptions& options, const Tokenizer& tokenizer,
+                         const std::filesystem::path& path);
 
 }  // namespace evo

@@ -16,6 +16,14 @@ std::span<int32_t> rows_of(std::vector<int32_t>& rows, const TrainingBatch& batc
                                  static_cast<size_t>(batch.length));
 }
 
+bool has_unlearnt(const TrainingBatch& batch, int64_t sequence) {
+  if (batch.learn.empty()) return false;
+  const auto rows =
+      std::span(batch.learn)
+          .subspan(static_cast<size_t>(sequence * batch.length), static_cast<size_t>(batch.length));
+  return std::ranges::find(rows, 0) != rows.end();
+}
+
 /// Uniform in [first, last].
 int64_t uniform_int(int64_t first, int64_t last, Random& random) {
   return first + static_cast<int64_t>(random.below(static_cast<uint64_t>(last - first + 1)));
@@ -28,7 +36,7 @@ void infill(TrainingBatch& batch, const InfillOptions& options, int64_t first_se
   for (int64_t s = 0; s < batch.sequences; ++s) {
     const auto number = static_cast<uint64_t>(first_sequence + s);
     Random random(options.seed, stream_id({kInfillStream, number}));
-    if (random.uniform() >= options.share) continue;
+    if (random.uniform() >= options.share || has_unlearnt(batch, s)) continue;
     const auto split = sample_split(rows_of(batch.ids, batch, s), options, random);
     if (split) rearrange(batch, s, *split, options.end_of_text);
   }

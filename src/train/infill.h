@@ -28,9 +28,10 @@ struct InfillOptions {
   uint64_t seed = 0;
 };
 
-/// Rearranges a share of the sequences in `batch` and cuts their blocks of evolving rows where one
-/// part ends and the next begins. What happens to a sequence is a pure function of the seed and of
-/// its number: `first_sequence` is that of the batch's first one.
+/// Rearranges a share of the sequences in `batch`, of those all of whose targets count, and cuts
+/// their blocks of evolving rows where one part ends and the next begins. What happens to a
+/// sequence is a pure function of the seed and of its number: `first_sequence` is that of the
+/// batch's first one.
 void infill(TrainingBatch& batch, const InfillOptions& options, int64_t first_sequence);
 
 /// How a text is taken apart.

@@ -15,10 +15,29 @@ namespace {
 // Purposes of random streams within a batch.
 enum NoiseUse : uint64_t { kFirstNoise = 1, kBridgeNoise, kPolicy };
 
-double mean(std::span<const float> values) {
-  double sum = 0;
-  for (float value : values) sum += value;
-  return values.empty() ? 0 : sum / static_cast<double>(values.size());
+bool counts(const TrainingBatch& batch, size_t row) {
+  return batch.learn.empty() || batch.learn[row] != 0;
+}
+
+/// `total` in equal shares over the rows that count.
+std::vector<float> shares(const TrainingBatch& batch, double total) {
+  double rows = 0;
+  for (size_t r = 0; r < batch.targets.size(); ++r) rows += counts(batch, r) ? 1 : 0;
+  std::vector<float> weights(batch.targets.size(), 0.0f);
+  for (size_t r = 0; r < weights.size(); ++r) {
+    if (counts(batch, r)) weights[r] = static_cast<float>(total / rows);
+  }
+  return weights;
+}
+
+double mean(const TrainingBatch& batch, std::span<const float> values) {
+  double sum = 0, rows = 0;
+  for (size_t r = 0; r < values.size(); ++r) {
+    if (!counts(batch, r)) continue;
+    sum += values[r];
+    rows += 1;
+  }
+  return rows > 0 ? sum / rows : 0;
 }
 
 /// Standard normal [rows, d]; every row has its own stream, so threads do not matter.
@@ -88,17 +107,24 @@ Latents self_conditioned_latents(const Model& model, const TrainingBatch& batch,
   return next;
 }
 
-std::vector<float> constant(size_t count, double value) {
-  return std::vector<float>(count, static_cast<float>(value));
+/// Rows from which the ELBO is estimated.
+bool has_uniform_time(const TrainingBatch& batch, size_t row) {
+  return batch.plan.uniform_time[row] != 0 && counts(batch, row);
+}
+
+int64_t elbo_rows(const TrainingBatch& batch) {
+  int64_t rows = 0;
+  for (size_t r = 0; r < batch.targets.size(); ++r) rows += has_uniform_time(batch, r) ? 1 : 0;
+  return rows;
 }
 
 /// Weights of |c - x|^2 whose sum is the ELBO's integral, as a mean over rows of uniform time.
-std::vector<float> elbo_weights(const EntropicTime& time, const BlockPlan& plan,
+std::vector<float> elbo_weights(const EntropicTime& time, const TrainingBatch& batch,
                                 std::span<const float> times, double scale) {
-  const double rows = static_cast<double>(std::ranges::count(plan.uniform_time, 1));
+  const auto rows = static_cast<double>(elbo_rows(batch));
   std::vector<float> weights(times.size(), 0.0f);
   for (size_t i = 0; i < times.size(); ++i) {
-    if (plan.uniform_time[i] == 0) continue;
+    if (!has_uniform_time(batch, i)) continue;
     const double rate = elbo_rate(1, time.snr_slope(times[i])) * elbo_weight(time.min_time());
     weights[i] = static_cast<float>(scale * rate / rows);
   }
@@ -134,14 +160,20 @@ TrainingBatch TrainingBatch::from_loader(const SequenceLoader& loader, int64_t f
   for (int64_t s = 0; s < sequences; ++s) {
     loader.fill(first + s, std::span(texts).subspan(static_cast<size_t>(s) * window, window));
   }
-  return from_texts(texts, sequences);
+  TrainingBatch batch = from_texts(texts, sequences);
+  if (!loader.has_unlearnt()) return batch;
+  std::vector<uint8_t> learnt(window);
+  for (int64_t s = 0; s < sequences; ++s) {
+    loader.fill_learnt(first + s, learnt);
+    batch.learn.insert(batch.learn.end(), learnt.begin() + 1, learnt.end());
+  }
+  return batch;
 }
 
 LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& batch,
                          const LossWeights& weights, double scale) {
   LossReport report;
   const auto rows = static_cast<int64_t>(batch.targets.size());
-  const double per_row = scale / static_cast<double>(rows);
   const bool flow = !batch.plan.times.empty();
   using CodeGradient = HeadLosses::CodeGradient;
 
@@ -159,47 +191,45 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
   const Tensor h = model.forward(tape, two_stream_input(batch, latents));
 
   // The staircase leg: exact autoregressive cross-entropy.
-  const std::vector<float> ar_weights = constant(batch.targets.size(), per_row);
+  const std::vector<float> ar_weights = shares(batch, scale);
   const HeadLosses ar_losses{batch.targets, ar_weights};
   const HeadResult ar = head(tape, h, 0, rows, model.unembedding(), nullptr, &ar_losses);
-  report.ar_nll = mean(ar.nll);
+  report.ar_nll = mean(batch, ar.nll);
   report.total = report.ar_nll;
   if (!flow) return report;
 
   // The flow: every evolving row's posterior against its own token.
   const std::vector<float> kappa = kappas(model.time(), latents.times);
-  const std::vector<float> flow_weights = constant(batch.targets.size(), weights.flow * per_row);
+  const std::vector<float> flow_weights = shares(batch, weights.flow * scale);
   // After self-conditioning times are no longer uniform, so those passes do not estimate the ELBO.
   const bool estimates_elbo = !batch.self_condition && weights.flow > 0;
-  const std::vector<float> squared = elbo_weights(model.time(), batch.plan, latents.times,
-                                                  estimates_elbo ? weights.flow * scale : 0);
+  const std::vector<float> squared =
+      elbo_weights(model.time(), batch, latents.times, estimates_elbo ? weights.flow * scale : 0);
   const PosteriorTerm term{latents.z, kappa, codes};
   const HeadLosses flow_losses{batch.targets, flow_weights, weights.code_gradient, squared};
   const HeadResult posterior = head(tape, h, rows, rows, model.unembedding(), &term, &flow_losses);
-  report.flow = mean(posterior.nll);
+  report.flow = mean(batch, posterior.nll);
   if (estimates_elbo) {
-    report.elbo_rows = std::ranges::count(batch.plan.uniform_time, 1);
-    report.elbo =
-        dot(elbo_weights(model.time(), batch.plan, latents.times, 1), posterior.squared_error);
+    report.elbo_rows = elbo_rows(batch);
+    report.elbo = dot(elbo_weights(model.time(), batch, latents.times, 1), posterior.squared_error);
   }
 
   // The inner field drafts each block left to right from the truth before each row; everything that
   // it reads is detached, so the backbone does not notice it.
   const Tensor states = slice_rows(tape, h.detach(), rows, 2 * rows);
   const Tensor o = model.inner_field(tape, states, batch.ids, batch.plan.starts);
-  const std::vector<float> inner_weights = constant(batch.targets.size(), weights.inner * per_row);
+  const std::vector<float> inner_weights = shares(batch, weights.inner * scale);
   const PosteriorTerm inner_term{latents.z.detach(), kappa, codes.detach()};
   const HeadLosses inner_losses{batch.targets, inner_weights};
   const HeadResult drafts =
       head(tape, o, 0, rows, model.detached_unembedding(), &inner_term, &inner_losses);
-  report.inner = mean(drafts.nll);
+  report.inner = mean(batch, drafts.nll);
 
   // Maturity: would the drafted token be the right one?
   std::vector<float> kept(batch.targets.size());
   for (size_t i = 0; i < kept.size(); ++i)
     kept[i] = drafts.argmax[i] == batch.targets[i] ? 1.0f : 0.0f;
-  const std::vector<float> maturity_weights =
-      constant(batch.targets.size(), weights.maturity * per_row);
+  const std::vector<float> maturity_weights = shares(batch, weights.maturity * scale);
   const MaturityResult mature = maturity(tape, o.detach(), drafts.log_pmax, drafts.entropy,
                                          model.maturity_weight(), kept, maturity_weights);
   report.maturity = weights.maturity > 0 ? mature.loss / (weights.maturity * scale) : 0;

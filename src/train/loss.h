@@ -16,6 +16,7 @@ struct TrainingBatch {
   int64_t sequences = 0, length = 0;  ///< B, n
   std::vector<int32_t> ids, targets;  ///< [B * n] each
   std::vector<int32_t> positions;     ///< [B * n] of the ids; of the targets: one more
+  std::vector<uint8_t> learn;         ///< [B * n] 0: the target does not count; empty: all do
   BlockPlan plan;                     ///< empty: the autoregressive loss only
   uint64_t seed = 0, stream = 0;      ///< of the noise
   bool self_condition = false;        ///< run a first pass and feed it back
@@ -37,7 +38,8 @@ struct LossWeights {
   HeadLosses::CodeGradient code_gradient = HeadLosses::CodeGradient::kNone;
 };
 
-/// Means over rows, in nats per token; 0 for a part whose weight is 0, which is not evaluated.
+/// Means over the rows that count, in nats per token; 0 for a part whose weight is 0, which is not
+/// evaluated.
 struct LossReport {
   double total = 0;
   double ar_nll = 0;

@@ -82,6 +82,55 @@ TEST(FromTexts, TargetsAreTheNextTokens) {
   EXPECT_EQ(batch.positions, (std::vector<int32_t>{0, 1, 2, 0, 1, 2}));
 }
 
+/// What a row that does not count should predict changes nothing; where all count, nothing is said.
+TEST_F(TrainingLoss, RowsThatDoNotCountHaveNoInfluence) {
+  const RunConfig config = tiny_run(12);
+  const Model model = noisy_model(config, 1);
+  const LossWeights ar_only{};
+  TrainingBatch batch = random_batch(config, 3, 5);
+  const std::vector<float> everywhere = gradient(model, batch, ar_only);
+  batch.learn.assign(batch.targets.size(), 1);
+  EXPECT_TRUE(same_bits(gradient(model, batch, ar_only), everywhere));
+
+  for (size_t r = 0; r < batch.learn.size(); ++r) batch.learn[r] = r % 3 == 0 ? 0 : 1;
+  const std::vector<float> counted = gradient(model, batch, ar_only);
+  EXPECT_FALSE(same_bits(counted, everywhere));
+  TrainingBatch other = batch;
+  for (size_t r = 0; r < other.targets.size(); r += 3) other.targets[r] ^= 1;
+  EXPECT_TRUE(same_bits(gradient(model, other, ar_only), counted));
+  EXPECT_EQ(add_gradient(model, other, ar_only).total, add_gradient(model, batch, ar_only).total);
+}
+
+/// The losses are means over the rows that count: those of a batch in which only one sequence does
+/// are those of that sequence alone, but for the noise, which is drawn by row.
+TEST_F(TrainingLoss, MeansAreOverTheRowsThatCount) {
+  const RunConfig config = tiny_run(12);
+  const Model model = noisy_model(config, 1);
+  TrainingBatch batch = planned_batch(config, model, 3, 6);
+  batch.learn.assign(batch.targets.size(), 0);
+  std::fill_n(batch.learn.begin(), batch.length, uint8_t{1});
+  TrainingBatch first = batch;
+  first.sequences = 1;
+  const auto rows = static_cast<size_t>(batch.length);
+  for (auto* column :
+       {&first.ids, &first.targets, &first.positions, &first.plan.begin, &first.plan.end}) {
+    column->resize(rows);
+  }
+  first.plan.starts.resize(rows);
+  first.plan.times.resize(rows);
+  first.plan.uniform_time.resize(rows);
+  first.learn.clear();
+  Tape tape(Tape::Mode::kInference);
+  const LossReport expected = training_loss(tape, model, first, kEveryPart);
+  const LossReport actual = training_loss(tape, model, batch, kEveryPart);
+  EXPECT_FLOAT_EQ(static_cast<float>(actual.ar_nll), static_cast<float>(expected.ar_nll));
+  EXPECT_FLOAT_EQ(static_cast<float>(actual.flow), static_cast<float>(expected.flow));
+  EXPECT_FLOAT_EQ(static_cast<float>(actual.inner), static_cast<float>(expected.inner));
+  EXPECT_FLOAT_EQ(static_cast<float>(actual.maturity), static_cast<float>(expected.maturity));
+  EXPECT_EQ(actual.elbo_rows, expected.elbo_rows);
+  EXPECT_FLOAT_EQ(static_cast<float>(actual.elbo), static_cast<float>(expected.elbo));
+}
+
 TEST(TwoStreamInput, AnEvolvingRowSeesTheTextBeforeItsBlockAndItsBlock) {
   TrainingBatch batch = TrainingBatch::from_texts(std::vector<int32_t>(10, 1), 2);
   Random random(1);

@@ -23,6 +23,10 @@ int64_t held_out_begin(const TokenFile& tokens, const RunConfig& config) {
   }
   const auto held_out =
       static_cast<int64_t>(config.validation_fraction * static_cast<double>(tokens.size()));
+  const int64_t own = tokens.size() - tokens.held_out_begin();
+  const bool enough = own >= std::max(held_out / 2, window);
+  if (enough && own <= 2 * held_out && tokens.held_out_begin() >= window)
+    return tokens.held_out_begin();
   return tokens.size() - std::max(held_out, window);
 }
 

@@ -10,8 +10,9 @@
 
 namespace evo {
 
-/// Where in `tokens` the held-out part begins, which goes on to the end. Both parts hold at least
-/// one sequence; throws Error if the text is too short for that.
+/// Where in `tokens` the held-out part begins, which goes on to the end: that of the file or, if a
+/// corpus of few documents makes that far too small or too large, the end of the text. Both parts
+/// hold at least one sequence; throws Error if the text is too short for that.
 int64_t held_out_begin(const TokenFile& tokens, const RunConfig& config);
 
 /// Mean losses of `model` on the first sequences of `held_out`, with the ELBO along block:8. Every

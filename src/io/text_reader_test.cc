@@ -1,5 +1,7 @@
-// read_text and read_text_corpus
+#include "io/text_reader.h"
+
 #include <lzma.h>
+#include <zlib.h>
 #include <zstd.h>
 
 #include "io/files.h"
@@ -30,12 +32,27 @@ std::string zstd(std::string_view text) {
   return out.substr(0, size);
 }
 
+std::string gzip(std::string_view text) {
+  z_stream stream{};
+  constexpr int kGzip = 16 + MAX_WBITS, kMemory = 8;
+  EVO_CHECK(deflateInit2(&stream, 6, Z_DEFLATED, kGzip, kMemory, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string out(deflateBound(&stream, text.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  EVO_CHECK(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
 struct Format {
   const char* extension;
   std::string (*compress)(std::string_view text);
   size_t magic;  // bytes that say what it is
 };
-constexpr Format kFormats[] = {{".xz", xz, 6}, {".zst", zstd, 4}};
+constexpr Format kFormats[] = {{".xz", xz, 6}, {".zst", zstd, 4}, {".gz", gzip, 2}};
 
 TEST(ReadText, PlainAndCompressed) {
   const TemporaryFolder folder;
@@ -89,6 +106,25 @@ TEST(ReadText, NamesTheFault) {
   testing::flip_bit(folder / "bits", 40, 3);
   expect_error([&] { (void)read_text(folder / "bits", kMaxBytes); }, {"bits", "damaged"});
   expect_error([&] { (void)read_text(folder / "none", kMaxBytes); }, {"none", "No such file"});
+}
+
+/// Piece by piece, however large the pieces, and at the end nothing, again and again.
+TEST(TextReader, GivesPieces) {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 3'000; ++i) text += std::to_string(i);
+  for (const auto& [extension, compress, magic] : kFormats) {
+    write_bytes(folder / "file", compress(text));
+    for (const size_t size : {size_t{1}, size_t{7}, text.size(), text.size() + 1}) {
+      TextReader reader(folder / "file");
+      std::vector<char> piece(size);
+      std::string read;
+      while (const size_t count = reader.read(piece)) read.append(piece.data(), count);
+      EXPECT_EQ(read, text) << extension << ' ' << size;
+      EXPECT_EQ(reader.read(piece), 0u);
+      EXPECT_EQ(reader.stored_bytes_read(), reader.stored().size());
+    }
+  }
 }
 
 TEST(ReadTextCorpus, NeedsText) {
