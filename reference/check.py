@@ -4,7 +4,8 @@
     check.py DUMP...              compares each dump folder; exit status 1 if anything is off
     check.py --self-test          shows that a right dump passes and that wrong ones fail
     check.py --generate DUMP      writes a random tiny model and batch, all but expected.safetensors
-                                  (--tied, --qk-norm, --code-gradient ce|mse|pca, --seed)
+                                  (--tied, --qk-norm, --qkv-bias, --seed,
+                                  --code-gradient ce|mse|pca)
 
 A dump folder holds
   config.json, model.safetensors   a model folder, F32 (see evo_config.py)
@@ -185,6 +186,7 @@ def main():
     parser.add_argument("--generate", metavar="DUMP")
     parser.add_argument("--tied", action="store_true")
     parser.add_argument("--qk-norm", action="store_true")
+    parser.add_argument("--qkv-bias", action="store_true")
     parser.add_argument("--code-gradient", choices=("ce", "mse", "pca"), default="ce")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quiet", action="store_true", help="only the count of each dump")
@@ -193,7 +195,7 @@ def main():
         parser.error("nothing to do: name a dump folder, or --self-test, or --generate")
     import example  # writes dumps; imports this file
     if a.generate:
-        example.write_dump(a.generate, a.tied, a.qk_norm, a.code_gradient, a.seed)
+        example.write_dump(a.generate, a.tied, a.qk_norm, a.code_gradient, a.seed, a.qkv_bias)
     failed = a.self_test and not example.self_test()
     for folder in a.dumps:
         failed = bool(check(folder, not a.quiet)) or failed

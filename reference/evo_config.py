@@ -9,8 +9,9 @@ EVO_KEYS = ("code_size", "time_features", "inner_size")
 @dataclass
 class Config:
     """config.json: Hugging Face's keys, and those of EVO_KEYS in a nested object "evo"."""
-    model_type: str  # llama or qwen2 (without biases), or qwen3
-    qk_norm: bool  # our key; a Hugging Face file has it by its model_type
+    model_type: str  # llama, qwen2 or qwen3
+    qk_norm: bool  # our keys; a Hugging Face file has both by its model_type
+    qkv_bias: bool
     vocab_size: int
     hidden_size: int
     intermediate_size: int
@@ -37,6 +38,7 @@ class Config:
             raise ValueError(f"{path}: no object \"evo\" in config.json: not one of our models")
         raw.setdefault("head_dim", raw["hidden_size"] // raw["num_attention_heads"])
         raw.setdefault("qk_norm", raw["model_type"] == "qwen3")
+        raw.setdefault("qkv_bias", raw["model_type"] == "qwen2")
         known = {**raw, **raw["evo"]}
         return Config(**{f.name: known[f.name] for f in fields(Config)})
 
@@ -67,7 +69,13 @@ class Config:
                 shapes[layer + "self_attn.k_norm"] = (self.head_dim,)
             shapes[layer + "mlp.gate_proj"] = shapes[layer + "mlp.up_proj"] = (inner, D)
             shapes[layer + "mlp.down_proj"] = (D, inner)
-        return {"evo.codes": (V, d), **{name + ".weight": shape for name, shape in shapes.items()}}
+        biases = {}
+        if self.qkv_bias:
+            for i in range(self.num_hidden_layers):
+                for part, size in (("q", queries), ("k", keys), ("v", keys)):
+                    biases[f"model.layers.{i}.self_attn.{part}_proj.bias"] = (size,)
+        weights = {name + ".weight": shape for name, shape in shapes.items()}
+        return {"evo.codes": (V, d), **biases, **weights}
 
 
 @dataclass

@@ -115,7 +115,8 @@ class Model:
         return self.parameters[name + ".weight"]
 
     def linear(self, x, name):
-        return x @ self.weight(name).T
+        bias = self.parameters.get(name + ".bias")
+        return x @ self.weight(name).T + (0 if bias is None else bias)
 
     def norm(self, x, name):
         return rms_norm(x, self.weight(name), self.config.rms_norm_eps)

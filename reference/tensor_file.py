@@ -1,13 +1,13 @@
 """Reads and writes safetensors files: 8 bytes of header length, a JSON header, the raw data.
 
-It is here because Debian 12 has no package for them; F32 and BF16 are what `evo` writes.
+It is here because Debian 12 has no package for them. `evo` writes F32 and BF16 and reads F16 too.
 """
 import json
 import struct
 
 import torch
 
-DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16}
+DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
@@ -31,7 +31,7 @@ def read_tensors(path):
 
 
 def write_tensors(path, tensors):
-    """Writes name -> F32 or BF16 tensor."""
+    """Writes name -> F32, BF16 or F16 tensor."""
     header, blobs, offset = {}, [], 0
     for name, tensor in tensors.items():
         # A view of bytes, since numpy has no bfloat16; a scalar has no last axis to view through.

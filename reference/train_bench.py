@@ -46,7 +46,7 @@ PRESETS = {"demo": (128, 4, 4, 4, 352, 1024, True),
 def preset(name):
     hidden, layers, heads, key_heads, ffn, vocab, tied = PRESETS[name]
     return Config(
-        model_type="llama", qk_norm=False, vocab_size=vocab, hidden_size=hidden,
+        model_type="llama", qk_norm=False, qkv_bias=False, vocab_size=vocab, hidden_size=hidden,
         intermediate_size=ffn, num_hidden_layers=layers, num_attention_heads=heads,
         num_key_value_heads=key_heads, head_dim=hidden // heads, rms_norm_eps=1e-5,
         rope_theta=10000.0, tie_word_embeddings=tied,

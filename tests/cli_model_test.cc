@@ -229,7 +229,10 @@ TEST_F(BadModel, ConfigThatContradictsItselfOrTheWeights) {
   expect_config_refused(with("tie_word_embeddings", false), {"lm_head.weight"});
   expect_config_refused(with("hidden_act", "gelu"), {"hidden_act is gelu", "expected silu"});
   expect_config_refused(with("model_type", "gpt2"), {"model_type is gpt2", "expected llama"});
-  expect_config_refused(with("rope_scaling", {{"factor", 8}}), {"rope_scaling"});
+  expect_config_refused(with("model_type", "qwen2"), {"architectures is LlamaForCausalLM"});
+  expect_config_refused(with("rope_scaling", {{"factor", 8}}), {"rope_scaling", "type"});
+  expect_config_refused(with("attention_bias", true), {"attention_bias is true"});
+  expect_config_refused(with("qkv_bias", true), {"self_attn.q_proj.bias"});
   Json config = with("hidden_size", 1 << 20);
   config["intermediate_size"] = 1 << 22;  // hundreds of terabytes
   expect_config_refused(config, {"out of memory: use a smaller model"});
@@ -240,22 +243,88 @@ TEST_F(BadModel, ConfigThatContradictsItselfOrTheWeights) {
   // Other programs' keys are none of our business, but then ours is missing.
   config = with("hidden_sise", 32);
   config.erase("hidden_size");
-  expect_config_refused(config, {"model.embed_tokens.weight", "[280, 32]"});
+  expect_config_refused(config, {"copy/config.json", "hidden_size is missing"});
+}
+
+/// The weights in two files with an index, as large models of other programs come.
+void shard(const std::string& folder) {
+  const TensorFile whole(read_bytes(folder + "/model.safetensors"));
+  Json map, header[2];
+  std::string data[2];
+  int count = 0;
+  for (const auto& [name, entry] : whole.header.items()) {
+    if (name == "__metadata__") continue;
+    const int part = count++ % 2;
+    const auto begin = entry["data_offsets"][0].get<size_t>();
+    const auto end = entry["data_offsets"][1].get<size_t>();
+    header[part][name] = entry;
+    header[part][name]["data_offsets"] = {data[part].size(), data[part].size() + end - begin};
+    data[part] += whole.data.substr(begin, end - begin);
+    map[name] = "part-" + std::to_string(part) + ".safetensors";
+  }
+  for (const int part : {0, 1}) {
+    TensorFile file = whole;
+    file.header = header[part];
+    file.data = data[part];
+    write_bytes(folder + "/part-" + std::to_string(part) + ".safetensors", file.bytes());
+  }
+  fs::remove(folder + "/model.safetensors");
+  write_bytes(folder + "/model.safetensors.index.json", Json{{"weight_map", map}}.dump());
+}
+
+TEST_F(BadModel, ShardsAreTheModel) {
+  const std::string command = "generate " + folder() + " --max-tokens 8 --seed 3";
+  const std::string text = run(command).out;
+  shard(folder());
+  const Outcome outcome = run(command);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, text);
+  fs::remove(file("part-1.safetensors"));
+  expect_refused({"copy/model.safetensors.index.json", "part-1.safetensors", "not in the folder"});
+  Json index = Json::parse(read_bytes(file("model.safetensors.index.json")));
+  index["weight_map"]["model.norm.weight"] = "../../etc/x.safetensors";
+  write_bytes(file("model.safetensors.index.json"), index.dump());
+  expect_refused({"../../etc/x.safetensors", "in the same folder"});
 }
 
 TEST_F(BadModel, ConvertHalvesTheFileAndKeepsTheRest) {
   const std::string out = path("half");
-  EXPECT_EQ(run("convert " + folder() + " " + out).code, 0);
+  EXPECT_EQ(run("convert " + folder() + " --out " + out).code, 0);
   EXPECT_LT(fs::file_size(out + "/model.safetensors"),
             fs::file_size(file("model.safetensors")) * 2 / 3);
-  for (const char* name : {"tokenizer.json", "generation_config.json", "config.json"}) {
+  for (const char* name : {"tokenizer.json", "generation_config.json"}) {
     EXPECT_EQ(read_bytes(out + "/" + name), read_bytes(file(name))) << name;
   }
+  const Json before = Json::parse(read_bytes(file("config.json")));
+  const Json after = Json::parse(read_bytes(out + "/config.json"));
+  EXPECT_EQ(after["evo"], before["evo"]);
+  EXPECT_EQ(after["torch_dtype"], "bfloat16");
   EXPECT_EQ(run("generate " + out + " --max-tokens 4 --json").code, 0);
-  expect_refusal("convert " + folder() + " " + out, 1, {"half", "new or empty"});
-  expect_refusal("convert " + folder() + " " + path("other") + " --weights int3", 2, {"--weights"});
-  expect_refusal("convert " + path("nothing") + " " + path("other"), 1, {"nothing"});
+  expect_refusal("convert " + folder() + " --out " + out, 1, {"half", "new or empty"});
+  expect_refusal("convert " + folder() + " --out " + path("other") + " --weights int3", 2,
+                 {"--weights"});
+  expect_refusal("convert " + folder() + " --out " + path("other") + " --to gguf", 2, {"--to"});
+  expect_refusal("convert " + path("nothing") + " --out " + path("other"), 1, {"nothing"});
+  expect_refusal("convert " + file("tokenizer.json") + " --out " + path("other"), 2,
+                 {"--tokenizer"});
   EXPECT_FALSE(fs::exists(path("other")));
+}
+
+/// In f32 nothing is lost, and what only evolving tokens use is left out: so is its text the same
+/// in mode ar.
+TEST_F(BadModel, ConvertToTheBackboneAlone) {
+  const std::string out = path("backbone");
+  ASSERT_EQ(run("convert " + folder() + " --out " + out + " --to hf --weights f32").code, 0);
+  const Json config = Json::parse(read_bytes(out + "/config.json"));
+  EXPECT_FALSE(config.contains("evo"));
+  EXPECT_EQ(config["model_type"], "llama");
+  EXPECT_EQ(config["architectures"], Json::array({"LlamaForCausalLM"}));
+  const TensorFile weights(read_bytes(out + "/model.safetensors"));
+  for (const auto& [name, entry] : weights.header.items())
+    EXPECT_FALSE(name.starts_with("evo.")) << name;
+  const std::string ar = " --max-tokens 12 --seed 5 --mode ar";
+  EXPECT_EQ(run("generate " + out + ar).out, run("generate " + folder() + ar).out);
+  expect_refusal("generate " + out + " --mode evo", 1, {"evo"});
 }
 
 }  // namespace

@@ -9,7 +9,8 @@ namespace {
 class Cli : public ProgramTest {};
 
 TEST_F(Cli, UnknownCommandsAndOptionsAreNamed) {
-  const char* commands = "demo, train, generate, eval, info, bench, convert, tokenizer";
+  const char* commands =
+      "demo, train, adapt, generate, chat, eval, info, bench, convert, tokenizer";
   expect_refusal("", 2, {"no command", commands, "evo --help"});
   expect_refusal("frobnicate", 2, {"unknown command 'frobnicate'", commands});
   expect_refusal("--frobnicate train", 2, {"unknown option '--frobnicate'"});
@@ -29,7 +30,8 @@ TEST_F(Cli, UnknownCommandsAndOptionsAreNamed) {
 TEST_F(Cli, HelpListsTheOptions) {
   const std::pair<const char*, std::vector<const char*>> commands[] = {
       {"",
-       {"demo", "train", "generate", "eval", "info", "bench", "convert", "tokenizer", "--version"}},
+       {"demo", "train", "adapt", "generate", "chat", "eval", "info", "bench", "convert",
+        "tokenizer", "--version"}},
       {"train",
        {"--preset", "--config", "--set", "--data", "--out", "--tokenizer", "--steps", "--minutes",
         "--resume", "--quiet", "--json", "learning_rate=", "hidden_size="}},
@@ -37,6 +39,10 @@ TEST_F(Cli, HelpListsTheOptions) {
                     "--top-k",  "--top-p", "--seed",      "--stop",       "--window",
                     "--steps",  "--trace", "--trace-map", "--replay",     "--prefix",
                     "--suffix", "--edit",  "--edit-time", "--precision",  "--json"}},
+      {"chat",
+       {"--system", "--mode", "--balance", "--temperature", "--top-p", "--top-k", "--seed",
+        "--max-tokens", "--precision", "--threads", "--json", "/retry", "/save"}},
+      {"adapt", {"--recipe", "--data", "--out", "--steps", "--minutes", "--resume", "--json"}},
       {"eval", {"likelihood"}},
       {"eval likelihood", {"--data", "--path", "--limit", "--context", "--samples", "--json"}},
       {"info", {"--preset", "--json"}},

@@ -1,13 +1,16 @@
 // evo convert
 #include <CLI/CLI.hpp>
+#include <array>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "cli/options.h"
 #include "cli/program.h"
 #include "io/files.h"
-#include "model/model.h"
+#include "model/weight_source.h"
 
 namespace evo {
 namespace {
@@ -15,22 +18,93 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Flags {
-  std::string model, out, weights = "bf16";
+  std::string source, out, tokenizer, to = "evo", weights = "bf16";
 };
 
+// What goes with the weights as it is, where it is there.
+constexpr std::array kTokenizerFiles = {"tokenizer.json",    "tokenizer.model",
+                                        "vocab.json",        "merges.txt",
+                                        "added_tokens.json", "special_tokens_map.json"};
+constexpr std::array kOtherFiles = {"generation_config.json", "tokenizer_config.json",
+                                    "chat_template.jinja"};
+
+WeightSource open_source(const Flags& flags) {
+  const fs::path path(flags.source);
+  if (fs::is_directory(path)) return folder_source(path, flags.to == "hf");
+  if (!fs::exists(path)) {
+    fail("{}: expected a model folder or a llama2.c checkpoint, found nothing", flags.source);
+  }
+  if (flags.tokenizer.empty()) {
+    throw UsageError(fmt::format(
+        "{}: a llama2.c checkpoint comes without its tokenizer: name it with --tokenizer FILE",
+        flags.source));
+  }
+  return llama2c_source(path);
+}
+
+void copy_files(const fs::path& from, const fs::path& to, std::span<const char* const> names) {
+  for (const char* name : names) {
+    if (!fs::exists(from / name)) continue;
+    write_atomically(to / name, read_file(from / name, int64_t{1} << 30));
+  }
+}
+
+/// What the checkpoint says of special tokens, and which tokenizer belongs to it.
+Record new_generation_config(const ModelConfig& config, const Tokenizer& tokenizer) {
+  Record record = generation_config(tokenizer);
+  if (config.bos_token_id >= 0) record.set("bos_token_id", config.bos_token_id);
+  if (!config.eos_token_ids.empty()) record.set("eos_token_id", config.eos_token_ids);
+  return record;
+}
+
+double megabytes(const ArrayToWrite& array) {
+  double size = sizeof(float) * 1e-6;
+  for (const int64_t extent : array.shape) size *= static_cast<double>(extent);
+  return size;
+}
+
+/// Writes the folder and shows how much of the weights was read.
+void write_weights(const Flags& flags, WeightSource source) {
+  double total = 0;
+  for (const ArrayToWrite& array : source.arrays) total += megabytes(array);
+  Progress progress("converting", total, "MB");
+  double done = 0;
+  for (ArrayToWrite& array : source.arrays) {
+    array.make = [&, make = std::move(array.make), size = megabytes(array)](std::span<float> out) {
+      make(out);
+      progress.update(done += size);
+    };
+  }
+  write_model_folder(flags.out, std::move(source), flags.weights == "bf16" ? "BF16" : "F32");
+}
+
+std::optional<Tokenizer> load_tokenizer(const Flags& flags, const ModelConfig& config) {
+  if (flags.tokenizer.empty()) return {};
+  Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
+  if (tokenizer.vocab_size() > config.vocab_size) {
+    fail("{}: the tokenizer has {} tokens, but the model only {}: they do not belong together",
+         flags.tokenizer, tokenizer.vocab_size(), config.vocab_size);
+  }
+  return tokenizer;
+}
+
 void run(const Flags& flags) {
-  if (fs::exists(flags.out) && !fs::is_empty(flags.out)) {
+  if (fs::exists(flags.out) && (!fs::is_directory(flags.out) || !fs::is_empty(flags.out))) {
     fail("{}: expected a new or empty folder to write to, found something in it", flags.out);
   }
-  const Model model = Model::load(flags.model);
-  model.save(flags.out, flags.weights == "bf16" ? "BF16" : "F32");
-  for (const char* name : {"tokenizer.json", "generation_config.json"}) {
-    const fs::path from = fs::path(flags.model) / name;
-    if (!fs::exists(from)) continue;
-    write_atomically(fs::path(flags.out) / name, read_file(from, int64_t{1} << 30));
+  WeightSource source = open_source(flags);
+  const ModelConfig config = source.config;
+  const std::optional<Tokenizer> tokenizer = load_tokenizer(flags, config);
+  write_weights(flags, std::move(source));
+  copy_files(flags.source, flags.out, kOtherFiles);
+  if (tokenizer) {
+    tokenizer->save(fs::path(flags.out) / "tokenizer.json");
+    new_generation_config(config, *tokenizer).save(fs::path(flags.out) / "generation_config.json");
+  } else {
+    copy_files(flags.source, flags.out, kTokenizerFiles);
   }
   const auto bytes = fs::file_size(fs::path(flags.out) / "model.safetensors");
-  log_info("{}: weights in {}, {}", flags.out, flags.weights,
+  log_info("{}: a {} with weights in {}, {}", flags.out, config.family(), flags.weights,
            format_bytes(static_cast<double>(bytes)));
 }
 
@@ -39,9 +113,20 @@ void run(const Flags& flags) {
 void add_convert_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<Flags>();
   CLI::App* command =
-      app.add_subcommand("convert", "Write a model folder with weights in another number format");
-  command->add_option("model", flags->model, "model folder")->required();
-  command->add_option("out", flags->out, "folder to write, new or empty")->required();
+      app.add_subcommand("convert", "Write a model of another program, or ours, as a model folder");
+  command
+      ->add_option("source", flags->source,
+                   "model folder, ours or Hugging Face's, or a llama2.c .bin")
+      ->required();
+  command->add_option("--out", flags->out, "folder to write, new or empty")->required();
+  command->add_option("--tokenizer", flags->tokenizer,
+                      "tokenizer file, if the source has none or another is wanted");
+  command
+      ->add_option("--to", flags->to,
+                   "evo: all of the model, which other programs open as its backbone; hf: the "
+                   "backbone alone")
+      ->check(CLI::IsMember({"evo", "hf"}))
+      ->capture_default_str();
   command->add_option("--weights", flags->weights, "bf16: half the size; f32")
       ->check(CLI::IsMember({"bf16", "f32"}))
       ->capture_default_str();

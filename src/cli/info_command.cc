@@ -36,7 +36,7 @@ void run(const Flags& flags) {
     record.set("decode_bytes_int8", parameters);
     record.set("decode_flops_per_token", cost.decode_flops_per_token);
     record.set("training_flops_per_token", cost.training_flops_per_token);
-    record.set("context", context);
+    record.set("context", context).set("family", config.family());
     fmt::print("{}\n", record.dump());
     return;
   }
@@ -45,6 +45,7 @@ void run(const Flags& flags) {
   };
   line("parameters, backbone", format_count(static_cast<double>(cost.backbone_parameters)));
   line("parameters, flow", format_count(static_cast<double>(cost.flow_parameters)));
+  line("backbone's family", config.family());
   line("shape",
        fmt::format("{} layers x {}, {} heads ({} key/value) of {}, feed-forward {}, vocabulary {}",
                    config.num_hidden_layers, config.hidden_size, config.num_attention_heads,

@@ -85,7 +85,9 @@ void add_commands(CLI::App& app, Action& action) {
   app.failure_message(usage_message);
   add_demo_command(app, action);
   add_train_command(app, action);
+  add_adapt_command(app, action);
   add_generate_command(app, action);
+  add_chat_command(app, action);
   add_eval_command(app, action);
   add_info_command(app, action);
   add_bench_command(app, action);

@@ -22,7 +22,9 @@ void flush_output();
 
 // Each adds one subcommand; see the file of that name.
 void add_train_command(CLI::App& app, Action& action);
+void add_adapt_command(CLI::App& app, Action& action);
 void add_generate_command(CLI::App& app, Action& action);
+void add_chat_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
 void add_info_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);

@@ -1,11 +1,17 @@
 // evo tokenizer
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
 #include <iostream>
 #include <iterator>
 #include <memory>
 #include <optional>
 
+#include "base/parallel.h"
+#include "base/progress.h"
+#include "cli/options.h"
 #include "cli/program.h"
+#include "io/files.h"
 #include "io/record.h"
 #include "text/trainer.h"
 #include "train/data.h"
@@ -15,9 +21,11 @@ namespace {
 
 struct Flags {
   std::vector<std::string> data;
-  std::string out, tokenizer;
+  std::string out, tokenizer, file;
   std::optional<std::string> text;
   std::vector<int32_t> ids;
+  bool special = false, framed = false, json = false;
+  int threads = 0;
   BpeTrainingOptions options;
 };
 
@@ -34,6 +42,7 @@ std::vector<int32_t> ids_from_input() {
 }
 
 void train(const Flags& flags) {
+  use_threads(flags.threads);
   CorpusOptions corpus;
   corpus.files = flags.data;
   const std::vector<std::string> texts = sample_texts(corpus);
@@ -41,10 +50,28 @@ void train(const Flags& flags) {
       .save(flags.out);
 }
 
+void encode_files(const Flags& flags, const Tokenizer& tokenizer) {
+  if (flags.out.empty()) throw UsageError("--data needs --out, the token file to write");
+  if (flags.text || flags.special || flags.framed) {
+    throw UsageError(
+        "--text, --special and --framed are not for --data, whose text is all ordinary");
+  }
+  CorpusOptions corpus;
+  corpus.files = flags.data;
+  (void)prepare_tokens(corpus, tokenizer, flags.out);
+}
+
 void encode(const Flags& flags) {
+  use_threads(flags.threads);
   const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
+  if (!flags.data.empty()) return encode_files(flags, tokenizer);
+  if (!flags.out.empty()) throw UsageError("--out is for --data; ids are printed otherwise");
   const std::string text = flags.text ? *flags.text : text_from_input();
-  fmt::print("{}\n", fmt::join(tokenizer.encode(text), " "));
+  const bool plain = !flags.special && !flags.framed;
+  const std::vector<int32_t> ids =
+      plain ? tokenizer.encode_parallel(text)
+            : tokenizer.encode(text, {.special = flags.special, .framed = flags.framed});
+  fmt::print("{}\n", fmt::join(ids, " "));
 }
 
 void decode(const Flags& flags) {
@@ -52,25 +79,104 @@ void decode(const Flags& flags) {
   fmt::print("{}", tokenizer.decode(flags.ids.empty() ? ids_from_input() : flags.ids));
 }
 
+/// What fn() takes, in megabytes of `text` per second.
+template <class Fn>
+double megabytes_per_second(const std::string& text, const Fn& fn) {
+  const auto start = std::chrono::steady_clock::now();
+  fn();
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  return static_cast<double>(text.size()) / 1e6 / std::max(elapsed.count(), 1e-9);
+}
+
+Record measure(const Tokenizer& tokenizer, const std::string& text) {
+  std::vector<int32_t> ids, shared;
+  std::string back;
+  const double one = megabytes_per_second(text, [&] { ids = tokenizer.encode(text); });
+  const double all = megabytes_per_second(text, [&] { shared = tokenizer.encode_parallel(text); });
+  const double decoding = megabytes_per_second(text, [&] { back = tokenizer.decode(ids); });
+  EVO_CHECK(shared == ids);
+  const size_t same = static_cast<size_t>(
+      std::mismatch(text.begin(), text.end(), back.begin(), back.end()).first - text.begin());
+  Record record;
+  record.set("bytes", text.size()).set("tokens", ids.size());
+  record.set("bytes_per_token", static_cast<double>(text.size()) /
+                                    static_cast<double>(std::max<size_t>(1, ids.size())));
+  record.set("encode_mb_per_s", one).set("encode_mb_per_s_all_threads", all);
+  record.set("threads", threads()).set("decode_mb_per_s", decoding);
+  record.set("round_trip", back == text);
+  if (back != text) record.set("first_difference", same);
+  return record;
+}
+
+void check(const Flags& flags) {
+  use_threads(flags.threads);
+  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
+  const Record result = measure(tokenizer, read_text_corpus(flags.file));
+  if (flags.json) {
+    fmt::print("{}\n", result.dump());
+  } else {
+    fmt::print("{}, {} tokens, {:.3f} bytes per token\n", format_bytes(result.get_double("bytes")),
+               result.get_int("tokens"), result.get_double("bytes_per_token"));
+    fmt::print("encoding {:.1f} MB/s on one thread, {:.1f} MB/s on {}; decoding {:.1f} MB/s\n",
+               result.get_double("encode_mb_per_s"),
+               result.get_double("encode_mb_per_s_all_threads"), result.get_int("threads"),
+               result.get_double("decode_mb_per_s"));
+  }
+  if (result.get_bool("round_trip")) return;
+  flush_output();
+  fail(
+      "{}: decoding does not give the text back, from byte {} on: the tokenizer normalizes text, "
+      "or "
+      "has no tokens for some of it",
+      flags.file, result.get_int("first_difference"));
+}
+
+CLI::App* add_subcommand(CLI::App* command, const char* name, const char* description,
+                         const std::shared_ptr<Flags>& flags, Action& action,
+                         void (*run)(const Flags&)) {
+  CLI::App* added = command->add_subcommand(name, description);
+  added->callback([flags, &action, run] { action = [flags, run] { run(*flags); }; });
+  return added;
+}
+
 }  // namespace
 
 void add_tokenizer_command(CLI::App& app, Action& action) {
+  constexpr const char* kForms =
+      "tokenizer.json, tokenizer.model, llama2.c's tokenizer.bin, or a folder with one";
   const auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("tokenizer", "Train and use byte-level BPE tokenizers");
+  CLI::App* command = app.add_subcommand("tokenizer", "Train and use BPE tokenizers");
   command->require_subcommand(1);
-  CLI::App* training = command->add_subcommand("train", "Train on text files");
+
+  CLI::App* training =
+      add_subcommand(command, "train", "Train a byte-level one on files", flags, action, train);
   training->add_option("--data", flags->data, "text files")->required();
   training->add_option("--out", flags->out, "tokenizer.json to write")->required();
   training->add_option("--vocab-size", flags->options.vocab_size, "tokens")->capture_default_str();
-  training->callback([flags, &action] { action = [flags] { train(*flags); }; });
-  CLI::App* encoding = command->add_subcommand("encode", "Text to token ids");
-  encoding->add_option("tokenizer", flags->tokenizer, "tokenizer.json")->required();
+
+  CLI::App* encoding =
+      add_subcommand(command, "encode", "Text to token ids", flags, action, encode);
+  encoding->add_option("tokenizer", flags->tokenizer, kForms)->required();
   encoding->add_option("--text", flags->text, "text; default: standard input");
-  encoding->callback([flags, &action] { action = [flags] { encode(*flags); }; });
-  CLI::App* decoding = command->add_subcommand("decode", "Token ids to text");
-  decoding->add_option("tokenizer", flags->tokenizer, "tokenizer.json")->required();
+  encoding->add_flag("--special", flags->special, "names of special tokens are those tokens");
+  encoding->add_flag("--framed", flags->framed, "with the tokens that begin and end a text");
+  encoding->add_option("--data", flags->data, "files to encode instead, document by document");
+  encoding->add_option("--out", flags->out, "token file to write for --data");
+
+  CLI::App* decoding =
+      add_subcommand(command, "decode", "Token ids to text", flags, action, decode);
+  decoding->add_option("tokenizer", flags->tokenizer, kForms)->required();
   decoding->add_option("--ids", flags->ids, "ids; default: standard input");
-  decoding->callback([flags, &action] { action = [flags] { decode(*flags); }; });
+
+  CLI::App* checking = add_subcommand(
+      command, "check", "Encode a text, decode it again, compare, measure", flags, action, check);
+  checking->add_option("tokenizer", flags->tokenizer, kForms)->required();
+  checking->add_option("file", flags->file, "text, compressed or not")->required();
+  checking->add_flag("--json", flags->json, "print one JSON object on stdout");
+
+  for (CLI::App* one : {training, encoding, checking}) {
+    one->add_option("--threads", flags->threads, "threads; default: all");
+  }
 }
 
 }  // namespace evo

@@ -9,6 +9,7 @@
 #include "decode/generate.h"
 #include "io/fields.h"
 #include "io/files.h"
+#include "text/chat_template.h"
 #include "text/trainer.h"
 #include "train/data.h"
 
@@ -65,12 +66,35 @@ void check_folder(const TrainRequest& request) {
   }
 }
 
+/// Conversations as the chat template beside the tokenizer writes them, or as ChatML.
+ChatFormat chat_format(const TrainRequest& request) {
+  ChatTemplate chat = request.tokenizer.empty()
+                          ? ChatTemplate::chatml()
+                          : ChatTemplate::load(fs::path(request.tokenizer).parent_path());
+  return [chat = std::move(chat)](std::span<const ChatMessage> messages) {
+    const ChatText text = chat.render_answers(messages);
+    std::vector<ChatPart> parts;
+    size_t place = 0;
+    const auto add = [&](size_t end, bool learn) {
+      if (end > place) parts.push_back({text.text.substr(place, end - place), learn});
+      place = end;
+    };
+    for (const TextSpan& answer : text.answers) {
+      add(answer.begin, false);
+      add(answer.end, true);
+    }
+    add(text.text.size(), false);
+    return parts;
+  };
+}
+
 CorpusOptions corpus_options(const TrainRequest& request) {
   CorpusOptions options;
   options.files = request.data;
   options.text_field = request.text_field;
   options.held_out = request.config.validation_fraction;
   options.quiet = request.quiet;
+  options.chat_format = chat_format(request);
   return options;
 }
 
@@ -142,6 +166,7 @@ TrainSummary run_training(const TrainRequest& request) {
   std::optional<Tokenizer> given;
   if (!request.tokenizer.empty()) given = Tokenizer::load(request.tokenizer);
   const CorpusOptions corpus = corpus_options(request);
+  (void)sample_texts(corpus, 1);  // there is text at all
   const FolderLock lock(request.out);
   check_folder(request);  // again: another run may have ended there meanwhile
   const bool resuming = fs::exists(settings_file(request));
@@ -152,13 +177,14 @@ TrainSummary run_training(const TrainRequest& request) {
   const TokenFile tokens = prepare_tokens(corpus, tokenizer, tokens_file(request));
 
   RunConfig config = request.config;
-  config.vocab_size = tokenizer.vocab_size();
+  if (!request.initialize) config.vocab_size = tokenizer.vocab_size();
   log_size(config, tokens);
   TrainOptions options;
   options.out = request.out;
   options.resume = request.resume;
   options.quiet = request.quiet;
   options.precision = request.precision;
+  options.initialize = request.initialize;
   options.end_of_text = tokenizer.end_of_text();
   if (!request.quiet) {
     options.on_sample = [&](const Model& model, int64_t step) {

@@ -1,6 +1,7 @@
 // A training run as the command line gives it, from text files to a model folder.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ struct TrainRequest {
   std::string out;
   std::string tokenizer;  ///< tokenizer.json to use; empty: train one on the data
   std::string sample_prompt = "Once upon a time";
+  /// Weights to begin with, whose vocabulary then is `config`'s; empty: random ones.
+  std::function<void(Model& model)> initialize;
   bool resume = false, quiet = false;
   Precision precision = Precision::kF32;
 };

@@ -42,7 +42,7 @@ void drop_unseen_tokens(Generation& result, const Tokenizer& tokenizer) {
   std::vector<int32_t>& tokens = result.tokens;
   while (!tokens.empty()) {
     const auto fewer = std::span(tokens).first(tokens.size() - 1);
-    if (tokenizer.decode(fewer).size() < result.text.size()) return;
+    if (tokenizer.decode_more(fewer).size() < result.text.size()) return;
     tokens.pop_back();
   }
 }
@@ -58,7 +58,9 @@ double Generation::tokens_per_second() const {
 }
 
 Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text) {
-  std::vector<int32_t> tokens = {tokenizer.end_of_text()};
+  const std::span<const int32_t> prefix = tokenizer.prefix();
+  std::vector<int32_t> tokens(prefix.begin(), prefix.end());
+  if (tokens.empty()) tokens = {tokenizer.end_of_text()};
   tokenizer.encode_append(text, tokens);
   return Prompt::of_text(std::move(tokens));
 }
@@ -86,7 +88,7 @@ Generation generate(const Decoder& decoder, const Tokenizer& tokenizer, const Pr
     const PassTrace trace = session.step();
     const auto fresh = session.generated().subspan(read);
     read += fresh.size();
-    result.text += tokenizer.decode(fresh);
+    result.text += tokenizer.decode_more(fresh);
     const size_t stop = find_stop(result.text, options.stop);
     stopped = stop != std::string::npos;
     if (stopped) result.text.resize(stop);

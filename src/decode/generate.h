@@ -31,7 +31,8 @@ struct Generation {
 /// characters, nothing that may still become a stop string), and what the pass did.
 using OnPass = std::function<void(std::string_view text, const PassTrace& trace)>;
 
-/// A text to continue: <|endoftext|>, which every document begins with, then the text's tokens.
+/// A text to continue: what texts begin with, which is <|endoftext|> unless the tokenizer says
+/// something else, then the text's tokens.
 Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text);
 
 /// Between two texts, at most `room` tokens.

@@ -55,7 +55,7 @@ DocumentReader::DocumentReader(std::vector<std::string> files, std::string text_
     if (!unknown) {
       stored_bytes_ += size;
     } else if (!fs::exists(file)) {
-      fail("{}: there is no such file; --data expects files with text", file);
+      fail("{}: No such file or folder; --data expects files with text", file);
     }
   }
 }

@@ -11,13 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include "io/chat_message.h"
 #include "io/text_reader.h"
 
 namespace evo {
-
-struct ChatMessage {
-  std::string role, content;
-};
 
 struct Document {
   std::string text;

@@ -87,7 +87,7 @@ TEST_F(DocumentsTest, NamesFileAndLineOfAFault) {
   refused("a.jsonl", "{\"body\": \"x\"}", {"line 1", "\"text\"", "messages", "--text-field"});
   refused("a.jsonl", "{\"messages\": [{\"role\": \"user\"}]}", {"line 1", "content"});
   refused("empty", "", {"empty", "expected a text"});
-  expect_error([&] { DocumentReader({(folder_ / "none").string()}); }, {"none", "no such file"});
+  expect_error([&] { DocumentReader({(folder_ / "none").string()}); }, {"none", "No such file"});
 }
 
 }  // namespace

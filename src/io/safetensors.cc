@@ -9,6 +9,7 @@
 
 #include "base/checked.h"
 #include "base/float_formats.h"
+#include "base/parallel.h"
 #include "io/record.h"
 
 namespace evo {
@@ -21,6 +22,7 @@ namespace {
 constexpr int64_t kLengthBytes = 8;
 constexpr int64_t kMaxHeaderBytes = 100'000'000;  // as in the format's own library
 constexpr std::string_view kMetadataKey = "__metadata__";
+constexpr size_t kMaxMetadata = 10'000;
 
 struct DTypeSize {
   std::string_view name;
@@ -117,17 +119,39 @@ void check_layout(const std::vector<Entry>& entries, int64_t data_bytes, const s
 
 std::map<std::string, std::string> read_metadata(const Record& record) {
   std::map<std::string, std::string> metadata;
-  for (const std::string& key : record.keys()) metadata[key] = record.get_string(key);
+  const std::vector<std::string> keys = record.keys();
+  // Files have a handful. A Record looks through its keys one by one, so that millions would take
+  // hours.
+  if (keys.size() > kMaxMetadata) {
+    fail("{}: __metadata__ has {} keys, expected at most {}: is the file damaged?", record.source(),
+         keys.size(), kMaxMetadata);
+  }
+  for (const std::string& key : keys) metadata[key] = record.get_string(key);
   return metadata;
 }
 
+constexpr int64_t kElementsPerThread = 1 << 16;
+
 template <class Convert>
 void convert_16bit(std::span<const std::byte> bytes, std::span<float> out, Convert convert) {
-  for (size_t i = 0; i < out.size(); ++i) {
-    uint16_t bits;
-    std::memcpy(&bits, bytes.data() + i * sizeof bits, sizeof bits);
-    out[i] = convert(bits);
-  }
+  parallel_for(std::ssize(out), kElementsPerThread, [&](int64_t begin, int64_t end) {
+    const std::byte* const from = bytes.data();
+    float* const to = out.data();
+    for (int64_t i = begin; i < end; ++i) {
+      uint16_t bits;
+      std::memcpy(&bits, from + static_cast<size_t>(i) * sizeof bits, sizeof bits);
+      to[i] = convert(bits);
+    }
+  });
+}
+
+/// memcpy, since the data of a foreign file need not be aligned.
+template <class Type>
+void copy_elements(std::span<const std::byte> bytes, std::span<Type> out) {
+  parallel_for(std::ssize(out), kElementsPerThread, [&](int64_t begin, int64_t end) {
+    std::memcpy(out.data() + begin, bytes.data() + static_cast<size_t>(begin) * sizeof(Type),
+                static_cast<size_t>(end - begin) * sizeof(Type));
+  });
 }
 
 std::string header_text(const std::vector<ArrayToWrite>& arrays,
@@ -141,10 +165,10 @@ std::string header_text(const std::vector<ArrayToWrite>& arrays,
   int64_t position = 0;
   for (const ArrayToWrite& array : arrays) {
     EVO_CHECK(array.name != kMetadataKey && !header.has(array.name));
-    EVO_CHECK(std::cmp_equal(element_count(array.shape, array.name), array.values.size()));
+    const int64_t count = element_count(array.shape, array.name);
+    EVO_CHECK(array.make != nullptr || std::cmp_equal(count, array.values.size()));
     EVO_CHECK(array.dtype == "F32" || array.dtype == "BF16");
-    const int64_t end =
-        position + static_cast<int64_t>(array.values.size()) * dtype_bytes(array.dtype, array.name);
+    const int64_t end = position + count * dtype_bytes(array.dtype, array.name);
     Record fields;
     fields.set("dtype", array.dtype).set("shape", array.shape);
     fields.set("data_offsets", std::vector<int64_t>{position, end});
@@ -202,10 +226,9 @@ const TensorInfo* SafetensorsFile::find(std::string_view name) const {
   return found == index_.end() ? nullptr : &tensors_[found->second];
 }
 
-void SafetensorsFile::read_f32(std::string_view name, const std::vector<int64_t>& expected_shape,
-                               std::span<float> out) const {
-  EVO_CHECK(std::cmp_equal(element_count(expected_shape, name), out.size()));
-  const TensorInfo* tensor = find(name);
+const TensorInfo& SafetensorsFile::checked(std::string_view name,
+                                           const std::vector<int64_t>& expected_shape) const {
+  const TensorInfo* const tensor = find(name);
   if (tensor == nullptr) {
     fail("{}: there is no array {}; expected one of shape {}", path().string(), name,
          shape_text(expected_shape));
@@ -214,17 +237,33 @@ void SafetensorsFile::read_f32(std::string_view name, const std::vector<int64_t>
     fail("{}: {} has shape {}, expected {}", path().string(), name, shape_text(tensor->shape),
          shape_text(expected_shape));
   }
-  if (tensor->dtype == "F32") {
-    // memcpy as the data of a foreign file need not be aligned; of nothing it is undefined.
-    if (!out.empty()) std::memcpy(out.data(), tensor->bytes.data(), tensor->bytes.size());
-  } else if (tensor->dtype == "BF16") {
-    convert_16bit(tensor->bytes, out, from_bf16);
-  } else if (tensor->dtype == "F16") {
-    convert_16bit(tensor->bytes, out, from_f16);
+  return *tensor;
+}
+
+void SafetensorsFile::read_f32(std::string_view name, const std::vector<int64_t>& expected_shape,
+                               std::span<float> out) const {
+  EVO_CHECK(std::cmp_equal(element_count(expected_shape, name), out.size()));
+  const TensorInfo& tensor = checked(name, expected_shape);
+  if (tensor.dtype == "F32") {
+    copy_elements(tensor.bytes, out);
+  } else if (tensor.dtype == "BF16") {
+    convert_16bit(tensor.bytes, out, from_bf16);
+  } else if (tensor.dtype == "F16") {
+    convert_16bit(tensor.bytes, out, from_f16);
   } else {
-    fail("{}: {} is {}, expected F32, BF16 or F16", path().string(), name, tensor->dtype);
+    fail("{}: {} is {}, expected F32, BF16 or F16", path().string(), name, tensor.dtype);
   }
-  file_.forget(tensor->bytes);
+  file_.forget(tensor.bytes);
+}
+
+void SafetensorsFile::read_bf16(std::string_view name, const std::vector<int64_t>& expected_shape,
+                                std::span<uint16_t> out) const {
+  EVO_CHECK(std::cmp_equal(element_count(expected_shape, name), out.size()));
+  const TensorInfo& tensor = checked(name, expected_shape);
+  if (tensor.dtype != "BF16")
+    fail("{}: {} is {}, expected BF16", path().string(), name, tensor.dtype);
+  copy_elements(tensor.bytes, out);
+  file_.forget(tensor.bytes);
 }
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<ArrayToWrite>& arrays,
@@ -234,11 +273,18 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Arra
   write_atomically(path, [&](AtomicFile& file) {
     file.write(std::as_bytes(std::span(&length, 1)));
     file.write(header);
+    std::vector<float> made;
     for (const ArrayToWrite& array : arrays) {
+      std::span<const float> values = array.values;
+      if (array.make != nullptr) {
+        made.resize(static_cast<size_t>(element_count(array.shape, array.name)));
+        array.make(made);
+        values = made;
+      }
       if (array.dtype == "BF16") {
-        write_bf16(file, array.values);
+        write_bf16(file, values);
       } else {
-        file.write(std::as_bytes(array.values));
+        file.write(std::as_bytes(values));
       }
     }
   });

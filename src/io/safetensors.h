@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -44,8 +45,14 @@ class SafetensorsFile {
   /// or another type. `out` has as many elements as `expected_shape`.
   void read_f32(std::string_view name, const std::vector<int64_t>& expected_shape,
                 std::span<float> out) const;
+  /// Copies a BF16 array as it is; Errors likewise.
+  void read_bf16(std::string_view name, const std::vector<int64_t>& expected_shape,
+                 std::span<uint16_t> out) const;
 
  private:
+  [[nodiscard]] const TensorInfo& checked(std::string_view name,
+                                          const std::vector<int64_t>& expected_shape) const;
+
   MappedFile file_;
   std::vector<TensorInfo> tensors_;
   std::unordered_map<std::string_view, size_t> index_;  // views of the names in tensors_
@@ -57,6 +64,8 @@ struct ArrayToWrite {
   std::vector<int64_t> shape;
   std::span<const float> values;
   std::string_view dtype = "F32";  ///< or "BF16": rounded to nearest even
+  /// Instead of `values`: makes them when their turn comes, so that they are never all in memory.
+  std::function<void(std::span<float>)> make = {};
 };
 
 /// Writes atomically; equal inputs give equal bytes.

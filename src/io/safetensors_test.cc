@@ -123,6 +123,22 @@ TEST(Safetensors, ReadingNamesBothShapes) {
   expect_error([&] { file.read_f32("i", {2}, std::span(out).first(2)); }, {"i is I32", "F32"});
 }
 
+/// Arrays made one at a time give the same file.
+TEST(Safetensors, ArraysMadeWhenTheyAreWritten) {
+  const TemporaryFolder folder;
+  const std::vector<float> x = {1, 2, 3, 4}, y = {5, 6};
+  write_safetensors(folder / "kept", {{"x", {2, 2}, x, "BF16"}, {"y", {2}, y}});
+  const auto maker = [](const std::vector<float>& values) {
+    return [values](std::span<float> out) {
+      ASSERT_EQ(out.size(), values.size());
+      std::copy(values.begin(), values.end(), out.begin());
+    };
+  };
+  write_safetensors(folder / "made",
+                    {{"x", {2, 2}, {}, "BF16", maker(x)}, {"y", {2}, {}, "F32", maker(y)}});
+  EXPECT_EQ(read_bytes(folder / "kept"), read_bytes(folder / "made"));
+}
+
 TEST(Safetensors, EqualInputsGiveEqualBytes) {
   const TemporaryFolder folder;
   const std::vector<float> values(100, 0.5f);
@@ -183,6 +199,12 @@ TEST(BadSafetensors, Header) {
              R"("w":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
              2, {"\"w\"", "twice"});
   expect_bad(R"({"w":)" + std::string(5'000'000, '['), 0, {"nested"});
+}
+
+TEST(BadSafetensors, MetadataWithoutEndTakesNoTime) {
+  std::string metadata;
+  for (int i = 0; i < 100'000; ++i) metadata += fmt::format(R"({}"{}":"")", i == 0 ? "" : ",", i);
+  expect_bad("{\"__metadata__\":{" + metadata + "}}", 0, {"100000 keys"});
 }
 
 TEST(BadSafetensors, ShapesThatOverflow) {

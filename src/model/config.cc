@@ -3,7 +3,7 @@
 #include <map>
 
 #include "base/checked.h"
-#include "io/fields.h"
+#include "base/error.h"
 
 namespace evo {
 namespace {
@@ -47,11 +47,18 @@ void ModelConfig::validate() const {
   require(max_position_embeddings >= 2 && max_position_embeddings <= (1 << 24),
           "max_position_embeddings must be 2 to 2^24");
   require(rms_norm_eps > 0 && rms_norm_eps < 1, "rms_norm_eps must be between 0 and 1");
-  require(rope_theta > 1, "rope_theta must be above 1");
+  require(rope_theta > 1 && rope_theta <= 1e30, "rope_theta must be above 1, at most 10^30");
+  require(!(qk_norm && qkv_bias), "qk_norm and qkv_bias exclude each other");
+  require(sliding_window >= 0 && sliding_window <= (1 << 24), "sliding_window must be 0 to 2^24");
+  require(max_window_layers >= 0, "max_window_layers must be at least 0");
+  require(sliding_window == 0 || max_window_layers == 0 || qk_norm || qkv_bias,
+          "max_window_layers needs qk_norm or qkv_bias: no known family has it otherwise");
   require(code_size >= 2 && code_size <= 1024, "code_size must be 2 to 1024");
   require(time_features >= 4 && time_features % 2 == 0 && time_features <= 1024,
           "time_features must be even, 4 to 1024");
+  rope_scaling.validate();
   require(inner_size >= 1 && inner_size <= (1 << 20), "inner_size must be 1 to 2^20");
+  require(adapter_rank >= 0 && adapter_rank <= (1 << 14), "adapter_rank must be 0 to 2^14");
 }
 
 ModelConfig ModelConfig::preset(const std::string& name) {
@@ -80,58 +87,10 @@ std::vector<std::string> ModelConfig::preset_names() {
   return {"demo", "7m", "30m", "124m", "1b", "8b"};
 }
 
-namespace {
-
-/// Settings of other programs that would change what the backbone computes.
-void require_supported(const Record& record, const std::string& path) {
-  const auto refuse = [&](const char* key, const std::string& found, const char* expected) {
-    fail("{}: {} is {}, which is not supported: expected {}", path, key, found, expected);
-  };
-  const auto text = [&](const char* key, const char* otherwise) {
-    return record.has(key) && !record.is_null(key) ? record.get_string(key) : otherwise;
-  };
-  const std::string kind = text("model_type", "llama");
-  if (kind != "llama" && kind != "qwen3") refuse("model_type", kind, "llama or qwen3");
-  const std::string activation = text("hidden_act", "silu");
-  if (activation != "silu") refuse("hidden_act", activation, "silu");
-  if (record.has("rope_scaling") && !record.is_null("rope_scaling")) {
-    refuse("rope_scaling", "set", "none");
-  }
-}
-
-}  // namespace
-
-ModelConfig ModelConfig::load(const std::string& path) {
-  const Record record = Record::load(path);
-  require_supported(record, path);
-  ModelConfig config;
-  // Files of other programs hold many keys that do not concern us.
-  read_fields(record, static_cast<BackboneConfig&>(config), path, true);
-  if (!record.has("head_dim"))
-    config.head_dim = config.hidden_size / std::max<int64_t>(1, config.num_attention_heads);
-  // Qwen3 always has it, and its own files do not say so.
-  if (record.has("model_type") && record.get_string("model_type") == "qwen3") config.qk_norm = true;
-  config.flow = record.has("evo");
-  if (config.flow)
-    read_fields(record.get_record("evo"), static_cast<FlowConfig&>(config), path + ": evo");
-  config.validate();
-  return config;
-}
-
-void ModelConfig::save(const std::string& path) const {
-  Record record;
-  record.set("architectures",
-             std::vector<std::string>{qk_norm ? "Qwen3ForCausalLM" : "LlamaForCausalLM"});
-  record.set("model_type", qk_norm ? "qwen3" : "llama");
-  record.set("hidden_act", "silu");
-  record.set("torch_dtype", "float32");
-  write_fields(static_cast<const BackboneConfig&>(*this), record);
-  if (flow) {
-    Record evo;
-    write_fields(static_cast<const FlowConfig&>(*this), evo);
-    record.set("evo", evo);
-  }
-  record.save(path);
+std::string ModelConfig::family() const {
+  if (qk_norm) return "qwen3";
+  if (qkv_bias) return "qwen2";
+  return sliding_window > 0 ? "mistral" : "llama";
 }
 
 ModelCost model_cost(const ModelConfig& c, int64_t context) {
@@ -141,17 +100,21 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
       c.hidden_size * (2 * q_cols + 2 * kv_cols) + 3 * c.hidden_size * c.intermediate_size;
   const int64_t norms =
       c.num_hidden_layers * (2 * c.hidden_size + (c.qk_norm ? 2 * c.head_dim : 0)) + c.hidden_size;
+  const int64_t biases = c.qkv_bias ? c.num_hidden_layers * (q_cols + 2 * kv_cols) : 0;
   const int64_t table = checked_mul(c.vocab_size, c.hidden_size, "embedding table");
   const int64_t modulation = c.num_hidden_layers * 4 * c.hidden_size * c.time_features;
   const int64_t evolve_in = c.hidden_size * (2 * c.code_size + c.time_features);
   const int64_t inner = 5 * c.inner_size * c.hidden_size;
+  const int64_t adapter_sides =
+      4 * c.hidden_size + 2 * q_cols + 2 * kv_cols + 3 * c.intermediate_size;
+  const int64_t adapters = c.num_hidden_layers * c.adapter_rank * adapter_sides;
 
   ModelCost cost;
-  cost.backbone_parameters =
-      c.num_hidden_layers * layer_matrices + norms + table * (c.tie_word_embeddings ? 1 : 2);
+  cost.backbone_parameters = c.num_hidden_layers * layer_matrices + norms + biases +
+                             table * (c.tie_word_embeddings ? 1 : 2);
   if (c.flow) {
     cost.flow_parameters =
-        c.vocab_size * c.code_size + modulation + evolve_in + inner + c.hidden_size + 3;
+        c.vocab_size * c.code_size + modulation + evolve_in + inner + adapters + c.hidden_size + 3;
   }
   const double products = 2.0 * static_cast<double>(c.num_hidden_layers * layer_matrices + table);
   const double per_key = 4.0 * static_cast<double>(c.num_hidden_layers * q_cols);
@@ -163,7 +126,8 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
   if (!c.flow) return cost;
   // Posterior term and mean code: two products with the code table.
   const double codes = 4.0 * static_cast<double>(c.vocab_size * c.code_size);
-  const double evolving = stream + 2.0 * static_cast<double>(modulation + evolve_in) + codes;
+  const double evolving =
+      stream + 2.0 * static_cast<double>(modulation + evolve_in + adapters) + codes;
   // The inner field trains on detached states: its own matrices forward and backward, the head's
   // logits and the gradient of its input, and no gradient of the head.
   const double inner_field =

@@ -3,7 +3,10 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "ops/rope_scaling.h"
 
 namespace evo {
 
@@ -22,6 +25,9 @@ struct BackboneConfig {
   double rope_theta = 10000;
   bool tie_word_embeddings = true;
   bool qk_norm = false;
+  bool qkv_bias = false;
+  int64_t sliding_window = 0;
+  int64_t max_window_layers = 0;
 
   template <class V>
   void visit(V& v) {
@@ -37,6 +43,9 @@ struct BackboneConfig {
     v("rope_theta", rope_theta, "base of the rotary embedding");
     v("tie_word_embeddings", tie_word_embeddings, "the head is the embedding");
     v("qk_norm", qk_norm, "RMSNorm on queries and keys, per head");
+    v("qkv_bias", qkv_bias, "queries, keys and values have a bias");
+    v("sliding_window", sliding_window, "tokens that a token sees, itself included; 0: all");
+    v("max_window_layers", max_window_layers, "so many first layers see all tokens");
   }
 };
 
@@ -46,6 +55,7 @@ struct FlowConfig {
   int64_t code_size = 16;
   int64_t time_features = 16;
   int64_t inner_size = 128;
+  int64_t adapter_rank = 0;
 
   template <class V>
   void visit(V& v) {
@@ -53,10 +63,17 @@ struct FlowConfig {
     v("code_size", code_size, "width of a latent code, d");
     v("time_features", time_features, "features of the progression time, K; even, at least 4");
     v("inner_size", inner_size, "width of the inner field, R");
+    v("adapter_rank", adapter_rank,
+      "rank of what evolving tokens add to the backbone's matrices; 0: nothing");
   }
 };
 
 struct ModelConfig : BackboneConfig, FlowConfig {
+  RopeScaling rope_scaling;
+  int64_t bos_token_id = -1;           ///< what a text begins with; -1: not said
+  std::vector<int64_t> eos_token_ids;  ///< what ends one; empty: not said
+
+  /// Settings that can be chosen for a new model; the others come with a checkpoint.
   template <class V>
   void visit(V& v) {
     BackboneConfig::visit(v);
@@ -65,13 +82,22 @@ struct ModelConfig : BackboneConfig, FlowConfig {
 
   /// Throws Error for contradictory or impossible settings.
   void validate() const;
+  /// Of the tokens before it, a row of this layer sees as many as this less one; 0: all.
+  [[nodiscard]] int64_t window_of(int64_t layer) const {
+    return layer < max_window_layers ? 0 : sliding_window;
+  }
+  /// The architecture that Hugging Face's `transformers` calls so: llama, mistral, qwen2 or qwen3.
+  [[nodiscard]] std::string family() const;
 
   /// A named shape; throws UsageError listing the names if there is none.
   static ModelConfig preset(const std::string& name);
   static std::vector<std::string> preset_names();
 
-  static ModelConfig load(const std::string& path);  ///< config.json
-  void save(const std::string& path) const;
+  /// config.json, ours or Hugging Face's of those families, with their defaults; beside it
+  /// generation_config.json, if there, says the special tokens.
+  static ModelConfig load(const std::string& path);
+  /// `weights` is the number format of the file of weights, "F32" or "BF16".
+  void save(const std::string& path, std::string_view weights = "F32") const;
 };
 
 /// What a model of this shape needs; a multiplication and an addition count as two FLOPs.

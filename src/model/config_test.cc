@@ -3,6 +3,7 @@
 #include <cmath>
 #include <functional>
 
+#include "io/fields.h"
 #include "io/testing.h"
 #include "model/testing.h"
 
@@ -58,16 +59,20 @@ TEST(ModelCost, CountsParametersByHand) {
   config.tie_word_embeddings = false;
   config.qk_norm = true;
   EXPECT_EQ(model_cost(config, 1).backbone_parameters, 2 * (layer + 4) + 2 * 40 + 4);
+  config.qk_norm = false;
+  config.qkv_bias = true;
+  EXPECT_EQ(model_cost(config, 1).backbone_parameters, 2 * (layer + 4 + 2 + 2) + 2 * 40 + 4);
   config.flow = false;
   EXPECT_EQ(model_cost(config, 1).flow_parameters, 0);
 }
 
 TEST(ModelCost, CountsTheParametersThatAModelHas) {
-  for (int variant = 0; variant < 8; ++variant) {
+  for (int variant = 0; variant < 12; ++variant) {
     ModelConfig config = countable_config();
     config.tie_word_embeddings = (variant & 1) != 0;
-    config.qk_norm = (variant & 2) != 0;
-    config.flow = (variant & 4) != 0;
+    config.flow = (variant & 2) != 0;
+    config.qk_norm = variant / 4 == 1;
+    config.qkv_bias = variant / 4 == 2;
     const Model model(config, false);
     const ModelCost cost = model_cost(config, 1);
     EXPECT_EQ(cost.backbone_parameters + cost.flow_parameters,
@@ -156,18 +161,163 @@ TEST(ModelConfig, SurvivesItsFile) {
   EXPECT_FALSE(ModelConfig::load(folder / "config.json").flow);
 }
 
-TEST(ModelConfig, ReadsFilesOfOtherPrograms) {
+/// A config.json of another program with the shape 3 layers, 48 wide, 4 heads, and `more` members.
+ModelConfig loaded(std::string_view model_type, std::string_view more = "",
+                   std::string_view generation = "") {
   const TemporaryFolder folder;
   testing::write_bytes(folder / "config.json",
-                       R"({"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3",
-                           "vocab_size": 64, "hidden_size": 48, "intermediate_size": 96,
-                           "num_hidden_layers": 3, "num_attention_heads": 4,
-                           "num_key_value_heads": 2, "use_cache": true, "bos_token_id": 1})");
-  const ModelConfig config = ModelConfig::load(folder / "config.json");
-  EXPECT_EQ(config.head_dim, 12);  // not said: the hidden size over the heads
-  EXPECT_TRUE(config.qk_norm);     // of every Qwen3
-  EXPECT_FALSE(config.flow);
-  EXPECT_EQ(config.num_hidden_layers, 3);
+                       fmt::format(R"({{"model_type": "{}", "vocab_size": 64, "hidden_size": 48,
+                       "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
+                       "use_cache": true{}{}}})",
+                                   model_type, more.empty() ? "" : ", ", more));
+  if (!generation.empty()) testing::write_bytes(folder / "generation_config.json", generation);
+  return ModelConfig::load(folder / "config.json");
+}
+
+TEST(ModelConfig, FamiliesHaveTheirDefaults) {
+  const ModelConfig llama = loaded("llama");
+  EXPECT_EQ(llama.num_key_value_heads, 4);
+  EXPECT_EQ(llama.head_dim, 12);  // the hidden size over the heads
+  EXPECT_EQ(llama.max_position_embeddings, 2048);
+  EXPECT_EQ(llama.rms_norm_eps, 1e-6);
+  EXPECT_EQ(llama.rope_theta, 10000);
+  EXPECT_FALSE(llama.tie_word_embeddings || llama.qk_norm || llama.qkv_bias || llama.flow);
+  EXPECT_EQ(llama.family(), "llama");
+
+  const std::string kv = R"("num_key_value_heads": 2)";
+  const ModelConfig mistral = loaded("mistral", kv);
+  EXPECT_EQ(mistral.sliding_window, 4096);
+  EXPECT_EQ(mistral.window_of(0), 4096);
+  EXPECT_EQ(mistral.max_position_embeddings, 131072);
+  EXPECT_EQ(mistral.family(), "mistral");
+  EXPECT_EQ(loaded("mistral", kv + R"(, "sliding_window": null)").sliding_window, 0);
+
+  const ModelConfig qwen2 = loaded("qwen2", kv + R"(, "sliding_window": 32)");
+  EXPECT_TRUE(qwen2.qkv_bias && !qwen2.qk_norm);
+  EXPECT_EQ(qwen2.sliding_window, 0);  // use_sliding_window is false
+  EXPECT_EQ(qwen2.family(), "qwen2");
+
+  const ModelConfig qwen3 = loaded("qwen3", kv);
+  EXPECT_TRUE(qwen3.qk_norm && !qwen3.qkv_bias);
+  EXPECT_EQ(qwen3.head_dim, 128);
+  EXPECT_EQ(qwen3.family(), "qwen3");
+}
+
+TEST(ModelConfig, ArchitectureStandsInForTheModelType) {
+  const TemporaryFolder folder;
+  const auto load = [&](std::string_view names) {
+    testing::write_bytes(folder / "config.json",
+                         fmt::format(R"({{"architectures": {}, "vocab_size": 64, "hidden_size": 48,
+                         "intermediate_size": 96, "num_hidden_layers": 3,
+                         "num_attention_heads": 4, "num_key_value_heads": 4}})",
+                                     names));
+    return ModelConfig::load(folder / "config.json");
+  };
+  EXPECT_TRUE(load(R"(["Qwen2ForCausalLM"])").qkv_bias);
+  expect_error([&] { (void)load(R"(["GemmaForCausalLM"])"); }, {"architectures", "Gemma"});
+  expect_error([&] { (void)load("[]"); }, {"architectures", "found 0 names"});
+}
+
+TEST(ModelConfig, SlidingWindowOfQwen) {
+  const std::string window = R"("num_key_value_heads": 2, "use_sliding_window": true,
+                                "sliding_window": 16)";
+  ModelConfig config = loaded("qwen2", window + R"(, "max_window_layers": 2)");
+  EXPECT_EQ(config.window_of(1), 0);
+  EXPECT_EQ(config.window_of(2), 16);
+  config = loaded("qwen2", window);  // 28 layers without
+  EXPECT_EQ(config.sliding_window, 0);
+  config = loaded("qwen3", window + R"(, "layer_types": ["full_attention", "sliding_attention",
+                                          "sliding_attention"])");
+  EXPECT_EQ(config.max_window_layers, 1);
+  for (const char* types :
+       {R"(["sliding_attention", "full_attention", "full_attention"])", R"(["full_attention"])",
+        R"(["full_attention", "full_attention", "chunked_attention"])"}) {
+    expect_error([&] { (void)loaded("qwen3", window + R"(, "layer_types": )" + types); },
+                 {"layer_types", "full_attention before sliding_attention"});
+  }
+}
+
+TEST(ModelConfig, RopeScalingInBothSpellings) {
+  const std::string llama3 = R"({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+      "high_freq_factor": 4.0, "original_max_position_embeddings": 512, "rope_theta": 500000.0})";
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    const ModelConfig config = loaded("llama", fmt::format(R"("{}": {})", key, llama3));
+    EXPECT_EQ(config.rope_scaling.rope_type, "llama3");
+    EXPECT_EQ(config.rope_scaling.factor, 8);
+    EXPECT_EQ(config.rope_scaling.original_max_position_embeddings, 512);
+    EXPECT_EQ(config.rope_theta, 500000);
+  }
+  const auto type = [](std::string_view text) {
+    return loaded("llama", fmt::format(R"("rope_scaling": {})", text)).rope_scaling;
+  };
+  EXPECT_EQ(type(R"({"type": "linear", "factor": 2})").rope_type, "linear");
+  EXPECT_TRUE(type(R"({"type": "dynamic", "factor": 2})").is_default());
+  EXPECT_TRUE(type("null").is_default());
+  const RopeScaling yarn = type(R"({"type": "yarn", "factor": 4, "attention_factor": null})");
+  EXPECT_EQ(yarn.original_max_position_embeddings, 2048);  // as long as the texts
+  EXPECT_EQ(yarn.beta_fast, 32);
+  expect_error([&] { type(R"({"type": "longrope", "factor": 2})"); }, {"config.json", "rope_type"});
+  expect_error([&] { type(R"({"factor": 2})"); }, {"config.json", "type", "missing"});
+  expect_error([&] { type(R"({"rope_type": "llama3", "factor": 8})"); },
+               {"config.json", "original_max_position_embeddings"});
+  expect_error([&] { type(R"({"type": "linear", "factor": 2, "partial_rotary_factor": 0.5})"); },
+               {"partial_rotary_factor is 0.5"});
+  expect_error([&] { type(R"({"full_attention": {}})"); }, {"by layer type"});
+}
+
+TEST(ModelConfig, RefusesWhatChangesTheMaths) {
+  const std::pair<const char*, const char*> wrong[] = {
+      {"hidden_act", "\"gelu\""},
+      {"attention_bias", "true"},
+      {"mlp_bias", "true"},
+      {"quantization_config", "{\"bits\": 4}"},
+      {"partial_rotary_factor", "0.5"},
+      {"architectures", "[\"LlamaForTokenClassification\"]"},
+      {"rope_theta", "0"},
+      {"num_key_value_heads", "3"},
+      {"sliding_window", "\"wide\""}};
+  for (const auto& [key, value] : wrong) {
+    expect_error([&, k = key, v = value] { loaded("llama", fmt::format("\"{}\": {}", k, v)); },
+                 {"config.json", key});
+  }
+  expect_error([] { loaded("gemma"); }, {"model_type is gemma", "llama, mistral, qwen2 or qwen3"});
+  EXPECT_NO_THROW(loaded("llama", R"("hidden_act": "silu", "attention_bias": false,
+                                     "quantization_config": null)"));
+}
+
+TEST(ModelConfig, SpecialTokens) {
+  ModelConfig config = loaded("llama", R"("bos_token_id": 1, "eos_token_id": 2)");
+  EXPECT_EQ(config.bos_token_id, 1);
+  EXPECT_EQ(config.eos_token_ids, (std::vector<int64_t>{2}));
+  config = loaded("llama", R"("bos_token_id": 1, "eos_token_id": [2, 5, 99, -1])");
+  EXPECT_EQ(config.eos_token_ids, (std::vector<int64_t>{2, 5}));  // of 64 tokens
+  config = loaded("llama", R"("bos_token_id": 1, "eos_token_id": 2)",
+                  R"({"bos_token_id": null, "eos_token_id": [7, 8]})");
+  EXPECT_EQ(config.bos_token_id, 1);
+  EXPECT_EQ(config.eos_token_ids, (std::vector<int64_t>{7, 8}));
+  expect_error([] { loaded("llama", R"("eos_token_id": "</s>")"); }, {"eos_token_id"});
+  expect_error([] { loaded("llama", "", "{"); }, {"generation_config.json", "not valid JSON"});
+}
+
+/// What a family says of itself survives our file.
+TEST(ModelConfig, SavedFamiliesAreReadAgain) {
+  const std::string kv = R"("num_key_value_heads": 2, "eos_token_id": [3, 4])";
+  const std::string yarn = R"(, "rope_scaling": {"rope_type": "yarn", "factor": 4, "mscale": 0.5,
+      "mscale_all_dim": 0.7, "beta_fast": 16, "truncate": false})";
+  const std::string window = R"(, "use_sliding_window": true, "sliding_window": 16,
+      "max_window_layers": 2)";
+  const TemporaryFolder folder;
+  for (const ModelConfig& config :
+       {loaded("llama", kv + yarn), loaded("mistral", kv), loaded("qwen2", kv),
+        loaded("qwen2", kv + window), loaded("qwen3", kv + window)}) {
+    config.save(folder / "config.json", "BF16");
+    const ModelConfig again = ModelConfig::load(folder / "config.json");
+    EXPECT_EQ(again.family(), config.family());
+    EXPECT_EQ(listing(again), listing(config));
+    EXPECT_EQ(again.eos_token_ids, config.eos_token_ids);
+    EXPECT_TRUE(different_fields(again.rope_scaling, config.rope_scaling).empty());
+    EXPECT_EQ(Record::load(folder / "config.json").get_string("torch_dtype"), "bfloat16");
+  }
 }
 
 TEST(ModelConfig, FileErrorsNameTheFile) {
@@ -176,8 +326,10 @@ TEST(ModelConfig, FileErrorsNameTheFile) {
   expect_error([&] { (void)ModelConfig::load(path); }, {path});
   testing::write_bytes(path, R"({"vocab_size": )");
   expect_error([&] { (void)ModelConfig::load(path); }, {path});
-  testing::write_bytes(path, R"({"vocab_size": 64, "hidden_size": "wide"})");
-  expect_error([&] { (void)ModelConfig::load(path); }, {path, "hidden_size"});
+  testing::write_bytes(path, R"({"vocab_size": 64})");
+  expect_error([&] { (void)ModelConfig::load(path); }, {path, "hidden_size is missing"});
+  expect_error([&] { (void)loaded("llama", R"("head_dim": "wide")"); },
+               {"config.json", "head_dim"});
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 #include "model/model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
 #include "base/parallel.h"
 #include "base/random.h"
+#include "ops/bias.h"
 #include "ops/codes.h"
 #include "ops/embedding.h"
 #include "ops/gated_scan.h"
@@ -22,15 +24,28 @@ std::string layer_name(int64_t layer, const char* part) {
   return fmt::format("model.layers.{}.{}", layer, part);
 }
 
+/// What rows see of the last `window` tokens, their own place counted. A mature row is the last of
+/// its context; an evolving row stands in its block behind the context, and sees the block whole.
+std::vector<KeyRange> windowed(const ForwardInput& input, int32_t window) {
+  std::vector<KeyRange> ranges = input.ranges;
+  for (int32_t r = 0; r < std::ssize(ranges); ++r) {
+    KeyRange& range = ranges[static_cast<size_t>(r)];
+    const int32_t place =
+        r < input.mature() ? range.context_end - 1 : range.context_end + r - range.self_begin;
+    range.context_begin = std::clamp(place - window + 1, range.context_begin, range.context_end);
+  }
+  return ranges;
+}
+
 }  // namespace
 
 Model::Model(const ModelConfig& config, bool gradients) : config_(config) {
   config_.validate();
-  declare_parameters();
+  declare_parameters(config_, parameters_);
   parameters_.allocate(gradients);
   bind();
   rope_ = std::make_unique<RopeTable>(static_cast<int>(config.head_dim), config.rope_theta,
-                                      config.max_position_embeddings);
+                                      config.max_position_embeddings, config.rope_scaling);
   set_time(EntropicTime::standard(static_cast<int>(config.code_size)));
   unigram_.assign(static_cast<size_t>(config.vocab_size),
                   1.0f / static_cast<float>(config.vocab_size));
@@ -72,36 +87,54 @@ Tensor Model::attention_branch(Tape& tape, const Layer& layer, int64_t index, co
                                const Tensor& modulation, const ForwardInput& input,
                                KvPass* pass) const {
   const auto eps = static_cast<float>(config_.rms_norm_eps);
-  Tensor qkv = normed_linear(tape, x, layer.attention_norm, modulation, kAttentionScale, layer.qkv);
+  Tensor qkv = normed_linear(tape, x, layer.attention_norm, modulation, kAttentionScale, layer.qkv,
+                             layer.qkv_adapter);
+  if (config_.qkv_bias) add_bias(tape, qkv, layer.qkv_bias);
   if (config_.qk_norm) qkv = head_norm(tape, qkv, heads(), layer.query_norm, layer.key_norm, eps);
   rope(tape, qkv, heads(), *rope_, input.positions);
-  const Tensor attended = pass != nullptr ? pass->attention(tape, index, qkv, heads(), input.ranges)
-                                          : attention(tape, qkv, heads(), input.ranges, nullptr);
-  return linear(tape, attended, layer.attention_out);
+  std::vector<KeyRange> narrowed;
+  if (const int64_t window = config_.window_of(index); window > 0) {
+    narrowed = windowed(input, static_cast<int32_t>(window));
+  }
+  const std::span<const KeyRange> ranges = narrowed.empty() ? input.ranges : narrowed;
+  const Tensor attended = pass != nullptr ? pass->attention(tape, index, qkv, heads(), ranges)
+                                          : attention(tape, qkv, heads(), ranges, nullptr);
+  return adapted_linear(tape, attended, layer.attention_out, layer.attention_out_adapter,
+                        modulation);
 }
 
 Tensor Model::feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& x,
                                   const Tensor& modulation) const {
-  const Tensor gate_up =
-      normed_linear(tape, x, layer.feed_forward_norm, modulation, kFeedForwardScale, layer.gate_up);
+  const Tensor gate_up = normed_linear(tape, x, layer.feed_forward_norm, modulation,
+                                       kFeedForwardScale, layer.gate_up, layer.gate_up_adapter);
   const auto activate = [=](Tape& on) { return swiglu(on, gate_up); };
   const Tensor active = activate(tape);
-  Tensor out = linear(tape, active, layer.down);
+  Tensor out = adapted_linear(tape, active, layer.down, layer.down_adapter, modulation);
   tape.recompute(active, activate);
   return out;
 }
 
 Tensor Model::normed_linear(Tape& tape, const Tensor& x, const Tensor& norm,
-                            const Tensor& modulation, int64_t slot, const Weight& weight) const {
+                            const Tensor& modulation, int64_t slot, const Weight& weight,
+                            const Adapter& adapter) const {
   const int64_t column = slot * config_.hidden_size;
   const auto eps = static_cast<float>(config_.rms_norm_eps);
   const auto normalize = [=](Tape& on) {
     return norm_modulate(on, x, norm, modulation, column, eps);
   };
   const Tensor n = normalize(tape);
-  Tensor out = linear(tape, n, weight);
+  Tensor out = adapted_linear(tape, n, weight, adapter, modulation);
   tape.recompute(n, normalize);
   return out;
+}
+
+Tensor Model::adapted_linear(Tape& tape, const Tensor& x, const Weight& weight,
+                             const Adapter& adapter, const Tensor& modulation) const {
+  Tensor y = linear(tape, x, weight);
+  if (config_.adapter_rank == 0 || !modulation.defined()) return y;
+  const Tensor evolving = slice_rows(tape, x, x.rows() - modulation.rows(), x.rows());
+  add_to_last_rows(tape, y, linear(tape, linear(tape, evolving, adapter.down), adapter.up));
+  return y;
 }
 
 Tensor Model::inner_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
@@ -144,72 +177,59 @@ void Model::set_time(const EntropicTime& time) {
   time_.emplace(rounded(time.log_snr()), rounded(time.time_values()));
 }
 
-void Model::declare_parameters() {
-  const ModelConfig& c = config_;
-  const int64_t q_cols = heads().q_cols(), kv_cols = heads().kv_cols();
-  const auto declare = [&](const std::string& name, std::vector<int64_t> shape) {
-    parameters_.declare(name, std::move(shape));
-  };
-  declare("model.embed_tokens.weight", {c.vocab_size, c.hidden_size});
-  for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
-    declare(layer_name(i, "input_layernorm.weight"), {c.hidden_size});
-    declare(layer_name(i, "self_attn.q_proj.weight"), {q_cols, c.hidden_size});
-    declare(layer_name(i, "self_attn.k_proj.weight"), {kv_cols, c.hidden_size});
-    declare(layer_name(i, "self_attn.v_proj.weight"), {kv_cols, c.hidden_size});
-    declare(layer_name(i, "self_attn.o_proj.weight"), {c.hidden_size, q_cols});
-    if (c.qk_norm) declare(layer_name(i, "self_attn.q_norm.weight"), {c.head_dim});
-    if (c.qk_norm) declare(layer_name(i, "self_attn.k_norm.weight"), {c.head_dim});
-    declare(layer_name(i, "post_attention_layernorm.weight"), {c.hidden_size});
-    declare(layer_name(i, "mlp.gate_proj.weight"), {c.intermediate_size, c.hidden_size});
-    declare(layer_name(i, "mlp.up_proj.weight"), {c.intermediate_size, c.hidden_size});
-    declare(layer_name(i, "mlp.down_proj.weight"), {c.hidden_size, c.intermediate_size});
-  }
-  declare("model.norm.weight", {c.hidden_size});
-  if (!c.tie_word_embeddings) declare("lm_head.weight", {c.vocab_size, c.hidden_size});
-  if (!c.flow) return;
-  declare("evo.codes", {c.vocab_size, c.code_size});
-  declare("evo.evolve_in.weight", {c.hidden_size, 2 * c.code_size + c.time_features});
-  for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
-    declare(fmt::format("evo.layers.{}.modulation.weight", i),
-            {4 * c.hidden_size, c.time_features});
-  }
-  declare("evo.inner.in.weight", {2 * c.inner_size, 2 * c.hidden_size});
-  declare("evo.inner.out.weight", {c.hidden_size, c.inner_size});
-  declare("evo.maturity.weight", {c.hidden_size + 3});
+Tensor Model::bound(const std::string& name) const {
+  const Tensor tensor = parameters_.tensor(name);
+  return backbone_frozen_ && !is_flow_parameter(name) ? tensor.detach() : tensor;
+}
+
+void Model::freeze_backbone() {
+  backbone_frozen_ = true;
+  bind();
 }
 
 void Model::bind() {
-  const auto weight = [&](const std::string& name) {
-    return Weight{parameters_.tensor(name), nullptr};
+  const auto weight = [&](const std::string& name) { return Weight{bound(name), nullptr}; };
+  const auto fused = [&](const std::string& first, const std::string& last) {
+    const Tensor all = parameters_.fused(first, last);
+    return backbone_frozen_ ? all.detach() : all;
   };
   layers_.resize(static_cast<size_t>(config_.num_hidden_layers));
   for (size_t i = 0; i < layers_.size(); ++i) {
     const auto name = [&](const char* part) { return layer_name(static_cast<int64_t>(i), part); };
     Layer& layer = layers_[i];
-    layer.attention_norm = parameters_.tensor(name("input_layernorm.weight"));
-    layer.feed_forward_norm = parameters_.tensor(name("post_attention_layernorm.weight"));
-    layer.qkv = {
-        parameters_.fused(name("self_attn.q_proj.weight"), name("self_attn.v_proj.weight")),
-        nullptr};
+    layer.attention_norm = bound(name("input_layernorm.weight"));
+    layer.feed_forward_norm = bound(name("post_attention_layernorm.weight"));
+    layer.qkv = {fused(name("self_attn.q_proj.weight"), name("self_attn.v_proj.weight")), nullptr};
+    if (config_.qkv_bias) {
+      layer.qkv_bias = fused(name("self_attn.q_proj.bias"), name("self_attn.v_proj.bias"));
+    }
     layer.attention_out = weight(name("self_attn.o_proj.weight"));
     if (config_.qk_norm) {
-      layer.query_norm = parameters_.tensor(name("self_attn.q_norm.weight"));
-      layer.key_norm = parameters_.tensor(name("self_attn.k_norm.weight"));
+      layer.query_norm = bound(name("self_attn.q_norm.weight"));
+      layer.key_norm = bound(name("self_attn.k_norm.weight"));
     }
-    layer.gate_up = {parameters_.fused(name("mlp.gate_proj.weight"), name("mlp.up_proj.weight")),
-                     nullptr};
+    layer.gate_up = {fused(name("mlp.gate_proj.weight"), name("mlp.up_proj.weight")), nullptr};
     layer.down = weight(name("mlp.down_proj.weight"));
     if (config_.flow) layer.modulation = weight(fmt::format("evo.layers.{}.modulation.weight", i));
+    if (!config_.flow || config_.adapter_rank == 0) continue;
+    const auto adapter = [&](const char* matrix) {
+      const std::string at = fmt::format("evo.layers.{}.adapters.{}.", i, matrix);
+      return Adapter{weight(at + "down.weight"), weight(at + "up.weight")};
+    };
+    layer.qkv_adapter = adapter("qkv");
+    layer.attention_out_adapter = adapter("attention_out");
+    layer.gate_up_adapter = adapter("gate_up");
+    layer.down_adapter = adapter("down");
   }
   embedding_ = weight("model.embed_tokens.weight");
-  final_norm_ = parameters_.tensor("model.norm.weight");
+  final_norm_ = bound("model.norm.weight");
   unembedding_ = config_.tie_word_embeddings ? embedding_ : weight("lm_head.weight");
   if (!config_.flow) return;
-  codes_ = parameters_.tensor("evo.codes");
+  codes_ = bound("evo.codes");
   evolve_in_ = weight("evo.evolve_in.weight");
   inner_in_ = weight("evo.inner.in.weight");
   inner_out_ = weight("evo.inner.out.weight");
-  maturity_ = parameters_.tensor("evo.maturity.weight");
+  maturity_ = bound("evo.maturity.weight");
 }
 
 std::vector<Weight*> Model::weights() {
@@ -219,6 +239,12 @@ std::vector<Weight*> Model::weights() {
     for (Weight* w : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down})
       all.push_back(w);
     if (config_.flow) all.push_back(&layer.modulation);
+    if (!config_.flow || config_.adapter_rank == 0) continue;
+    for (Adapter* a : {&layer.qkv_adapter, &layer.attention_out_adapter, &layer.gate_up_adapter,
+                       &layer.down_adapter}) {
+      all.push_back(&a->down);
+      all.push_back(&a->up);
+    }
   }
   if (config_.flow) {
     for (Weight* w : {&evolve_in_, &inner_in_, &inner_out_}) all.push_back(w);
@@ -231,10 +257,22 @@ void Model::pack(Precision precision) {
 }
 
 void Model::pack(Weight& w, Precision precision) {
-  const bool table = &w == &embedding_;
-  w.packed = std::make_shared<PackedWeight>(w.value.f32(), w.value.rows(), w.value.cols(),
-                                            precision, table ? RowAccess::kYes : RowAccess::kNo);
-  if (table && config_.tie_word_embeddings) unembedding_.packed = w.packed;
+  set_packed(w, std::make_shared<PackedWeight>(w.value.f32(), w.value.rows(), w.value.cols(),
+                                               precision, row_access(w)));
+}
+
+void Model::pack(Weight& w, const Tensor& bits) {
+  set_packed(w,
+             std::make_shared<PackedWeight>(bits.bf16(), bits.rows(), bits.cols(), row_access(w)));
+}
+
+RowAccess Model::row_access(const Weight& w) const {
+  return &w == &embedding_ ? RowAccess::kYes : RowAccess::kNo;
+}
+
+void Model::set_packed(Weight& w, std::shared_ptr<const PackedWeight> packed) {
+  w.packed = std::move(packed);
+  if (&w == &embedding_ && config_.tie_word_embeddings) unembedding_.packed = w.packed;
 }
 
 size_t Model::pass_bytes() const {
@@ -259,7 +297,8 @@ void Model::initialize(uint64_t seed) {
     if (p.name.ends_with("norm.weight")) {
       std::ranges::fill(values, 1.0f);
     } else if (p.name.ends_with("modulation.weight") || p.name == "evo.inner.out.weight" ||
-               p.name == "evo.maturity.weight") {
+               p.name == "evo.maturity.weight" || p.name.ends_with("proj.bias") ||
+               p.name.ends_with(".up.weight")) {
       std::ranges::fill(values, 0.0f);
     } else {
       const bool is_residual =

@@ -20,6 +20,8 @@
 
 namespace evo {
 
+class WeightFolder;
+
 /// The rows of one pass: Nm mature tokens, then Ne evolving ones.
 struct ForwardInput {
   std::vector<int32_t> ids;  ///< [Nm] mature tokens
@@ -76,6 +78,9 @@ class Model {
   /// Normalised codes [V, d].
   Tensor codes(Tape& tape) const;
 
+  /// From now on only what evolving tokens use has gradients.
+  void freeze_backbone();
+
   [[nodiscard]] const ModelConfig& config() const { return config_; }
   [[nodiscard]] ParameterStore& parameters() { return parameters_; }
   [[nodiscard]] const ParameterStore& parameters() const { return parameters_; }
@@ -92,23 +97,37 @@ class Model {
   void set_unigram(std::vector<float> probabilities) { unigram_ = std::move(probabilities); }
 
  private:
+  /// What evolving rows add to x W^T: (x down^T) up^T. Undefined without adapters.
+  struct Adapter {
+    Weight down, up;  // [r, in], [out, r]
+  };
   struct Layer {
     Tensor attention_norm, feed_forward_norm, query_norm, key_norm;
+    Tensor qkv_bias;  // [row_cols]; undefined without
     Weight qkv, attention_out, gate_up, down, modulation;
+    Adapter qkv_adapter, attention_out_adapter, gate_up_adapter, down_adapter;
   };
-  void declare_parameters();
   void bind();
+  [[nodiscard]] Tensor bound(const std::string& name) const;
   std::vector<Weight*> weights();
   void pack(Weight& weight, Precision precision);
-  /// `on_read` is called after each parameter, in the order of declaration.
+  void pack(Weight& weight, const Tensor& bits);  ///< bf16 from bf16 [out, in]
+  [[nodiscard]] RowAccess row_access(const Weight& weight) const;
+  void set_packed(Weight& weight, std::shared_ptr<const PackedWeight> packed);
   static Model read(const std::string& folder,
-                    const std::function<void(Model&, const Parameter&)>& on_read);
+                    const std::function<void(Model&, const WeightFolder&)>& read_parameters);
+  /// Adjacent parameters that are one weight, or one that is none (`weight` null).
+  void read_packed(const WeightFolder& file, std::span<const Parameter> parts, Weight* weight,
+                   Precision precision);
   Tensor hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass) const;
   Tensor input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const;
   Tensor attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
                           const Tensor& modulation, const ForwardInput& input, KvPass* pass) const;
   Tensor normed_linear(Tape& tape, const Tensor& x, const Tensor& norm, const Tensor& modulation,
-                       int64_t slot, const Weight& weight) const;
+                       int64_t slot, const Weight& weight, const Adapter& adapter) const;
+  /// linear(), and the adapter for the rows that `modulation` is of.
+  Tensor adapted_linear(Tape& tape, const Tensor& x, const Weight& weight, const Adapter& adapter,
+                        const Tensor& modulation) const;
   Tensor feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& x,
                              const Tensor& modulation) const;
 
@@ -120,6 +139,7 @@ class Model {
   std::unique_ptr<RopeTable> rope_;
   std::optional<EntropicTime> time_;
   std::vector<float> unigram_;
+  bool backbone_frozen_ = false;
 };
 
 /// phi(t) [Ne, K]: 1, t, sin(pi k t / 2) and cos(pi k t / 2) for k = 1 .. (K - 2) / 2.

@@ -1,19 +1,16 @@
 // Reading and writing model folders.
-#include <cmath>
+#include <algorithm>
 #include <filesystem>
 #include <set>
+#include <unordered_map>
 
-#include "io/safetensors.h"
 #include "model/model.h"
+#include "model/weight_source.h"
 
 namespace evo {
 namespace {
 
-constexpr char kTimeLogSnr[] = "evo.time.log_snr";
-constexpr char kTimeValue[] = "evo.time.value";
-constexpr char kUnigram[] = "evo.unigram";
-
-std::vector<double> read_table(const SafetensorsFile& file, const char* name) {
+std::vector<double> read_table(const WeightFolder& file, const char* name) {
   const TensorInfo* info = file.find(name);
   if (info == nullptr || info->shape.size() != 1 || info->shape[0] > (1 << 20)) {
     fail("{}: expected a one-dimensional tensor '{}': is this model's file complete?",
@@ -24,33 +21,28 @@ std::vector<double> read_table(const SafetensorsFile& file, const char* name) {
   return {values.begin(), values.end()};
 }
 
-void require_finite(std::span<const float> values, const std::string& name,
-                    const std::string& path) {
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (!std::isfinite(values[i])) {
-      fail("{}: tensor '{}' holds {} at element {}: the file is damaged or its training diverged",
-           path, name, values[i], i);
+/// What lies under our names must all be used: a config with fewer layers than the file has would
+/// otherwise give a model that works, badly.
+void require_all_used(const WeightFolder& weights, const Model& model) {
+  std::set<std::string> used = {kTimeLogSnr, kTimeValue, kUnigram};
+  for (const Parameter& p : model.parameters().list()) used.insert(p.name);
+  // Tied, it is the embedding once more.
+  if (model.config().tie_word_embeddings) used.insert("lm_head.weight");
+  for (const SafetensorsFile& file : weights.files()) {
+    for (const TensorInfo& info : file.tensors()) {
+      const bool ours = info.name.starts_with("model.") || info.name.starts_with("lm_head.") ||
+                        info.name.starts_with("evo.");
+      if (info.name.ends_with("rotary_emb.inv_freq")) continue;  // old files repeat rope_theta so
+      if (!ours || used.contains(info.name)) continue;
+      fail(
+          "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
+          "of this very model",
+          file.path().string(), info.name);
     }
   }
 }
 
-/// What lies under our names must all be used: a config with fewer layers than the file has would
-/// otherwise give a model that works, badly.
-void require_all_used(const SafetensorsFile& file, const ParameterStore& parameters) {
-  std::set<std::string> used = {kTimeLogSnr, kTimeValue, kUnigram};
-  for (const Parameter& p : parameters.list()) used.insert(p.name);
-  for (const TensorInfo& info : file.tensors()) {
-    const bool ours = info.name.starts_with("model.") || info.name.starts_with("evo.");
-    if (info.name.ends_with("rotary_emb.inv_freq")) continue;  // old files repeat rope_theta so
-    if (!ours || used.contains(info.name)) continue;
-    fail(
-        "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
-        "of this very model",
-        file.path().string(), info.name);
-  }
-}
-
-EntropicTime read_time(const SafetensorsFile& file) {
+EntropicTime read_time(const WeightFolder& file) {
   try {
     return {read_table(file, kTimeLogSnr), read_table(file, kTimeValue)};
   } catch (const Error& error) {
@@ -60,45 +52,94 @@ EntropicTime read_time(const SafetensorsFile& file) {
   }
 }
 
+bool is_bf16(const WeightFolder& file, const std::string& name) {
+  const TensorInfo* const info = file.find(name);
+  return info != nullptr && info->dtype == "BF16";
+}
+
+/// How many of `parameters`, the first ones, are the weight.
+size_t parts_of(const Weight& weight, std::span<const Parameter> parameters) {
+  int64_t numel = 0;
+  size_t count = 0;
+  while (numel < weight.value.numel()) numel += parameters[count++].numel();
+  EVO_CHECK(numel == weight.value.numel());
+  return count;
+}
+
+/// Arrays one below the other, [out, in] in bf16.
+Tensor read_bits(const WeightFolder& file, std::span<const Parameter> parts,
+                 const std::vector<int64_t>& shape) {
+  const Tensor bits = Tensor::empty(shape, DType::kBF16);
+  uint16_t* at = bits.bf16();
+  for (const Parameter& p : parts) {
+    const int64_t numel = p.numel();
+    read_bf16_parameter(file, p.name, p.shape, {at, static_cast<size_t>(numel)});
+    at += numel;
+  }
+  return bits;
+}
+
 }  // namespace
 
 Model Model::load(const std::string& folder) {
-  return read(folder, [](Model&, const Parameter&) {});
-}
-
-Model Model::load_packed(const std::string& folder, Precision precision) {
-  return read(folder, [&](Model& model, const Parameter& last) {
-    // Parameters lie in memory in the order in which they are read.
-    const float* const read_end = model.parameters_.values_of(last).data() + last.numel();
-    for (Weight* w : model.weights()) {
-      if (w->packed || w->value.f32() + w->value.numel() > read_end) continue;
-      model.pack(*w, precision);
-      model.parameters_.release(w->value);
-    }
+  return read(folder, [](Model& model, const WeightFolder& file) {
+    for (const Parameter& p : model.parameters_.list())
+      read_parameter(file, p.name, p.shape, model.parameters_.values_of(p));
   });
 }
 
+Model Model::load_packed(const std::string& folder, Precision precision) {
+  return read(folder, [&](Model& model, const WeightFolder& file) {
+    std::unordered_map<const float*, Weight*> weights;  // by where they begin
+    for (Weight* w : model.weights()) weights.emplace(w->value.f32(), w);
+    std::span<const Parameter> rest = model.parameters_.list();
+    while (!rest.empty()) {
+      const auto found = weights.find(model.parameters_.values_of(rest[0]).data());
+      Weight* const weight = found == weights.end() ? nullptr : found->second;
+      const auto parts = rest.first(weight == nullptr ? 1 : parts_of(*weight, rest));
+      // Packing works in arrays as large as the weight. All layers use the same ones; what the
+      // tables need is too much to be kept, and to be added to that.
+      const bool is_table = weight == &model.embedding_ || weight == &model.unembedding_;
+      if (is_table) trim_pool();
+      model.read_packed(file, parts, weight, precision);
+      if (is_table) trim_pool();
+      rest = rest.subspan(parts.size());
+    }
+    trim_pool();
+  });
+}
+
+void Model::read_packed(const WeightFolder& file, std::span<const Parameter> parts, Weight* weight,
+                        Precision precision) {
+  const bool as_it_is =
+      weight != nullptr && precision == Precision::kBF16 &&
+      std::ranges::all_of(parts, [&](const Parameter& p) { return is_bf16(file, p.name); });
+  if (as_it_is) {
+    pack(*weight, read_bits(file, parts, weight->value.shape()));
+  } else {
+    for (const Parameter& p : parts)
+      read_parameter(file, p.name, p.shape, parameters_.values_of(p));
+    if (weight != nullptr) pack(*weight, precision);
+  }
+  if (weight != nullptr) parameters_.release(weight->value);
+}
+
 Model Model::read(const std::string& folder,
-                  const std::function<void(Model&, const Parameter&)>& on_read) {
+                  const std::function<void(Model&, const WeightFolder&)>& read_parameters) {
   const std::filesystem::path path(folder);
   if (!std::filesystem::is_directory(path)) {
     fail("{}: expected a model folder with config.json and model.safetensors, found {}", folder,
          std::filesystem::exists(path) ? "a file" : "nothing");
   }
   const ModelConfig config = ModelConfig::load(path / "config.json");
-  const SafetensorsFile file(path / "model.safetensors");
+  const WeightFolder file(path);
   Model model(config, false);
-  for (const Parameter& p : model.parameters_.list()) {
-    file.read_f32(p.name, p.shape, model.parameters_.values_of(p));
-    require_finite(model.parameters_.values_of(p), p.name, file.path());
-    on_read(model, p);
-  }
-  require_all_used(file, model.parameters_);
+  read_parameters(model, file);
+  require_all_used(file, model);
   if (config.flow) {
     model.set_time(read_time(file));
     model.unigram_.resize(static_cast<size_t>(config.vocab_size));
-    file.read_f32(kUnigram, {config.vocab_size}, model.unigram_);
-    require_finite(model.unigram_, kUnigram, file.path());
+    read_parameter(file, kUnigram, {config.vocab_size}, model.unigram_);
   }
   return model;
 }
@@ -119,7 +160,7 @@ void Model::save(const std::string& folder, std::string_view weights) const {
     arrays.push_back({kUnigram, {config_.vocab_size}, unigram_});
   }
   write_safetensors(path / "model.safetensors", arrays, {{"format", "pt"}});
-  config_.save(path / "config.json");
+  config_.save(path / "config.json", weights);
 }
 
 }  // namespace evo

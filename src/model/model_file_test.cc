@@ -1,6 +1,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <tuple>
 
 #include "io/safetensors.h"
 #include "io/testing.h"
@@ -23,12 +24,13 @@ bool same_numbers(const Model& a, const Model& b) {
 }
 
 TEST(ModelFile, RoundTripIsExact) {
-  for (int variant = 0; variant < 8; ++variant) {
+  for (int variant = 0; variant < 12; ++variant) {
     const TemporaryFolder folder;
     ModelConfig config = tiny_config(16);
     config.tie_word_embeddings = (variant & 1) != 0;
-    config.qk_norm = (variant & 2) != 0;
-    config.flow = (variant & 4) != 0;
+    config.flow = (variant & 2) != 0;
+    config.qk_norm = variant / 4 == 1;
+    config.qkv_bias = variant / 4 == 2;
     Model model = testing::tiny_model(config, 7);
     std::vector<float> unigram(16);
     for (size_t i = 0; i < 16; ++i) unigram[i] = static_cast<float>(i + 1) / 136;
@@ -67,12 +69,16 @@ TEST(ModelFile, InBf16MatricesAreRoundedAndTheRestIsExact) {
 
 /// Packed while it is read, a model computes what it does when it is packed afterwards.
 TEST(ModelFile, LoadPackedIsLoadAndPack) {
-  for (bool tied : {false, true}) {
+  using Case = std::tuple<bool, const char*>;  // tied embeddings, format of the file
+  for (const auto& [tied, weights] :
+       {Case{false, "F32"}, Case{true, "BF16"}, Case{false, "BF16"}}) {
     for (Precision precision : {Precision::kF32, Precision::kBF16, Precision::kInt8}) {
       const TemporaryFolder folder;
       ModelConfig config = tiny_config(16);
       config.tie_word_embeddings = tied;
-      testing::tiny_model(config, 7).save(folder / "model");
+      config.qkv_bias = tied;
+      // From a bf16 file to bf16, the numbers are packed as they are.
+      testing::tiny_model(config, 7).save(folder / "model", weights);
       Model afterwards = Model::load(folder / "model");
       afterwards.pack(precision);
       const Model packed = Model::load_packed(folder / "model", precision);
@@ -188,6 +194,31 @@ TEST_F(DamagedModelFile, WeightsThatAreNoNumbersAreErrors) {
       expect_load_error({weights_.string(), table ? "entropic time" : name});
       arrays_ = whole;
     }
+  }
+}
+
+/// Also where nothing looks at the numbers one by one.
+TEST_F(DamagedModelFile, WeightsThatAreNoNumbersAreErrorsInBf16) {
+  for (const char* name : {"model.embed_tokens.weight", "model.layers.1.self_attn.k_proj.weight"}) {
+    const std::vector<Array> whole = arrays_;
+    array(name).values[7] = std::numeric_limits<float>::quiet_NaN();
+    std::vector<ArrayToWrite> arrays;
+    for (const Array& one : arrays_)
+      arrays.push_back({one.name, one.shape, one.values, one.shape.size() == 2 ? "BF16" : "F32"});
+    write_safetensors(weights_, arrays);
+    expect_error([&] { (void)Model::load_packed(path_, Precision::kBF16); },
+                 {weights_.string(), name, "element 7"});
+    arrays_ = whole;
+  }
+}
+
+TEST_F(DamagedModelFile, ArraysThatTheModelHasNoUseFor) {
+  for (const char* name : {"model.layers.0.self_attn.q_proj.bias", "lm_head.bias"}) {
+    const std::vector<Array> whole = arrays_;
+    arrays_.push_back({name, {32}, std::vector<float>(32, 1.0f)});
+    write();
+    expect_load_error({weights_.string(), name, "no place"});
+    arrays_ = whole;
   }
 }
 

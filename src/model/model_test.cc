@@ -298,15 +298,44 @@ TEST(Model, APassThatFindsNoRoomAppendsNothing) {
 }
 
 TEST(Model, CachedPassesGiveWhatUncachedOnesGive) {
-  const Model model = random_model(tiny_config(kVocabulary));
-  ForwardInput input = mature_rows(random_text(1, 100), 0);
-  add_evolving_rows(input, 100, 8, 4);
-  const Rows plain = logits_of(model, input);
-  const Rows cached = cached_logits_of(model, input);
-  for (size_t r = 0; r < plain.size(); ++r) {
-    for (size_t v = 0; v < plain[r].size(); ++v) {
-      // As for packed products below, with sums over up to 108 keys.
-      ASSERT_NEAR(cached[r][v], plain[r][v], 8e-5) << r;
+  for (const int64_t window : {0, 20}) {
+    ModelConfig config = tiny_config(kVocabulary);
+    config.sliding_window = window;
+    config.max_window_layers = window > 0 ? 1 : 0;
+    config.qkv_bias = window > 0;
+    const Model model = random_model(config);
+    ForwardInput input = mature_rows(random_text(1, 100), 0);
+    add_evolving_rows(input, 100, 8, 4);
+    const Rows plain = logits_of(model, input);
+    const Rows cached = cached_logits_of(model, input);
+    for (size_t r = 0; r < plain.size(); ++r) {
+      for (size_t v = 0; v < plain[r].size(); ++v) {
+        // As for packed products below, with sums over up to 108 keys.
+        ASSERT_NEAR(cached[r][v], plain[r][v], 8e-5) << r;
+      }
+    }
+  }
+}
+
+/// One layer, so that nothing is seen through others.
+TEST(Model, AWindowCountsFromTheRowsOwnPlace) {
+  ModelConfig config = tiny_config(kVocabulary);
+  config.num_hidden_layers = 1;
+  config.sliding_window = 5;
+  const Model model = random_model(config);
+  constexpr int32_t kStart = 20, kCount = 6;  // one block at places 20 to 25
+  ForwardInput input = mature_rows(random_text(1, kLength), 0);
+  add_evolving_rows(input, kStart, kCount, kCount);
+  const Rows before = logits_of(model, input);
+  for (int32_t token = 0; token < kStart; ++token) {
+    ForwardInput other = input;
+    other.ids[static_cast<size_t>(token)] ^= 1;
+    const Rows after = logits_of(model, other);
+    for (size_t r = 0; r < before.size(); ++r) {
+      const bool mature = r < kLength;
+      const auto place = static_cast<int32_t>(mature ? r : r - kLength + kStart);
+      const bool sees = token <= place && place - token < 5;
+      EXPECT_EQ(before[r] != after[r], sees) << "row " << r << ", token " << token;
     }
   }
 }

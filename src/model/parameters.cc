@@ -3,8 +3,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "base/checked.h"
 
 namespace evo {
@@ -16,6 +14,7 @@ int64_t Parameter::numel() const {
 }
 
 void ParameterStore::declare(std::string name, std::vector<int64_t> shape) {
+  EVO_CHECK(index_.emplace(name, parameters_.size()).second);
   parameters_.push_back({std::move(name), std::move(shape), size_});
   size_ = checked_add(size_, parameters_.back().numel(), "number of parameters");
 }
@@ -45,10 +44,9 @@ void ParameterStore::release(const Tensor& tensor) const {
 }
 
 const Parameter& ParameterStore::find(const std::string& name) const {
-  const auto found = std::find_if(parameters_.begin(), parameters_.end(),
-                                  [&](const Parameter& p) { return p.name == name; });
-  EVO_CHECK(found != parameters_.end());
-  return *found;
+  const auto found = index_.find(name);
+  EVO_CHECK(found != index_.end());
+  return parameters_[found->second];
 }
 
 Tensor ParameterStore::tensor(const std::string& name) const {
@@ -59,8 +57,10 @@ Tensor ParameterStore::tensor(const std::string& name) const {
 Tensor ParameterStore::fused(const std::string& first, const std::string& last) const {
   const Parameter& begin = find(first);
   const Parameter& end = find(last);
-  EVO_CHECK(begin.shape.size() == 2 && end.shape.size() == 2 && begin.shape[1] == end.shape[1]);
+  const bool vectors = begin.shape.size() == 1 && end.shape.size() == 1;
   const int64_t floats = end.offset + end.numel() - begin.offset;
+  if (vectors) return view(begin.offset, {floats});
+  EVO_CHECK(begin.shape.size() == 2 && end.shape.size() == 2 && begin.shape[1] == end.shape[1]);
   return view(begin.offset, {floats / begin.shape[1], begin.shape[1]});
 }
 
@@ -75,6 +75,71 @@ void ParameterStore::zero_gradients() const {
 Tensor ParameterStore::view(int64_t offset, std::vector<int64_t> shape) const {
   float* grad = gradients_.defined() ? gradients_.f32() + offset : nullptr;
   return Tensor::view(values_.f32() + offset, std::move(shape), grad);
+}
+
+namespace {
+
+void declare_layer(const ModelConfig& c, int64_t layer, ParameterStore& parameters) {
+  const int64_t q_cols = c.num_attention_heads * c.head_dim;
+  const int64_t kv_cols = c.num_key_value_heads * c.head_dim;
+  const auto declare = [&](const char* part, std::vector<int64_t> shape) {
+    parameters.declare(fmt::format("model.layers.{}.{}", layer, part), std::move(shape));
+  };
+  declare("input_layernorm.weight", {c.hidden_size});
+  declare("self_attn.q_proj.weight", {q_cols, c.hidden_size});
+  declare("self_attn.k_proj.weight", {kv_cols, c.hidden_size});
+  declare("self_attn.v_proj.weight", {kv_cols, c.hidden_size});
+  if (c.qkv_bias) {
+    declare("self_attn.q_proj.bias", {q_cols});
+    declare("self_attn.k_proj.bias", {kv_cols});
+    declare("self_attn.v_proj.bias", {kv_cols});
+  }
+  declare("self_attn.o_proj.weight", {c.hidden_size, q_cols});
+  if (c.qk_norm) declare("self_attn.q_norm.weight", {c.head_dim});
+  if (c.qk_norm) declare("self_attn.k_norm.weight", {c.head_dim});
+  declare("post_attention_layernorm.weight", {c.hidden_size});
+  declare("mlp.gate_proj.weight", {c.intermediate_size, c.hidden_size});
+  declare("mlp.up_proj.weight", {c.intermediate_size, c.hidden_size});
+  declare("mlp.down_proj.weight", {c.hidden_size, c.intermediate_size});
+}
+
+/// A matrix [out, in] of the backbone gets up [out, r] down [r, in], for evolving rows alone.
+void declare_adapters(const ModelConfig& c, int64_t layer, ParameterStore& parameters) {
+  const auto declare = [&](const char* matrix, int64_t out, int64_t in) {
+    const std::string name = fmt::format("evo.layers.{}.adapters.{}.", layer, matrix);
+    parameters.declare(name + "down.weight", {c.adapter_rank, in});
+    parameters.declare(name + "up.weight", {out, c.adapter_rank});
+  };
+  const int64_t q_cols = c.num_attention_heads * c.head_dim;
+  const int64_t kv_cols = c.num_key_value_heads * c.head_dim;
+  declare("qkv", q_cols + 2 * kv_cols, c.hidden_size);
+  declare("attention_out", c.hidden_size, q_cols);
+  declare("gate_up", 2 * c.intermediate_size, c.hidden_size);
+  declare("down", c.hidden_size, c.intermediate_size);
+}
+
+void declare_flow(const ModelConfig& c, ParameterStore& parameters) {
+  parameters.declare("evo.codes", {c.vocab_size, c.code_size});
+  parameters.declare("evo.evolve_in.weight", {c.hidden_size, 2 * c.code_size + c.time_features});
+  for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
+    parameters.declare(fmt::format("evo.layers.{}.modulation.weight", i),
+                       {4 * c.hidden_size, c.time_features});
+    if (c.adapter_rank > 0) declare_adapters(c, i, parameters);
+  }
+  parameters.declare("evo.inner.in.weight", {2 * c.inner_size, 2 * c.hidden_size});
+  parameters.declare("evo.inner.out.weight", {c.hidden_size, c.inner_size});
+  parameters.declare("evo.maturity.weight", {c.hidden_size + 3});
+}
+
+}  // namespace
+
+void declare_parameters(const ModelConfig& config, ParameterStore& parameters) {
+  const std::vector<int64_t> table = {config.vocab_size, config.hidden_size};
+  parameters.declare("model.embed_tokens.weight", table);
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) declare_layer(config, i, parameters);
+  parameters.declare("model.norm.weight", {config.hidden_size});
+  if (!config.tie_word_embeddings) parameters.declare("lm_head.weight", table);
+  if (config.flow) declare_flow(config, parameters);
 }
 
 }  // namespace evo

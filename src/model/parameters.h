@@ -4,8 +4,10 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "model/config.h"
 #include "tensor/tensor.h"
 
 namespace evo {
@@ -36,7 +38,7 @@ class ParameterStore {
   [[nodiscard]] const std::vector<Parameter>& list() const { return parameters_; }
   [[nodiscard]] const Parameter& find(const std::string& name) const;
   [[nodiscard]] Tensor tensor(const std::string& name) const;
-  /// One matrix over the adjacent parameters `first` .. `last`.
+  /// One matrix, or one vector, over the adjacent parameters `first` .. `last`.
   [[nodiscard]] Tensor fused(const std::string& first, const std::string& last) const;
 
   [[nodiscard]] std::span<float> values() const { return values_.values(); }
@@ -47,9 +49,19 @@ class ParameterStore {
  private:
   [[nodiscard]] Tensor view(int64_t offset, std::vector<int64_t> shape) const;
   std::vector<Parameter> parameters_;
+  std::unordered_map<std::string, size_t> index_;  // by name
   int64_t size_ = 0;
   std::shared_ptr<void> memory_;  // of values_
   Tensor values_, gradients_;
 };
+
+/// True for what only evolving tokens use: all that is not the backbone.
+[[nodiscard]] inline bool is_flow_parameter(std::string_view name) {
+  return name.starts_with("evo.");
+}
+
+/// Declares all parameters of such a model, by the names that they have in files. Those of one
+/// layer that are one matrix in use (q, k, v; gate, up) are adjacent.
+void declare_parameters(const ModelConfig& config, ParameterStore& parameters);
 
 }  // namespace evo

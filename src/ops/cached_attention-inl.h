@@ -78,28 +78,30 @@ HWY_INLINE void score_keys(const float* const* queries, const float* keys, int h
   }
 }
 
-/// Which of a block's keys each of some queries sees: the first seen[q], of which all see the first
-/// `common` and some the first `longest`.
+/// Which of a block's keys each of some queries sees: [begin[q], end[q]), none before `first` or
+/// from `last` on, and all of them what lies in [common_begin, common_end).
 struct SeenKeys {
-  const int* seen;
-  int common, longest;
+  const int* begin;
+  const int* end;
+  int first, common_begin, common_end, last;
 };
 
 template <int kQueries>
-HWY_INLINE SeenKeys seen_keys(const int* seen) {
-  const auto [common, longest] = std::minmax_element(seen, seen + kQueries);
-  return {seen, *common, *longest};
+HWY_INLINE SeenKeys seen_keys(const int* begin, const int* end) {
+  const auto [first, common_begin] = std::minmax_element(begin, begin + kQueries);
+  const auto [common_end, last] = std::minmax_element(end, end + kQueries);
+  return {begin, end, *first, *common_begin, *common_end, *last};
 }
 
 /// sums[q] += weight of key k * value k for kVectors vectors of the value.
 template <bool kAll, int kQueries, int kVectors>
 HWY_INLINE void add_value(const float* HWY_RESTRICT value, const float* HWY_RESTRICT weights, int k,
-                          const int* seen, FloatVec (&sums)[kQueries][kVectors]) {
+                          const SeenKeys& keys, FloatVec (&sums)[kQueries][kVectors]) {
   const FloatTag d;
   FloatVec part[kVectors];
   for (int v = 0; v < kVectors; ++v) part[v] = hn::LoadU(d, value + v * kLanes);
   for (int q = 0; q < kQueries; ++q) {
-    if (!kAll && k >= seen[q]) continue;
+    if (!kAll && (k < keys.begin[q] || k >= keys.end[q])) continue;
     const FloatVec weight = hn::Set(d, weights[q * kCacheBlock + k]);
     for (int v = 0; v < kVectors; ++v) sums[q][v] = hn::MulAdd(weight, part[v], sums[q][v]);
   }
@@ -119,14 +121,18 @@ HWY_INLINE void add_value_vectors(const float* values, int head_size, const floa
       odd[q][v] = hn::Zero(d);
     }
   }
-  int k = 0;
-  for (; k + 2 <= keys.common; k += 2) {
-    add_value<true>(values + k * head_size, weights, k, keys.seen, even);
-    add_value<true>(values + (k + 1) * head_size, weights, k + 1, keys.seen, odd);
+  int k = keys.first / 2 * 2;  // a key is even or odd by its place in the block
+  for (; k < std::min(keys.common_begin, keys.last); k += 2) {
+    add_value<false>(values + k * head_size, weights, k, keys, even);
+    add_value<false>(values + (k + 1) * head_size, weights, k + 1, keys, odd);
   }
-  for (; k < keys.longest; k += 2) {
-    add_value<false>(values + k * head_size, weights, k, keys.seen, even);
-    add_value<false>(values + (k + 1) * head_size, weights, k + 1, keys.seen, odd);
+  for (; k + 2 <= keys.common_end; k += 2) {
+    add_value<true>(values + k * head_size, weights, k, keys, even);
+    add_value<true>(values + (k + 1) * head_size, weights, k + 1, keys, odd);
+  }
+  for (; k < keys.last; k += 2) {
+    add_value<false>(values + k * head_size, weights, k, keys, even);
+    add_value<false>(values + (k + 1) * head_size, weights, k + 1, keys, odd);
   }
   for (int q = 0; q < kQueries; ++q) {
     for (int v = 0; v < kVectors; ++v) {
@@ -182,9 +188,12 @@ class QueryWalk {
 
   void run() {
     const PlannedRow& first = *rows_[0];
-    for (int64_t b = 0; b * kCacheBlock < first.range.context_end; ++b) {
-      for (int j = 0; j < batch_.count; ++j)
-        seen_[j] = keys_of_block(rows_[j]->range.context_end, b);
+    const int64_t first_block = first.range.context_begin / kCacheBlock;
+    for (int64_t b = first_block; b * kCacheBlock < first.range.context_end; ++b) {
+      for (int j = 0; j < batch_.count; ++j) {
+        seen_begin_[j] = std::max(0, keys_of_block(rows_[j]->range.context_begin, b));
+        seen_end_[j] = keys_of_block(rows_[j]->range.context_end, b);
+      }
       attend(first.context->blocks[b] + first.context->offset, 0, batch_.count);
     }
     for (int begin = 0; begin < batch_.count;) begin = attend_self(begin);
@@ -216,7 +225,8 @@ class QueryWalk {
     int end = begin + 1;
     while (end < batch_.count && rows_[end]->self == self) ++end;
     for (int64_t b = 0; b * kCacheBlock < keys; ++b) {
-      std::fill(seen_.data() + begin, seen_.data() + end, keys_of_block(keys, b));
+      std::fill(seen_begin_.data() + begin, seen_begin_.data() + end, 0);
+      std::fill(seen_end_.data() + begin, seen_end_.data() + end, keys_of_block(keys, b));
       attend(self + b * cache_block_floats(plan_.layout()), begin, end);
     }
     return end;
@@ -235,8 +245,8 @@ class QueryWalk {
   HWY_INLINE void attend_together(int j, const float* keys) {
     HWY_ALIGN float weights[kQueries * kCacheBlock];
     float corrections[kQueries];
-    const SeenKeys seen = seen_keys<kQueries>(seen_.data() + j);
-    const int vectors = (seen.longest + kLanes - 1) / kLanes;
+    const SeenKeys seen = seen_keys<kQueries>(seen_begin_.data() + j, seen_end_.data() + j);
+    const int vectors = (seen.last + kLanes - 1) / kLanes;
     score_keys<kQueries>(queries_.data() + j, keys, size_, vectors, weights);
     for (int q = 0; q < kQueries; ++q) {
       corrections[q] = update_softmax(j + q, vectors, weights + q * kCacheBlock);
@@ -254,7 +264,10 @@ class QueryWalk {
     const auto old_maximum = hn::Set(d, maxima_[j]);
     auto maximum = old_maximum;
     for (int v = 0; v < vectors; ++v) {
-      const auto sees = hn::FirstN(d, static_cast<size_t>(std::max(0, seen_[j] - v * kLanes)));
+      const auto before = [&](int key) HWY_ATTR {
+        return hn::FirstN(d, static_cast<size_t>(std::max(0, key - v * kLanes)));
+      };
+      const auto sees = hn::AndNot(before(seen_begin_[j]), before(seen_end_[j]));
       const auto score = hn::Mul(scale, hn::Load(d, weights + v * kLanes));
       const auto seen = hn::IfThenElse(sees, score, nothing);
       hn::Store(seen, d, weights + v * kLanes);
@@ -283,7 +296,8 @@ class QueryWalk {
   std::array<const PlannedRow*, kBatchQueries> rows_{};
   std::array<const float*, kBatchQueries> queries_;
   std::array<float*, kBatchQueries> results_;
-  std::array<int, kBatchQueries> seen_;             // keys of the block at hand
+  std::array<int, kBatchQueries> seen_begin_;       // of the block at hand,
+  std::array<int, kBatchQueries> seen_end_;         // keys [begin, end)
   std::array<float, kBatchQueries> maxima_;         // largest score
   HWY_ALIGN float totals_[kBatchQueries * kLanes];  // sum of exp(score - maximum), by lane
   HWY_ALIGN float sums_[kBatchFloats];              // [count, stride] the same times value

@@ -50,9 +50,10 @@ void check_call(const CachedAttentionCall& call) {
     EVO_CHECK(0 <= sequence && sequence < std::ssize(call.contexts));
     const CachedKeys& context = call.contexts[static_cast<size_t>(sequence)];
     EVO_CHECK(context.length <= std::ssize(context.blocks) * kCacheBlock);
-    EVO_CHECK(context_begin == 0 && 0 <= context_end && context_end <= context.length);
+    EVO_CHECK(0 <= context_begin && context_begin <= context_end);
+    EVO_CHECK(context_end <= context.length);
     EVO_CHECK(0 <= self_begin && self_begin <= self_end && self_end <= rows);
-    EVO_CHECK(0 < context_end || self_begin < self_end);
+    EVO_CHECK(context_begin < context_end || self_begin < self_end);
   }
 }
 

@@ -36,12 +36,13 @@ void write_keys(const Tensor& qkv, const HeadLayout& layout, int64_t begin, int6
                 const CachedKeys& cached, int64_t token);
 
 /// softmax(q k^T / sqrt(e)) v [N, H e] as attention() has it, where the context of row r is
-/// contexts[sequences[r]] and begins at 0. No gradient: the tape must not record.
+/// contexts[sequences[r]]. No gradient: the tape must not record.
 ///
-/// Row r's result is a function of its own q and of the keys and values it sees, in order, bit for
-/// bit: neither the other rows and sequences of the call, nor where blocks lie in memory, nor the
-/// number of threads can change it, and NaN in what it does not see cannot reach it. (The bits may
-/// depend on the SIMD target and are not those of attention().)
+/// Row r's result is a function of its own q, of the keys and values it sees, in order, and of the
+/// place in a block where its context begins, bit for bit: neither the other rows and sequences of
+/// the call, nor where blocks lie in memory, nor the number of threads can change it, and NaN in
+/// what it does not see cannot reach it. (The bits may depend on the SIMD target and are not those
+/// of attention().)
 Tensor cached_attention(const Tape& tape, const Tensor& qkv, const HeadLayout& layout,
                         std::span<const KeyRange> ranges, std::span<const int32_t> sequences,
                         std::span<const CachedKeys> contexts);

@@ -18,10 +18,15 @@ int64_t blocks_of(int64_t keys) {
   return divide_up(keys, kCacheBlock);
 }
 
-/// Rows of one context and so many blocks of it meet the same keys, though one may see more of the
-/// last block.
+/// Blocks of its context that a row meets: the first, and the one behind the last.
+std::pair<int64_t, int64_t> met_blocks(const KeyRange& range) {
+  return {range.context_begin / kCacheBlock, blocks_of(range.context_end)};
+}
+
+/// Rows of one context and the same blocks of it meet the same keys, though one may see more of the
+/// first block or of the last.
 bool meet_the_same(const PlannedRow& a, const PlannedRow& b) {
-  return a.context == b.context && blocks_of(a.range.context_end) == blocks_of(b.range.context_end);
+  return a.context == b.context && met_blocks(a.range) == met_blocks(b.range);
 }
 
 }  // namespace
@@ -42,13 +47,14 @@ void CachedAttentionPlan::sort_rows() {
     const KeyRange& range = call_.ranges[r];
     rows_.push_back(
         {range, &call_.contexts[static_cast<size_t>(call_.sequences[r])], nullptr, qkv, out});
-    work_ += 2 * (range.context_end + rows_.back().self_keys()) * call_.layout.q_cols();
+    work_ += 2 * (range.context_end - range.context_begin + rows_.back().self_keys()) *
+             call_.layout.q_cols();
     qkv += call_.layout.row_cols();
     out += call_.layout.q_cols();
   }
   std::ranges::sort(rows_, {}, [](const PlannedRow& row) {
-    return std::tuple(row.context, blocks_of(row.range.context_end), row.range.self_begin,
-                      row.range.self_end, row.qkv);
+    return std::tuple(row.context, met_blocks(row.range), row.range.self_begin, row.range.self_end,
+                      row.qkv);
   });
 }
 

@@ -72,6 +72,12 @@ struct Problem {
     for (int32_t i = 0; i < count; ++i) add_row({0, first_end + i, 0, 0});
     return *this;
   }
+  /// The same, but they see only the last `window` tokens.
+  Problem& with_windows(int32_t first_end, int32_t count, int32_t window) {
+    for (int32_t end = first_end; end < first_end + count; ++end)
+      add_row({std::max(0, end - window), end, 0, 0});
+    return *this;
+  }
   /// Rows of the latest sequence that see the same context and each other.
   Problem& with_block(int32_t context, int32_t count) {
     const auto begin = static_cast<int32_t>(ranges.size());
@@ -90,7 +96,8 @@ struct Problem {
   [[nodiscard]] int64_t longest() const {
     int64_t keys = 0;
     for (const KeyRange& range : ranges) {
-      keys = std::max<int64_t>(keys, range.context_end + range.self_end - range.self_begin);
+      const int32_t context = range.context_end - range.context_begin;
+      keys = std::max<int64_t>(keys, context + range.self_end - range.self_begin);
     }
     return keys;
   }
@@ -203,12 +210,29 @@ Problem several_sequences(const HeadLayout& layout) {
   problem.with_sequence(64).with_mature_rows(63, 2);
   problem.with_sequence(7).with_mature_rows(7, 1).with_block(7, 20);
   problem.with_sequence(200).with_block(197, 3).with_mature_rows(190, 9).with_block(200, 6);
+  // A block whose rows have windows of their own, two of which see nothing of the context.
+  problem.with_windows(131, 6, 70).with_windows(195, 6, 70).with_block(130, 5);
+  for (int32_t i = 0; i < 5; ++i) {
+    KeyRange& range = problem.ranges[problem.ranges.size() - static_cast<size_t>(i) - 1];
+    range.context_begin = std::min(range.context_end, 127 + i);
+  }
   return problem;
 }
 
 TEST(CachedAttention, MatchesReferenceForSeveralSequences) {
   Problem problem = several_sequences({4, 2, 20});
   expect_matches_reference(problem);
+}
+
+TEST(CachedAttention, MatchesReferenceForWindowsAroundBlocks) {
+  for (const int window : {1, 2, 3, 16, 17, 63, 64, 65, 128, 130, 500}) {
+    for (const HeadLayout& layout : {HeadLayout{2, 2, 8}, {4, 1, 18}}) {
+      SCOPED_TRACE(std::to_string(window));
+      Problem problem(layout);
+      problem.with_sequence(200).with_windows(1, 3, window).with_windows(60, 140, window);
+      expect_matches_reference(problem);
+    }
+  }
 }
 
 TEST(CachedAttention, LargeScoresNeitherOverflowNorLoseTheirMaximum) {
@@ -246,7 +270,7 @@ std::vector<float> row_alone(const Problem& problem, size_t row) {
   const auto cols = static_cast<size_t>(problem.layout.row_cols());
   Problem alone(problem.layout);
   alone.contexts.push_back(problem.contexts[static_cast<size_t>(problem.sequences[row])]);
-  alone.add_row({0, range.context_end, 1, 1 + self});
+  alone.add_row({range.context_begin, range.context_end, 1, 1 + self});
   for (int32_t i = 1; i <= self; ++i) alone.add_row({0, 0, i, i + 1});
   std::copy_n(problem.qkv.data() + row * cols, cols, alone.qkv.data());
   std::copy_n(problem.qkv.data() + static_cast<size_t>(range.self_begin) * cols,
@@ -300,7 +324,9 @@ TEST(CachedAttention, BitsDoNotDependOnThreads) {
 // ------------------------------------------------------------------------------------- NaN
 
 bool sees_context(const Problem& problem, size_t row, int32_t sequence, int64_t token) {
-  return problem.sequences[row] == sequence && token < problem.ranges[row].context_end;
+  const KeyRange& range = problem.ranges[row];
+  return problem.sequences[row] == sequence && range.context_begin <= token &&
+         token < range.context_end;
 }
 
 bool sees_row(const Problem& problem, size_t row, int32_t other) {
@@ -327,8 +353,16 @@ TEST(CachedAttention, NaNInTheCacheReachesExactlyTheRowsThatSeeIt) {
   const int64_t cols = problem.layout.kv_cols();
   for_each_simd_target([&] {
     const std::vector<float> clean = Problem(problem).run();
-    for (const auto& [sequence, token] :
-         {std::pair(0, 0), {0, 25}, {0, 64}, {1, 62}, {1, 63}, {2, 6}, {3, 194}, {3, 199}}) {
+    for (const auto& [sequence, token] : {std::pair(0, 0),
+                                          {0, 25},
+                                          {0, 64},
+                                          {1, 62},
+                                          {1, 63},
+                                          {2, 6},
+                                          {3, 70},
+                                          {3, 128},
+                                          {3, 194},
+                                          {3, 199}}) {
       for (const bool in_keys : {true, false}) {
         Problem bad = problem;
         Sequence& context = bad.contexts[static_cast<size_t>(sequence)];
@@ -387,8 +421,10 @@ TEST(CachedAttentionDeathTest, RejectsRowsWithoutKeysAndKeysThatAreNotThere) {
     problem.sequences[0] = sequence;
     problem.run();
   };
-  EXPECT_DEATH(run_with({0, 0, 0, 0}, 0), "0 < context_end");
-  EXPECT_DEATH(run_with({1, 3, 0, 0}, 0), "context_begin == 0");
+  EXPECT_DEATH(run_with({0, 0, 0, 0}, 0), "context_begin < context_end");
+  EXPECT_DEATH(run_with({3, 3, 0, 0}, 0), "context_begin < context_end");
+  EXPECT_DEATH(run_with({-1, 3, 0, 0}, 0), "0 <= context_begin");
+  EXPECT_DEATH(run_with({4, 3, 0, 1}, 0), "context_begin <= context_end");
   EXPECT_DEATH(run_with({0, 71, 0, 0}, 0), "context_end <= context.length");
   EXPECT_DEATH(run_with({0, 70, 0, 2}, 0), "self_end <= rows");
   EXPECT_DEATH(run_with({0, 70, 0, 0}, 1), "sequence <");

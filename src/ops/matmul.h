@@ -46,6 +46,8 @@ class PackedWeight {
  public:
   PackedWeight(const float* weight, int64_t out, int64_t in, Precision precision,
                RowAccess access = RowAccess::kNo);
+  /// From bf16 to bf16: what the numbers as f32 give, without the memory for them.
+  PackedWeight(const uint16_t* weight, int64_t out, int64_t in, RowAccess access);
   ~PackedWeight();
   PackedWeight(const PackedWeight&) = delete;
   PackedWeight& operator=(const PackedWeight&) = delete;

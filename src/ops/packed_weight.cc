@@ -95,13 +95,13 @@ std::shared_ptr<void> copy_rounded(const float* from, int64_t count) {
 /// bf16 in a layout of oneDNN's, multiplied by oneDNN.
 template <class Impl>
 struct OnednnWeight : Impl {
-  OnednnWeight(const float* weight, int64_t out_size, int64_t in_size,
+  OnednnWeight(const uint16_t* weight, int64_t out_size, int64_t in_size,
                std::shared_ptr<const PackedShape> packed_as)
       : Impl(out_size, in_size), shape(std::move(packed_as)) {
     Impl::bytes = shape->weights().get_size();
     data = weight_bytes(Impl::bytes);
-    onednn::reorder(onednn::strided(in_size, out_size, DataType::bf16, 1, in_size),
-                    copy_as_bf16(weight, out_size * in_size).get(), shape->weights(), data.get());
+    onednn::reorder(onednn::strided(in_size, out_size, DataType::bf16, 1, in_size), weight,
+                    shape->weights(), data.get());
   }
 
   void multiply(const float* x, int64_t rows, float* y) const override {
@@ -157,16 +157,14 @@ struct QuantizedWeight : Impl {
 };
 
 template <class Impl>
-std::unique_ptr<Impl> pack_bf16(const float* weight, int64_t out, int64_t in, RowAccess access) {
+std::unique_ptr<Impl> pack_bf16(const uint16_t* weight, int64_t out, int64_t in, RowAccess access) {
   if (cpu_has_bf16() && access == RowAccess::kNo) {
     auto shape = packed_shape(out, in);
     if (shape->row_invariant()) {
       return std::make_unique<OnednnWeight<Impl>>(weight, out, in, std::move(shape));
     }
   }
-  const std::shared_ptr<void> rounded = copy_as_bf16(weight, out * in);
-  return std::make_unique<BlockWeight<Impl, uint16_t>>(static_cast<const uint16_t*>(rounded.get()),
-                                                       out, in);
+  return std::make_unique<BlockWeight<Impl, uint16_t>>(weight, out, in);
 }
 
 }  // namespace
@@ -179,12 +177,19 @@ PackedWeight::PackedWeight(const float* weight, int64_t out, int64_t in, Precisi
       impl_ = std::make_unique<BlockWeight<Impl, float>>(weight, out, in);
       break;
     case Precision::kBF16:
-      impl_ = pack_bf16<Impl>(weight, out, in, access);
+      impl_ = pack_bf16<Impl>(static_cast<const uint16_t*>(copy_as_bf16(weight, out * in).get()),
+                              out, in, access);
       break;
     case Precision::kInt8:
       impl_ = std::make_unique<QuantizedWeight<Impl>>(weight, out, in);
       break;
   }
+  impl_->gives_rows = access == RowAccess::kYes;
+}
+
+PackedWeight::PackedWeight(const uint16_t* weight, int64_t out, int64_t in, RowAccess access) {
+  EVO_CHECK(out > 0 && in > 0);
+  impl_ = pack_bf16<Impl>(weight, out, in, access);
   impl_->gives_rows = access == RowAccess::kYes;
 }
 

@@ -1,8 +1,10 @@
 // Operations on query and key heads before attention: rotary positions and QK-norm.
 #pragma once
 
+#include <memory>
 #include <span>
 
+#include "ops/rope_scaling.h"
 #include "tensor/tape.h"
 
 namespace evo {
@@ -18,22 +20,23 @@ struct HeadLayout {
   [[nodiscard]] int64_t row_cols() const { return q_cols() + 2 * kv_cols(); }
 };
 
-/// Cosines and sines of position * theta^(-2i / head_size) for i < head_size / 2, computed in
-/// double. Copies share the tables.
+/// Cosines and sines of position * frequency i for i < head_size / 2, times the attention factor,
+/// computed in double. Copies share the tables, which are made in pieces when a position is first
+/// asked for, by whatever thread: a model made for a million positions costs what its texts need.
 class RopeTable {
  public:
   RopeTable() = default;
-  RopeTable(int head_size, double theta, int64_t max_position);
+  RopeTable(int head_size, double theta, int64_t max_position, const RopeScaling& scaling = {});
 
-  [[nodiscard]] int head_size() const { return head_size_; }
-  [[nodiscard]] int64_t max_position() const { return cos_.defined() ? cos_.rows() : 0; }
+  [[nodiscard]] int head_size() const;
+  [[nodiscard]] int64_t max_position() const;  ///< positions are below it
   /// [head_size / 2]
-  [[nodiscard]] const float* cos_row(int64_t position) const { return cos_.row(position); }
-  [[nodiscard]] const float* sin_row(int64_t position) const { return sin_.row(position); }
+  [[nodiscard]] const float* cos_row(int64_t position) const;
+  [[nodiscard]] const float* sin_row(int64_t position) const;
 
  private:
-  int head_size_ = 0;
-  Tensor cos_, sin_;  // [max_position, head_size / 2]
+  struct State;
+  std::shared_ptr<State> state_;
 };
 
 /// Rotates the query and key heads of qkv [N, row_cols] IN PLACE ("rotate half", as Llama does),

@@ -74,6 +74,21 @@ TEST(Rope, TableIsExactAtLargePositions) {
   EXPECT_EQ(table.max_position(), 131072);
 }
 
+/// The factor is that of both queries and keys, and of no value.
+TEST(Rope, AttentionFactorScalesTheTable) {
+  RopeScaling yarn;
+  yarn.rope_type = "yarn";
+  yarn.original_max_position_embeddings = 64;
+  yarn.attention_factor = 1.5;  // and a factor of 1: the frequencies stay
+  const RopeTable plain(8, kTheta, 2000), scaled(8, kTheta, 2000, yarn);
+  for (const int64_t position : {0, 1023, 1024, 1999}) {  // of both pieces
+    for (int i = 0; i < 4; ++i) {
+      EXPECT_FLOAT_EQ(scaled.cos_row(position)[i], 1.5f * plain.cos_row(position)[i]);
+      EXPECT_FLOAT_EQ(scaled.sin_row(position)[i], 1.5f * plain.sin_row(position)[i]);
+    }
+  }
+}
+
 TEST(RopeDeathTest, PositionBeyondTheTable) {
   const HeadLayout layout{1, 1, 4};
   const RopeTable table(4, kTheta, 10);

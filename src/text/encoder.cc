@@ -1,55 +1,71 @@
 #include "text/encoder.h"
 
-#include <algorithm>
-#include <cstring>
-
 namespace evo {
+namespace {
 
-std::span<const int32_t> WordCache::find(std::string_view word) const {
-  const Slot& slot = slots_[slot_of(word)];
-  if (slot.length != word.size()) return {};
-  if (std::memcmp(slot.bytes, word.data(), word.size()) != 0) return {};
-  return {slot.ids, slot.count};
+std::vector<AddedTokenFinder::Pattern> patterns(const TokenizerSpec& spec,
+                                                const Normalizer& normalizer, bool normalized) {
+  std::vector<AddedTokenFinder::Pattern> list;
+  std::string memory;
+  for (const AddedToken& token : spec.added) {
+    if (token.normalized != normalized) continue;
+    const std::string& text = spec.tokens[token.id];
+    list.push_back({normalized ? std::string(normalizer.apply(text, memory)) : text, token});
+  }
+  return list;
 }
 
-void WordCache::insert(std::string_view word, std::span<const int32_t> ids) {
-  if (word.size() > sizeof(Slot::bytes) || ids.size() > std::size(Slot().ids)) return;
-  Slot& slot = slots_[slot_of(word)];
-  slot.length = static_cast<uint8_t>(word.size());
-  slot.count = static_cast<uint8_t>(ids.size());
-  std::memcpy(slot.bytes, word.data(), word.size());
-  std::copy(ids.begin(), ids.end(), slot.ids);
-}
-
-void Encoder::encode_append(std::string_view text, std::vector<int32_t>& out) {
-  splitter_.start(text);
-  for (std::string_view word; splitter_.next(word);) {
-    const std::span<const int32_t> known = cache_.find(word);
-    if (known.empty()) {
-      encode_word(word, out);
+// Calls token(id) and text(part) for what a finder finds.
+template <class TokenFn, class TextFn>
+void for_each_part(const AddedTokenFinder& finder, std::string_view text, bool special,
+                   const TokenFn& token, const TextFn& plain) {
+  if (!finder.is_needed(special)) {
+    plain(text);
+    return;
+  }
+  std::vector<TextPart> parts;
+  finder.find(text, special, parts);
+  for (const TextPart& part : parts) {
+    if (part.token >= 0) {
+      token(part.token);
     } else {
-      out.insert(out.end(), known.begin(), known.end());
+      plain(part.text);
     }
   }
 }
 
-void Encoder::encode_word(std::string_view word, std::vector<int32_t>& out) {
-  tokens_.clear();
-  const auto whole = tables_.whole_words.find(word);
-  if (whole != tables_.whole_words.end()) {
-    tokens_.push_back(whole->second);
-  } else {
-    for (const char byte : word) {
-      tokens_.push_back(tables_.byte_ids[static_cast<unsigned char>(byte)]);
-    }
-    tables_.merges.apply(tokens_);
-  }
-  cache_.insert(word, tokens_);
-  out.insert(out.end(), tokens_.begin(), tokens_.end());
-  // An encoder is kept for later texts; it must not keep the memory of one huge word.
-  if (constexpr size_t kKept = 1 << 16; tokens_.capacity() > kKept) {
-    tokens_ = {};
-  }
+}  // namespace
+
+EncodingTables::EncodingTables(const TokenizerSpec& spec)
+    : normalizer(spec.normalizer),
+      pre_tokenizer(spec.pre_tokenizer),
+      added(patterns(spec, normalizer, false)),
+      normalized_added(patterns(spec, normalizer, true)),
+      words(spec, pre_tokenizer.byte_level()) {}
+
+Encoder::Encoder(const EncodingTables& tables)
+    : tables_(tables),
+      cutter_(tables.pre_tokenizer),
+      words_(tables.words),
+      sink_([this](std::string_view word) { words_.encode_append(word, *out_); }) {}
+
+void Encoder::encode_append(std::string_view text, bool special, std::vector<int32_t>& out) {
+  out_ = &out;
+  for_each_part(
+      tables_.added, text, special, [&](int32_t id) { out.push_back(id); },
+      [&](std::string_view part) { encode_text(part, part.data() == text.data(), special); });
+  out_ = nullptr;
+  // An encoder is kept for later texts; it must not keep the memory of one huge text.
+  if (constexpr size_t kKept = 1 << 20; memory_.capacity() > kKept) memory_ = {};
+}
+
+void Encoder::encode_text(std::string_view text, bool at_start, bool special) {
+  const std::string_view normalized = tables_.normalizer.apply(text, memory_);
+  for_each_part(
+      tables_.normalized_added, normalized, special, [&](int32_t id) { out_->push_back(id); },
+      [&](std::string_view part) {
+        cutter_.cut(part, at_start && part.data() == normalized.data(), sink_);
+      });
 }
 
 }  // namespace evo

@@ -1,66 +1,49 @@
-// Text to token ids for one thread: the working memory that encoding needs, and a cache of words.
+// Text to token ids for one thread: added tokens, normalizer, pre-tokenizer, words.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <functional>
-#include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
-#include "text/merge_table.h"
-#include "text/split_pattern.h"
+#include "text/added_tokens.h"
+#include "text/normalizer.h"
+#include "text/pre_tokenizer.h"
+#include "text/word_encoder.h"
 
 namespace evo {
 
 /// What encoding reads; shared by threads.
 struct EncodingTables {
-  SplitPattern pattern;
-  MergeTable merges;
-  std::array<int32_t, 256> byte_ids{};
-  /// Words that are tokens without merging; empty unless the tokenizer ignores merges for them.
-  std::unordered_map<std::string_view, int32_t> whole_words;
-};
+  /// Throws Error if the spec is damaged. `spec` must outlive the tables.
+  explicit EncodingTables(const TokenizerSpec& spec);
 
-/// The ids of short words, so that the common words of a language are merged once. Direct-mapped:
-/// a word that falls on another one's slot replaces it, so the size is fixed.
-class WordCache {
- public:
-  /// The ids of `word`; empty if it is not here.
-  std::span<const int32_t> find(std::string_view word) const;
-  void insert(std::string_view word, std::span<const int32_t> ids);
-
- private:
-  struct alignas(64) Slot {  // one line of the processor's cache
-    uint8_t length = 0;      // 0: free
-    uint8_t count = 0;
-    char bytes[30];
-    int32_t ids[8];
-  };
-  static constexpr size_t kSlots = size_t{1} << 15;  // 2 MB
-  static size_t slot_of(std::string_view word) {
-    return std::hash<std::string_view>()(word) % kSlots;
-  }
-
-  std::vector<Slot> slots_ = std::vector<Slot>(kSlots);
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  AddedTokenFinder added;             ///< those that are looked for in the text as it is
+  AddedTokenFinder normalized_added;  ///< those that are looked for in the normalized text
+  WordTables words;
 };
 
 class Encoder {
  public:
   /// `tables` must outlive this.
-  explicit Encoder(const EncodingTables& tables) : tables_(tables), splitter_(tables.pattern) {}
+  explicit Encoder(const EncodingTables& tables);
+  Encoder(const Encoder&) = delete;
+  Encoder& operator=(const Encoder&) = delete;
 
-  void encode_append(std::string_view text, std::vector<int32_t>& out);
+  /// `special`: names of special tokens in the text are those tokens.
+  void encode_append(std::string_view text, bool special, std::vector<int32_t>& out);
 
  private:
-  void encode_word(std::string_view word, std::vector<int32_t>& out);
+  void encode_text(std::string_view text, bool at_start, bool special);
 
   const EncodingTables& tables_;
-  Splitter splitter_;
-  WordCache cache_;
-  std::vector<int32_t> tokens_;  // of the word at hand
+  WordCutter cutter_;
+  WordEncoder words_;
+  WordCutter::Sink sink_;
+  std::vector<int32_t>* out_ = nullptr;  // while encoding
+  std::string memory_;                   // of the normalizer
 };
 
 }  // namespace evo

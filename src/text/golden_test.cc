@@ -18,10 +18,6 @@ using testing::read_bytes;
 using testing::shared_data;
 using testing::split_text;
 
-constexpr const char* kQwenPattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
-    R"(\s*[\r\n]+|\s+(?!\S)|\s+)";
-
 void expect_vectors(const Tokenizer& tokenizer, const std::string& name) {
   const std::string base = "tokenizers/gguf-vocab/ggml-vocab-" + name + ".gguf";
   std::vector<std::string> texts =
@@ -53,6 +49,7 @@ TEST(Golden, Gpt2FileGivesThePublishedIds) {
   const Tokenizer again = Tokenizer::load(folder / "again.json");
   EXPECT_EQ(again.spec(), tokenizer.spec());
   EXPECT_EQ(again.fingerprint(), tokenizer.fingerprint());
+  EXPECT_EQ(tokenizer.fingerprint(), 17245659388746053007u);  // stored in files: must not change
 }
 
 // The counts of README.md beside the data: made with another implementation.
@@ -70,36 +67,78 @@ TEST(Golden, Gpt2CountsTheTokensOfABook) {
   EXPECT_EQ(count("corpora/wikitext-2/valid.txt.xz"), 258659u);
 }
 
-// Qwen's files hold the vocabulary and merges apart; here they are put together as tokenizer.json.
-TEST(Golden, QwenSplitPatternGivesThePublishedIds) {
-  const auto vocab = shared_data("tokenizers/qwen/vocab.json.xz");
-  EVO_REQUIRE_SHARED_DATA(vocab);
-  json added = json::array();
-  const json names = json::parse(read_bytes(shared_data("tokenizers/qwen/added_tokens.json")));
-  for (const auto& [content, id] : names.items()) {
-    added.push_back({{"id", id}, {"content", content}});
+// Saved as tokenizer.json, every form is the same tokenizer.
+void expect_same_after_saving(const Tokenizer& tokenizer) {
+  const testing::TemporaryFolder folder;
+  tokenizer.save(folder / "tokenizer.json");
+  const Tokenizer again = Tokenizer::load(folder.path());
+  EXPECT_EQ(again.spec(), tokenizer.spec());
+  EXPECT_EQ(again.fingerprint(), tokenizer.fingerprint());
+}
+
+TEST(Golden, QwenFolderGivesThePublishedIds) {
+  const auto source = shared_data("tokenizers/qwen");
+  EVO_REQUIRE_SHARED_DATA(source);
+  const testing::TemporaryFolder folder;
+  for (const char* name : {"vocab.json", "merges.txt"}) {
+    testing::write_bytes(folder / name, read_text_corpus(source / (std::string(name) + ".xz")));
   }
-  json merges = json::array();
-  for (const std::string& line :
-       split_text(read_text_corpus(shared_data("tokenizers/qwen/merges.txt.xz")), "\n")) {
-    if (!line.empty() && !line.starts_with("#version")) merges.push_back(line);
+  for (const char* name : {"tokenizer_config.json", "added_tokens.json"}) {
+    testing::write_bytes(folder / name, read_bytes(source / name));
   }
-  const json byte_level = {
-      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
-  const json split = {
-      {"type", "Split"}, {"pattern", {{"Regex", kQwenPattern}}}, {"behavior", "Isolated"}};
-  const json document = {
-      {"added_tokens", added},
-      {"normalizer", {{"type", "NFC"}}},
-      {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, byte_level}}}},
-      {"decoder", byte_level},
-      {"model",
-       {{"type", "BPE"}, {"vocab", json::parse(read_text_corpus(vocab))}, {"merges", merges}}}};
-  const Tokenizer tokenizer = Tokenizer::from_spec(parse_tokenizer_json(document.dump()));
+  const Tokenizer tokenizer = Tokenizer::load(folder.path());
   EXPECT_EQ(tokenizer.vocab_size(), 151670);
   EXPECT_EQ(tokenizer.end_of_text(), 151643);
+  EXPECT_EQ(tokenizer.token_bytes(151669), "<|MASK|>");  // tokenizer_config.json's name for it
   expect_vectors(tokenizer, "qwen2");
-  EXPECT_EQ(parse_tokenizer_json(format_tokenizer_json(tokenizer.spec())), tokenizer.spec());
+  EXPECT_EQ(tokenizer.encode("<|im_start|>a<|im_end|>", {.special = true}),
+            (std::vector<int32_t>{151644, 64, 151645}));
+  EXPECT_EQ(tokenizer.encode("e\u0301"), tokenizer.encode("\u00E9"));  // NFC
+  expect_same_after_saving(tokenizer);
+}
+
+TEST(Golden, Llama3TiktokenFileGivesThePublishedIds) {
+  const auto source = shared_data("tokenizers/llama3/tokenizer.model.xz");
+  EVO_REQUIRE_SHARED_DATA(source);
+  const testing::TemporaryFolder folder;
+  testing::write_bytes(folder / "tokenizer.model", read_text_corpus(source));
+  const Tokenizer tokenizer = Tokenizer::load(folder.path());
+  EXPECT_EQ(tokenizer.vocab_size(), 128256);
+  EXPECT_EQ(tokenizer.token_bytes(128255), "<|reserved_special_token_247|>");
+  EXPECT_EQ(tokenizer.end_of_text(), 128001);
+  EXPECT_EQ(tokenizer.added_token("<|eot_id|>"), 128009);
+  expect_vectors(tokenizer, "llama-bpe");
+  const std::vector<int32_t> framed = tokenizer.encode("x", {.framed = true});
+  EXPECT_EQ(framed, (std::vector<int32_t>{128000, 87}));
+  expect_same_after_saving(tokenizer);
+}
+
+TEST(Golden, Llama2FilesGiveThePublishedIds) {
+  const auto source = shared_data("tokenizers/llama2");
+  EVO_REQUIRE_SHARED_DATA(source);
+  const Tokenizer tokenizer = Tokenizer::load((source / "tokenizer.model").string());
+  EXPECT_EQ(tokenizer.vocab_size(), 32000);
+  EXPECT_EQ(tokenizer.end_of_text(), 2);
+  EXPECT_EQ(tokenizer.prefix().front(), 1);
+  expect_vectors(tokenizer, "llama-spm");
+  expect_same_after_saving(tokenizer);
+  const Tokenizer llama2c = Tokenizer::load((source / "tokenizer.bin").string());
+  EXPECT_EQ(llama2c.spec(), tokenizer.spec());
+}
+
+// The first tokens of the reference text that the checkpoint beside the vocabulary generates.
+TEST(Golden, Stories260kTokenizerRoundTrips) {
+  const auto path = shared_data("weights/stories260K/tok512.bin");
+  EVO_REQUIRE_SHARED_DATA(path);
+  const Tokenizer tokenizer = Tokenizer::load(path.string());
+  EXPECT_EQ(tokenizer.vocab_size(), 512);
+  const std::string text = "Once upon a time, there was a little girl named Lily.";
+  const std::vector<int32_t> ids = tokenizer.encode(text);
+  EXPECT_EQ(ids.front(), 403);  // " Once"
+  EXPECT_EQ(ids[1], 407);       // " upon"
+  EXPECT_EQ(tokenizer.decode(ids), text);
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode("\xFF \u6771")), "\xFF \u6771");
+  expect_same_after_saving(tokenizer);
 }
 
 // The reference breaks ties as we do: the greatest pair of byte strings.

@@ -15,7 +15,7 @@ namespace evo {
 /// A value as it may appear in a message: on one line, and not too long.
 inline std::string shown_json(const nlohmann::json& value) {
   constexpr size_t kLength = 80;
-  std::string text = value.dump(-1, ' ', true);
+  std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
   if (text.size() > kLength) text = text.substr(0, kLength) + "...";
   return text;
 }
@@ -58,8 +58,11 @@ class JsonSection {
   }
 
   bool boolean(const char* key, bool fallback) const {
+    return get(key).is_null() ? fallback : boolean(key);
+  }
+
+  bool boolean(const char* key) const {
     const nlohmann::json& value = get(key);
-    if (value.is_null()) return fallback;
     if (!value.is_boolean()) {
       fail("'{}' must be true or false, found {}", path(key), shown_json(value));
     }

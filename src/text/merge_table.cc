@@ -81,11 +81,12 @@ class LongWord {
 
 }  // namespace
 
-MergeTable::MergeTable(std::span<const Merge> merges) {
+MergeTable::MergeTable(std::span<const Merge> merges, const std::vector<bool>& never) {
   const size_t size = std::bit_ceil(std::max<size_t>(2, 2 * merges.size()));
   slots_.resize(size);
   shift_ = 64 - std::countr_zero(size);
   for (size_t rank = 0; rank < merges.size(); ++rank) {
+    if (!never.empty() && never[merges[rank].result]) continue;
     const uint64_t key = pair_key(merges[rank].left, merges[rank].right);
     Entry& slot = slots_[slot_of(key)];
     EVO_CHECK(slot.rank == kNone);

@@ -24,8 +24,8 @@ class MergeTable {
     int32_t result = 0;
   };
 
-  /// The pairs must differ.
-  explicit MergeTable(std::span<const Merge> merges);
+  /// The pairs must differ. Merges into an id for which `never` holds are left out.
+  explicit MergeTable(std::span<const Merge> merges, const std::vector<bool>& never = {});
 
   /// The entry of a pair, or one of rank kNone.
   const Entry& find(int32_t left, int32_t right) const {

@@ -4,125 +4,93 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "io/files.h"
-#include "text/byte_alphabet.h"
 #include "text/encoder.h"
+#include "text/fingerprint.h"
+#include "text/post_processor.h"
+#include "text/text_decoder.h"
+#include "text/tokenizer_files.h"
 #include "text/tokenizer_json.h"
-#include "text/tokenizer_spec.h"
 
 namespace evo {
 namespace {
 
-using TokenIds = std::unordered_map<std::string_view, int32_t>;
+// Names of the token that ends a document, in the order in which a file with several means them.
+constexpr const char* kEndsOfText[] = {kEndOfText, "<|end_of_text|>", "</s>", "<eos>",
+                                       "<\uFF5Cend\u2581of\u2581sentence\uFF5C>"};
 
-std::string shown(std::string_view bytes) {
-  return to_byte_alphabet(bytes);
-}
+// Large enough that the threads' caches of words are worth their warming up.
+constexpr size_t kParallelBytes = size_t{1} << 20;
 
-// The tokens that text can become: all but the added ones. The keys are views into the spec.
-TokenIds index_tokens(const TokenizerSpec& spec) {
-  std::unordered_set<int32_t> added;
-  for (const AddedToken& token : spec.added) added.insert(token.id);
-  TokenIds ids;
-  for (size_t i = 0; i < spec.tokens.size(); ++i) {
-    const auto id = static_cast<int32_t>(i);
-    if (spec.tokens[i].empty()) fail("token {} has no bytes", id);
-    if (added.contains(id)) continue;
-    const auto [other, is_new] = ids.emplace(spec.tokens[i], id);
-    if (!is_new) fail("tokens {} and {} are both '{}'", other->second, id, shown(spec.tokens[i]));
+int32_t find_added(const TokenizerSpec& spec, std::string_view name) {
+  for (const AddedToken& token : spec.added) {
+    if (spec.tokens[token.id] == name) return token.id;
   }
-  return ids;
-}
-
-std::array<int32_t, 256> find_bytes(const TokenIds& ids) {
-  std::array<int32_t, 256> byte_ids{};
-  for (int byte = 0; byte < 256; ++byte) {
-    const auto value = static_cast<char>(byte);
-    const auto found = ids.find(std::string_view(&value, 1));
-    if (found == ids.end()) {
-      fail("the vocabulary has no token '{}' for byte 0x{:02X}: not a byte-level BPE vocabulary",
-           shown({&value, 1}), byte);
-    }
-    byte_ids[byte] = found->second;
-  }
-  return byte_ids;
-}
-
-void check_merges(const TokenizerSpec& spec) {
-  const auto size = static_cast<int32_t>(spec.tokens.size());
-  std::unordered_map<uint64_t, size_t> places;
-  for (size_t i = 0; i < spec.merges.size(); ++i) {
-    const auto [left, right, result] = spec.merges[i];
-    for (const int32_t id : {left, right, result}) {
-      if (id < 0 || id >= size) fail("merge {} names id {}, but ids are 0..{}", i, id, size - 1);
-    }
-    if (spec.tokens[result] != spec.tokens[left] + spec.tokens[right]) {
-      fail("merge {} of '{}' and '{}' gives '{}'", i, shown(spec.tokens[left]),
-           shown(spec.tokens[right]), shown(spec.tokens[result]));
-    }
-    const auto [other, is_new] = places.emplace(pair_key(left, right), i);
-    if (!is_new) {
-      fail("merges {} and {} both join '{}' and '{}'", other->second, i, shown(spec.tokens[left]),
-           shown(spec.tokens[right]));
-    }
-  }
+  return -1;
 }
 
 int32_t find_end_of_text(const TokenizerSpec& spec) {
-  for (const std::string_view name : {kEndOfText, kLlamaEndOfText}) {
-    for (const AddedToken& token : spec.added) {
-      if (spec.tokens[token.id] == name) return token.id;
-    }
+  for (const char* name : kEndsOfText) {
+    if (const int32_t id = find_added(spec, name); id >= 0) return id;
   }
-  fail("no added token is {} (or {}), which marks the end of a text", kEndOfText, kLlamaEndOfText);
+  fail("no added token is {} (or {}), which marks the end of a text", kEndOfText,
+       fmt::join(std::begin(kEndsOfText) + 1, std::end(kEndsOfText), ", "));
 }
 
-// FNV-1a, 64 bits, over numbers as 8 little-endian bytes and strings with their length in front.
-class Hash {
- public:
-  void add(uint64_t number) {
-    for (int i = 0; i < 8; ++i) add_byte(static_cast<unsigned char>(number >> (8 * i)));
+// [V] bytes of each id; empty if they are the tokens' own texts.
+std::vector<std::string> decode_tokens(const TokenizerSpec& spec, const TextDecoder& decoder) {
+  std::vector<std::string> bytes;
+  for (const std::string& token : spec.tokens) {
+    std::optional<std::string> text = decoder.bytes_of(token);
+    if (!text) return {};
+    bytes.push_back(std::move(*text));
   }
-  void add(std::string_view text) {
-    add(uint64_t{text.size()});
-    for (const char byte : text) add_byte(static_cast<unsigned char>(byte));
-  }
-  uint64_t value() const { return value_; }
+  return bytes;
+}
 
- private:
-  void add_byte(unsigned char byte) { value_ = (value_ ^ byte) * 0x100000001B3u; }
-  uint64_t value_ = 0xCBF29CE484222325u;
-};
+std::vector<bool> find_special(const TokenizerSpec& spec) {
+  std::vector<bool> special(spec.tokens.size());
+  for (const AddedToken& token : spec.added) special[token.id] = token.special;
+  return special;
+}
 
-uint64_t hash_spec(const TokenizerSpec& spec) {
-  Hash hash;
-  hash.add(spec.tokens.size());
-  for (const std::string& token : spec.tokens) hash.add(token);
-  hash.add(spec.merges.size());
-  for (const Merge& merge : spec.merges) {
-    hash.add(pair_key(merge.left, merge.right));
-    hash.add(static_cast<uint64_t>(merge.result));
+// Whether a text may be cut by next_common_cut() without change of its ids. An added token that
+// is found in ordinary text might lie across a cut.
+bool may_cut(const TokenizerSpec& spec, const EncodingTables& tables) {
+  return tables.pre_tokenizer.keeps_parts_apart() && tables.normalizer.keeps_parts_apart() &&
+         std::all_of(spec.added.begin(), spec.added.end(), [](auto& t) { return t.special; });
+}
+
+void check_ids(const TokenizerSpec& spec) {
+  const size_t size = spec.tokens.size();
+  if (size == 0) fail("the vocabulary is empty");
+  if (size >= INT32_MAX) fail("{} tokens are too many", size);
+  for (const AddedToken& token : spec.added) {
+    if (token.id < 0 || static_cast<size_t>(token.id) >= size) {
+      fail("an added token has id {}, but ids are 0..{}", token.id, size - 1);
+    }
   }
-  for (const AddedToken& token : spec.added) hash.add(static_cast<uint64_t>(token.id));
-  hash.add(spec.pattern);
-  hash.add(uint64_t{spec.ignore_merges});
-  return hash.value();
+  if (spec.unknown >= static_cast<int32_t>(size)) {
+    fail("the unknown token has id {}, but ids are 0..{}", spec.unknown, size - 1);
+  }
 }
 
 }  // namespace
 
 struct Tokenizer::State {
-  State(TokenizerSpec checked, const TokenIds& ids)
+  explicit State(TokenizerSpec checked)
       : spec(std::move(checked)),
-        tables{.pattern = SplitPattern(spec.pattern),
-               .merges = MergeTable(spec.merges),
-               .byte_ids = find_bytes(ids),
-               .whole_words = spec.ignore_merges ? ids : TokenIds()},
+        tables(spec),
+        decoder(spec.decoder, tables.pre_tokenizer.byte_level()),
+        bytes(decode_tokens(spec, decoder)),
+        frame(PostProcessor::parse(spec.post_processor, spec.tokens.size())),
+        special(find_special(spec)),
         end_of_text(find_end_of_text(spec)),
-        fingerprint(hash_spec(spec)) {}
+        cuttable(may_cut(spec, tables)),
+        fingerprint(fingerprint_of(spec, tables)) {}
 
   std::unique_ptr<Encoder> take_encoder() {
     {
@@ -143,7 +111,12 @@ struct Tokenizer::State {
 
   const TokenizerSpec spec;
   const EncodingTables tables;
+  const TextDecoder decoder;
+  const std::vector<std::string> bytes;  // [V], or empty: those of spec.tokens
+  const PostProcessor frame;
+  const std::vector<bool> special;  // [V]
   const int32_t end_of_text;
+  const bool cuttable;
   const uint64_t fingerprint;
 
   std::mutex mutex;
@@ -151,17 +124,8 @@ struct Tokenizer::State {
 };
 
 Tokenizer Tokenizer::from_spec(TokenizerSpec spec) {
-  if (spec.tokens.empty()) fail("the vocabulary is empty");
-  if (spec.tokens.size() >= INT32_MAX) fail("{} tokens are too many", spec.tokens.size());
-  for (const AddedToken& token : spec.added) {
-    if (token.id < 0 || static_cast<size_t>(token.id) >= spec.tokens.size()) {
-      fail("an added token has id {}, but ids are 0..{}", token.id, spec.tokens.size() - 1);
-    }
-  }
-  check_merges(spec);
-  // Moving the spec moves the vector of tokens as a whole: the views in the index stay valid.
-  const TokenIds ids = index_tokens(spec);
-  return Tokenizer(std::make_shared<State>(std::move(spec), ids));
+  check_ids(spec);
+  return Tokenizer(std::make_shared<State>(std::move(spec)));
 }
 
 Tokenizer Tokenizer::from_merges(std::span<const std::pair<int32_t, int32_t>> merges) {
@@ -190,9 +154,8 @@ Tokenizer Tokenizer::from_merges(std::span<const std::pair<int32_t, int32_t>> me
 }
 
 Tokenizer Tokenizer::load(const std::string& path) {
-  const std::string text = read_file(path, kMaxTokenizerFile);
   try {
-    return from_spec(parse_tokenizer_json(text));
+    return from_spec(read_tokenizer(path));
   } catch (const Error& error) {
     fail("tokenizer file {}: {}", path, error.what());
   }
@@ -202,19 +165,51 @@ void Tokenizer::save(const std::string& path) const {
   write_atomically(path, format_tokenizer_json(state_->spec));
 }
 
-std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
+std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   std::vector<int32_t> ids;
-  encode_append(text, ids);
+  encode_append(text, ids, options);
   return ids;
 }
 
-void Tokenizer::encode_append(std::string_view text, std::vector<int32_t>& out) const {
+void Tokenizer::encode_append(std::string_view text, std::vector<int32_t>& out,
+                              const EncodeOptions& options) const {
+  const auto append = [&](const std::vector<int32_t>& ids) {
+    if (options.framed) out.insert(out.end(), ids.begin(), ids.end());
+  };
+  append(state_->frame.prefix);
   std::unique_ptr<Encoder> encoder = state_->take_encoder();
-  encoder->encode_append(text, out);
+  encoder->encode_append(text, options.special, out);
   state_->give_back(std::move(encoder));
+  append(state_->frame.suffix);
+}
+
+std::vector<int32_t> Tokenizer::encode_parallel(std::string_view text) const {
+  std::vector<std::string_view> parts;
+  while (state_->cuttable && text.size() > kParallelBytes) {
+    const size_t cut = next_common_cut(text, kParallelBytes);
+    parts.push_back(text.substr(0, cut));
+    text.remove_prefix(cut);
+  }
+  parts.push_back(text);
+  std::vector<std::vector<int32_t>> ids(parts.size());
+  parallel_items(static_cast<int64_t>(parts.size()),
+                 [&](int64_t i) { encode_append(parts[i], ids[i]); });
+  std::vector<int32_t> all;
+  size_t count = 0;
+  for (const auto& part : ids) count += part.size();
+  all.reserve(count);
+  for (const auto& part : ids) all.insert(all.end(), part.begin(), part.end());
+  return all;
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids) const {
+  TextStream stream(*this);
+  std::string text;
+  for (const int32_t id : ids) text += stream.push(id);
+  return text;
+}
+
+std::string Tokenizer::decode_more(std::span<const int32_t> ids) const {
   std::string text;
   for (const int32_t id : ids) text += token_bytes(id);
   return text;
@@ -225,20 +220,48 @@ std::string_view Tokenizer::token_bytes(int32_t id) const {
     fail("token id {} is outside the tokenizer's ids 0..{}: it comes from another tokenizer", id,
          vocab_size() - 1);
   }
-  return state_->spec.tokens[id];
+  return state_->bytes.empty() ? state_->spec.tokens[id] : state_->bytes[id];
 }
 
+int32_t Tokenizer::added_token(std::string_view name) const {
+  return find_added(state_->spec, name);
+}
+bool Tokenizer::is_special(int32_t id) const {
+  return id >= 0 && id < vocab_size() && state_->special[id];
+}
 int32_t Tokenizer::vocab_size() const {
   return static_cast<int32_t>(state_->spec.tokens.size());
 }
 int32_t Tokenizer::end_of_text() const {
   return state_->end_of_text;
 }
+std::span<const int32_t> Tokenizer::prefix() const {
+  return state_->frame.prefix;
+}
 uint64_t Tokenizer::fingerprint() const {
   return state_->fingerprint;
 }
 const TokenizerSpec& Tokenizer::spec() const {
   return state_->spec;
+}
+const LeadingRule& Tokenizer::leading() const {
+  return state_->decoder.leading();
+}
+
+TextStream::TextStream(Tokenizer tokenizer)
+    : tokenizer_(std::move(tokenizer)), to_strip_(tokenizer_.leading().count) {}
+
+std::string TextStream::push(int32_t id) {
+  std::string_view bytes = tokenizer_.token_bytes(id);
+  if (to_strip_ > 0) {
+    const std::string& content = tokenizer_.leading().content;
+    while (to_strip_ > 0 && bytes.starts_with(content)) {
+      bytes.remove_prefix(content.size());
+      --to_strip_;
+    }
+    if (!bytes.empty()) to_strip_ = 0;
+  }
+  return std::string(bytes);
 }
 
 }  // namespace evo

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "text/byte_alphabet.h"
 #include "text/json_section.h"
+#include "text/pre_tokenizer.h"
 
 namespace evo {
 namespace {
@@ -20,7 +20,9 @@ using nlohmann::json;
 // Far deeper than any tokenizer.json; a file of nothing but brackets would take gigabytes.
 constexpr int kMaxDepth = 64;
 
-json parse_limited(std::string_view text) {
+}  // namespace
+
+json parse_hostile_json(std::string_view text) {
   const auto check_depth = [](int depth, json::parse_event_t, json&) {
     if (depth > kMaxDepth) fail("not a tokenizer.json: nested more than {} deep", kMaxDepth);
     return true;
@@ -32,6 +34,8 @@ json parse_limited(std::string_view text) {
     fail("not valid JSON, perhaps cut off: {}", std::string_view(error.what()).substr(0, 200));
   }
 }
+
+namespace {
 
 // Ids come from the file: `limit` is what keeps them to the number of tokens there are.
 int32_t read_id(const json& value, size_t limit, std::string_view token) {
@@ -85,8 +89,20 @@ std::vector<NamedAddedToken> read_added(const JsonSection& root, const json& voc
   return list;
 }
 
-// The text of an added token is its bytes; the other tokens are written in GPT-2's alphabet.
-void read_tokens(const JsonSection& root, const JsonSection& model, TokenizerSpec& spec) {
+// The text of an added token is its bytes; so is that of other tokens, unless the model is
+// byte-level: then they are written in GPT-2's alphabet.
+std::string read_token(const std::string& name, int32_t id, bool byte_level) {
+  if (!byte_level) return name;
+  std::optional<std::string> bytes = from_byte_alphabet(name);
+  if (!bytes) {
+    fail("token {} of 'model.vocab' (id {}) has a character outside the byte-level alphabet",
+         shown_json(name), id);
+  }
+  return std::move(*bytes);
+}
+
+void read_tokens(const JsonSection& root, const JsonSection& model, bool byte_level,
+                 TokenizerSpec& spec) {
   const json& vocab = model.object("vocab");
   const std::vector<NamedAddedToken> added = read_added(root, vocab);
   size_t count = vocab.size();
@@ -103,12 +119,7 @@ void read_tokens(const JsonSection& root, const JsonSection& model, TokenizerSpe
   for (const auto& [name, value] : vocab.items()) {
     if (placed.contains(name)) continue;
     const int32_t id = read_id(value, count, name);
-    std::optional<std::string> bytes = from_byte_alphabet(name);
-    if (!bytes) {
-      fail("token {} of 'model.vocab' (id {}) has a character outside the byte-level alphabet",
-           shown_json(name), id);
-    }
-    place_token(spec.tokens, id, std::move(*bytes), name);
+    place_token(spec.tokens, id, read_token(name, id, byte_level), name);
   }
 }
 
@@ -145,70 +156,46 @@ void read_merges(const JsonSection& model, TokenizerSpec& spec) {
   }
 }
 
-void read_model(const JsonSection& root, TokenizerSpec& spec) {
+int32_t read_unknown(const JsonSection& model) {
+  if (model.get("unk_token").is_null()) return -1;
+  const std::string name = model.string("unk_token");
+  const json& vocab = model.object("vocab");
+  const auto found = vocab.find(name);
+  if (found == vocab.end()) {
+    fail("'model.unk_token' is {}, but 'model.vocab' has no such token", shown_json(name));
+  }
+  return found->get<int32_t>();
+}
+
+void read_model(const JsonSection& root, bool byte_level, TokenizerSpec& spec) {
   const JsonSection model = root.section("model");
   model.expect("type", {"BPE", nullptr});
   model.expect("dropout", {nullptr, 0.0});
   model.expect("continuing_subword_prefix", {nullptr, ""});
   model.expect("end_of_word_suffix", {nullptr, ""});
-  model.expect("byte_fallback", {nullptr, false});
   spec.ignore_merges = model.boolean("ignore_merges", false);
-  read_tokens(root, model, spec);
+  spec.byte_fallback = model.boolean("byte_fallback", false);
+  spec.fuse_unknown = model.boolean("fuse_unk", false);
+  read_tokens(root, model, byte_level, spec);
   read_merges(model, spec);
-}
-
-void expect_byte_level(const JsonSection& section, bool use_regex) {
-  section.expect("type", {"ByteLevel"});
-  section.expect("add_prefix_space", {false});
-  if (section.boolean("use_regex", true) != use_regex) {
-    fail("'{}' is {}, which is not supported here", section.path("use_regex"), !use_regex);
-  }
-}
-
-// ByteLevel with its built-in pattern, or Split by a pattern and then ByteLevel without one.
-std::string read_pattern(const JsonSection& root) {
-  const JsonSection section = root.section("pre_tokenizer");
-  section.expect("type", {"ByteLevel", "Sequence"});
-  if (section.string("type") == "ByteLevel") {
-    expect_byte_level(section, true);
-    return kGpt2Pattern;
-  }
-  const json& steps = section.array("pretokenizers");
-  if (steps.size() != 2) {
-    fail("'pre_tokenizer.pretokenizers' must be a Split and a ByteLevel, found {} steps",
-         steps.size());
-  }
-  const JsonSection split(steps[0], "pre_tokenizer.pretokenizers[0]");
-  split.expect("type", {"Split"});
-  split.expect("behavior", {"Isolated"});
-  split.expect("invert", {false, nullptr});
-  expect_byte_level(JsonSection(steps[1], "pre_tokenizer.pretokenizers[1]"), false);
-  return split.section("pattern").string("Regex");
-}
-
-void read_normalizer(const JsonSection& root, TokenizerSpec& spec) {
-  const json& normalizer = root.get("normalizer");
-  if (!normalizer.is_null()) {
-    root.section("normalizer").expect("type", {"NFC"});
-    log_warning(
-        "the tokenizer's NFC normalizer is not applied: text in decomposed Unicode form gets "
-        "other ids than in Hugging Face tokenizers");
-  }
-  spec.normalizer = normalizer.dump();
+  spec.unknown = read_unknown(model);
 }
 
 }  // namespace
 
 TokenizerSpec parse_tokenizer_json(std::string_view text) {
-  const json document = parse_limited(text);
+  return spec_of_document(parse_hostile_json(text));
+}
+
+TokenizerSpec spec_of_document(const json& document) {
   if (!document.is_object()) fail("not a tokenizer.json: found {}", shown_json(document));
   const JsonSection root(document, "");
   TokenizerSpec spec;
-  read_normalizer(root, spec);
-  spec.pattern = read_pattern(root);
-  root.section("decoder").expect("type", {"ByteLevel"});
+  spec.normalizer = root.get("normalizer").dump();
+  spec.pre_tokenizer = root.get("pre_tokenizer").dump();
   spec.post_processor = root.get("post_processor").dump();
-  read_model(root, spec);
+  spec.decoder = root.get("decoder").dump();
+  read_model(root, PreTokenizer(spec.pre_tokenizer).byte_level(), spec);
   return spec;
 }
 

@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
 #include "text/byte_alphabet.h"
+#include "text/pre_tokenizer.h"
 #include "text/tokenizer_json.h"
 
 namespace evo {
@@ -11,21 +13,22 @@ namespace {
 
 using nlohmann::ordered_json;
 
-ordered_json byte_level(bool add_prefix_space, bool use_regex) {
-  return {{"type", "ByteLevel"},
-          {"add_prefix_space", add_prefix_space},
-          {"trim_offsets", true},
-          {"use_regex", use_regex}};
+// Hugging Face writes the type of a section first, and so do we.
+ordered_json type_first(const nlohmann::json& value) {
+  if (value.is_array()) {
+    ordered_json list = ordered_json::array();
+    for (const auto& one : value) list.push_back(type_first(one));
+    return list;
+  }
+  if (!value.is_object()) return value;
+  ordered_json object = ordered_json::object();
+  if (value.contains("type")) object["type"] = value["type"];
+  for (const auto& [key, member] : value.items()) object[key] = type_first(member);
+  return object;
 }
 
-ordered_json pre_tokenizer_json(const std::string& pattern) {
-  if (pattern == kGpt2Pattern) return byte_level(false, true);
-  const ordered_json split = {{"type", "Split"},
-                              {"pattern", {{"Regex", pattern}}},
-                              {"behavior", "Isolated"},
-                              {"invert", false}};
-  return {{"type", "Sequence"},
-          {"pretokenizers", ordered_json::array({split, byte_level(false, false)})}};
+ordered_json section(const std::string& text) {
+  return type_first(nlohmann::json::parse(text));
 }
 
 ordered_json added_tokens_json(const TokenizerSpec& spec) {
@@ -42,12 +45,28 @@ ordered_json added_tokens_json(const TokenizerSpec& spec) {
   return list;
 }
 
-// [V] how each token is written: the text of an added one as it is, others in GPT-2's alphabet.
+// [V] how each token is written: as its text, but those of byte-level ones in GPT-2's alphabet,
+// unless they are added.
 std::vector<std::string> token_names(const TokenizerSpec& spec) {
+  if (!PreTokenizer(spec.pre_tokenizer).byte_level()) return spec.tokens;
   std::vector<std::string> names;
   for (const std::string& token : spec.tokens) names.push_back(to_byte_alphabet(token));
   for (const AddedToken& token : spec.added) names[token.id] = spec.tokens[token.id];
   return names;
+}
+
+// "left right" as all versions of Hugging Face's library read it, or pairs if a name has a space.
+ordered_json merges_json(const TokenizerSpec& spec, const std::vector<std::string>& names) {
+  const bool spaces = std::any_of(spec.merges.begin(), spec.merges.end(), [&](const Merge& merge) {
+    return names[merge.result].find(' ') != std::string::npos;
+  });
+  ordered_json merges = ordered_json::array();
+  for (const Merge& merge : spec.merges) {
+    const std::string &left = names[merge.left], &right = names[merge.right];
+    merges.push_back(spaces ? ordered_json::array({left, right})
+                            : ordered_json(left + " " + right));
+  }
+  return merges;
 }
 
 ordered_json model_json(const TokenizerSpec& spec) {
@@ -62,20 +81,16 @@ ordered_json model_json(const TokenizerSpec& spec) {
     const auto id = static_cast<int32_t>(i);
     if (!outside.contains(id)) vocab.Container::emplace_back(names[i], id);
   }
-  ordered_json merges = ordered_json::array();
-  for (const Merge& merge : spec.merges) {
-    merges.push_back(names[merge.left] + " " + names[merge.right]);
-  }
   return {{"type", "BPE"},
           {"dropout", nullptr},
-          {"unk_token", nullptr},
+          {"unk_token", spec.unknown < 0 ? ordered_json() : ordered_json(names[spec.unknown])},
           {"continuing_subword_prefix", nullptr},
           {"end_of_word_suffix", nullptr},
-          {"fuse_unk", false},
-          {"byte_fallback", false},
+          {"fuse_unk", spec.fuse_unknown},
+          {"byte_fallback", spec.byte_fallback},
           {"ignore_merges", spec.ignore_merges},
           {"vocab", std::move(vocab)},
-          {"merges", std::move(merges)}};
+          {"merges", merges_json(spec, names)}};
 }
 
 }  // namespace
@@ -86,10 +101,10 @@ std::string format_tokenizer_json(const TokenizerSpec& spec) {
       {"truncation", nullptr},
       {"padding", nullptr},
       {"added_tokens", added_tokens_json(spec)},
-      {"normalizer", ordered_json::parse(spec.normalizer)},
-      {"pre_tokenizer", pre_tokenizer_json(spec.pattern)},
-      {"post_processor", ordered_json::parse(spec.post_processor)},
-      {"decoder", byte_level(true, true)},
+      {"normalizer", section(spec.normalizer)},
+      {"pre_tokenizer", section(spec.pre_tokenizer)},
+      {"post_processor", section(spec.post_processor)},
+      {"decoder", section(spec.decoder)},
       {"model", model_json(spec)},
   };
   return document.dump(2) + "\n";

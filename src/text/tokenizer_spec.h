@@ -5,14 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "text/split_pattern.h"
-
 namespace evo {
 
 inline constexpr const char* kEndOfText = "<|endoftext|>";
-inline constexpr const char* kLlamaEndOfText = "<|end_of_text|>";
 
-/// Token `left` followed by token `right` becomes token `result`, whose bytes are theirs joined.
+/// Token `left` followed by token `right` becomes token `result`, whose text is theirs joined.
 struct Merge {
   int32_t left = 0;
   int32_t right = 0;
@@ -20,25 +17,40 @@ struct Merge {
   bool operator==(const Merge&) const = default;
 };
 
-/// A token outside the merges, such as <|endoftext|>. The flags are Hugging Face's: they tell
-/// that library how to find the token in text and do not matter here.
+/// A token outside the merges, such as <|endoftext|>. The flags are Hugging Face's.
 struct AddedToken {
   int32_t id = 0;
-  bool in_vocab = true;  ///< listed in the model's vocabulary too
-  bool single_word = false, lstrip = false, rstrip = false, normalized = false, special = true;
+  bool in_vocab = true;      ///< listed in the model's vocabulary too
+  bool single_word = false;  ///< found only where no letter or digit touches it
+  bool lstrip = false;       ///< takes the white space before it
+  bool rstrip = false;       ///< takes the white space behind it
+  bool normalized = false;   ///< looked for in the normalized text
+  bool special = true;       ///< ordinary text unless the caller asks for special tokens
   bool operator==(const AddedToken&) const = default;
 };
 
-struct TokenizerSpec {
-  std::vector<std::string> tokens;  ///< [V] bytes of each id
-  std::vector<Merge> merges;        ///< rank is the place in this list
-  std::vector<AddedToken> added;    ///< in the order of the file
-  std::string pattern = kGpt2Pattern;
-  bool ignore_merges = false;  ///< a word that is a token is that token, whatever the merges say
+/// The parts of tokenizer.json, in its own words, that say what a byte-level tokenizer with
+/// kGpt2Pattern does.
+inline constexpr const char* kByteLevelJson =
+    R"({"add_prefix_space":false,"trim_offsets":true,"type":"ByteLevel","use_regex":true})";
 
-  // Parts of the file that encode() does not apply, kept as JSON text so that save() keeps them.
+struct TokenizerSpec {
+  /// [V] the text of each id. Byte-level: its bytes. Otherwise: characters as the vocabulary has
+  /// them, before decoding ("\u2581the", "<0x0A>").
+  std::vector<std::string> tokens;
+  std::vector<Merge> merges;      ///< rank is the place in this list
+  std::vector<AddedToken> added;  ///< in the order of the file
+  bool ignore_merges = false;     ///< a word that is a token is that token, whatever the merges say
+  bool byte_fallback = false;     ///< unknown characters become <0x00> .. <0xFF>
+  bool fuse_unknown = false;      ///< neighbouring unknown characters are one unknown token
+  int32_t unknown = -1;           ///< id of the token for unknown characters; -1: none
+
+  /// Sections of tokenizer.json as JSON text, keys sorted, without white space. What they mean is
+  /// in normalizer.h, pre_tokenizer.h, text_decoder.h and post_processor.h.
   std::string normalizer = "null";
+  std::string pre_tokenizer = kByteLevelJson;
   std::string post_processor = "null";
+  std::string decoder = kByteLevelJson;
 
   bool operator==(const TokenizerSpec&) const = default;
 };

@@ -68,6 +68,51 @@ TEST(Tokenizer, NamesOfSpecialTokensAreOrdinaryText) {
   EXPECT_EQ(trained().decode(Ids{trained().end_of_text()}), "<|endoftext|>");
 }
 
+TEST(Tokenizer, SpecialTokensAreFoundIfAskedFor) {
+  const int32_t end = trained().end_of_text();
+  EXPECT_EQ(trained().encode("<|endoftext|>", {.special = true}), Ids{end});
+  Ids expected = trained().encode("the");
+  expected.push_back(end);
+  expected.push_back(end);
+  for (const int32_t id : trained().encode(" cat<|endof")) expected.push_back(id);
+  EXPECT_EQ(trained().encode("the<|endoftext|><|endoftext|> cat<|endof", {.special = true}),
+            expected);
+  EXPECT_EQ(trained().added_token("<|endoftext|>"), end);
+  EXPECT_EQ(trained().added_token("the"), -1);
+  EXPECT_TRUE(trained().is_special(end));
+  EXPECT_FALSE(trained().is_special(0));
+  EXPECT_FALSE(trained().is_special(-1));
+}
+
+// A merge that ends in a special token must not make one of ordinary text.
+TEST(Tokenizer, NoMergeMakesASpecialToken) {
+  TokenizerSpec spec = Tokenizer::from_merges(Pairs{{'a', 'b'}}).spec();
+  spec.added.push_back({.id = 256});
+  EXPECT_EQ(Tokenizer::from_spec(spec).encode("ab"), (Ids{'a', 'b'}));
+  EXPECT_EQ(Tokenizer::from_spec(spec).encode("ab", {.special = true}), Ids{256});
+  spec.added.back().special = false;
+  EXPECT_EQ(Tokenizer::from_spec(spec).encode("ab"), Ids{256});
+}
+
+TEST(Tokenizer, ParallelEncodingGivesTheSameIds) {
+  Random random(5);
+  std::string text;
+  while (text.size() < (5 << 20)) {
+    text += testing::random_text(random, 40, "the cat's ab12 .\n\t  \xC3\xA9\xFF");
+  }
+  EXPECT_TRUE(trained().encode_parallel(text) == trained().encode(text));
+  EXPECT_EQ(trained().encode_parallel(""), Ids{});
+  TokenizerSpec spec = trained().spec();  // a token across a cut
+  spec.added.push_back({.id = static_cast<int32_t>(spec.tokens.size()), .special = false});
+  spec.tokens.push_back("cat b");
+  const Tokenizer wide = Tokenizer::from_spec(spec);
+  std::string cats((1 << 20) - 1, 'x');
+  cats += "cat b";
+  cats.insert(0, 3, 'x');
+  cats.erase(0, 5);
+  EXPECT_TRUE(wide.encode_parallel(cats) == wide.encode(cats));
+}
+
 TEST(Tokenizer, AppendKeepsWhatIsThere) {
   Ids ids = {7};
   trained().encode_append("the", ids);
@@ -189,12 +234,28 @@ TEST(Tokenizer, FingerprintFollowsWhatDecidesIds) {
   EXPECT_NE(Tokenizer::from_merges(Pairs{{'a', 'b'}}).fingerprint(), tokenizer.fingerprint());
   EXPECT_NE(Tokenizer::from_merges(Pairs{{'c', 'd'}, {'a', 'b'}}).fingerprint(),
             tokenizer.fingerprint());
-  TokenizerSpec spec = tokenizer.spec();
-  spec.pattern = R"(\S+|\s+)";
-  EXPECT_NE(Tokenizer::from_spec(spec).fingerprint(), tokenizer.fingerprint());
-  spec = tokenizer.spec();
-  spec.ignore_merges = true;
-  EXPECT_NE(Tokenizer::from_spec(spec).fingerprint(), tokenizer.fingerprint());
+  const auto changes_with = [&](const auto& change) {
+    TokenizerSpec spec = tokenizer.spec();
+    change(spec);
+    return Tokenizer::from_spec(spec).fingerprint() != tokenizer.fingerprint();
+  };
+  EXPECT_TRUE(changes_with([](TokenizerSpec& s) { s.ignore_merges = true; }));
+  EXPECT_TRUE(changes_with([](TokenizerSpec& s) { s.normalizer = R"({"type":"NFC"})"; }));
+  EXPECT_TRUE(changes_with([](TokenizerSpec& s) {
+    s.pre_tokenizer = R"({"type":"ByteLevel","add_prefix_space":true})";
+  }));
+  EXPECT_TRUE(changes_with([](TokenizerSpec& s) { s.added[0].special = false; }));
+  EXPECT_TRUE(changes_with([](TokenizerSpec& s) { s.added[0].lstrip = true; }));
+  const auto with_normalizer = [&](const char* json) {
+    TokenizerSpec spec = tokenizer.spec();
+    spec.normalizer = json;
+    return Tokenizer::from_spec(spec).fingerprint();
+  };
+  EXPECT_NE(with_normalizer(R"({"type":"NFC"})"), with_normalizer(R"({"type":"NFKC"})"));
+  // What changes no ids changes no fingerprint.
+  EXPECT_FALSE(changes_with([](TokenizerSpec& s) {
+    s.pre_tokenizer = R"({"add_prefix_space":false,"type":"ByteLevel","trim_offsets":false})";
+  }));
 }
 
 TEST(ByteAlphabet, IsGpt2s) {

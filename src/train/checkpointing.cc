@@ -36,7 +36,9 @@ TrainedArrays::TrainedArrays(const RunConfig& config)
     : model(config, true),
       average(config, false),
       first_moment(Tensor::zeros({static_cast<int64_t>(model.parameters().values().size())})),
-      second_moment(Tensor::zeros(first_moment.shape())) {}
+      second_moment(Tensor::zeros(first_moment.shape())) {
+  if (config.freeze_backbone) model.freeze_backbone();
+}
 
 void save_run(CheckpointFolder& folder, const TrainedArrays& arrays, const RunState& state) {
   const int64_t size = arrays.first_moment.numel();

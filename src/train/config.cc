@@ -100,6 +100,7 @@ void RunConfig::validate() const {
   require(steps >= 0, "`steps` must not be negative");
   require(minutes >= 0 && minutes < 1e7, "`minutes` must be 0 to 10 million");
   require(steps > 0 || minutes > 0, "give `steps` or `minutes`");
+  require(flow || !freeze_backbone, "with `freeze_backbone` and without `flow` nothing is trained");
   require_count("batch_size", batch_size, 65536);
   require_count("gradient_accumulation", gradient_accumulation, 65536);
   require(sequence_length >= 2, "`sequence_length` must be at least 2");

@@ -35,6 +35,7 @@ struct TrainConfig {
   double whole_block_share = 0.05;
   double self_conditioning = 0.25;
   double infill_share = 0.1;
+  bool freeze_backbone = false;
   int64_t time_every = 200;
   double time_freeze = 0.7;
 
@@ -72,6 +73,7 @@ struct TrainConfig {
     v("self_conditioning", self_conditioning, "share of passes with a first pass that is fed back");
     v("infill_share", infill_share,
       "share of sequences that are rearranged so that the model learns to fill in a middle");
+    v("freeze_backbone", freeze_backbone, "train only what evolving tokens use");
     v("time_every", time_every, "steps between estimates of entropic time");
     v("time_freeze", time_freeze, "fraction of the run after which entropic time is kept");
     v("validation_fraction", validation_fraction,

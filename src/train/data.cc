@@ -44,8 +44,12 @@ class Encoder {
     const std::vector<ChatPart> parts = parts_of(document);
     EncodedDocument encoded;
     encoded.held_out = options_.held_out > 0 && place_of(parts) < options_.held_out;
+    const std::span<const int32_t> prefix = tokenizer_.prefix();
+    encoded.parts.push_back({{prefix.begin(), prefix.end()}, false});
+    // A chat template writes special tokens by their names.
+    const EncodeOptions encode{.special = document.is_chat()};
     for (const ChatPart& part : parts) {
-      encoded.parts.push_back({tokenizer_.encode(part.text), part.learn});
+      encoded.parts.push_back({tokenizer_.encode(part.text, encode), part.learn});
     }
     encoded.parts.back().tokens.push_back(tokenizer_.end_of_text());
     return encoded;
@@ -124,8 +128,7 @@ uint64_t corpus_fingerprint(const CorpusOptions& options) {
     hash = stream_id({hash, checksum_of(TextReader(file).stored())});
   }
   if (!options.chat_format) return hash;
-  const ChatMessage probe[] = {
-      {"user", "a"}, {"assistant", "b"}, {"user", "c"}, {"assistant", "d"}};
+  const ChatMessage probe[] = {{"user", "a"}, {"assistant", "b"}};
   for (const ChatPart& part : options.chat_format(probe)) {
     hash = stream_id({hash, checksum_of(part.text), part.learn ? 1u : 0u});
   }

@@ -39,7 +39,8 @@ struct CorpusOptions {
 [[nodiscard]] std::vector<std::string> sample_texts(const CorpusOptions& options,
                                                     size_t max_bytes = size_t{256} << 20);
 
-/// All tokens in memory: <|endoftext|> before every document and after the last one.
+/// All tokens in memory: <|endoftext|> before every document and after the last one; behind it what
+/// texts begin with, if the tokenizer says so.
 [[nodiscard]] std::vector<int32_t> encode_corpus(const CorpusOptions& options,
                                                  const Tokenizer& tokenizer);
 

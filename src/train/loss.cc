@@ -193,7 +193,10 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
   // The staircase leg: exact autoregressive cross-entropy.
   const std::vector<float> ar_weights = shares(batch, scale);
   const HeadLosses ar_losses{batch.targets, ar_weights};
-  const HeadResult ar = head(tape, h, 0, rows, model.unembedding(), nullptr, &ar_losses);
+  Tape unrecorded(Tape::Mode::kInference, tape.precision());
+  const HeadResult ar =
+      weights.ar ? head(tape, h, 0, rows, model.unembedding(), nullptr, &ar_losses)
+                 : head(unrecorded, h, 0, rows, model.unembedding(), nullptr, &ar_losses);
   report.ar_nll = mean(batch, ar.nll);
   report.total = report.ar_nll;
   if (!flow) return report;

@@ -48,6 +48,7 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
     log_info("resuming after step {}", state_.step);
   } else {
     arrays_.model.initialize(static_cast<uint64_t>(config.seed));
+    if (options_.initialize) options_.initialize(arrays_.model);
     std::ranges::copy(arrays_.model.parameters().values(),
                       arrays_.average.parameters().values().begin());
     if (config_.flow) estimate_time();
@@ -122,7 +123,7 @@ Trainer::StepResult Trainer::step() {
 
 LossWeights Trainer::loss_weights() const {
   return {config_.flow_weight, config_.inner_weight, config_.maturity_weight,
-          config_.code_gradient_kind()};
+          config_.code_gradient_kind(), !config_.freeze_backbone};
 }
 
 TrainingBatch Trainer::next_batch() {
@@ -155,21 +156,27 @@ void Trainer::update_weights(double rate, double gradient_norm) {
   update.beta2 = static_cast<float>(config_.beta2);
   update.step = state_.step + 1;
   update.gradient_scale = static_cast<float>(clip);
+  // A short memory at first, so that the average does not remember the initial weights.
+  const double warm = static_cast<double>(1 + state_.step) / static_cast<double>(10 + state_.step);
+  const double decay = std::min(config_.average_decay, warm);
   const ParameterStore& store = arrays_.model.parameters();
   for (const Parameter& p : store.list()) {
-    // Codes that are made from the embedding have no gradient, and are not decayed either.
-    if (config_.code_gradient == "pca" && p.name == "evo.codes") continue;
+    if (!trains(p)) continue;
     const auto offset = static_cast<size_t>(p.offset), count = static_cast<size_t>(p.numel());
     update.weight_decay = p.decays() ? static_cast<float>(config_.weight_decay) : 0.0f;
     adamw(store.values_of(p), store.gradients().subspan(offset, count),
           arrays_.first_moment.values().subspan(offset, count),
           arrays_.second_moment.values().subspan(offset, count), update);
+    exponential_average(arrays_.average.parameters().values_of(p), store.values_of(p),
+                        static_cast<float>(decay));
   }
-  // A short memory at first, so that the average does not remember the initial weights.
-  const double warm = static_cast<double>(1 + state_.step) / static_cast<double>(10 + state_.step);
-  const double decay = std::min(config_.average_decay, warm);
-  exponential_average(arrays_.average.parameters().values(), store.values(),
-                      static_cast<float>(decay));
+}
+
+/// Not a frozen backbone. Nor codes that are made from the embedding, which have no gradient, and
+/// are not decayed either.
+bool Trainer::trains(const Parameter& parameter) const {
+  if (config_.code_gradient == "pca" && parameter.name == "evo.codes") return false;
+  return !config_.freeze_backbone || is_flow_parameter(parameter.name);
 }
 
 void Trainer::estimate_time() {

@@ -26,6 +26,8 @@ struct TrainOptions {
   int32_t end_of_text = -1;  ///< what ends a text and a filled-in middle; -1: no infilling
   double peak_gflops = 0;    ///< speed of large matrix products, which progress is set against;
                              ///< 0: measure it, which takes half a second
+  /// Called with the model of a new run, which has random weights: gives it others.
+  std::function<void(Model& model)> initialize;
   /// Asked after every step; true ends the run as an interrupt does.
   std::function<bool()> stop = interrupted;
   /// Called with the averaged model every sample_every steps before the last one.
@@ -64,6 +66,7 @@ class Trainer {
   TrainingBatch next_batch();
   [[nodiscard]] LossWeights loss_weights() const;
   void update_weights(double learning_rate, double gradient_norm);
+  [[nodiscard]] bool trains(const Parameter& parameter) const;
   void estimate_time();
   [[nodiscard]] double progress() const;  ///< of the schedule, 0 .. 1
   [[nodiscard]] bool finished() const;

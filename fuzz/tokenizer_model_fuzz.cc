@@ -1,0 +1,20 @@
+// Any bytes as a tokenizer.model of SentencePiece or tiktoken, or as llama2.c's tokenizer.bin.
+#include <cstddef>
+#include <cstdint>
+
+#include "text/llama2c_tokenizer.h"
+#include "text/sentencepiece.h"
+#include "text/tiktoken.h"
+#include "tokenizer_fuzz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view content(reinterpret_cast<const char*>(data), size);
+  for (const auto parse :
+       {evo::parse_sentencepiece, evo::parse_tiktoken, evo::parse_llama2c_tokenizer}) {
+    try {
+      evo::fuzzing::use_tokenizer(parse(content));
+    } catch (const evo::Error&) {
+    }
+  }
+  return 0;
+}

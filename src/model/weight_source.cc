@@ -1,0 +1,101 @@
+#include "model/weight_source.h"
+
+#include <atomic>
+#include <bit>
+#include <cmath>
+
+#include "base/float_formats.h"
+#include "base/parallel.h"
+#include "model/parameters.h"
+
+namespace evo {
+namespace {
+
+float value_of(float value) {
+  return value;
+}
+float value_of(uint16_t bits) {
+  return from_bf16(bits);
+}
+
+/// Whether all are finite; without a branch per value, so that it keeps pace with memory. `Bits` is
+/// a value's bits as a whole number, `exponent` is what infinity and NaN have set.
+template <class Bits, class Value>
+bool all_finite(std::span<const Value> values, Bits exponent) {
+  Bits found = 0;
+  for (const Value value : values) {
+    found |= (std::bit_cast<Bits>(value) & exponent) == exponent ? 1 : 0;
+  }
+  return found == 0;
+}
+
+template <class Bits, class Value>
+void require_all_finite(std::span<const Value> values, Bits exponent, std::string_view name,
+                        std::string_view path) {
+  constexpr int64_t kPerThread = 1 << 16;
+  std::atomic<bool> finite = true;
+  parallel_for(std::ssize(values), kPerThread, [&](int64_t begin, int64_t end) {
+    const auto part = values.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+    if (!all_finite<Bits>(part, exponent)) finite = false;
+  });
+  if (finite) return;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float value = value_of(values[i]);
+    if (std::isfinite(value)) continue;
+    fail("{}: tensor '{}' holds {} at element {}: the file is damaged or its training diverged",
+         path, name, value, i);
+  }
+}
+
+}  // namespace
+
+void require_finite(std::span<const float> values, std::string_view name, std::string_view path) {
+  require_all_finite<uint32_t>(values, 0x7F800000, name, path);
+}
+
+void read_parameter(const WeightFolder& weights, const std::string& name,
+                    const std::vector<int64_t>& shape, std::span<float> out) {
+  weights.read_f32(name, shape, out);
+  require_finite(out, name, weights.path().string());
+}
+
+void read_bf16_parameter(const WeightFolder& weights, const std::string& name,
+                         const std::vector<int64_t>& shape, std::span<uint16_t> out) {
+  weights.read_bf16(name, shape, out);
+  require_all_finite<uint16_t>(std::span<const uint16_t>(out), 0x7F80, name,
+                               weights.path().string());
+}
+
+WeightSource folder_source(const std::filesystem::path& folder, bool backbone_only) {
+  WeightSource source{ModelConfig::load(folder / "config.json"), {}};
+  const auto weights = std::make_shared<const WeightFolder>(folder);
+  const auto add = [&](const std::string& name, const std::vector<int64_t>& shape) {
+    source.arrays.push_back({name, shape, {}, "F32", [=](std::span<float> out) {
+                               read_parameter(*weights, name, shape, out);
+                             }});
+  };
+  if (backbone_only) source.config.flow = false;
+  ParameterStore parameters;
+  declare_parameters(source.config, parameters);
+  for (const Parameter& p : parameters.list()) add(p.name, p.shape);
+  if (!source.config.flow) return source;
+  for (const char* table : {kTimeLogSnr, kTimeValue, kUnigram}) {
+    const TensorInfo* const info = weights->find(table);
+    if (info == nullptr) {
+      fail("{}: there is no array {}: is this model's file complete?", weights->path().string(),
+           table);
+    }
+    add(table, info->shape);
+  }
+  return source;
+}
+
+void write_model_folder(const std::filesystem::path& folder, WeightSource source,
+                        std::string_view weights) {
+  for (ArrayToWrite& array : source.arrays) array.dtype = array.shape.size() == 2 ? weights : "F32";
+  std::filesystem::create_directories(folder);
+  write_safetensors(folder / "model.safetensors", source.arrays, {{"format", "pt"}});
+  source.config.save(folder / "config.json", weights);
+}
+
+}  // namespace evo

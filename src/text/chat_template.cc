@@ -1,0 +1,190 @@
+#include "text/chat_template.h"
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/error.h"
+#include "io/files.h"
+#include "io/json_text.h"
+#include "text/jinja_json.h"
+
+namespace evo {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t kMaxFile = int64_t{16} << 20;
+constexpr const char* kKey = "chat_template";
+
+constexpr std::string_view kChatMl =
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+/// An object if the file is there, else an empty one.
+Json load_object(const fs::path& path) {
+  if (!fs::exists(path)) return Json::object();
+  Json json = parse_json(read_file(path, kMaxFile), path.string());
+  if (!json.is_object()) fail("{}: expected an object, found another value", path.string());
+  return json;
+}
+
+std::string expect_text(const Json& value, const fs::path& path) {
+  if (value.is_string()) return value.get<std::string>();
+  fail("{}: expected '{}' to be a text or a list of named ones, found {}", path.string(), kKey,
+       shortened(value.dump()));
+}
+
+/// Of [{"name": ..., "template": ...}, ...] the one named "default", or the only one.
+std::string choose_named(const Json& list, const fs::path& path) {
+  for (const Json& one : list) {
+    if (!one.is_object() || !one.contains("name") || !one.contains("template")) {
+      fail("{}: expected objects with 'name' and 'template' in '{}'", path.string(), kKey);
+    }
+    if (one["name"] == "default" || list.size() == 1) return expect_text(one["template"], path);
+  }
+  fail("{}: expected one of the {} templates to be named 'default', found none", path.string(),
+       list.size());
+}
+
+struct Source {
+  std::string name, text;
+};
+
+std::optional<Source> find_source(const fs::path& folder, const Json& config) {
+  const fs::path jinja = folder / "chat_template.jinja";
+  if (fs::exists(jinja)) return Source{jinja.string(), read_file(jinja, kMaxFile)};
+  const fs::path own = folder / "chat_template.json", shared = folder / "tokenizer_config.json";
+  const Json owned = load_object(own);
+  for (const auto& [json, path] : {std::pair(&owned, own), std::pair(&config, shared)}) {
+    const auto found = json->find(kKey);
+    if (found == json->end() || found->is_null()) continue;
+    const std::string name = fmt::format("{} of {}", kKey, path.string());
+    return Source{name, found->is_array() ? choose_named(*found, path) : expect_text(*found, path)};
+  }
+  return {};
+}
+
+/// The text of "eos_token": "</s>" or {"content": "</s>", ...}; nothing for other keys and null.
+std::optional<std::string> special_token(const std::string& key, const Json& value) {
+  if (!key.ends_with("_token")) return {};
+  const bool object = value.is_object() && value.contains("content");
+  const Json& text = object ? value["content"] : value;
+  if (!text.is_string()) return {};
+  return text.get<std::string>();
+}
+
+/// Where both files name a token, the first one counts.
+jinja::Variables special_tokens(const Json& config, const Json& map) {
+  jinja::Variables tokens;
+  for (const Json* json : {&config, &map}) {
+    for (const auto& [key, value] : json->items()) {
+      const auto text = special_token(key, value);
+      if (!text || (json == &map && config.contains(key))) continue;
+      tokens.emplace_back(key, jinja::Value(*text));
+    }
+  }
+  return tokens;
+}
+
+jinja::Value message_value(const ChatMessage& message) {
+  return jinja::Value::dict({{jinja::Value("role"), jinja::Value(message.role)},
+                             {jinja::Value("content"), jinja::Value(message.content)}});
+}
+
+}  // namespace
+
+ChatTemplate ChatTemplate::chatml() {
+  ChatTemplate result("ChatML", kChatMl, {});
+  result.fallback_ = true;
+  return result;
+}
+
+ChatTemplate ChatTemplate::load(const fs::path& folder) {
+  const Json config = load_object(folder / "tokenizer_config.json");
+  const std::optional<Source> source = find_source(folder, config);
+  if (!source) return chatml();
+  return {source->name, source->text,
+          special_tokens(config, load_object(folder / "special_tokens_map.json"))};
+}
+
+ChatTemplate::ChatTemplate(std::string name, std::string_view source, jinja::Variables constants)
+    : template_(std::move(name), source),
+      constants_(std::move(constants)),
+      end_of_turn_(find_end_of_turn()) {}
+
+std::string ChatTemplate::render(std::span<const ChatMessage> messages,
+                                 bool add_generation_prompt) const {
+  std::vector<jinja::Value> list;
+  for (const ChatMessage& message : messages) list.push_back(message_value(message));
+  jinja::Variables variables = constants_;
+  variables.emplace_back("messages", jinja::Value::list(std::move(list)));
+  variables.emplace_back("add_generation_prompt", jinja::Value(add_generation_prompt));
+  variables.emplace_back("tools", jinja::Value());
+  return template_.render(variables);
+}
+
+std::string ChatTemplate::find_end_of_turn() const {
+  constexpr std::string_view kAnswer = "an answer that no template holds";
+  constexpr std::string_view kSpace = " \t\r\n";
+  const ChatMessage turns[] = {{"user", "a question"}, {"assistant", std::string(kAnswer)}};
+  std::string text;
+  try {
+    text = render(turns, false);
+  } catch (const Error&) {
+    return {};  // a template that wants other messages says so when it gets those that matter
+  }
+  const size_t answer = text.rfind(kAnswer);
+  if (answer == std::string::npos) return {};
+  const size_t begin = text.find_first_not_of(kSpace, answer + kAnswer.size());
+  if (begin == std::string::npos) return {};
+  return text.substr(begin, text.find_first_of(kSpace, begin) - begin);
+}
+
+ChatText ChatTemplate::render_answers(std::span<const ChatMessage> messages) const {
+  ChatText result{render(messages, false), {}};
+  const std::string_view all = result.text;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (messages[i].role != "assistant") continue;
+    const std::string before = render(messages.first(i), true);
+    const std::string with = render(messages.first(i + 1), false);
+    std::string_view turn = with;
+    if (with.starts_with(before)) turn.remove_prefix(before.size());
+    const size_t end = end_of_turn_.empty() ? turn.npos : turn.rfind(end_of_turn_);
+    if (end != turn.npos) turn = turn.substr(0, end + end_of_turn_.size());
+    const bool same = with.starts_with(before) && all.starts_with(before) &&
+                      all.substr(before.size()).starts_with(turn);
+    if (!same) {
+      fail(
+          "the chat template writes message {} (counted from 1, of the assistant) in another way "
+          "when it is the last one, or does not begin it as its generation prompt does: which part "
+          "of the text is the assistant's cannot be told; split the conversation so that it ends "
+          "with the answer to train on",
+          i + 1);
+    }
+    result.answers.push_back({before.size(), before.size() + turn.size()});
+  }
+  return result;
+}
+
+std::vector<int32_t> end_tokens(const fs::path& folder) {
+  constexpr const char* kEnd = "eos_token_id";
+  const fs::path path = folder / "generation_config.json";
+  const Json config = load_object(path);
+  if (!config.contains(kEnd) || config[kEnd].is_null()) return {};
+  const Json list = config[kEnd].is_array() ? config[kEnd] : Json::array({config[kEnd]});
+  std::vector<int32_t> tokens;
+  for (const Json& token : list) {
+    const bool fits = token.is_number_integer() && token >= 0 && token <= INT32_MAX;
+    if (!fits) {
+      fail("{}: expected '{}' to be the number of a token or a list of them, found {}",
+           path.string(), kEnd, shortened(config[kEnd].dump()));
+    }
+    tokens.push_back(token.get<int32_t>());
+  }
+  return tokens;
+}
+
+}  // namespace evo

@@ -1,0 +1,65 @@
+#include "train/adapt.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace evo {
+namespace {
+
+double deviation(std::span<const float> values) {
+  double sum = 0;
+  for (float value : values) sum += static_cast<double>(value) * value;
+  return std::sqrt(sum / static_cast<double>(values.size()));
+}
+
+}  // namespace
+
+AdaptRecipe parse_recipe(const std::string& name) {
+  if (name == "frozen") return AdaptRecipe::kFrozen;
+  if (name == "full") return AdaptRecipe::kFull;
+  throw UsageError(fmt::format("--recipe '{}': expected frozen or full", name));
+}
+
+RunConfig adapt_config(const ModelConfig& parent, AdaptRecipe recipe) {
+  constexpr int64_t kLength = 256, kRank = 32, kLargestInner = 1024;
+  RunConfig config;
+  static_cast<ModelConfig&>(config) = parent;
+  config.flow = true;
+  config.inner_size = std::min(parent.hidden_size, kLargestInner);
+  config.steps = 0;
+  config.batch_size = 8;
+  config.sequence_length = std::min(kLength, parent.max_position_embeddings - 1);
+  // Principal components of the embeddings are codes that need no training.
+  config.code_gradient = "pca";
+  config.average_decay = 0.99;
+  if (recipe == AdaptRecipe::kFrozen) {
+    config.freeze_backbone = true;
+    config.adapter_rank = kRank;
+    config.learning_rate = 2e-3;
+    config.flow_weight = config.inner_weight = 1;
+    config.infill_share = 0;  // the frozen stream could not learn it
+  } else {
+    config.learning_rate = 3e-4;
+  }
+  return config;
+}
+
+void adopt_backbone(const Model& parent, Model& model) {
+  const ParameterStore& from = parent.parameters();
+  const ParameterStore& to = model.parameters();
+  for (const Parameter& p : from.list()) {
+    if (is_flow_parameter(p.name)) continue;
+    const Parameter& own = to.find(p.name);
+    EVO_CHECK(own.shape == p.shape);
+    std::ranges::copy(from.values_of(p), to.values_of(own).begin());
+  }
+  // z, the previous x and phi's waves have unit variance or less, in 2 d + K inputs.
+  const std::span<float> input = to.values_of(to.find("evo.evolve_in.weight"));
+  const auto inputs =
+      static_cast<double>(model.config().code_size + model.config().time_features / 2);
+  const double wanted = deviation(parent.embedding().values()) / std::sqrt(inputs);
+  const auto factor = static_cast<float>(wanted / deviation(input));
+  for (float& value : input) value *= factor;
+}
+
+}  // namespace evo

@@ -1,0 +1,74 @@
+// evo_hf_parity FOLDER...: computes the logits of the text in each folder (text.json) by the
+// Hugging Face checkpoint there and writes them to expected.safetensors beside it, for
+// reference/hf_check.py, whose documentation describes the format, to compare with PyTorch.
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "io/record.h"
+#include "io/safetensors.h"
+#include "model/model.h"
+#include "ops/head.h"
+
+namespace evo {
+namespace {
+
+/// Tokens [begin, end) of a text as mature rows.
+ForwardInput mature_rows(const std::vector<int64_t>& ids, int64_t begin, int64_t end) {
+  ForwardInput input;
+  for (int64_t i = begin; i < end; ++i) {
+    input.ids.push_back(static_cast<int32_t>(ids[static_cast<size_t>(i)]));
+    input.positions.push_back(static_cast<int32_t>(i));
+    input.ranges.push_back({0, static_cast<int32_t>(i) + 1, 0, 0});
+  }
+  return input;
+}
+
+/// Logits [n, V] of the text in pieces of 1, 2, 3 .. tokens, through `cache` unless it is null:
+/// then in one pass.
+std::vector<float> logits(const Model& model, const std::vector<int64_t>& ids, KvCache* cache) {
+  Tape tape(Tape::Mode::kInference);
+  std::vector<float> all;
+  const auto length = std::ssize(ids);
+  for (int64_t begin = 0, piece = 1; begin < length; begin += piece++) {
+    if (cache == nullptr) piece = length;
+    const ForwardInput input = mature_rows(ids, begin, std::min(begin + piece, length));
+    const Tensor h =
+        cache != nullptr ? model.forward(tape, input, cache) : model.forward(tape, input);
+    const Tensor piece_logits = head_logits(tape, h, 0, h.rows(), model.unembedding(), nullptr);
+    all.insert(all.end(), piece_logits.values().begin(), piece_logits.values().end());
+  }
+  return all;
+}
+
+void write_expected(const std::filesystem::path& folder) {
+  const std::vector<int64_t> ids = Record::load(folder / "text.json").get_ints("ids");
+  const Model model = Model::load(folder.string());
+  const Model packed = Model::load_packed(folder.string(), Precision::kF32);
+  KvCache cache(packed.config(), std::ssize(ids));
+  const std::vector<float> plain = logits(model, ids, nullptr);
+  const std::vector<float> cached = logits(packed, ids, &cache);
+  const std::vector<int64_t> shape = {std::ssize(ids), model.config().vocab_size};
+  write_safetensors(folder / "expected.safetensors",
+                    {{"logits", shape, plain}, {"cached_logits", shape, cached}});
+}
+
+}  // namespace
+}  // namespace evo
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    fmt::print(stderr,
+               "usage: evo_hf_parity FOLDER... (made by reference/hf_check.py --generate)\n");
+    return 2;
+  }
+  try {
+    for (int i = 1; i < argc; ++i) evo::write_expected(argv[i]);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "evo_hf_parity: {}\n", error.what());
+    return 1;
+  }
+  return 0;
+}
