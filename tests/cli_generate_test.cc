@@ -208,6 +208,17 @@ TEST_F(Edit, RefusesBadRequests) {
   expect_refusal("generate " + ar_only() + " --prompt abc --edit 0:1", 1, {"flow=true"});
 }
 
+/// The trained model of the repository: the same text from both modes, in fewer passes.
+TEST_F(Generate, TheShippedModel) {
+  const std::string common = std::string("generate ") + EVO_SOURCE_DIR +
+                             "/assets/evo-7m --prompt 'Once upon a time' --max-tokens 64 --mode ";
+  const Json ar = result(common + "ar"), exact = result(common + "exact --window 8");
+  EXPECT_EQ(ar.at("text"), exact.at("text"));
+  EXPECT_LT(exact.at("passes").get<int>(), ar.at("passes").get<int>() * 9 / 10);
+  // Whatever it says is no worse than 3 nats per token to itself; a random model is at log 4096.
+  EXPECT_LT(ar.at("ar_nats_per_token").get<double>(), 3);
+}
+
 class Likelihood : public ProgramTest {
  protected:
   [[nodiscard]] static std::string score(const std::string& data, const std::string& more) {
