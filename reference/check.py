@@ -187,6 +187,7 @@ def main():
     parser.add_argument("--tied", action="store_true")
     parser.add_argument("--qk-norm", action="store_true")
     parser.add_argument("--qkv-bias", action="store_true")
+    parser.add_argument("--adapter-rank", type=int, default=0)
     parser.add_argument("--code-gradient", choices=("ce", "mse", "pca"), default="ce")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quiet", action="store_true", help="only the count of each dump")
@@ -195,7 +196,8 @@ def main():
         parser.error("nothing to do: name a dump folder, or --self-test, or --generate")
     import example  # writes dumps; imports this file
     if a.generate:
-        example.write_dump(a.generate, a.tied, a.qk_norm, a.code_gradient, a.seed, a.qkv_bias)
+        example.write_dump(a.generate, a.tied, a.qk_norm, a.code_gradient, a.seed, a.qkv_bias,
+                           a.adapter_rank)
     failed = a.self_test and not example.self_test()
     for folder in a.dumps:
         failed = bool(check(folder, not a.quiet)) or failed

@@ -3,7 +3,7 @@ import json
 import pathlib
 from dataclasses import asdict, dataclass, fields
 
-EVO_KEYS = ("code_size", "time_features", "inner_size")
+EVO_KEYS = ("code_size", "time_features", "inner_size", "adapter_rank")
 
 
 @dataclass
@@ -26,6 +26,7 @@ class Config:
     code_size: int  # d
     time_features: int  # K, even
     inner_size: int  # R
+    adapter_rank: int  # r; 0: no adapters
 
     @staticmethod
     def load(path):
@@ -39,7 +40,7 @@ class Config:
         raw.setdefault("head_dim", raw["hidden_size"] // raw["num_attention_heads"])
         raw.setdefault("qk_norm", raw["model_type"] == "qwen3")
         raw.setdefault("qkv_bias", raw["model_type"] == "qwen2")
-        known = {**raw, **raw["evo"]}
+        known = {"adapter_rank": 0, **raw, **raw["evo"]}
         return Config(**{f.name: known[f.name] for f in fields(Config)})
 
     def save(self, folder):
@@ -69,6 +70,12 @@ class Config:
                 shapes[layer + "self_attn.k_norm"] = (self.head_dim,)
             shapes[layer + "mlp.gate_proj"] = shapes[layer + "mlp.up_proj"] = (inner, D)
             shapes[layer + "mlp.down_proj"] = (D, inner)
+            if self.adapter_rank:
+                for matrix, (out, size) in {"qkv": (queries + 2 * keys, D), "attention_out": (D, queries),
+                                            "gate_up": (2 * inner, D), "down": (D, inner)}.items():
+                    adapter = f"evo.layers.{i}.adapters.{matrix}."
+                    shapes[adapter + "down"] = (self.adapter_rank, size)
+                    shapes[adapter + "up"] = (out, self.adapter_rank)
         biases = {}
         if self.qkv_bias:
             for i in range(self.num_hidden_layers):

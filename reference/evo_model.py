@@ -130,11 +130,21 @@ class Model:
         codes = self.parameters["evo.codes"]
         return math.sqrt(self.config.code_size) * codes / codes.norm(dim=-1, keepdim=True)
 
+    def adapted(self, y, x, layer, matrix, batch):
+        """y [N, out], a product of x [N, in], and what evolving rows add to it."""
+        if self.config.adapter_rank == 0:
+            return y
+        name, first = f"evo.layers.{layer}.adapters.{matrix}.", batch.mature_rows
+        more = self.linear(self.linear(x[first:], name + "down"), name + "up")
+        return torch.cat((y[:first], y[first:] + more))
+
     def attention(self, n, layer, batch, visible):
         """n [N, D] -> [N, D]."""
         c, name = self.config, f"model.layers.{layer}.self_attn."
-        heads = lambda p: self.linear(n, name + p).unflatten(-1, (-1, c.head_dim))  # [N, heads, e]
-        q, k, v = heads("q_proj"), heads("k_proj"), heads("v_proj")
+        parts = [self.linear(n, f"{name}{part}_proj") for part in "qkv"]
+        qkv = self.adapted(torch.cat(parts, -1), n, layer, "qkv", batch)
+        q, k, v = (part.unflatten(-1, (-1, c.head_dim))  # [N, heads, e]
+                   for part in qkv.split([part.shape[-1] for part in parts], -1))
         if c.qk_norm:
             q, k = self.norm(q, name + "q_norm"), self.norm(k, name + "k_norm")
         q, k = (rope(part, batch.positions, c.rope_theta) for part in (q, k))
@@ -142,12 +152,15 @@ class Model:
         k, v = (part.repeat_interleave(shared, dim=1) for part in (k, v))
         scores = torch.einsum("qhe,khe->hqk", q, k) / math.sqrt(c.head_dim)
         weights = scores.masked_fill(~visible, -math.inf).softmax(-1)
-        return self.linear(torch.einsum("hqk,khe->qhe", weights, v).flatten(1), name + "o_proj")
+        seen = torch.einsum("hqk,khe->qhe", weights, v).flatten(1)
+        return self.adapted(self.linear(seen, name + "o_proj"), seen, layer, "attention_out", batch)
 
-    def feed_forward(self, n, layer):
+    def feed_forward(self, n, layer, batch):
         name = f"model.layers.{layer}.mlp."
-        gated = F.silu(self.linear(n, name + "gate_proj")) * self.linear(n, name + "up_proj")
-        return self.linear(gated, name + "down_proj")
+        parts = torch.cat((self.linear(n, name + "gate_proj"), self.linear(n, name + "up_proj")), -1)
+        gate, up = self.adapted(parts, n, layer, "gate_up", batch).chunk(2, -1)
+        gated = F.silu(gate) * up
+        return self.adapted(self.linear(gated, name + "down_proj"), gated, layer, "down", batch)
 
     def hidden(self, batch, z):
         """h [N, D]."""
@@ -162,7 +175,7 @@ class Model:
             n = self.norm(x, f"model.layers.{i}.input_layernorm") * s1
             x = x + g1 * self.attention(n, i, batch, visible)
             n = self.norm(x, f"model.layers.{i}.post_attention_layernorm") * s2
-            x = x + g2 * self.feed_forward(n, i)
+            x = x + g2 * self.feed_forward(n, i, batch)
         return self.norm(x, "model.norm")
 
     def inner_field(self, h, batch):

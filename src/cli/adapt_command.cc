@@ -12,6 +12,7 @@
 #include "cli/train_run.h"
 #include "decode/generate.h"
 #include "io/fields.h"
+#include "io/files.h"
 #include "train/adapt.h"
 #include "train/validation.h"
 
@@ -93,6 +94,15 @@ Report compare(const Flags& flags, const RunConfig& config) {
   return report;
 }
 
+/// What `evo chat` needs besides, where the parent has it.
+void copy_chat_files(const fs::path& from, const fs::path& to) {
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json",
+                           "chat_template.jinja", "chat_template.json"}) {
+    constexpr int64_t kMaxBytes = int64_t{64} << 20;
+    if (fs::exists(from / name)) write_atomically(to / name, read_file(from / name, kMaxBytes));
+  }
+}
+
 RunConfig configuration(const Flags& flags, const ModelConfig& parent) {
   RunConfig config = adapt_config(parent, parse_recipe(flags.recipe));
   for (const std::string& assignment : flags.set) assign_field(config, assignment);
@@ -115,9 +125,10 @@ void adapt(Flags& flags) {
   }
   request.config = configuration(flags, shape);
   request.precision = parse_training_precision(flags.precision);
-  request.tokenizer = (fs::path(flags.parent) / "tokenizer.json").string();
+  request.tokenizer = flags.parent;
   request.initialize = [&](Model& model) { adopt_backbone(Model::load(flags.parent), model); };
   const TrainSummary summary = run_training(request);
+  copy_chat_files(flags.parent, request.out);
   if (summary.interrupted) {
     log_info("stopped after {} steps; continue with --resume", summary.step);
     return;

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "cli/live_view.h"
+#include "cli/mode_choice.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/replay.h"
@@ -31,28 +32,6 @@ struct Flags {
   int threads = 0;
   bool json = false;
 };
-
-/// --mode and --balance say the same thing; balance alone picks the mode, and the ends of evo's
-/// range are exact and diffusion.
-void choose_mode(Flags& flags) {
-  DecodeOptions& decode = flags.options.decode;
-  if (flags.balance) {
-    const double balance = *flags.balance;
-    if (!(balance >= 0 && balance <= 1))
-      throw UsageError(fmt::format("--balance {}: expected 0 to 1", balance));
-    decode.balance = balance;
-    decode.mode = balance == 0 ? Mode::kExact : balance == 1 ? Mode::kDiffusion : Mode::kEvo;
-  }
-  if (flags.mode.empty()) return;
-  const Mode named = parse_mode(flags.mode);
-  if (flags.balance && named == Mode::kEvo) return;
-  if (flags.balance && named != decode.mode) {
-    throw UsageError(
-        fmt::format("--mode {} and --balance {} contradict each other: that balance is mode {}",
-                    flags.mode, *flags.balance, mode_name(decode.mode)));
-  }
-  decode.mode = named;
-}
 
 /// What is given and what is asked for: the texts around what is generated.
 struct Task {
@@ -113,12 +92,6 @@ Prompt make_prompt(const Task& task, const Tokenizer& tokenizer, Flags& flags) {
   }
   if (task.after.empty()) return text_prompt(tokenizer, task.before);
   return gap_prompt(tokenizer, task.before, task.after, options.decode.max_tokens);
-}
-
-/// `exact` gives the text of `ar`, so a model that can only do that does it unless told otherwise.
-void suit_model(Flags& flags, const ModelConfig& config) {
-  const bool chosen = flags.balance || !flags.mode.empty();
-  if (!chosen && !config.flow) flags.options.decode.mode = Mode::kAr;
 }
 
 /// Shows the text while it comes: live on a terminal, piece by piece elsewhere.
@@ -194,12 +167,12 @@ void run(Flags& flags) {
   if (flags.replay) return run_replay(flags);
   use_threads(flags.threads);
   const Task task = choose_task(flags);
-  choose_mode(flags);
+  choose_mode(flags.mode, flags.balance, flags.options.decode);
   check(flags);
   TraceFiles files(flags.trace, flags.trace_map);
   flags.options.decode.trace = files.wanted();
   const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
-  suit_model(flags, loaded.model.config());
+  suit_model(flags.mode, flags.balance, loaded.model.config(), flags.options.decode);
   const Decoder decoder(loaded.model);
   const Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
   const Tracer tracer(decoder, loaded.tokenizer, flags.options.decode, prompt, task.before,

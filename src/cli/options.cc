@@ -83,7 +83,9 @@ Record generation_config(const Tokenizer& tokenizer) {
 
 LoadedModel load_model(const std::string& folder, Precision precision) {
   Model model = Model::load_packed(folder, precision);
-  const fs::path path = fs::path(folder) / "tokenizer.json";
+  // The file, where it is the usual one, so that errors name it.
+  const fs::path usual = fs::path(folder) / "tokenizer.json";
+  const fs::path path = fs::exists(usual) ? usual : fs::path(folder);
   Tokenizer tokenizer = Tokenizer::load(path);
   check_tokenizer(tokenizer, model.config(), folder, path);
   return {std::move(model), std::move(tokenizer)};

@@ -86,7 +86,7 @@ void add_train_command(CLI::App& app, Action& action) {
   command->add_option("--out", flags->request.out, "folder for model, metrics and checkpoints")
       ->required();
   command->add_option("--tokenizer", flags->request.tokenizer,
-                      "tokenizer.json to use; default: train one on the data");
+                      "tokenizer to use, a file or a model folder; default: train one on the data");
   command->add_option("--steps", flags->steps, "optimizer steps");
   command->add_option("--minutes", flags->minutes,
                       "train for this long; with --steps: at most this long");

@@ -68,9 +68,11 @@ void check_folder(const TrainRequest& request) {
 
 /// Conversations as the chat template beside the tokenizer writes them, or as ChatML.
 ChatFormat chat_format(const TrainRequest& request) {
-  ChatTemplate chat = request.tokenizer.empty()
-                          ? ChatTemplate::chatml()
-                          : ChatTemplate::load(fs::path(request.tokenizer).parent_path());
+  const fs::path tokenizer = request.tokenizer;
+  ChatTemplate chat =
+      tokenizer.empty()
+          ? ChatTemplate::chatml()
+          : ChatTemplate::load(fs::is_directory(tokenizer) ? tokenizer : tokenizer.parent_path());
   return [chat = std::move(chat)](std::span<const ChatMessage> messages) {
     const ChatText text = chat.render_answers(messages);
     std::vector<ChatPart> parts;

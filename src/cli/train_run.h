@@ -14,7 +14,7 @@ struct TrainRequest {
   std::vector<std::string> data;
   std::string text_field = "text";  ///< of data in JSON lines
   std::string out;
-  std::string tokenizer;  ///< tokenizer.json to use; empty: train one on the data
+  std::string tokenizer;  ///< file or folder to use; empty: train one on the data
   std::string sample_prompt = "Once upon a time";
   /// Weights to begin with, whose vocabulary then is `config`'s; empty: random ones.
   std::function<void(Model& model)> initialize;
