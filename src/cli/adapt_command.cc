@@ -1,18 +1,15 @@
 // evo adapt
 #include <CLI/CLI.hpp>
-#include <chrono>
+#include <array>
 #include <filesystem>
 #include <memory>
-#include <optional>
 
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/options.h"
 #include "cli/program.h"
-#include "cli/train_run.h"
+#include "cli/run_flags.h"
 #include "decode/generate.h"
-#include "io/fields.h"
-#include "io/files.h"
 #include "train/adapt.h"
 #include "train/validation.h"
 
@@ -21,25 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Flags {
-  std::string parent, recipe = "frozen", precision = "auto";
-  std::vector<std::string> set;
-  TrainRequest request;
-  std::optional<int64_t> steps, seed;
-  std::optional<double> minutes;
-  int threads = 0;
-  bool json = false;
-};
-
-/// What decoding held-out text in one mode took.
-struct Decoded {
-  std::vector<std::vector<int32_t>> texts;
-  int64_t tokens = 0, passes = 0;
-  double seconds = 0;
-  [[nodiscard]] double tokens_per_second() const { return static_cast<double>(tokens) / seconds; }
-  [[nodiscard]] double tokens_per_forward() const {
-    return static_cast<double>(tokens) / static_cast<double>(std::max<int64_t>(1, passes));
-  }
+struct Flags : RunFlags {
+  std::string parent, recipe = "frozen";
 };
 
 /// Beginnings of sequences of the held-out text.
@@ -57,16 +37,18 @@ std::vector<Prompt> held_out_prompts(const TokenFile& tokens, const RunConfig& c
   return prompts;
 }
 
-void decode(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt, Mode mode,
-            Decoded& result) {
+Generation decode(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
+                  Mode mode) {
   GenerateOptions options;
   options.decode.mode = mode;
   options.decode.max_tokens = 64;
-  const Generation text = generate(decoder, tokenizer, prompt, options);
-  result.texts.push_back(text.tokens);
-  result.tokens += std::ssize(text.tokens);
-  result.passes += text.passes;
-  result.seconds += text.seconds;
+  return generate(decoder, tokenizer, prompt, options);
+}
+
+void add(Generation& total, const Generation& one) {
+  total.tokens.insert(total.tokens.end(), one.tokens.begin(), one.tokens.end());
+  total.passes += one.passes;
+  total.seconds += one.seconds;
 }
 
 struct Report {
@@ -82,33 +64,30 @@ Report compare(const Flags& flags, const RunConfig& config) {
   const LoadedModel adapted = load_model(flags.request.out, precision);
   const Decoder before(parent.model), after(adapted.model);
   const TokenFile tokens(fs::path(flags.request.out) / "tokens.bin");
-  Decoded ar, exact;
+  Generation ar, exact;
+  Report report;
   (void)after.cost(Mode::kExact);  // measured now, not in the first text
   for (const Prompt& prompt : held_out_prompts(tokens, config)) {
-    decode(before, parent.tokenizer, prompt, Mode::kAr, ar);
-    decode(after, parent.tokenizer, prompt, Mode::kExact, exact);
+    const Generation old_text = decode(before, parent.tokenizer, prompt, Mode::kAr);
+    const Generation new_text = decode(after, parent.tokenizer, prompt, Mode::kExact);
+    add(ar, old_text);
+    add(exact, new_text);
+    ++report.texts;
+    report.equal_texts += old_text.tokens == new_text.tokens ? 1 : 0;
   }
-  Report report{exact.tokens_per_forward(), exact.tokens_per_second() / ar.tokens_per_second(),
-                ar.tokens_per_second(), std::ssize(ar.texts), 0};
-  for (size_t i = 0; i < ar.texts.size(); ++i) report.equal_texts += ar.texts[i] == exact.texts[i];
+  report.tokens_per_forward = exact.tokens_per_forward();
+  report.ar_tokens_per_second = ar.tokens_per_second();
+  report.speed_up = exact.tokens_per_second() / report.ar_tokens_per_second;
   return report;
 }
 
-/// What `evo chat` needs besides, where the parent has it.
-void copy_chat_files(const fs::path& from, const fs::path& to) {
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json",
-                           "chat_template.jinja", "chat_template.json"}) {
-    constexpr int64_t kMaxBytes = int64_t{64} << 20;
-    if (fs::exists(from / name)) write_atomically(to / name, read_file(from / name, kMaxBytes));
-  }
-}
+// What `evo chat` needs besides, where the parent has it.
+constexpr std::array kChatFiles = {"tokenizer_config.json", "special_tokens_map.json",
+                                   "chat_template.jinja", "chat_template.json"};
 
 RunConfig configuration(const Flags& flags, const ModelConfig& parent) {
   RunConfig config = adapt_config(parent, parse_recipe(flags.recipe));
-  for (const std::string& assignment : flags.set) assign_field(config, assignment);
-  if (flags.minutes) config.minutes = *flags.minutes;
-  config.steps = flags.steps ? *flags.steps : flags.minutes ? 0 : 1000;
-  if (flags.seed) config.seed = *flags.seed;
+  flags.apply(config);
   return config;
 }
 
@@ -128,7 +107,7 @@ void adapt(Flags& flags) {
   request.tokenizer = flags.parent;
   request.initialize = [&](Model& model) { adopt_backbone(Model::load(flags.parent), model); };
   const TrainSummary summary = run_training(request);
-  copy_chat_files(flags.parent, request.out);
+  copy_files(flags.parent, request.out, kChatFiles);
   if (summary.interrupted) {
     log_info("stopped after {} steps; continue with --resume", summary.step);
     return;
@@ -169,27 +148,11 @@ void add_adapt_command(CLI::App& app, Action& action) {
           "trained; full: everything is")
       ->check(CLI::IsMember({"frozen", "full"}))
       ->capture_default_str();
-  command
-      ->add_option("--data", flags->request.data, "texts like those to be generated; as in train")
-      ->required();
-  command->add_option("--text-field", flags->request.text_field, "where .jsonl has its texts")
-      ->capture_default_str();
-  command->add_option("--out", flags->request.out, "folder for model, metrics and checkpoints")
-      ->required();
-  command->add_option("--steps", flags->steps, "optimizer steps; default 1000");
-  command->add_option("--minutes", flags->minutes,
-                      "train for this long; with --steps: at most this long");
-  command->add_option("--set", flags->set, "key=value: change one setting, as in train")
-      ->take_all()
-      ->allow_extra_args(false);
-  command->add_option("--seed", flags->seed, "seed of everything random");
-  command->add_option("--threads", flags->threads, "threads; default: all cores");
-  command->add_option("--precision", flags->precision, "of matrix products: auto, f32 or bf16");
-  command->add_flag("--resume", flags->request.resume, "continue the run in --out, bit for bit");
-  command->add_flag("--quiet", flags->request.quiet, "no progress, no samples");
-  command->add_flag("--json", flags->json, "print a JSON report on stdout");
+  add_run_options(*command, *flags);
   command->footer(
-      "Ends with a report: tokens per forward pass and speed before and after.\n"
+      "Without --steps and --minutes: 1000 steps. Ends with a report: tokens per forward pass and "
+      "speed "
+      "before and after.\n"
       "Ctrl-C writes a checkpoint and ends cleanly; continue with --resume.");
   command->callback([flags, &action] { action = [flags] { adapt(*flags); }; });
 }

@@ -270,18 +270,6 @@ void run(Flags& flags) {
   Chat(flags, loaded).run();
 }
 
-void add_sampling_options(CLI::App& command, DecodeOptions& decode) {
-  command.add_option("--max-tokens", decode.max_tokens, "tokens of an answer at most")
-      ->capture_default_str();
-  command.add_option("--temperature", decode.sampler.temperature, "0: greedy")
-      ->capture_default_str();
-  command.add_option("--top-k", decode.sampler.top_k, "keep the k likeliest tokens; 0: all")
-      ->capture_default_str();
-  command.add_option("--top-p", decode.sampler.top_p, "keep the likeliest tokens of this mass")
-      ->capture_default_str();
-  command.add_option("--seed", decode.seed, "seed of everything random")->capture_default_str();
-}
-
 }  // namespace
 
 void add_chat_command(CLI::App& app, Action& action) {
@@ -295,6 +283,9 @@ void add_chat_command(CLI::App& app, Action& action) {
                       "ar, exact (default for Evo models), evo or diffusion");
   command->add_option("--balance", flags->balance,
                       "0 exact .. 1 diffusion; between them drafts are accepted more leniently");
+  command
+      ->add_option("--max-tokens", flags->options.decode.max_tokens, "tokens of an answer at most")
+      ->capture_default_str();
   add_sampling_options(*command, flags->options.decode);
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
   command->add_option("--threads", flags->threads, "threads; default: all cores");

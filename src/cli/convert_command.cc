@@ -42,13 +42,6 @@ WeightSource open_source(const Flags& flags) {
   return llama2c_source(path);
 }
 
-void copy_files(const fs::path& from, const fs::path& to, std::span<const char* const> names) {
-  for (const char* name : names) {
-    if (!fs::exists(from / name)) continue;
-    write_atomically(to / name, read_file(from / name, int64_t{1} << 30));
-  }
-}
-
 /// What the checkpoint says of special tokens, and which tokenizer belongs to it.
 Record new_generation_config(const ModelConfig& config, const Tokenizer& tokenizer) {
   Record record = generation_config(tokenizer);

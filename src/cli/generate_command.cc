@@ -239,13 +239,7 @@ void add_generate_command(CLI::App& app, Action& action) {
   command->add_option("--balance", flags->balance,
                       "0 exact .. 1 diffusion; between them drafts are accepted more leniently");
   command->add_option("--max-tokens", decode.max_tokens, "tokens at most")->capture_default_str();
-  command->add_option("--temperature", decode.sampler.temperature, "0: greedy")
-      ->capture_default_str();
-  command->add_option("--top-k", decode.sampler.top_k, "keep the k likeliest tokens; 0: all")
-      ->capture_default_str();
-  command->add_option("--top-p", decode.sampler.top_p, "keep the likeliest tokens of this mass")
-      ->capture_default_str();
-  command->add_option("--seed", decode.seed, "seed of everything random")->capture_default_str();
+  add_sampling_options(*command, decode);
   command->add_option("--stop", flags->options.stop, "end before this text; may be repeated")
       ->take_all()
       ->allow_extra_args(false);

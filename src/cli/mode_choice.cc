@@ -1,5 +1,7 @@
 #include "cli/mode_choice.h"
 
+#include <CLI/CLI.hpp>
+
 #include "base/error.h"
 
 namespace evo {
@@ -26,6 +28,16 @@ void choose_mode(const std::string& mode, const std::optional<double>& balance,
 void suit_model(const std::string& mode, const std::optional<double>& balance,
                 const ModelConfig& config, DecodeOptions& options) {
   if (!balance && mode.empty() && !config.flow) options.mode = Mode::kAr;
+}
+
+void add_sampling_options(CLI::App& command, DecodeOptions& decode) {
+  command.add_option("--temperature", decode.sampler.temperature, "0: greedy")
+      ->capture_default_str();
+  command.add_option("--top-k", decode.sampler.top_k, "keep the k likeliest tokens; 0: all")
+      ->capture_default_str();
+  command.add_option("--top-p", decode.sampler.top_p, "keep the likeliest tokens of this mass")
+      ->capture_default_str();
+  command.add_option("--seed", decode.seed, "seed of everything random")->capture_default_str();
 }
 
 }  // namespace evo

@@ -1,4 +1,4 @@
-// --mode and --balance, which say the same thing.
+// How text is chosen: --mode and --balance, which say the same thing, and sampling.
 #pragma once
 
 #include <optional>
@@ -6,6 +6,10 @@
 
 #include "decode/session.h"
 #include "model/config.h"
+
+namespace CLI {
+class App;
+}
 
 namespace evo {
 
@@ -17,5 +21,8 @@ void choose_mode(const std::string& mode, const std::optional<double>& balance,
 /// `exact` gives the text of `ar`, so a model that can only do that does it unless told otherwise.
 void suit_model(const std::string& mode, const std::optional<double>& balance,
                 const ModelConfig& config, DecodeOptions& options);
+
+/// --temperature, --top-k, --top-p and --seed.
+void add_sampling_options(CLI::App& command, DecodeOptions& decode);
 
 }  // namespace evo

@@ -1,8 +1,7 @@
 #include "cli/options.h"
 
-#include <filesystem>
-
 #include "base/parallel.h"
+#include "io/files.h"
 
 namespace evo {
 namespace {
@@ -79,6 +78,13 @@ Record generation_config(const Tokenizer& tokenizer) {
   record.set("bos_token_id", tokenizer.end_of_text());
   record.set(kFingerprint, fingerprint_text(tokenizer));
   return record;
+}
+
+void copy_files(const fs::path& from, const fs::path& to, std::span<const char* const> names) {
+  for (const char* name : names) {
+    if (!fs::exists(from / name)) continue;
+    write_atomically(to / name, read_file(from / name, int64_t{1} << 30));
+  }
 }
 
 LoadedModel load_model(const std::string& folder, Precision precision) {

@@ -1,6 +1,8 @@
 // Option values that several commands share.
 #pragma once
 
+#include <filesystem>
+#include <span>
 #include <string>
 
 #include "io/record.h"
@@ -21,6 +23,10 @@ const char* precision_name(Precision precision);
 /// generation_config.json of a model folder that is used with `tokenizer`: its special tokens, and
 /// its fingerprint, by which load_model() notices another tokenizer.
 Record generation_config(const Tokenizer& tokenizer);
+
+/// Copies those of the files `names` that the folder `from` has.
+void copy_files(const std::filesystem::path& from, const std::filesystem::path& to,
+                std::span<const char* const> names);
 
 /// A model folder's network, packed for decoding, and its tokenizer; checks that they fit.
 struct LoadedModel {

@@ -2,26 +2,19 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <memory>
-#include <optional>
 
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/options.h"
 #include "cli/program.h"
-#include "cli/train_run.h"
+#include "cli/run_flags.h"
 #include "io/fields.h"
 
 namespace evo {
 namespace {
 
-struct Flags {
-  std::string preset, config, precision = "auto";
-  std::vector<std::string> set;
-  TrainRequest request;
-  std::optional<int64_t> steps, seed;
-  std::optional<double> minutes;
-  int threads = 0;
-  bool json = false;
+struct Flags : RunFlags {
+  std::string preset, config;
 };
 
 RunConfig configuration(const Flags& flags) {
@@ -31,13 +24,7 @@ RunConfig configuration(const Flags& flags) {
   RunConfig config;
   if (!flags.preset.empty()) config = RunConfig::preset(flags.preset);
   if (!flags.config.empty()) read_fields(Record::load(flags.config), config, flags.config);
-  for (const std::string& assignment : flags.set) assign_field(config, assignment);
-  if (flags.minutes) {
-    config.minutes = *flags.minutes;
-    config.steps = 0;
-  }
-  if (flags.steps) config.steps = *flags.steps;
-  if (flags.seed) config.seed = *flags.seed;
+  flags.apply(config);
   return config;
 }
 
@@ -73,31 +60,11 @@ void add_train_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("train", "Train a model on text files");
   command->add_option("--preset", flags->preset, "shape: demo, 7m, 30m, 124m, 1b, 8b");
   command->add_option("--config", flags->config, "JSON file with the settings listed below");
-  command->add_option("--set", flags->set, "key=value: change one setting; may be repeated")
-      ->take_all()
-      ->allow_extra_args(false);
-  command
-      ->add_option("--data", flags->request.data,
-                   "text files, where documents end at lines <|endoftext|>, or .jsonl; "
-                   "compressed ones (.xz, .zst, .gz) too")
-      ->required();
-  command->add_option("--text-field", flags->request.text_field, "where .jsonl has its texts")
-      ->capture_default_str();
-  command->add_option("--out", flags->request.out, "folder for model, metrics and checkpoints")
-      ->required();
+  add_run_options(*command, *flags);
   command->add_option("--tokenizer", flags->request.tokenizer,
                       "tokenizer to use, a file or a model folder; default: train one on the data");
-  command->add_option("--steps", flags->steps, "optimizer steps");
-  command->add_option("--minutes", flags->minutes,
-                      "train for this long; with --steps: at most this long");
-  command->add_option("--seed", flags->seed, "seed of everything random");
-  command->add_option("--threads", flags->threads, "threads; default: all cores");
-  command->add_option("--precision", flags->precision, "of matrix products: auto, f32 or bf16");
   command->add_option("--sample-prompt", flags->request.sample_prompt,
                       "prompt of the samples shown on the way");
-  command->add_flag("--resume", flags->request.resume, "continue the run in --out, bit for bit");
-  command->add_flag("--quiet", flags->request.quiet, "no progress, no samples");
-  command->add_flag("--json", flags->json, "print a JSON summary on stdout");
   command->footer(
       "Ctrl-C writes a checkpoint and ends cleanly; continue with --resume.\n\nSettings (--set or "
       "--config):\n" +

@@ -21,12 +21,12 @@ AdaptRecipe parse_recipe(const std::string& name) {
 }
 
 RunConfig adapt_config(const ModelConfig& parent, AdaptRecipe recipe) {
-  constexpr int64_t kLength = 256, kRank = 32, kLargestInner = 1024;
+  constexpr int64_t kSteps = 1000, kLength = 256, kRank = 32, kLargestInner = 1024;
   RunConfig config;
   static_cast<ModelConfig&>(config) = parent;
   config.flow = true;
   config.inner_size = std::min(parent.hidden_size, kLargestInner);
-  config.steps = 0;
+  config.steps = kSteps;
   config.batch_size = 8;
   config.sequence_length = std::min(kLength, parent.max_position_embeddings - 1);
   // Principal components of the embeddings are codes that need no training.

@@ -14,7 +14,7 @@ enum class AdaptRecipe {
 };
 [[nodiscard]] AdaptRecipe parse_recipe(const std::string& name);  ///< throws UsageError
 
-/// Shape and settings of a run that adapts a model of shape `parent`; steps and minutes are 0.
+/// Shape and settings of a run that adapts a model of shape `parent`, in 1000 steps.
 [[nodiscard]] RunConfig adapt_config(const ModelConfig& parent, AdaptRecipe recipe);
 
 /// Gives `model`, which is initialised, the parent's backbone, and its evolving tokens inputs of

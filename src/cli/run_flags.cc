@@ -1,0 +1,43 @@
+#include "cli/run_flags.h"
+
+#include <CLI/CLI.hpp>
+
+#include "io/fields.h"
+
+namespace evo {
+
+void RunFlags::apply(RunConfig& config) const {
+  for (const std::string& assignment : set) assign_field(config, assignment);
+  if (minutes) {
+    config.minutes = *minutes;
+    config.steps = 0;
+  }
+  if (steps) config.steps = *steps;
+  if (seed) config.seed = *seed;
+}
+
+void add_run_options(CLI::App& command, RunFlags& flags) {
+  TrainRequest& request = flags.request;
+  command.add_option("--set", flags.set, "key=value: change one setting; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+  command
+      .add_option("--data", request.data,
+                  "text files, where documents end at lines <|endoftext|>, or .jsonl; "
+                  "compressed ones (.xz, .zst, .gz) too")
+      ->required();
+  command.add_option("--text-field", request.text_field, "where .jsonl has its texts")
+      ->capture_default_str();
+  command.add_option("--out", request.out, "folder for model, metrics and checkpoints")->required();
+  command.add_option("--steps", flags.steps, "optimizer steps");
+  command.add_option("--minutes", flags.minutes,
+                     "train for this long; with --steps: at most this long");
+  command.add_option("--seed", flags.seed, "seed of everything random");
+  command.add_option("--threads", flags.threads, "threads; default: all cores");
+  command.add_option("--precision", flags.precision, "of matrix products: auto, f32 or bf16");
+  command.add_flag("--resume", request.resume, "continue the run in --out, bit for bit");
+  command.add_flag("--quiet", request.quiet, "no progress, no samples");
+  command.add_flag("--json", flags.json, "print a JSON summary on stdout");
+}
+
+}  // namespace evo
