@@ -1,6 +1,6 @@
 # evo_layer(NAME USES targets... PRIVATE_USES targets...)
 #
-# Makes the static library evo_NAME from src/NAME/*.cc (tests excepted). Its include root is a
+# Makes the static library evo_NAME from the sources in src/NAME/ and its folders (tests excepted). Its include root is a
 # folder in the build tree that holds one link, NAME -> src/NAME: code can include "NAME/x.h" only
 # of layers that it links.
 set(EVO_LAYERS "" CACHE INTERNAL "")
@@ -12,7 +12,7 @@ endif()
 
 function(evo_layer name)
   cmake_parse_arguments(ARG "" "" "USES;PRIVATE_USES" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   set(root ${PROJECT_BINARY_DIR}/include/${name})
   file(MAKE_DIRECTORY ${root})
@@ -35,7 +35,7 @@ endfunction()
 # One test program per layer, from the *_test.cc beside the code.
 function(evo_layer_tests)
   foreach(name ${EVO_LAYERS})
-    file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*_test.cc)
+    file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*_test.cc)
     if(tests)
       add_executable(evo_${name}_test ${tests})
       target_link_libraries(evo_${name}_test PRIVATE evo_${name} ${EVO_PRIVATE_USES_${name}}

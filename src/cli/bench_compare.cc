@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/child_process.h"
 #include "base/interrupt.h"
-#include "cli/child_process.h"
 #include "cli/options.h"
 
 namespace evo {

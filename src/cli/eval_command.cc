@@ -23,7 +23,7 @@ struct Flags {
 void run(Flags& flags) {
   use_threads(flags.threads);
   try {
-    flags.options.path = parse_path(flags.path);
+    flags.options.score.path = parse_path(flags.path);
   } catch (const Error& error) {
     throw UsageError(fmt::format("--path: {}", error.what()));
   }
@@ -74,15 +74,19 @@ void add_eval_command(CLI::App& app, Action& action) {
   command->add_option("--context", flags->options.context, "tokens per window")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
-  command->add_option("--samples", flags->options.time_samples, "ELBO: draws of times and noise")
+  command
+      ->add_option("--samples", flags->options.score.time_samples, "ELBO: draws of times and noise")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
-  command->add_option("--seed", flags->options.seed, "seed of times and noise")
+  command->add_option("--seed", flags->options.score.seed, "seed of times and noise")
       ->capture_default_str();
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
   command->add_option("--threads", flags->threads, "threads; default: all cores");
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  add_eval_tasks_command(*eval, action);
+  add_eval_make_command(*eval, action);
+  add_eval_report_command(*eval, action);
 }
 
 }  // namespace evo

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "cli/child_process.h"
+#include "base/child_process.h"
 #include "io/gguf.h"
 #include "io/record.h"
 

@@ -72,44 +72,55 @@ Prompt gap_prompt(const Tokenizer& tokenizer, std::string_view prefix, std::stri
   return Prompt::of_gap(text_prompt(tokenizer, prefix).tokens, after, room);
 }
 
-Generation generate(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
-                    const GenerateOptions& options, const OnPass& on_pass) {
-  for (const std::string& stop : options.stop) {
+TextGeneration::TextGeneration(const Decoder& decoder, const Tokenizer& tokenizer,
+                               const Prompt& prompt, const GenerateOptions& options)
+    : tokenizer_(tokenizer),
+      stop_(options.stop),
+      session_(decoder, options.decode, prompt, tokenizer.end_of_text()) {
+  for (const std::string& stop : stop_) {
     if (stop.empty()) throw UsageError("--stop: expected a text, found an empty one");
   }
-  const auto start = std::chrono::steady_clock::now();
-  Session session(decoder, options.decode, prompt, tokenizer.end_of_text());
-  if (!options.sketch.empty()) session.begin_from(options.sketch, options.sketch_time);
+  if (!options.sketch.empty()) session_.begin_from(options.sketch, options.sketch_time);
+}
+
+std::string_view TextGeneration::take() {
+  const auto fresh = session_.generated().subspan(read_);
+  read_ += fresh.size();
+  text_ += tokenizer_.decode_more(fresh);
+  const size_t stop = find_stop(text_, stop_);
+  stopped_ = stop != std::string::npos;
+  if (stopped_) text_.resize(stop);
+  const size_t held = done() ? 0 : std::max(incomplete_tail(text_), possible_stop(text_, stop_));
+  const size_t before = shown_;
+  shown_ = std::max(shown_, text_.size() - held);
+  return std::string_view(text_).substr(before, shown_ - before);
+}
+
+Generation TextGeneration::result() const {
   Generation result;
-  result.finish = "length";
-  size_t shown = 0, read = 0;
-  bool stopped = false;
-  while (!session.done() && !stopped && !interrupted()) {
-    const PassTrace trace = session.step();
-    const auto fresh = session.generated().subspan(read);
-    read += fresh.size();
-    result.text += tokenizer.decode_more(fresh);
-    const size_t stop = find_stop(result.text, options.stop);
-    stopped = stop != std::string::npos;
-    if (stopped) result.text.resize(stop);
-    const bool last = stopped || session.done();
-    const size_t held =
-        last ? 0 : std::max(incomplete_tail(result.text), possible_stop(result.text, options.stop));
-    const size_t certain = std::max(shown, result.text.size() - held);
-    if (on_pass) on_pass(std::string_view(result.text).substr(shown, certain - shown), trace);
-    shown = certain;
+  result.text = text_;
+  result.finish = stopped_           ? "stop"
+                  : session_.ended() ? "end"
+                  : session_.done()  ? "length"
+                                     : "interrupted";
+  result.tokens.assign(session_.generated().begin(), session_.generated().end());
+  if (stopped_) drop_unseen_tokens(result, tokenizer_);
+  result.passes = session_.passes();
+  result.drafted = session_.drafted();
+  result.accepted = session_.accepted();
+  return result;
+}
+
+Generation generate(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
+                    const GenerateOptions& options, const OnPass& on_pass) {
+  const auto start = std::chrono::steady_clock::now();
+  TextGeneration generation(decoder, tokenizer, prompt, options);
+  while (!generation.done() && !interrupted()) {
+    const PassTrace trace = generation.session().step();
+    const std::string_view text = generation.take();
+    if (on_pass) on_pass(text, trace);
   }
-  if (stopped)
-    result.finish = "stop";
-  else if (session.ended())
-    result.finish = "end";
-  else if (!session.done())
-    result.finish = "interrupted";
-  result.tokens.assign(session.generated().begin(), session.generated().end());
-  if (stopped) drop_unseen_tokens(result, tokenizer);
-  result.passes = session.passes();
-  result.drafted = session.drafted();
-  result.accepted = session.accepted();
+  Generation result = generation.result();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

@@ -39,6 +39,33 @@ Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text);
 Prompt gap_prompt(const Tokenizer& tokenizer, std::string_view prefix, std::string_view suffix,
                   int64_t room);
 
+/// A text while it is generated: a session and what its passes made certain. Several can share
+/// passes: Session::step_together(), then take() for each.
+class TextGeneration {
+ public:
+  /// `decoder` and `tokenizer` must outlive the object.
+  TextGeneration(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
+                 const GenerateOptions& options);
+
+  [[nodiscard]] Session& session() { return session_; }
+  [[nodiscard]] bool done() const { return stopped_ || session_.done(); }
+
+  /// Takes in what the last pass generated; returns the bytes of text that are now certain (see
+  /// OnPass), valid until the next call.
+  std::string_view take();
+
+  /// What there is, without `seconds`; "interrupted" if it is not done().
+  [[nodiscard]] Generation result() const;
+
+ private:
+  const Tokenizer& tokenizer_;
+  std::vector<std::string> stop_;
+  Session session_;
+  std::string text_;
+  size_t shown_ = 0, read_ = 0;  // bytes of text, tokens of the session
+  bool stopped_ = false;
+};
+
 Generation generate(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
                     const GenerateOptions& options, const OnPass& on_pass = {});
 

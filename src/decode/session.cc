@@ -110,13 +110,13 @@ Prompt Prompt::of_gap(std::vector<int32_t> prefix, std::span<const int32_t> suff
   return prompt;
 }
 
-Decoder::Decoder(const Model& model) : model_(model) {
+Decoder::Decoder(const Model& model, bool measure) : model_(model), measure_(measure) {
   Tape tape(Tape::Mode::kInference);
   if (model.config().flow) codes_ = model.codes(tape);
 }
 
 const PassCost& Decoder::cost(Mode mode) const {
-  if (mode != Mode::kExact) return nominal_;
+  if (mode != Mode::kExact || !measure_) return nominal_;
   if (!measured_) measured_ = PassCost::measured(model_);
   return *measured_;
 }
@@ -227,7 +227,7 @@ void Session::observe_pass(std::span<Session* const> sessions, double seconds, i
     drafts += std::ssize(session->drafts_);
     if (session->options_.mode == Mode::kExact && session->policy_) policy = session->policy_;
   }
-  if (policy == nullptr) return;
+  if (policy == nullptr || !sessions.front()->decoder_.measures()) return;
   const PassCost& cost = sessions.front()->decoder_.cost(Mode::kExact);
   const double expected = cost.pass(static_cast<double>(rows), static_cast<double>(heads)) +
                           static_cast<double>(drafts) * cost.draft();
@@ -298,9 +298,17 @@ void Session::fill_window() {
   const int64_t drafts = std::ssize(drafts_);
   const auto size = static_cast<size_t>(std::clamp<int64_t>(room() - drafts, 0, window_size()));
   if (window_.size() > size) window_.resize(size);
+  if (window_.empty()) window_age_ = first_age();
   while (window_.size() < size) {
     window_.push_back(fresh_token(std::ssize(generated()) + drafts + std::ssize(window_)));
   }
+}
+
+/// A window of what is to be changed is as old as its times say.
+int64_t Session::first_age() const {
+  if (std::ssize(generated()) >= std::ssize(sketch_)) return 0;
+  const int64_t age = std::lround((1 - sketch_time_) * static_cast<double>(options_.steps));
+  return std::min(age, options_.steps - 1);
 }
 
 /// The evolving token that will be the generated token number `index`.
@@ -312,7 +320,6 @@ Session::WindowToken Session::fresh_token(int64_t index) {
   fresh.previous_x.assign(width, 0.0f);
   if (index >= std::ssize(sketch_)) return fresh;
   fresh.time = static_cast<float>(sketch_time_);
-  fresh.age = std::lround((1 - sketch_time_) * static_cast<double>(options_.steps));
   const float* code = decoder_.codes().row(sketch_[at(index)]);
   blend(add_noise(model_.time().signal(sketch_time_)), fresh.z, {code, width}, fresh.z, fresh.z);
   return fresh;
@@ -407,47 +414,81 @@ bool Session::worth_drafting(double all_kept) const {
   return all_kept >= options_.draft_threshold * lenience_of(options_);
 }
 
-/// One step of the flow for every window token; commits what is mature at the left edge.
+/// One step of the flow for the window.
 void Session::evolve_window(const Tensor& h, PassTrace& trace) {
-  const auto size = static_cast<int64_t>(window_.size());
+  const Tensor means = posterior_means(h);
+  propose_window(h);
+  for (int64_t i = 0; i < std::ssize(window_); ++i) {
+    WindowToken& token = window_[at(i)];
+    token.previous_x.assign(means.row(i), means.row(i) + means.cols());
+    trace.tokens.push_back(trace_of(token, token.proposal, std::ssize(text_) + i));
+  }
+  ++window_age_;
+  ripen_surest();
+  commit_ripe_window(trace);
+}
+
+/// E[c | z] of the window [W, d], which the next pass is told.
+Tensor Session::posterior_means(const Tensor& h) const {
+  const int64_t size = std::ssize(window_);
   Tape tape(Tape::Mode::kInference);
   std::vector<float> kappa;
   Tensor z = Tensor::empty({size, model_.config().code_size});
   for (int64_t i = 0; i < size; ++i) {
-    WindowToken& token = window_[at(i)];
-    token.h = slice_rows(tape, h, i, i + 1);
+    const WindowToken& token = window_[at(i)];
     kappa.push_back(static_cast<float>(model_.time().kappa(token.time)));
     std::ranges::copy(token.z, z.row(i));
   }
   const PosteriorTerm term{z, kappa, decoder_.codes()};
-  const HeadResult posterior = head(tape, h, 0, size, model_.unembedding(), &term, nullptr);
+  return head(tape, h, 0, size, model_.unembedding(), &term, nullptr).mean_code;
+}
 
-  // The hypothesis is one joint draft of the window, left to right.
+/// The hypothesis is one joint draft of the window, left to right, around what is ripe.
+void Session::propose_window(const Tensor& h) {
+  Tape tape(Tape::Mode::kInference);
   int32_t previous = text_.back();
   std::vector<float> state(static_cast<size_t>(model_.config().inner_size), 0.0f);
-  size_t committed = 0;
-  const int64_t base = std::ssize(text_);
-  for (size_t i = 0; i < window_.size() && !ended_; ++i) {
-    WindowToken& token = window_[i];
-    const int64_t rank = base + static_cast<int64_t>(i);
-    const Proposal proposal = propose(token, previous, rank, state);
-    previous = proposal.token;
-    trace.tokens.push_back(trace_of(token, proposal, rank));
-    ++token.age;
-    const bool mature =
-        token.age >= options_.steps || proposal.maturity >= options_.commit_maturity;
-    if (mature && committed == i) {
-      commit(proposal.token, trace);
-      ++committed;
-      continue;
+  for (int64_t i = 0; i < std::ssize(window_); ++i) {
+    WindowToken& token = window_[at(i)];
+    token.h = slice_rows(tape, h, i, i + 1);
+    if (token.ripe) {
+      model_.inner_step(token.h, previous, state);
+    } else {
+      token.proposal = propose(token, previous, std::ssize(text_) + i, state);
     }
-    const std::span<const float> x(posterior.mean_code.row(static_cast<int64_t>(i)),
-                                   token.z.size());
-    token.previous_x.assign(x.begin(), x.end());
-    const double left = 1 - static_cast<double>(token.age) / static_cast<double>(options_.steps);
-    move_token(token, proposal.token, std::clamp(left, model_.time().min_time(), 1.0));
+    previous = token.proposal.token;
   }
-  window_.erase(window_.begin(), window_.begin() + static_cast<std::ptrdiff_t>(committed));
+}
+
+/// As many ripe tokens as the window's age asks for, or more if the model is sure of more.
+void Session::ripen_surest() {
+  std::vector<WindowToken*> unripe;
+  for (WindowToken& token : window_) {
+    if (!token.ripe) unripe.push_back(&token);
+  }
+  std::ranges::stable_sort(unripe, [](const WindowToken* a, const WindowToken* b) {
+    return a->proposal.maturity > b->proposal.maturity;
+  });
+  const int64_t size = std::ssize(window_), ripe = size - std::ssize(unripe);
+  const int64_t due = (size * window_age_ + options_.steps - 1) / options_.steps - ripe;
+  for (int64_t i = 0; i < std::ssize(unripe); ++i) {
+    WindowToken& token = *unripe[at(i)];
+    if (i >= due && token.proposal.maturity < options_.commit_maturity) break;
+    move_token(token, token.proposal.token, model_.time().min_time());
+    token.ripe = true;
+  }
+}
+
+/// What stands behind the end of the text need not be ripe.
+void Session::commit_ripe_window(PassTrace& trace) {
+  const auto is_open = [&](const WindowToken& token) { return !token.ripe; };
+  const auto first_open = std::ranges::find_if(window_, is_open);
+  const auto ends = [&](const WindowToken& token) { return token.proposal.token == end_; };
+  const auto first_end = std::ranges::find_if(window_.begin(), first_open, ends);
+  if (first_open != window_.end() && first_end == first_open) return;
+  for (const WindowToken& token : window_) commit(token.proposal.token, trace);
+  window_.clear();
+  window_age_ = 0;
 }
 
 Session::Proposal Session::propose(const WindowToken& token, int32_t previous, int64_t rank,

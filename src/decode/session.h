@@ -14,10 +14,10 @@
 //            each given the one before it, as long as that pays (policy.h). After a rejection it
 //            drafts anew, from the corrected token, on the hidden states that were computed before
 //            the rejected draft was seen;
-//   evolve   in diffusion mode nothing is verified: every window token moves from t to a lower t by
-//            the exact bridge from z to the code of its hypothesis, and the left edge is
-//            committed when it is mature or its steps are used up. Fresh tokens enter on the
-//            right at t = 1.
+//   evolve   in diffusion mode nothing is verified: the window's tokens of which the model is most
+//            sure ripen, wherever they stand: the exact bridge takes z to the code of the
+//            hypothesis at the lowest t. The others stay undecided, and see the ripe ones in the
+//            next pass. When all tokens are ripe, the window is committed and the next one begins.
 //
 // Modes are settings: `ar` has no window; `exact` verifies with lenience 1; `evo` with lenience
 // (1 - balance)^2; `diffusion` does not verify. Several sessions, of any modes, can share passes.
@@ -50,8 +50,8 @@ struct DecodeOptions {
   int64_t window = 0;  ///< evolving tokens per pass; 0: the policy's choice, in diffusion mode 8
   double draft_threshold = 0.3;  ///< with a window of fixed size: draft while the probability that
                                  ///< all are kept is above this
-  int64_t steps = 1;             ///< diffusion: passes from t = 1 to a committed token, at most
-  double commit_maturity = 0.9;  ///< diffusion: maturity at which the left edge is committed early
+  int64_t steps = 1;             ///< diffusion: passes in which a window ripens, at most
+  double commit_maturity = 0.9;  ///< diffusion: maturity at which a token ripens ahead of its turn
   bool trace = false;            ///< fill PassTrace::tokens completely
 };
 
@@ -71,19 +71,22 @@ struct Prompt {
 /// A model as sessions share it.
 class Decoder {
  public:
-  /// `model` must outlive the decoder, packed.
-  explicit Decoder(const Model& model);
+  /// `model` must outlive the decoder, packed. With `measure` false nothing depends on the clock:
+  /// not only texts, but passes and drafts are the same everywhere.
+  explicit Decoder(const Model& model, bool measure = true);
 
   [[nodiscard]] const Model& model() const { return model_; }
   [[nodiscard]] const Tensor& codes() const { return codes_; }  ///< [V, d]; without flow undefined
   /// What passes cost: in exact mode, whose text does not depend on it, as measured when it is
   /// first asked for; else nominally, so that a seed gives the same text everywhere.
   [[nodiscard]] const PassCost& cost(Mode mode) const;
+  [[nodiscard]] bool measures() const { return measure_; }
   /// What all exact sessions learn together: a new one begins with the experience of those before.
   [[nodiscard]] DraftPolicy& exact_policy() const;
 
  private:
   const Model& model_;
+  bool measure_;
   Tensor codes_;
   PassCost nominal_ = PassCost::nominal();
   mutable std::optional<PassCost> measured_;
@@ -136,17 +139,18 @@ class Session {
 
  private:
   /// An evolving token and what the last pass made of it.
-  struct WindowToken {
-    std::vector<float> z, previous_x;  // [d]
-    float time = 1;
-    int64_t age = 0;                 // passes since it entered
-    Tensor h;                        // [1, D] of the last pass
-    std::vector<float> inner_state;  // [R] of the inner field after this token
-  };
   struct Proposal {
     int32_t token = 0;
     float maturity = 0, entropy = 0;
     std::vector<int32_t> top;
+  };
+  struct WindowToken {
+    std::vector<float> z, previous_x;  // [d]
+    float time = 1;
+    bool ripe = false;               // diffusion mode: its hypothesis is final
+    Proposal proposal;               // diffusion mode: the hypothesis
+    Tensor h;                        // [1, D] of the last pass
+    std::vector<float> inner_state;  // [R] of the inner field after this token
   };
 
   void prefill();
@@ -154,6 +158,7 @@ class Session {
   [[nodiscard]] int64_t new_tokens() const;  ///< committed, but not in the cache yet
   [[nodiscard]] int64_t window_size() const;
   void fill_window();
+  [[nodiscard]] int64_t first_age() const;
   [[nodiscard]] WindowToken fresh_token(int64_t index);
   [[nodiscard]] int32_t place(int64_t rank) const;
   void append_mature(ForwardInput& input, int32_t sequence) const;
@@ -168,6 +173,10 @@ class Session {
   void draft_tokens(int32_t previous, std::vector<float> state, PassTrace& trace);
   [[nodiscard]] bool worth_drafting(double all_kept) const;
   void evolve_window(const Tensor& h, PassTrace& trace);
+  [[nodiscard]] Tensor posterior_means(const Tensor& h) const;
+  void propose_window(const Tensor& h);
+  void ripen_surest();
+  void commit_ripe_window(PassTrace& trace);
   Proposal propose(const WindowToken& token, int32_t previous, int64_t rank,
                    std::vector<float>& state) const;
   void move_token(WindowToken& token, int32_t hypothesis, double to);
@@ -193,6 +202,7 @@ class Session {
   int64_t possible_drafts_ = 0;
   std::vector<WindowToken> pool_;    // from the position after the text on: what drafts are made of
   std::vector<WindowToken> window_;  // behind the drafts, for the coming pass
+  int64_t window_age_ = 0;           // diffusion mode: passes that the window has seen
   std::vector<int32_t> sketch_;
   double sketch_time_ = 1;
   Random random_;

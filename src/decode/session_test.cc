@@ -28,6 +28,15 @@ using testing::tokens_of;
 
 // ------------------------------------------------------------------------- diffusion
 
+/// From one pass to the next: what is ripe stays as it is; what is not keeps its latent until then.
+void expect_ripens(const TokenTrace& before, const TokenTrace& after) {
+  if (before.time < 1) {
+    EXPECT_EQ(after.token, before.token);
+    EXPECT_EQ(after.time, before.time);
+  }
+  EXPECT_EQ(after.latent == before.latent, after.time == before.time);
+}
+
 TEST(Session, DiffusionTakesAllItsStepsWhenNothingIsMature) {
   DecodeOptions options = options_of(Mode::kDiffusion, 8);
   options.window = 8;
@@ -36,18 +45,40 @@ TEST(Session, DiffusionTakesAllItsStepsWhenNothingIsMature) {
   options.trace = true;
   Session session(shared_decoder(), options, Prompt::of_text(random_prompt(3, 4)), kNoEnd);
   const std::vector<PassTrace> passes = finish(session, options);
-  ASSERT_EQ(passes.size(), 5u);  // the window moves as one
+  ASSERT_EQ(passes.size(), 5u);
   EXPECT_EQ(session.generated().size(), 8u);
+  const auto ripest = static_cast<float>(shared_model().time().min_time());
   for (size_t pass = 0; pass < 5; ++pass) {
-    ASSERT_EQ(passes[pass].tokens.size(), 8u);
-    // Times fall from 1 in equal steps; f32 rounds them.
-    for (const TokenTrace& token : passes[pass].tokens) {
-      EXPECT_NEAR(token.time, 1 - static_cast<double>(pass) / 5, 1e-6);
-    }
-    if (pass > 0) {
-      EXPECT_NE(passes[pass].tokens[0].latent, passes[pass - 1].tokens[0].latent);
+    const std::vector<TokenTrace>& tokens = passes[pass].tokens;
+    ASSERT_EQ(tokens.size(), 8u);
+    const auto ripe = std::ranges::count(tokens, ripest, &TokenTrace::time);
+    EXPECT_EQ(ripe, std::vector({0, 2, 4, 5, 7})[pass]);  // 8 pass / 5, rounded up
+    EXPECT_EQ(std::ranges::count(tokens, 1.0f, &TokenTrace::time), 8 - ripe);
+    EXPECT_EQ(passes[pass].committed.size(), pass < 4 ? 0u : 8u);
+    for (size_t i = 0; pass > 0 && i < 8; ++i) expect_ripens(passes[pass - 1].tokens[i], tokens[i]);
+  }
+}
+
+TEST(Session, DiffusionRipensTheSurestFirst) {
+  DecodeOptions options = options_of(Mode::kDiffusion, 8);
+  options.window = 8;
+  options.steps = 2;
+  options.commit_maturity = 2;
+  options.trace = true;
+  Session session(shared_decoder(), options, Prompt::of_text(random_prompt(3, 4)), kNoEnd);
+  const std::vector<PassTrace> passes = finish(session, options);
+  ASSERT_EQ(passes.size(), 2u);
+  float least_ripe = 1, most_open = 0;
+  for (size_t i = 0; i < 8; ++i) {
+    const float maturity = passes[0].tokens[i].maturity;
+    if (passes[1].tokens[i].time < 1) {
+      least_ripe = std::min(least_ripe, maturity);
+    } else {
+      most_open = std::max(most_open, maturity);
     }
   }
+  EXPECT_GT(most_open, 0);
+  EXPECT_GE(least_ripe, most_open);
 }
 
 TEST(Session, DiffusionRespectsTopK) {

@@ -43,7 +43,7 @@ inline std::vector<int32_t> tokens_of(const Session& session) {
   return {session.generated().begin(), session.generated().end()};
 }
 
-/// Steps to the end; returns what the passes did. In diffusion mode a token takes at most `steps`
+/// Steps to the end; returns what the passes did. In diffusion mode a window takes at most `steps`
 /// passes, in the others at most one, and the end token one more.
 inline std::vector<PassTrace> finish(Session& session, const DecodeOptions& options) {
   const int64_t limit = (options.mode == Mode::kDiffusion ? options.steps : 1) *

@@ -6,20 +6,16 @@
 #include <functional>
 #include <span>
 
-#include "flow/path.h"
-#include "model/model.h"
+#include "eval/scorer.h"
 #include "text/tokenizer.h"
 
 namespace evo {
 
 struct LikelihoodOptions {
-  Path path;
-  int64_t context = 256;       ///< tokens scored per window; every window starts afresh
-  int64_t limit = 0;           ///< tokens scored at most; 0: all
-  int64_t batch = 16;          ///< windows per pass; bounds draw other times with another batch
-  int64_t time_samples = 4;    ///< ELBO: passes per window, each with other times and noise
-  bool self_condition = true;  ///< ELBO: x of a first pass is fed to a second one
-  uint64_t seed = 1;
+  ScoreOptions score;
+  int64_t context = 256;  ///< tokens scored per window; every window starts afresh
+  int64_t limit = 0;      ///< tokens scored at most; 0: all
+  int64_t batch = 16;     ///< windows per pass; bounds draw other times with another batch
 };
 
 struct LikelihoodResult {

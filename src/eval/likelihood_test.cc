@@ -40,7 +40,7 @@ double negative_log_softmax(std::span<const float> logits, int32_t token) {
 
 LikelihoodOptions options_of(const char* path, int64_t context) {
   LikelihoodOptions options;
-  options.path = parse_path(path);
+  options.score.path = parse_path(path);
   options.context = context;
   return options;
 }
@@ -124,7 +124,7 @@ TEST(Likelihood, NeedsTwoTokensAndForBoundsTheFlow) {
   const Model model = testing::tiny_model(config, 2);
   const std::vector<int32_t> tokens = random_tokens(1, 20);
   expect_error([&] { likelihood(model, bytes_only(), tokens, options_of("block:4", 8)); },
-               {"--path ar"});
+               {"only the path ar"});
   EXPECT_EQ(likelihood(model, bytes_only(), tokens, options_of("ar", 8)).tokens, 19);
 }
 
@@ -193,9 +193,9 @@ double ar_nats(const Model& model, std::span<const int32_t> tokens) {
 /// The ELBO of the tokens for many draws of times and noise.
 RunningMean elbo_over_seeds(const Model& model, std::span<const int32_t> tokens, const char* path) {
   LikelihoodOptions options = options_of(path, 32);
-  options.time_samples = 1;
+  options.score.time_samples = 1;
   RunningMean mean;
-  for (options.seed = 0; options.seed < 120; ++options.seed) {
+  for (options.score.seed = 0; options.score.seed < 120; ++options.score.seed) {
     const LikelihoodResult result = likelihood(model, bytes_only(), tokens, options);
     EXPECT_TRUE(result.bound);
     mean.add(result.nats_per_token);
@@ -226,7 +226,7 @@ TEST_P(ElboPath, IsAboveItWhereTheyDisagree) {
 TEST_P(ElboPath, IsAFunctionOfTheSeedNotOfThreads) {
   const std::vector<int32_t> tokens = random_tokens(2, 60);
   LikelihoodOptions options = options_of(GetParam(), 9);
-  options.time_samples = 2;
+  options.score.time_samples = 2;
   const auto nats = [&] {
     return likelihood(shared_model(), bytes_only(), tokens, options).nats_per_token;
   };
@@ -237,10 +237,10 @@ TEST_P(ElboPath, IsAFunctionOfTheSeedNotOfThreads) {
   EXPECT_NEAR(nats(), expected, 4e-3);
   set_threads(1);
   // Self-conditioning changes what the second pass reads, and nothing else.
-  options.self_condition = false;
+  options.score.self_condition = false;
   EXPECT_GT(std::abs(nats() - expected), 0.02);
-  options.self_condition = true;
-  options.seed = 2;
+  options.score.self_condition = true;
+  options.score.seed = 2;
   EXPECT_GT(std::abs(nats() - expected), 0.02);
 }
 
@@ -251,10 +251,10 @@ TEST_P(ElboPath, IsAFunctionOfTheSeedNotOfThreads) {
 /// around 1 if the stated error is right.
 double spread_ratio(const Model& model, const char* path) {
   LikelihoodOptions options = options_of(path, 8);
-  options.time_samples = 1;
+  options.score.time_samples = 1;
   RunningMean nats, stated;
-  for (options.seed = 0; options.seed < 200; ++options.seed) {
-    const std::vector<int32_t> tokens = typical_tokens(model, options.seed, 20 * 8 + 1);
+  for (options.score.seed = 0; options.score.seed < 200; ++options.score.seed) {
+    const std::vector<int32_t> tokens = typical_tokens(model, options.score.seed, 20 * 8 + 1);
     const LikelihoodResult result = likelihood(model, bytes_only(), tokens, options);
     nats.add(result.nats_per_token);
     stated.add(result.standard_error * result.standard_error);

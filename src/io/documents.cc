@@ -134,10 +134,14 @@ std::optional<Document> DocumentReader::next_json() {
       document.text = line.get_string(text_field_);
     } else if (line.has("messages")) {
       document.messages = messages_of(line);
+    } else if (line.has("completion")) {
+      document.prompt = line.get_string("prompt");
+      document.text = line.get_string("completion");
     } else {
       fail(
-          "{}: expected a text in \"{}\" or chat \"messages\", found neither; name the field with "
-          "--text-field",
+          "{}: expected a text in \"{}\", \"prompt\" and \"completion\", or chat \"messages\"; "
+          "name "
+          "the field with --text-field",
           line.source(), text_field_);
     }
     if (document.is_chat() || !document.text.empty()) return document;

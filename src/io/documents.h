@@ -2,8 +2,8 @@
 //
 // Plain text: documents end at lines that hold "<|endoftext|>" and nothing else, at the end of a
 // file and at a line end after 64 MB. JSON lines (names that end in .jsonl or .ndjson): an object
-// per line, with a text in a field or with chat `messages`. Both may be compressed
-// (io/text_reader.h).
+// per line, with a text in a field, with `prompt` and `completion`, or with chat `messages`. Both
+// may be compressed (io/text_reader.h).
 #pragma once
 
 #include <optional>
@@ -18,6 +18,7 @@ namespace evo {
 
 struct Document {
   std::string text;
+  std::string prompt;                 ///< what the text answers, not learnt; mostly empty
   std::vector<ChatMessage> messages;  ///< a conversation instead of a text, if not empty
   [[nodiscard]] bool is_chat() const { return !messages.empty(); }
 };

@@ -76,6 +76,18 @@ TEST_F(DocumentsTest, Conversations) {
   EXPECT_FALSE(reader.next());
 }
 
+TEST_F(DocumentsTest, PromptsAndCompletions) {
+  DocumentReader reader({file("a.jsonl",
+                              "{\"prompt\": \"1+1=\", \"completion\": \"2\"}\n"
+                              "{\"completion\": \"alone\", \"prompt\": \"\"}")});
+  const auto first = reader.next(), second = reader.next();
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(first->prompt, "1+1=");
+  EXPECT_EQ(first->text, "2");
+  EXPECT_EQ(second->prompt, "");
+  EXPECT_EQ(second->text, "alone");
+}
+
 TEST_F(DocumentsTest, NamesFileAndLineOfAFault) {
   const auto refused = [&](std::string_view name, std::string_view text,
                            std::initializer_list<std::string_view> parts) {
@@ -85,6 +97,7 @@ TEST_F(DocumentsTest, NamesFileAndLineOfAFault) {
   refused("a.jsonl", "{\"text\": \"x\"}\n{\"text\": ", {"a.jsonl, line 2"});
   refused("a.jsonl", "{\"text\": 1}", {"a.jsonl, line 1", "\"text\" must be a text"});
   refused("a.jsonl", "{\"body\": \"x\"}", {"line 1", "\"text\"", "messages", "--text-field"});
+  refused("a.jsonl", "{\"completion\": \"x\"}", {"line 1", "prompt"});
   refused("a.jsonl", "{\"messages\": [{\"role\": \"user\"}]}", {"line 1", "content"});
   refused("empty", "", {"empty", "expected a text"});
   expect_error([&] { DocumentReader({(folder_ / "none").string()}); }, {"none", "No such file"});

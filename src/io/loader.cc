@@ -49,9 +49,9 @@ uint64_t Permutation::operator()(uint64_t index) const {
   return index;
 }
 
-SequenceLoader::SequenceLoader(const TokenFile& tokens, int64_t begin, int64_t end, int64_t length,
-                               int64_t vocab_size, uint64_t seed, bool shuffle)
-    : tokens_(tokens), begin_(begin), length_(length), seed_(seed), shuffle_(shuffle) {
+SequenceLoader::SequenceLoader(const TokenFile& tokens, const LoaderOptions& options)
+    : tokens_(tokens), options_(options) {
+  const auto [begin, end, length, vocab_size, seed, shuffle, separator] = options;
   EVO_CHECK(length >= 1 && 0 <= begin && begin <= end && end <= tokens.size());
   tokens.check_vocabulary(vocab_size);
   const int64_t available = end - begin;
@@ -61,31 +61,58 @@ SequenceLoader::SequenceLoader(const TokenFile& tokens, int64_t begin, int64_t e
         "longer text or a shorter sequence",
         tokens.path().string(), length, length + 1, available);
   }
+  if (separator >= 0) {
+    find_documents();
+    return;
+  }
   per_epoch_ = sequences_in(available, length, shuffle);
   phases_ = shuffle ? available - per_epoch_ * length : 1;
+}
+
+/// Where windows of whole documents start.
+void SequenceLoader::find_documents() {
+  const int64_t last = options_.end - options_.length - 1;  // where a window can start
+  const auto next_separator = [&](int64_t place) {
+    while (place < options_.end && tokens_.at(place) != options_.separator) ++place;
+    return place;
+  };
+  int64_t start = next_separator(options_.begin);
+  while (start <= last) {
+    starts_.push_back(start);
+    // The next window begins with the document that this one cuts, unless that fills all of it.
+    int64_t next = start + options_.length;
+    while (next > start && tokens_.at(next) != options_.separator) --next;
+    start = next > start ? next : start + options_.length;
+  }
+  if (starts_.empty()) {
+    fail("{}: no document begins early enough for a sequence of length {}; use a longer text",
+         tokens_.path().string(), options_.length);
+  }
+  per_epoch_ = std::ssize(starts_);
 }
 
 int64_t SequenceLoader::start_of(int64_t index) const {
   EVO_CHECK(index >= 0);
   int64_t window = index % per_epoch_, phase = 0;
-  if (shuffle_) {
+  if (options_.shuffle) {
     const auto epoch = static_cast<uint64_t>(index / per_epoch_);
-    const Permutation order(static_cast<uint64_t>(per_epoch_), seed_,
+    const Permutation order(static_cast<uint64_t>(per_epoch_), options_.seed,
                             stream_id({kOrderStream, epoch}));
     window = static_cast<int64_t>(order(static_cast<uint64_t>(window)));
-    Random random(seed_, stream_id({kPhaseStream, epoch}));
+    Random random(options_.seed, stream_id({kPhaseStream, epoch}));
     phase = static_cast<int64_t>(random.below(static_cast<uint64_t>(phases_)));
   }
-  return begin_ + phase + window * length_;
+  if (!starts_.empty()) return starts_[static_cast<size_t>(window)];
+  return options_.begin + phase + window * options_.length;
 }
 
 void SequenceLoader::fill(int64_t index, std::span<int32_t> out) const {
-  EVO_CHECK(std::cmp_equal(out.size(), length_ + 1));
+  EVO_CHECK(std::cmp_equal(out.size(), length() + 1));
   tokens_.copy(start_of(index), out);
 }
 
 void SequenceLoader::fill_learnt(int64_t index, std::span<uint8_t> out) const {
-  EVO_CHECK(std::cmp_equal(out.size(), length_ + 1));
+  EVO_CHECK(std::cmp_equal(out.size(), length() + 1));
   tokens_.copy_learnt(start_of(index), out);
 }
 

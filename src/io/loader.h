@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "io/tokens.h"
 
@@ -23,16 +24,28 @@ class Permutation {
   int half_bits_;
 };
 
-/// Windows of length + 1 tokens over tokens [begin, end) of a file. A window's last token is the
-/// first of the next one, so that a token is a target at most once per epoch; fewer than 2 * length
-/// tokens at the ends are not. In an epoch every window comes exactly once; order and phase (where
-/// the first window starts) change from epoch to epoch.
+/// What sequences are cut from.
+struct LoaderOptions {
+  int64_t begin = 0, end = 0;  ///< tokens of the file
+  int64_t length = 0;          ///< of a sequence, which has one token more
+  int64_t vocab_size = 0;
+  uint64_t seed = 1;
+  bool shuffle = true;  ///< false: order and phase are those of the text
+  /// Id of the token before and after every document: sequences begin with it and hold as many
+  /// whole documents as fit, and the beginning of the next; -1: they begin anywhere.
+  int32_t separator = -1;
+};
+
+/// Windows of length + 1 tokens. A window's last token is the first of the next one, so that a
+/// token is a target at most once per epoch; fewer than 2 * length tokens at the ends are not. In
+/// an epoch every window comes exactly once; order and phase (where the first window starts) change
+/// from epoch to epoch. With a separator, a document that does not fit comes again as the next
+/// window's first, and the phase is always 0.
 class SequenceLoader {
  public:
   /// `tokens` must outlive the loader. Throws Error if the range is shorter than one window or an
-  /// id is not below `vocab_size`. With `shuffle` false, order and phase are those of the text.
-  SequenceLoader(const TokenFile& tokens, int64_t begin, int64_t end, int64_t length,
-                 int64_t vocab_size, uint64_t seed, bool shuffle = true);
+  /// id is not below `vocab_size`.
+  SequenceLoader(const TokenFile& tokens, const LoaderOptions& options);
 
   /// The sequence of global index `index` >= 0 (epoch index / sequences_per_epoch()).
   void fill(int64_t index, std::span<int32_t> out) const;  // [length + 1]
@@ -41,16 +54,18 @@ class SequenceLoader {
   [[nodiscard]] bool has_unlearnt() const { return tokens_.has_unlearnt(); }
 
   [[nodiscard]] int64_t sequences_per_epoch() const { return per_epoch_; }
-  [[nodiscard]] int64_t length() const { return length_; }
+  [[nodiscard]] int64_t length() const { return options_.length; }
 
   /// Position in the file of the first token of sequence `index`.
   [[nodiscard]] int64_t start_of(int64_t index) const;
 
  private:
+  void find_documents();
+
   const TokenFile& tokens_;
-  int64_t begin_, length_, per_epoch_, phases_;
-  uint64_t seed_;
-  bool shuffle_;
+  LoaderOptions options_;
+  int64_t per_epoch_ = 0, phases_ = 1;
+  std::vector<int64_t> starts_;  // of the windows, with a separator
 };
 
 }  // namespace evo

@@ -67,7 +67,7 @@ class Loader : public ::testing::Test {
   }
   [[nodiscard]] SequenceLoader loader(int64_t begin, int64_t end, int64_t length, uint64_t seed = 1,
                                       bool shuffle = true) const {
-    return {file_, begin, end, length, kVocab, seed, shuffle};
+    return {file_, {begin, end, length, kVocab, seed, shuffle}};
   }
   static std::vector<int32_t> sequence(const SequenceLoader& loader, int64_t index) {
     std::vector<int32_t> out(static_cast<size_t>(loader.length()) + 1);
@@ -154,7 +154,67 @@ TEST_F(Loader, TheShortestText) {
 }
 
 TEST_F(Loader, VocabularyIsChecked) {
-  expect_error([&] { SequenceLoader(file_, 0, 100, 8, 999, 1); }, {"id 999", "only 999"});
+  expect_error([&] { SequenceLoader(file_, {0, 100, 8, 999, 1}); }, {"id 999", "only 999"});
+}
+
+/// Documents of token 1 between separators 0, of the given lengths.
+TokenFile documents(const TemporaryFolder& folder, std::initializer_list<int> lengths) {
+  std::vector<int32_t> tokens = {0};
+  for (const int length : lengths) {
+    tokens.insert(tokens.end(), static_cast<size_t>(length), 1);
+    tokens.push_back(0);
+  }
+  write_tokens(folder / "documents", tokens, 0, 0);
+  return TokenFile(folder / "documents");
+}
+
+std::vector<int64_t> window_starts(const TokenFile& file, int64_t length) {
+  LoaderOptions options{0, file.size(), length, 2, 1, false, 0};
+  const SequenceLoader loader(file, options);
+  std::vector<int64_t> starts;
+  for (int64_t i = 0; i < loader.sequences_per_epoch(); ++i) starts.push_back(loader.start_of(i));
+  return starts;
+}
+
+TEST(LoaderOfDocuments, WindowsBeginWithDocumentsAndACutOneComesAgain) {
+  TemporaryFolder folder;
+  // Separators at 0, 4, 8, 12, 20, 24, 28.
+  const TokenFile file = documents(folder, {3, 3, 3, 7, 3, 3});
+  EXPECT_EQ(window_starts(file, 4), (std::vector<int64_t>{0, 4, 8, 12, 16, 20, 24}));
+  EXPECT_EQ(window_starts(file, 8), (std::vector<int64_t>{0, 8, 12, 20}));
+  EXPECT_EQ(window_starts(file, 10), (std::vector<int64_t>{0, 8, 12}));  // 20 .. 30 is too long
+  EXPECT_EQ(window_starts(file, 28), std::vector<int64_t>{0});
+}
+
+TEST(LoaderOfDocuments, EveryWindowOnceInAnyOrder) {
+  TemporaryFolder folder;
+  const TokenFile file = documents(folder, {5, 2, 9, 4, 4, 1, 7, 3, 6, 2, 2, 8});
+  const SequenceLoader loader(file, {0, file.size(), 10, 2, 3, true, 0});
+  const std::vector<int64_t> expected = window_starts(file, 10);
+  std::set<std::vector<int64_t>> orders;
+  for (int64_t epoch = 0; epoch < 8; ++epoch) {
+    std::vector<int64_t> order;
+    for (int64_t i = 0; i < loader.sequences_per_epoch(); ++i) {
+      order.push_back(loader.start_of(epoch * loader.sequences_per_epoch() + i));
+    }
+    orders.insert(order);
+    std::ranges::sort(order);
+    EXPECT_EQ(order, expected);
+  }
+  EXPECT_GT(orders.size(), 1u);
+}
+
+TEST(LoaderOfDocuments, NeedsADocumentThatBeginsEarlyEnough) {
+  TemporaryFolder folder;
+  std::vector<int32_t> tokens(20, 1);
+  tokens[15] = 0;
+  write_tokens(folder / "late", tokens, 0, 0);
+  const TokenFile file(folder / "late");
+  expect_error(
+      [&] {
+        SequenceLoader(file, {0, 20, 8, 2, 1, true, 0});
+      },
+      {"late", "no document begins early enough", "length 8"});
 }
 
 }  // namespace

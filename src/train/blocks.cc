@@ -41,9 +41,20 @@ std::vector<float> independent(int64_t length, double min_time, Random& random) 
   return times;
 }
 
+/// As in diffusion decoding: any of the tokens are ripe, the others fresh.
+std::vector<float> ripening(int64_t length, double min_time, Random& random) {
+  const double share = random.uniform();
+  std::vector<float> times(static_cast<size_t>(length));
+  for (float& time : times) {
+    time = random.uniform() < share ? static_cast<float>(min_time) : 1.0f;
+  }
+  return times;
+}
+
 BlockTimes sample_times(const TrainConfig& config, int64_t length, double min_time,
                         Random& random) {
   const auto count = static_cast<size_t>(length);
+  if (config.time_sampler == "ripening") return {ripening(length, min_time, random)};
   const double kind =
       config.time_sampler == "uniform" ? kFreshShare + kStaircaseShare : random.uniform();
   if (kind < kFreshShare) return {std::vector<float>(count, 1.0f)};
@@ -52,6 +63,42 @@ BlockTimes sample_times(const TrainConfig& config, int64_t length, double min_ti
     return {std::vector<float>(count, static_cast<float>(uniform_time(min_time, random))), true};
   }
   return {independent(length, min_time, random)};
+}
+
+/// Blocks at a random offset: the first one is cut short.
+template <class Add>
+void blocks_of_one_length(const TrainConfig& config, int64_t length, Random& random,
+                          const Add& add) {
+  const int64_t block = config.block_lengths[random.below(config.block_lengths.size())];
+  int64_t first = 0;
+  int64_t last = 1 + static_cast<int64_t>(random.below(static_cast<uint64_t>(block)));
+  while (first < length) {
+    last = std::min(last, length);
+    add(first, last);
+    first = last;
+    last += block;
+  }
+}
+
+/// A block for every answer, that is every run of learnt rows, and a part of what follows: where a
+/// text ends is not known when its block is opened. What comes before an answer is a block too.
+template <class Add>
+void answer_blocks(std::span<const uint8_t> learn, int64_t length, Random& random, const Add& add) {
+  const auto is_answer = [&](int64_t row) {
+    return learn.empty() || learn[static_cast<size_t>(row)] != 0;
+  };
+  int64_t row = 0;
+  while (row < length) {
+    const int64_t first = row;
+    const bool answer = is_answer(row);
+    while (row < length && is_answer(row) == answer) ++row;
+    if (answer) {
+      const auto slack = static_cast<int64_t>(random.below(static_cast<uint64_t>(row - first)));
+      const int64_t end = std::min(length, row + slack);
+      while (row < end && !is_answer(row)) ++row;
+    }
+    add(first, row);
+  }
 }
 
 }  // namespace
@@ -77,8 +124,8 @@ void BlockPlan::cut(int64_t sequence_row, int64_t row) {
   fill(begin, row, last);
 }
 
-BlockPlan sample_blocks(const TrainConfig& config, int64_t sequences, int64_t length,
-                        double min_time, Random& random) {
+BlockPlan sample_blocks(const TrainConfig& config, const BlockRows& rows, double min_time,
+                        Random& random) {
   BlockPlan plan;
   const auto add = [&](int64_t first, int64_t last) {
     plan.append_block(first, last);
@@ -86,20 +133,16 @@ BlockPlan sample_blocks(const TrainConfig& config, int64_t sequences, int64_t le
     plan.times.insert(plan.times.end(), drawn.times.begin(), drawn.times.end());
     plan.uniform_time.insert(plan.uniform_time.end(), drawn.times.size(), drawn.uniform ? 1 : 0);
   };
-  for (int64_t s = 0; s < sequences; ++s) {
-    if (random.uniform() < config.whole_block_share) {
-      add(0, length);
-      continue;
-    }
-    const int64_t block = config.block_lengths[random.below(config.block_lengths.size())];
-    // A random offset: the first block is cut short.
-    int64_t first = 0;
-    int64_t last = 1 + static_cast<int64_t>(random.below(static_cast<uint64_t>(block)));
-    while (first < length) {
-      last = std::min(last, length);
-      add(first, last);
-      first = last;
-      last += block;
+  const auto length = static_cast<size_t>(rows.length);
+  for (int64_t s = 0; s < rows.sequences; ++s) {
+    if (config.answer_block_share > 0 && random.uniform() < config.answer_block_share) {
+      const size_t first = static_cast<size_t>(s) * length;
+      answer_blocks(rows.learn.empty() ? rows.learn : rows.learn.subspan(first, length),
+                    rows.length, random, add);
+    } else if (random.uniform() < config.whole_block_share) {
+      add(0, rows.length);
+    } else {
+      blocks_of_one_length(config, rows.length, random, add);
     }
   }
   return plan;

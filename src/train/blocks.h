@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/random.h"
@@ -22,9 +23,16 @@ struct BlockPlan {
   void cut(int64_t sequence_row, int64_t row);
 };
 
+/// What blocks are laid over: sequences of `length` rows; `learn` [sequences * length] marks the
+/// answers, empty if everything is one.
+struct BlockRows {
+  int64_t sequences = 0, length = 0;
+  std::span<const uint8_t> learn = {};
+};
+
 /// Draws lengths, offsets and times as the configuration says.
-BlockPlan sample_blocks(const TrainConfig& config, int64_t sequences, int64_t length,
-                        double min_time, Random& random);
+BlockPlan sample_blocks(const TrainConfig& config, const BlockRows& rows, double min_time,
+                        Random& random);
 
 /// Blocks of one length, each with a shared time from a low-discrepancy set over all blocks: for
 /// estimating the ELBO along block paths. A random shift makes every time uniform.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "train/testing.h"
 
@@ -71,7 +72,7 @@ TEST(SampleBlocks, PlansAreSound) {
     const auto length = static_cast<int64_t>(2 + random.below(70));
     TrainConfig config = with_blocks({1, 2, 5, 8, 100}, 0.1);
     if (seed % 4 == 0) config.time_sampler = "uniform";
-    expect_sound(sample_blocks(config, 5, length, kMinTime, random), 5, length);
+    expect_sound(sample_blocks(config, {5, length}, kMinTime, random), 5, length);
   }
 }
 
@@ -79,7 +80,7 @@ TEST(SampleBlocks, IsAFunctionOfTheRandomNumbers) {
   const TrainConfig config = with_blocks({1, 4}, 0.1);
   const auto times = [&](uint64_t seed) {
     Random random(seed);
-    return sample_blocks(config, 4, 32, kMinTime, random).times;
+    return sample_blocks(config, {4, 32}, kMinTime, random).times;
   };
   EXPECT_EQ(times(1), times(1));
   EXPECT_NE(times(1), times(2));
@@ -90,7 +91,7 @@ TEST(SampleBlocks, LengthsAreEquallyProbableAndSomeSequencesAreWhole) {
   const std::vector<int64_t> lengths = {2, 3, 5};
   Random random(3);
   const BlockPlan plan =
-      sample_blocks(with_blocks(lengths, 0.2), kSequences, kLength, kMinTime, random);
+      sample_blocks(with_blocks(lengths, 0.2), {kSequences, kLength}, kMinTime, random);
   std::vector<int64_t> of_length(6, 0);
   int64_t whole = 0;
   for (int64_t s = 0; s < kSequences; ++s) {
@@ -115,7 +116,7 @@ TEST(SampleBlocks, LengthsAreEquallyProbableAndSomeSequencesAreWhole) {
 TEST(SampleBlocks, OffsetsAreUniform) {
   constexpr int64_t kSequences = 20000, kLength = 12;
   Random random(4);
-  const BlockPlan plan = sample_blocks(with_blocks({4}), kSequences, kLength, kMinTime, random);
+  const BlockPlan plan = sample_blocks(with_blocks({4}), {kSequences, kLength}, kMinTime, random);
   std::vector<int64_t> of_first_length(5, 0);
   for (int64_t s = 0; s < kSequences; ++s) {
     const int32_t first_end = plan.end[static_cast<size_t>(s * kLength)];
@@ -147,7 +148,7 @@ Kind kind_of(std::span<const float> times, bool uniform) {
 TEST(SampleBlocks, SharesOfTheMixture) {
   constexpr int64_t kBlocks = 20000, kLength = 64;
   Random random(5);
-  const BlockPlan plan = sample_blocks(with_blocks({1}, 1), kBlocks, kLength, kMinTime, random);
+  const BlockPlan plan = sample_blocks(with_blocks({1}, 1), {kBlocks, kLength}, kMinTime, random);
   std::vector<int64_t> count(4, 0);
   std::vector<double> shared_times;
   for (int64_t b = 0; b < kBlocks; ++b) {
@@ -176,7 +177,7 @@ TEST(SampleBlocks, ShareOfFreshBlocks) {
   // at most 1 and front at least -0.25: e is 2.5 deviations out, which 0.6 % of normals are.
   constexpr int64_t kBlocks = 50000;
   Random random(6);
-  const BlockPlan plan = sample_blocks(with_blocks({1}), kBlocks, 1, kMinTime, random);
+  const BlockPlan plan = sample_blocks(with_blocks({1}), {kBlocks, 1}, kMinTime, random);
   const auto fresh = static_cast<double>(std::ranges::count(plan.times, 1.0f)) / kBlocks;
   const double sure = 0.35, most = 0.35 + 0.30 * 0.0063;
   EXPECT_GT(fresh, sure - share_tolerance(sure, kBlocks));
@@ -187,7 +188,7 @@ TEST(SampleBlocks, UniformSamplerGivesSharedTimesOnly) {
   TrainConfig config = with_blocks({4}, 0);
   config.time_sampler = "uniform";
   Random random(7);
-  const BlockPlan plan = sample_blocks(config, 2000, 16, kMinTime, random);
+  const BlockPlan plan = sample_blocks(config, {2000, 16}, kMinTime, random);
   EXPECT_EQ(std::ranges::count(plan.uniform_time, 1), 2000 * 16);
   std::vector<double> times;
   for (size_t i = 0; i < plan.times.size(); ++i) {
@@ -227,6 +228,53 @@ TEST(ElboBlocks, TimesAreStratifiedAndEachIsUniform) {
   }
   EXPECT_LT(uniform_distance(first_block), kUniformLimit);
   EXPECT_LT(uniform_distance(fourth_block), kUniformLimit);
+}
+
+TEST(Blocks, AnswersAreBlocksAndReachPastTheirEnd) {
+  TrainConfig config;
+  config.answer_block_share = 1;
+  constexpr int64_t kSequences = 400, kLength = 24;
+  // Prompt of 5, answer of 6, prompt of 9, answer of 4 that the sequence cuts.
+  std::vector<uint8_t> learn;
+  for (int64_t s = 0; s < kSequences; ++s) {
+    for (int64_t r = 0; r < kLength; ++r) {
+      learn.push_back((r >= 5 && r < 11) || r >= 20 ? 1 : 0);
+    }
+  }
+  Random random(1, 2);
+  const BlockPlan plan = sample_blocks(config, {kSequences, kLength, learn}, kMinTime, random);
+  expect_sound(plan, kSequences, kLength);
+  std::set<int32_t> ends;
+  for (int64_t s = 0; s < kSequences; ++s) {
+    const auto row = [&](int64_t r) { return static_cast<size_t>(s * kLength + r); };
+    EXPECT_EQ(plan.begin[row(5)], 5);
+    EXPECT_EQ(plan.begin[row(10)], 5);
+    EXPECT_EQ(plan.begin[row(20)], 20);
+    EXPECT_EQ(plan.end[row(20)], 24);
+    ends.insert(plan.end[row(5)]);
+  }
+  EXPECT_EQ(ends, (std::set<int32_t>{11, 12, 13, 14, 15, 16}));  // 400 draws of 6: 6 (5/6)^400
+}
+
+TEST(Blocks, RipeningTokensAreRipeOrFresh) {
+  TrainConfig config = with_blocks({8}, 1);
+  config.time_sampler = "ripening";
+  constexpr int64_t kSequences = 3000, kLength = 16;
+  Random random(1, 3);
+  const BlockPlan plan = sample_blocks(config, {kSequences, kLength}, kMinTime, random);
+  expect_sound(plan, kSequences, kLength);
+  // Of a block, any number of tokens is ripe equally often: uniform on 0 .. 16.
+  std::vector<double> counts(kLength + 1, 0.0);
+  for (int64_t s = 0; s < kSequences; ++s) {
+    const auto begin = plan.times.begin() + s * kLength;
+    const auto ripe = std::count(begin, begin + kLength, static_cast<float>(kMinTime));
+    EXPECT_EQ(std::count(begin, begin + kLength, 1.0f), kLength - ripe);
+    ++counts[static_cast<size_t>(ripe)];
+  }
+  for (const double count : counts) {
+    const double expected = kSequences / 17.0;
+    EXPECT_NEAR(count, expected, 5 * std::sqrt(expected));
+  }
 }
 
 }  // namespace

@@ -51,11 +51,12 @@ void check_flow(const RunConfig& c) {
           "`code_gradient` must be ce, mse or pca");
   require(c.code_gradient != "pca" || c.code_size <= c.hidden_size,
           "`code_gradient` pca needs `code_size` of at most `hidden_size`");
-  require(c.time_sampler == "mixed" || c.time_sampler == "uniform",
-          "`time_sampler` must be mixed or uniform");
+  require(c.time_sampler == "mixed" || c.time_sampler == "uniform" || c.time_sampler == "ripening",
+          "`time_sampler` must be mixed, uniform or ripening");
   require(!c.block_lengths.empty(), "`block_lengths` must not be empty");
   for (int64_t length : c.block_lengths) require_count("block_lengths", length, kMaxLength);
   require_fraction("whole_block_share", c.whole_block_share);
+  require_fraction("answer_block_share", c.answer_block_share);
   require_fraction("self_conditioning", c.self_conditioning);
   require_fraction("time_freeze", c.time_freeze);
 }

@@ -15,6 +15,7 @@ struct TrainConfig {
   double minutes = 0;
   int64_t batch_size = 16;
   int64_t sequence_length = 128;
+  bool whole_documents = false;
   int64_t gradient_accumulation = 1;
 
   double learning_rate = 2e-3;
@@ -33,6 +34,7 @@ struct TrainConfig {
   std::string time_sampler = "mixed";
   std::vector<int64_t> block_lengths = {1, 2, 4, 8, 16, 32};
   double whole_block_share = 0.05;
+  double answer_block_share = 0;
   double self_conditioning = 0.25;
   double infill_share = 0.1;
   bool freeze_backbone = false;
@@ -54,6 +56,8 @@ struct TrainConfig {
     v("minutes", minutes, "stop after this time; the schedule follows the clock. 0: no limit");
     v("batch_size", batch_size, "sequences per pass");
     v("sequence_length", sequence_length, "tokens per sequence, n");
+    v("whole_documents", whole_documents,
+      "sequences begin where documents do, and hold as many whole ones as fit");
     v("gradient_accumulation", gradient_accumulation, "passes per optimizer step");
     v("learning_rate", learning_rate, "peak learning rate");
     v("final_learning_rate", final_learning_rate, "end of the cosine, as a fraction of the peak");
@@ -67,9 +71,11 @@ struct TrainConfig {
     v("inner_weight", inner_weight, "weight of the inner field's cross-entropy");
     v("maturity_weight", maturity_weight, "mu, weight of the maturity head's loss");
     v("code_gradient", code_gradient, "what shapes the codes: ce, mse (ELBO only) or pca (of E)");
-    v("time_sampler", time_sampler, "times in a block: mixed or uniform");
+    v("time_sampler", time_sampler, "times in a block: mixed, uniform or ripening");
     v("block_lengths", block_lengths, "lengths of blocks, drawn with equal probability");
     v("whole_block_share", whole_block_share, "share of sequences that are one block");
+    v("answer_block_share", answer_block_share,
+      "share of sequences whose blocks begin and end with the answers of the data");
     v("self_conditioning", self_conditioning, "share of passes with a first pass that is fed back");
     v("infill_share", infill_share,
       "share of sequences that are rearranged so that the model learns to fill in a middle");

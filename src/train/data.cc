@@ -57,6 +57,7 @@ class Encoder {
 
  private:
   [[nodiscard]] std::vector<ChatPart> parts_of(const Document& document) const {
+    if (!document.prompt.empty()) return {{document.prompt, false}, {document.text, true}};
     if (!document.is_chat()) return {{document.text, true}};
     if (!options_.chat_format) fail("the data has conversations; expected texts only");
     return options_.chat_format(document.messages);
@@ -80,7 +81,7 @@ void for_each_encoded(const CorpusOptions& options, const Tokenizer& tokenizer, 
       std::optional<Document> document = reader.next();
       more = document.has_value();
       if (!more) break;
-      bytes += document->text.size();
+      bytes += document->prompt.size() + document->text.size();
       for (const ChatMessage& message : document->messages) bytes += message.content.size();
       documents.push_back(std::move(*document));
     }
@@ -143,6 +144,7 @@ std::vector<std::string> sample_texts(const CorpusOptions& options, size_t max_b
     std::optional<Document> document = reader.next();
     if (!document) break;
     for (ChatMessage& message : document->messages) document->text += message.content + "\n";
+    document->text.insert(0, document->prompt);
     bytes += document->text.size();
     texts.push_back(std::move(document->text));
   }

@@ -154,6 +154,20 @@ TEST_F(DataTest, OnlyWhatTheAssistantSaysIsLearnt) {
   EXPECT_EQ(heard, "one");
 }
 
+TEST_F(DataTest, OfAPromptNothingIsLearnt) {
+  const Tokenizer tokenizer = some_tokenizer();
+  const CorpusOptions corpus =
+      corpus_of({file("a.jsonl", "{\"prompt\": \"one\", \"completion\": \"two\"}")});
+  const TokenFile tokens = prepare_tokens(corpus, tokenizer, folder_ / "tokens.bin");
+  std::vector<uint8_t> learnt(static_cast<size_t>(tokens.size()));
+  tokens.copy_learnt(0, learnt);
+  const size_t prompt = tokenizer.encode("one").size(), text = tokenizer.encode("two").size();
+  std::vector<uint8_t> expected(2 + prompt + text, 1);  // the ends of texts are learnt
+  std::fill_n(expected.begin() + 1, prompt, uint8_t{0});
+  EXPECT_EQ(learnt, expected);
+  EXPECT_EQ(sample_texts(corpus), std::vector<std::string>{"onetwo"});
+}
+
 TEST_F(DataTest, TokensAreMadeAgainOnlyIfSomethingDiffers) {
   const Tokenizer tokenizer = some_tokenizer();
   const CorpusOptions corpus = corpus_of({file("a", "one two three")});

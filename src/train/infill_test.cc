@@ -29,7 +29,7 @@ TrainingBatch counting_batch(int64_t sequences, int64_t length) {
 
 BlockPlan plan_of(int64_t sequences, int64_t length, uint64_t seed) {
   Random random(seed, 3);
-  return sample_blocks(TrainConfig(), sequences, length, 0.1, random);
+  return sample_blocks(TrainConfig(), {sequences, length}, 0.1, random);
 }
 
 std::vector<int32_t> counting_text(int64_t length) {

@@ -96,7 +96,7 @@ RunningMean reported_elbo(const TwoTokens& net, bool mixed, int batches) {
     TrainingBatch batch = random_batch(net.config, 8, static_cast<uint64_t>(1000 + b));
     Random random(static_cast<uint64_t>(b), 5);
     const double min_time = net.model.time().min_time();
-    batch.plan = mixed ? sample_blocks(net.config, 8, batch.length, min_time, random)
+    batch.plan = mixed ? sample_blocks(net.config, {8, batch.length}, min_time, random)
                        : elbo_blocks(8, batch.length, 3, min_time, random);
     Tape tape(Tape::Mode::kInference);
     const LossReport report = training_loss(tape, net.model, batch, {1, 0, 0});

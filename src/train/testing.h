@@ -77,7 +77,7 @@ inline TrainingBatch planned_batch(const RunConfig& config, const Model& model, 
                                    uint64_t seed) {
   TrainingBatch batch = random_batch(config, sequences, seed);
   Random random(seed, 57);
-  batch.plan = sample_blocks(config, sequences, batch.length, model.time().min_time(), random);
+  batch.plan = sample_blocks(config, {sequences, batch.length}, model.time().min_time(), random);
   return batch;
 }
 

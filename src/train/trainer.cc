@@ -21,16 +21,28 @@ const RunConfig& validated(const RunConfig& config) {
   return config;
 }
 
+LoaderOptions loader_options(const TokenFile& tokens, const RunConfig& config, int32_t end_of_text,
+                             bool held_out) {
+  const int64_t middle = held_out_begin(tokens, config);
+  LoaderOptions options;
+  options.begin = held_out ? middle : 0;
+  options.end = held_out ? tokens.size() : middle;
+  options.length = config.sequence_length;
+  options.vocab_size = config.vocab_size;
+  options.seed = static_cast<uint64_t>(config.seed);
+  options.shuffle = !held_out;
+  if (config.whole_documents) options.separator = end_of_text;
+  return options;
+}
+
 }  // namespace
 
 Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions options)
     : config_(validated(config)),
       options_(std::move(options)),
       arrays_(config),
-      training_(tokens, 0, held_out_begin(tokens, config), config.sequence_length,
-                config.vocab_size, static_cast<uint64_t>(config.seed)),
-      validation_(tokens, held_out_begin(tokens, config), tokens.size(), config.sequence_length,
-                  config.vocab_size, static_cast<uint64_t>(config.seed), false),
+      training_(tokens, loader_options(tokens, config, options_.end_of_text, false)),
+      validation_(tokens, loader_options(tokens, config, options_.end_of_text, true)),
       checkpoints_(std::filesystem::path(options_.out) / "checkpoints",
                    static_cast<int>(config.keep_checkpoints)) {
   std::vector<float> counts(static_cast<size_t>(config.vocab_size),
@@ -134,7 +146,7 @@ TrainingBatch Trainer::next_batch() {
   TrainingBatch batch = TrainingBatch::from_loader(training_, first, config_.batch_size);
   if (config_.flow) {
     Random plan(seed, stream_id({kPlanStream, index}));
-    batch.plan = sample_blocks(config_, batch.sequences, batch.length,
+    batch.plan = sample_blocks(config_, {batch.sequences, batch.length, batch.learn},
                                arrays_.model.time().min_time(), plan);
     batch.seed = seed;
     batch.stream = stream_id({kNoiseStream, index});

@@ -1,8 +1,11 @@
-#include "cli/child_process.h"
+#include "base/child_process.h"
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +14,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <limits>
 
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -20,6 +24,9 @@ namespace {
 
 // Of each stream this much is kept: a result and an error message stand at the end.
 constexpr size_t kKeptBytes = 64 * 1024;
+// Taken from a stream at a time, so that one that never ends leaves room for looking at the clock.
+constexpr size_t kReadBytes = 1 << 20;
+constexpr unsigned kNobody = 65534;
 
 class Descriptor {
  public:
@@ -42,12 +49,26 @@ class Descriptor {
   int value_;
 };
 
+/// What the child reads: a file in memory, since writing to a pipe could block, or end us.
+int open_input(const std::string& text) {
+  if (text.empty()) return open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const int file = memfd_create("input", MFD_CLOEXEC);
+  for (size_t done = 0; file >= 0 && done < text.size();) {
+    const ssize_t count = write(file, text.data() + done, text.size() - done);
+    if (count < 0) fail("cannot keep the input of a program: {}", errno_message(errno));
+    done += static_cast<size_t>(count);
+  }
+  if (file >= 0) lseek(file, 0, SEEK_SET);
+  return file;
+}
+
 /// A pipe from the child; its reading end does not block.
 struct Stream {
   Descriptor reader, writer;
   std::string text;
+  size_t kept;
 
-  Stream() {
+  explicit Stream(size_t kept_bytes) : kept(kept_bytes) {
     std::array<int, 2> ends{};
     if (pipe2(ends.data(), O_CLOEXEC) != 0) fail("cannot make a pipe: {}", errno_message(errno));
     reader.reset(ends[0]);
@@ -57,21 +78,42 @@ struct Stream {
 
   void read_available() {
     std::array<char, 4096> buffer{};
-    while (reader.get() >= 0) {
+    for (size_t done = 0; reader.get() >= 0 && done < kReadBytes;) {
       const ssize_t count = ::read(reader.get(), buffer.data(), buffer.size());
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) return;
       if (count == 0) reader.close();
+      done += static_cast<size_t>(count);
       text.append(buffer.data(), static_cast<size_t>(count));
-      if (text.size() > kKeptBytes) text.erase(0, text.size() - kKeptBytes);
+      if (text.size() > kept) text.erase(0, text.size() - kept);
     }
   }
 };
 
+/// Gives up root, for good. System calls, since the library's functions would wait for threads that
+/// are not in this copy of the process.
+bool become_nobody() {
+  return geteuid() != 0 || (syscall(SYS_setgroups, 0, nullptr) == 0 &&
+                            syscall(SYS_setresgid, kNobody, kNobody, kNobody) == 0 &&
+                            syscall(SYS_setresuid, kNobody, kNobody, kNobody) == 0);
+}
+
+void volunteer_to_end() {
+  const int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (file < 0) return;
+  [[maybe_unused]] const ssize_t written = write(file, "1000", 4);
+  close(file);
+}
+
 /// A process in a group of its own, so that whatever it starts can be ended with it.
 class Child {
  public:
-  explicit Child(const std::vector<std::string>& arguments) {
+  Child(const std::vector<std::string>& arguments, const ChildOptions& options)
+      : options_(options),
+        in_(open_input(options.input)),
+        out_(options.output_limit > 0 ? std::numeric_limits<size_t>::max() : kKeptBytes),
+        err_(kKeptBytes) {
+    if (in_.get() < 0) fail("cannot make the input of {}: {}", arguments[0], errno_message(errno));
     std::vector<char*> words;
     for (const std::string& word : arguments) words.push_back(const_cast<char*>(word.c_str()));
     words.push_back(nullptr);
@@ -80,6 +122,7 @@ class Child {
     if (pid_ < 0) fail("cannot start {}: {}", arguments[0], errno_message(errno));
     if (pid_ == 0) become(words, parent);
     setpgid(pid_, pid_);  // here too: either process may come first
+    end_.reset(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
     out_.writer.close();
     err_.writer.close();
   }
@@ -95,10 +138,11 @@ class Child {
            info.si_pid == pid_;
   }
 
-  /// Waits for output, at most a tenth of a second, and takes it.
+  /// Waits for output or the end, at most a tenth of a second, and takes the output.
   void read() {
-    std::array<pollfd, 2> sources = {pollfd{out_.reader.get(), POLLIN, 0},
-                                     pollfd{err_.reader.get(), POLLIN, 0}};
+    std::array<pollfd, 3> sources = {pollfd{out_.reader.get(), POLLIN, 0},
+                                     pollfd{err_.reader.get(), POLLIN, 0},
+                                     pollfd{end_.get(), POLLIN, 0}};
     poll(sources.data(), sources.size(), 100);
     out_.read_available();
     err_.read_available();
@@ -120,19 +164,38 @@ class Child {
   /// In the child: only what may be called between fork and exec.
   [[noreturn]] void become(const std::vector<char*>& words, pid_t parent) const {
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);  // not to outlive a parent that was killed
-    signal(SIGPIPE, SIG_DFL);          // what is ignored here would be ignored there
-    const int null = open("/dev/null", O_RDONLY);
-    const bool connected = null >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
-                           dup2(out_.writer.get(), STDOUT_FILENO) >= 0 &&
-                           dup2(err_.writer.get(), STDERR_FILENO) >= 0;
-    if (connected && getppid() == parent) execvp(words[0], words.data());
+    const bool ready = connect()&& restrict();
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // not to outlive a killed parent; undone by a change of user
+    if (ready && getppid() == parent) execvp(words[0], words.data());
     const char* reason = strerror(errno);
     [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, reason, strlen(reason));
     _exit(127);
   }
 
+  [[nodiscard]] bool connect() const {
+    signal(SIGPIPE, SIG_DFL);  // what is ignored here would be ignored there
+    const int errors = options_.join_streams ? out_.writer.get() : err_.writer.get();
+    return dup2(in_.get(), STDIN_FILENO) >= 0 && dup2(out_.writer.get(), STDOUT_FILENO) >= 0 &&
+           dup2(errors, STDERR_FILENO) >= 0;
+  }
+
+  [[nodiscard]] bool restrict() const {
+    if (options_.distrusted) {
+      volunteer_to_end();
+      if (!become_nobody() || chdir("/") != 0) return false;
+    }
+    for (const ResourceLimit& limit : options_.limits) {
+      const rlimit values{limit.soft, limit.hard};
+      const auto resource = static_cast<decltype(RLIMIT_CPU)>(limit.resource);
+      if (setrlimit(resource, &values) != 0) return false;
+    }
+    return true;
+  }
+
+  const ChildOptions& options_;
+  Descriptor in_;
   Stream out_, err_;
+  Descriptor end_;  // readable when the process has ended; none on kernels before 5.3
   pid_t pid_ = 0;
 };
 
@@ -157,26 +220,44 @@ std::string failure_of(int status, const std::string& message) {
   return message.empty() ? fmt::format("exit status {}", WEXITSTATUS(status)) : message;
 }
 
+using Clock = std::chrono::steady_clock;
+
+/// Says that the limit of time is over; empty if it is not.
+std::string overtime(Clock::time_point start, const ChildOptions& options) {
+  const std::chrono::duration<double> elapsed = Clock::now() - start;
+  if (options.time_limit <= 0 || elapsed.count() <= options.time_limit) return {};
+  return fmt::format("took more than {} s", options.time_limit);
+}
+
+/// Says that the output is larger than its limit, to which it is then cut; empty if it is not.
+std::string flood(std::string& output, const ChildOptions& options) {
+  if (options.output_limit <= 0 || std::ssize(output) <= options.output_limit) return {};
+  output.resize(static_cast<size_t>(options.output_limit));
+  return fmt::format("printed more than {} bytes", options.output_limit);
+}
+
 }  // namespace
 
 ChildResult run_child(const std::vector<std::string>& arguments, const ChildOptions& options) {
-  using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  Child child(arguments);
+  Child child(arguments, options);
   std::string message;
   while (!child.ended()) {
     if (interrupted()) fail("interrupted");
-    const std::chrono::duration<double> elapsed = Clock::now() - start;
-    if (options.time_limit > 0 && elapsed.count() > options.time_limit) {
-      return {{}, fmt::format("took more than {} s", options.time_limit)};
-    }
+    std::string excess = overtime(start, options);
+    if (excess.empty()) excess = flood(child.output(), options);
+    if (!excess.empty()) return {child.output(), excess};
     child.read();
     take_lines(child.messages(), options, message);
   }
   child.read();
   child.messages() += '\n';
   take_lines(child.messages(), options, message);
-  return {child.output(), failure_of(child.end(), message)};
+  const std::string excess = flood(child.output(), options);
+  if (!excess.empty()) return {child.output(), excess};
+  const int status = child.end();
+  return {child.output(), failure_of(status, message),
+          WIFEXITED(status) ? WEXITSTATUS(status) : -1};
 }
 
 std::string last_line(const std::string& text) {

@@ -1,0 +1,215 @@
+#include "eval/asker.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "base/interrupt.h"
+
+namespace evo {
+namespace {
+
+constexpr int64_t kPassRows = 2048;  // of scoring: enough for matrix products at full speed
+
+void check_interrupt() {
+  if (interrupted()) fail("interrupted");
+}
+
+/// Blanks at the end of a context are the continuation's, as in lm-evaluation-harness
+/// (lm_eval/api/model.py, _encode_pair): tokenizers join them with what follows.
+Continuation with_blanks_moved(const Continuation& pair) {
+  const size_t end = pair.context.find_last_not_of(" \t\n\r\v\f") + 1;
+  return {pair.context.substr(0, end), pair.context.substr(end) + pair.text};
+}
+
+/// A generation and what its drafts were expected to become.
+struct Running {
+  Running(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
+          const GenerateOptions& options)
+      : text(decoder, tokenizer, prompt, options) {}
+
+  size_t example = 0;
+  TextGeneration text;
+  std::vector<double> maturities;  // of the drafts that the next pass verifies
+  std::optional<Tracer> tracer;    // of the one whose course is wanted
+};
+
+void count_drafts(Running& running, const PassTrace& pass, DraftCounts& counts) {
+  // Behind a draft that was not kept nothing is known.
+  const size_t known = std::min(static_cast<size_t>(pass.accepted) + 1, running.maturities.size());
+  for (size_t i = 0; i < known; ++i) {
+    counts.add(running.maturities[i], std::cmp_less(i, pass.accepted));
+  }
+  running.maturities.clear();
+  for (const TokenTrace& token : pass.tokens) running.maturities.push_back(token.maturity);
+}
+
+}  // namespace
+
+void DraftCounts::add(double of_maturity, bool was_kept) {
+  const auto bin = std::min(static_cast<size_t>(of_maturity * kBins), kBins - 1);
+  ++drafts[bin];
+  kept[bin] += was_kept ? 1 : 0;
+  maturity[bin] += of_maturity;
+}
+
+Asker::Asker(const Model& model, const Tokenizer& tokenizer, AskOptions options)
+    : model_(model), tokenizer_(tokenizer), options_(std::move(options)) {}
+
+std::vector<Answer> Asker::ask(std::span<const Example> examples, uint64_t stream,
+                               Trace* trace) const {
+  std::vector<Answer> answers(examples.size());
+  if (examples.empty()) return answers;
+  if (examples.front().choices.empty()) {
+    generate(examples, answers, trace);
+  } else {
+    score(examples, stream, answers);
+  }
+  return answers;
+}
+
+std::vector<int32_t> Asker::begin_of_text() const {
+  if (options_.begin_texts) return text_prompt(tokenizer_, "").tokens;
+  return {tokenizer_.prefix().begin(), tokenizer_.prefix().end()};
+}
+
+Asker::Pair Asker::encode(const Continuation& continuation) const {
+  const auto [context, text] = with_blanks_moved(continuation);
+  const size_t context_tokens = tokenizer_.encode(context).size();
+  std::vector<int32_t> whole = begin_of_text();
+  // Something must stand before the first token.
+  if (whole.empty() && context_tokens == 0) whole = {tokenizer_.end_of_text()};
+  const size_t boundary = whole.size() + context_tokens;
+  tokenizer_.encode_append(context + text, whole);
+  if (whole.size() <= boundary) fail("a choice is empty: '{}' after '{}'", text, context);
+  Pair pair;
+  const auto middle = whole.begin() + static_cast<std::ptrdiff_t>(boundary);
+  pair.continuation.assign(middle, whole.end());
+  // The last token needs no row of its own.
+  const int64_t room = model_.config().max_position_embeddings + 1 - std::ssize(pair.continuation);
+  if (room < 1) {
+    fail("a choice has {} tokens, more than the model's context of {}", pair.continuation.size(),
+         model_.config().max_position_embeddings);
+  }
+  const int64_t excess = std::max<int64_t>(0, static_cast<int64_t>(boundary) - room);
+  pair.cut = excess > 0;
+  pair.context.assign(whole.begin() + excess, middle);
+  return pair;
+}
+
+void Asker::score(std::span<const Example> examples, uint64_t stream,
+                  std::span<Answer> answers) const {
+  const Scorer scorer(model_, options_.score);
+  std::vector<Pair> pairs;
+  std::vector<size_t> example_of;
+  uint64_t pass = 0;
+  size_t asked = 0;
+  const auto flush = [&] {
+    std::vector<ScoreRequest> requests;
+    for (const Pair& pair : pairs) requests.push_back({pair.context, pair.continuation});
+    const std::vector<TokenScores> scores = scorer.score(requests, stream_id({stream, pass++}));
+    for (size_t i = 0; i < scores.size(); ++i) {
+      Answer& answer = answers[example_of[i]];
+      answer.outcome.log_likelihood.push_back(-scores[i].total());
+      answer.outcome.greedy.push_back(scores[i].greedy ? 1 : 0);
+      answer.cut = answer.cut || pairs[i].cut;
+    }
+    pairs.clear();
+    example_of.clear();
+    for (; asked < answers.size() && !answers[asked].outcome.log_likelihood.empty(); ++asked) {
+      if (options_.on_answer) options_.on_answer();
+    }
+    check_interrupt();
+  };
+  int64_t rows = 0;
+  for (size_t e = 0; e < examples.size(); ++e) {
+    for (const Continuation& choice : examples[e].choices) {
+      Pair pair = encode(choice);
+      // What a text has in common with the one before costs nothing.
+      int64_t shared = 0;
+      if (!pairs.empty()) {
+        shared =
+            std::ranges::mismatch(pair.context, pairs.back().context).in1 - pair.context.begin();
+      }
+      const int64_t own = std::ssize(pair.context) + std::ssize(pair.continuation) - shared;
+      if (rows + own > kPassRows && !pairs.empty()) {
+        flush();
+        rows = shared;
+      }
+      rows += own;
+      pairs.push_back(std::move(pair));
+      example_of.push_back(e);
+    }
+  }
+  flush();
+}
+
+Prompt Asker::prompt_of(const Example& example, int64_t max_tokens, bool& cut) const {
+  const int64_t room = model_.config().max_position_embeddings - max_tokens;
+  std::vector<int32_t> before = begin_of_text(), after;
+  tokenizer_.encode_append(example.prompt, before);
+  if (before.empty()) before = {tokenizer_.end_of_text()};
+  tokenizer_.encode_append(example.suffix, after);
+  // The suffix may take half of the room; its end goes, and the beginning of the prefix.
+  const int64_t suffix_room = std::max(room / 2, room - std::ssize(before));
+  cut = std::ssize(after) > suffix_room;
+  if (cut) after.resize(static_cast<size_t>(suffix_room));
+  // A gap repeats the prefix's last token behind the suffix.
+  const int64_t excess = std::ssize(before) + std::ssize(after) + (after.empty() ? 0 : 1) - room;
+  if (excess > 0) {
+    before.erase(before.begin(), before.begin() + excess);
+    cut = true;
+  }
+  return Prompt::of_gap(std::move(before), after, max_tokens);
+}
+
+void Asker::generate(std::span<const Example> examples, std::span<Answer> answers,
+                     Trace* trace) const {
+  // A decoder of its own: what policies have learnt from other texts must not matter.
+  const Decoder decoder(model_, /*measure=*/false);
+  std::vector<std::unique_ptr<Running>> running;
+  size_t next = 0;
+  const auto start_next = [&] {
+    const Example& example = examples[next];
+    GenerateOptions options;
+    options.decode = options_.decode;
+    options.decode.max_tokens =
+        std::min(example.max_tokens, model_.config().max_position_embeddings / 2);
+    options.decode.trace = trace != nullptr && next == 0;
+    options.stop = example.stop;
+    const Prompt prompt = prompt_of(example, options.decode.max_tokens, answers[next].cut);
+    running.push_back(std::make_unique<Running>(decoder, tokenizer_, prompt, options));
+    running.back()->example = next++;
+    if (!options.decode.trace) return;
+    running.back()->tracer.emplace(decoder, tokenizer_, options.decode, prompt, example.prompt,
+                                   example.suffix);
+    trace->header = running.back()->tracer->header();
+  };
+  const bool verifies = options_.decode.mode == Mode::kExact || options_.decode.mode == Mode::kEvo;
+  const auto finish = [&](const std::unique_ptr<Running>& one) {
+    if (!one->text.done()) return false;
+    const Generation result = one->text.result();
+    Answer& answer = answers[one->example];
+    answer.outcome.text = result.text;
+    answer.tokens = std::ssize(result.tokens);
+    answer.passes = result.passes;
+    if (options_.on_answer) options_.on_answer();
+    return true;
+  };
+  while (next < examples.size() || !running.empty()) {
+    while (next < examples.size() && std::ssize(running) < options_.sessions) start_next();
+    std::erase_if(running, finish);  // a text of no tokens at most is done before it begins
+    if (running.empty()) continue;
+    std::vector<Session*> sessions;
+    for (const auto& one : running) sessions.push_back(&one->text.session());
+    const std::vector<PassTrace> passes = Session::step_together(sessions);
+    for (size_t i = 0; i < running.size(); ++i) {
+      const std::string_view text = running[i]->text.take();
+      if (verifies) count_drafts(*running[i], passes[i], answers[running[i]->example].drafts);
+      if (running[i]->tracer) trace->passes.push_back(running[i]->tracer->record(text, passes[i]));
+    }
+    std::erase_if(running, finish);
+    check_interrupt();
+  }
+}
+
+}  // namespace evo

@@ -1,0 +1,238 @@
+#include "eval/runner.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "decode/testing.h"
+#include "io/files.h"
+#include "io/testing.h"
+
+namespace evo {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::expect_error;
+using testing::TemporaryFolder;
+using testing::tiny_config;
+
+const Tokenizer& bytes_only() {
+  static const Tokenizer tokenizer = Tokenizer::from_merges({});
+  return tokenizer;
+}
+
+const Model& shared_model() {
+  static const Model model = testing::tiny_model(tiny_config(257), 2);
+  return model;
+}
+
+TaskInfo info_of(std::string name) {
+  return {.name = std::move(name),
+          .version = "v1",
+          .source = "here",
+          .metrics = {{.name = "acc"}, {.name = "length"}},
+          .files = {"none"}};
+}
+
+/// 150 questions with three answers.
+class Choosing final : public Task {
+ public:
+  explicit Choosing(std::string question) : Task(info_of("choosing")), question_(question) {}
+  std::vector<Example> load(const DataFolder&, const TaskOptions& options) const override {
+    std::vector<Example> examples(static_cast<size_t>(options.limit > 0 ? options.limit : 150));
+    for (size_t i = 0; i < examples.size(); ++i) {
+      examples[i].id = fmt::format("{}{}", question_, i);
+      examples[i].group = i % 2 == 0 ? "even" : "odd";
+      for (const char* text : {" a", " bc", " def"}) {
+        examples[i].choices.push_back({fmt::format("{} {}: ", question_, i), text});
+      }
+      examples[i].gold = static_cast<int64_t>(i % 3);
+    }
+    return examples;
+  }
+  std::vector<double> grade(const Example& example, const Outcome& outcome) const override {
+    const auto best = std::ranges::max_element(outcome.log_likelihood);
+    const auto choice = best - outcome.log_likelihood.begin();
+    return {choice == example.gold ? 1.0 : 0.0, -*best};
+  }
+
+ private:
+  std::string question_;
+};
+
+/// 70 texts of different lengths.
+class Writing final : public Task {
+ public:
+  Writing() : Task(info_of("writing")) {}
+  std::vector<Example> load(const DataFolder&, const TaskOptions&) const override {
+    std::vector<Example> examples(70);
+    for (size_t i = 0; i < examples.size(); ++i) {
+      examples[i].id = fmt::format("{}", i);
+      examples[i].prompt = fmt::format("text {}", i);
+      examples[i].max_tokens = static_cast<int64_t>(i % 5);
+      examples[i].stop = {"\n"};
+      if (i % 7 == 0) examples[i].suffix = "end";
+    }
+    return examples;
+  }
+  std::vector<double> grade(const Example&, const Outcome& outcome) const override {
+    return {outcome.text.empty() ? 0.0 : 1.0, static_cast<double>(outcome.text.size())};
+  }
+};
+
+class Runner : public ::testing::Test {
+ protected:
+  EvalResults run(const std::string& out, const EvalOptions& options = {}) const {
+    EvalOptions with_out = options;
+    with_out.out = out.empty() ? fs::path() : folder_ / out;
+    with_out.quiet = true;
+    const Task* const tasks[] = {&choosing_, &writing_};
+    const EvalModel model{shared_model(), bytes_only(), "tiny", "f", "f32", "0"};
+    return evaluate(model, DataFolder(folder_.path()), tasks, with_out);
+  }
+  std::string text(const std::string& name) const {
+    return read_file(folder_ / name, int64_t{1} << 30);
+  }
+  void expect_equal_folders(const std::string& a, const std::string& b) const {
+    for (const char* name : {"/results.json", "/examples/choosing.jsonl", "/examples/writing.jsonl",
+                             "/traces/writing.jsonl.zst"}) {
+      EXPECT_EQ(text(a + name), text(b + name)) << name;
+    }
+  }
+
+  TemporaryFolder folder_;
+  Choosing choosing_{"Question"};
+  Writing writing_;
+};
+
+TEST_F(Runner, TwoRunsGiveTheSameBytes) {
+  run("a");
+  run("b");
+  expect_equal_folders("a", "b");
+  run("a");  // finished: nothing changes
+  expect_equal_folders("a", "b");
+}
+
+/// Cuts the file behind `lines` lines and a piece of the next one.
+void cut_file(const fs::path& path, size_t lines) {
+  const std::string text = read_file(path, int64_t{1} << 30);
+  size_t end = 0;
+  for (size_t i = 0; i < lines; ++i) end = text.find('\n', end) + 1;
+  std::ofstream(path) << text.substr(0, end + 9);
+}
+
+TEST_F(Runner, AnInterruptedRunGoesOnToTheSameEnd) {
+  run("a");
+  run("b");
+  cut_file(folder_ / "b/examples/choosing.jsonl", 128);
+  cut_file(folder_ / "b/examples/writing.jsonl", 64);
+  fs::remove(folder_ / "b/results.json");
+  run("b");
+  expect_equal_folders("a", "b");
+}
+
+TEST_F(Runner, ResultsAreThoseOfTheExamples) {
+  const EvalResults results = run("");
+  ASSERT_EQ(results.tasks.size(), 2u);
+  const TaskResult& choosing = results.tasks[0];
+  EXPECT_EQ(choosing.n, 150);
+  ASSERT_EQ(choosing.groups.size(), 2u);
+  EXPECT_EQ(choosing.groups[0].n + choosing.groups[1].n, 150);
+  EXPECT_NEAR(choosing.metrics[0].value,
+              (choosing.groups[0].metrics[0].value + choosing.groups[1].metrics[0].value) / 2,
+              1e-12);
+  const double p = choosing.metrics[0].value;
+  EXPECT_NEAR(choosing.metrics[0].standard_error, std::sqrt(p * (1 - p) / 149), 1e-12);
+  int64_t judged = 0;
+  for (const ReliabilityBin& bin : choosing.choice_reliability) judged += bin.count;
+  EXPECT_EQ(judged, 150);
+  EXPECT_TRUE(choosing.draft_reliability.empty());
+  const TaskResult& writing = results.tasks[1];
+  EXPECT_EQ(writing.n, 70);
+  EXPECT_GT(writing.tokens_per_forward, 0);
+  EXPECT_GT(writing.generated_tokens, 70);
+  EXPECT_TRUE(writing.trace.empty());  // nothing is kept
+}
+
+TEST_F(Runner, HowManyTextsShareAPassDoesNotMatter) {
+  EvalOptions options;
+  options.ask.sessions = 1;
+  run("a", options);
+  options.ask.sessions = 5;
+  run("b", options);
+  EXPECT_EQ(text("a/examples/choosing.jsonl"), text("b/examples/choosing.jsonl"));
+  // Passes are shared otherwise, but the texts are the same.
+  std::ifstream a(folder_ / "a/examples/writing.jsonl"), b(folder_ / "b/examples/writing.jsonl");
+  std::string one, other;
+  for (int i = 0; i < 70; ++i) {
+    ASSERT_TRUE(std::getline(a, one) && std::getline(b, other));
+    EXPECT_EQ(Record::parse(one, "a").get_string("text"),
+              Record::parse(other, "b").get_string("text"));
+  }
+}
+
+TEST_F(Runner, RefusesAFolderOfAnotherRun) {
+  run("a");
+  EvalOptions options;
+  options.ask.decode.mode = Mode::kAr;
+  expect_error([&] { run("a", options); }, {"other settings", "--out"});
+  // The same settings, but other data.
+  const Choosing other("Other");
+  const Task* const tasks[] = {&other};
+  EvalOptions same;
+  same.out = folder_ / "a";
+  same.quiet = true;
+  const EvalModel model{shared_model(), bytes_only(), "tiny", "f", "f32", "0"};
+  expect_error([&] { evaluate(model, DataFolder(folder_.path()), tasks, same); },
+               {"choosing.jsonl, line 1", "other examples"});
+}
+
+// --------------------------------------------------------------------------- asking
+
+TEST(Asker, BlanksAtTheEndOfAContextAreTheContinuations) {
+  std::vector<Example> examples(1);
+  examples[0].choices = {{"one two", " three"}, {"one two ", "three"}};
+  const auto answers = Asker(shared_model(), bytes_only(), {}).ask(examples, 1);
+  const auto& nats = answers[0].outcome.log_likelihood;
+  EXPECT_EQ(nats[0], nats[1]);
+}
+
+TEST(Asker, SaysWhatItCut) {
+  const auto context = static_cast<size_t>(shared_model().config().max_position_embeddings);
+  std::vector<Example> examples(2);
+  examples[0].choices = {{std::string(context - 3, 'x'), "abc"}};
+  examples[1].choices = {{std::string(context - 2, 'x'), "abc"}};
+  const auto answers = Asker(shared_model(), bytes_only(), {}).ask(examples, 1);
+  EXPECT_FALSE(answers[0].cut);
+  EXPECT_TRUE(answers[1].cut);  // <|endoftext|> goes
+  std::vector<Example> longest(1);
+  longest[0].choices = {{"x", std::string(context + 1, 'y')}};
+  expect_error([&] { (void)Asker(shared_model(), bytes_only(), {}).ask(longest, 1); },
+               {"a choice has", "context"});
+}
+
+TEST(Asker, GeneratesWhatGenerateDoes) {
+  std::vector<Example> examples(3);
+  for (size_t i = 0; i < 3; ++i) {
+    examples[i].prompt = fmt::format("prompt {}", i);
+    examples[i].max_tokens = 12;
+  }
+  for (const Mode mode : {Mode::kAr, Mode::kExact, Mode::kEvo, Mode::kDiffusion}) {
+    AskOptions options;
+    options.decode.mode = mode;
+    options.decode.window = 4;
+    const auto answers = Asker(shared_model(), bytes_only(), options).ask(examples, 1);
+    for (size_t i = 0; i < 3; ++i) {
+      GenerateOptions alone;
+      alone.decode = options.decode;
+      alone.decode.max_tokens = 12;
+      const Generation expected = generate(Decoder(shared_model()), bytes_only(),
+                                           text_prompt(bytes_only(), examples[i].prompt), alone);
+      EXPECT_EQ(answers[i].outcome.text, expected.text) << mode_name(mode) << ' ' << i;
+      EXPECT_EQ(answers[i].passes, expected.passes);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace evo
