@@ -269,7 +269,7 @@ TEST_F(Likelihood, ModelWithoutFlowHasOnePath) {
   const std::string eval = "eval likelihood " + model("ar-only", "--set flow=false") + " --data " +
                            shared("text.txt") + " --limit 100";
   EXPECT_EQ(result(eval).at("bound"), false);
-  expect_refusal(eval + " --path diagonal", 1, {"no evolving stream", "--path ar"});
+  expect_refusal(eval + " --path diagonal", 1, {"no evolving stream", "the path ar"});
 }
 
 }  // namespace

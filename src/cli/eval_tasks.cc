@@ -46,6 +46,17 @@ std::string name_of(const std::string& folder) {
   return path.filename().string();
 }
 
+/// The results, and of each task its main metric where a script finds it at once.
+Record json_of(const EvalResults& results) {
+  Record record = results.record();
+  std::vector<Record> tasks = record.get_records("tasks");
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    const MetricResult& main = results.tasks[i].metrics.front();
+    tasks[i].set("metric", main.name).set("value", main.value).set("stderr", main.standard_error);
+  }
+  return record.set("tasks", tasks);
+}
+
 void print_results(const EvalResults& results) {
   for (const TaskResult& task : results.tasks) {
     for (const MetricResult& metric : task.metrics) {
@@ -98,7 +109,7 @@ void run(Flags& flags) {
   const EvalRun whole{results, flags.out};
   if (!flags.out.empty()) write_report(std::span(&whole, 1), flags.out);
   if (flags.json) {
-    fmt::print("{}\n", results.record().dump());
+    fmt::print("{}\n", json_of(results).dump());
   } else {
     print_results(results);
     if (!flags.out.empty()) fmt::print("{}/report.html\n", flags.out);

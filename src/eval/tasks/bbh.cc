@@ -103,7 +103,7 @@ std::string extracted_answer(std::string_view text) {
 
 TaskInfo bbh_info() {
   TaskInfo info;
-  info.name = "bbh_cot_fewshot";
+  info.name = "bbh";
   info.version = "3.0";
   info.source = "lm-evaluation-harness 0.4.8, lm_eval/tasks/bbh/cot_fewshot";
   info.shots = kShots;

@@ -65,13 +65,13 @@ double graded(const std::string& target, const std::string& text) {
   example.targets = {target};
   Outcome outcome;
   outcome.text = text;
-  return task_named("bbh_cot_fewshot").grade(example, outcome).at(0);
+  return task_named("bbh").grade(example, outcome).at(0);
 }
 
 TEST(Bbh, PromptByteForByte) {
   const TaskData data;
   write_all(data);
-  const std::vector<Example> examples = data.load("bbh_cot_fewshot");
+  const std::vector<Example> examples = data.load("bbh");
   ASSERT_EQ(examples.size(), 2u * 27);
   const Example& example = examples.at(2);
   EXPECT_EQ(example.id, "causal_judgement/0");
@@ -95,7 +95,7 @@ TEST(Bbh, PromptByteForByte) {
 TEST(Bbh, BooleanExpressionsHaveThePhraseOnce) {
   const TaskData data;
   write_all(data);
-  EXPECT_EQ(data.load("bbh_cot_fewshot").at(1).prompt,
+  EXPECT_EQ(data.load("bbh").at(1).prompt,
             "Judge sums.\n\nSums are judged here.\n\n"
             "Q: Is 1 + 1 = 2?\nOptions:\n- Yes\n- No\nA: Let's think step by step.\n"
             " It is 2. So the answer is Yes.\n\n"
@@ -107,7 +107,7 @@ TEST(Bbh, BooleanExpressionsHaveThePhraseOnce) {
 TEST(Bbh, LimitIsPerSubtask) {
   const TaskData data;
   write_all(data);
-  const std::vector<Example> examples = data.load("bbh_cot_fewshot", {.limit = 1});
+  const std::vector<Example> examples = data.load("bbh", {.limit = 1});
   ASSERT_EQ(examples.size(), 27u);
   EXPECT_EQ(examples[26].id, "word_sorting/0");
 }
@@ -118,7 +118,7 @@ TEST(Bbh, HuggingFaceRows) {
     data.write("bbh/" + name + "/test.jsonl", R"({"input": "i", "target": "t"})");
     data.write("cot-prompts/" + name + ".txt", kPrompt);
   }
-  EXPECT_EQ(data.load("bbh_cot_fewshot").at(26).targets, std::vector<std::string>{"t"});
+  EXPECT_EQ(data.load("bbh").at(26).targets, std::vector<std::string>{"t"});
 }
 
 TEST(Bbh, FirstAnswerOfTheTextCounts) {
@@ -137,26 +137,26 @@ TEST(Bbh, FirstAnswerOfTheTextCounts) {
 
 TEST(Bbh, FaultyFilesAreRefused) {
   const TaskData data;
-  testing::expect_error<MissingData>([&] { static_cast<void>(data.load("bbh_cot_fewshot")); },
+  testing::expect_error<MissingData>([&] { static_cast<void>(data.load("bbh")); },
                                      {"cot-prompts/boolean_expressions.txt"});
   write_all(data);
   data.write("bbh/cot-prompts/navigate.txt", "no rule");
-  data.expect_load_error("bbh_cot_fewshot", {"navigate.txt", "-----", "3 examples"});
+  data.expect_load_error("bbh", {"navigate.txt", "-----", "3 examples"});
   data.write("bbh/cot-prompts/navigate.txt", kPrompt.substr(0, kPrompt.size() - 60));
-  data.expect_load_error("bbh_cot_fewshot", {"navigate.txt", "3 examples"});
+  data.expect_load_error("bbh", {"navigate.txt", "3 examples"});
   data.write("bbh/cot-prompts/navigate.txt", "-----\nd\n\nQ: a\nA: b\n\nQ: a\nA: b\n\nQ: a\nA: b");
-  data.expect_load_error("bbh_cot_fewshot", {"navigate.txt", "example 1", "\"A: b\""});
+  data.expect_load_error("bbh", {"navigate.txt", "example 1", "\"A: b\""});
   data.write("bbh/cot-prompts/navigate.txt", kPrompt);
   data.write("bbh/navigate.json", kExamples.substr(0, 60));
-  data.expect_load_error("bbh_cot_fewshot", {"navigate.json"});
+  data.expect_load_error("bbh", {"navigate.json"});
   data.write("bbh/navigate.json", R"({"examples": [{"input": "i"}]})");
-  data.expect_load_error("bbh_cot_fewshot", {"navigate.json", "target"});
+  data.expect_load_error("bbh", {"navigate.json", "target"});
 }
 
 TEST(Bbh, SharedData) {
   const auto data = testing::shared_benchmarks();
   if (!data) GTEST_SKIP() << "no folder ../shared/data/benchmarks";
-  const std::vector<Example> examples = task_named("bbh_cot_fewshot").load(*data, {});
+  const std::vector<Example> examples = task_named("bbh").load(*data, {});
   // 24 subtasks of 250, causal_judgement 187, penguins_in_a_table 146, snarks 178.
   ASSERT_EQ(examples.size(), 6511u);
   std::set<std::string> ids;
