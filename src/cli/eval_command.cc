@@ -1,5 +1,6 @@
 // evo eval likelihood
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <memory>
 
 #include "base/interrupt.h"
@@ -8,6 +9,7 @@
 #include "cli/program.h"
 #include "eval/likelihood.h"
 #include "io/record.h"
+#include "ops/matmul.h"
 #include "train/data.h"
 
 namespace evo {
@@ -19,6 +21,22 @@ struct Flags {
   int threads = 0;
   bool json = false;
 };
+
+/// Speed of scoring along the autoregressive path, whose work is known.
+struct Speed {
+  double tokens_per_second = 0;
+  double peak_fraction = 0;  ///< of what large matrix products reach, in the same minute
+};
+
+Speed speed_of(const Flags& flags, const Model& model, int64_t tokens, double seconds) {
+  Speed speed{static_cast<double>(tokens) / seconds, 0};
+  const Precision precision = parse_precision(flags.precision);
+  const int64_t keys = flags.options.context / 2;  // a token sees half of its window on average
+  const double flops = model_cost(model.config(), keys).decode_flops_per_token;
+  speed.peak_fraction =
+      speed.tokens_per_second * flops / (1e9 * measure_matmul_peak(precision, 0.5));
+  return speed;
+}
 
 void run(Flags& flags) {
   use_threads(flags.threads);
@@ -37,12 +55,14 @@ void run(Flags& flags) {
   const auto total = static_cast<double>(
       flags.options.limit > 0 ? flags.options.limit : static_cast<int64_t>(tokens.size()));
   Progress progress("scoring", total, "tokens", flags.json);
+  const auto start = std::chrono::steady_clock::now();
   const LikelihoodResult result =
       likelihood(loaded.model, loaded.tokenizer, tokens, flags.options, [&](int64_t done) {
         if (interrupted()) fail("interrupted: a part of the text says too little");
         progress.update(static_cast<double>(done));
       });
   progress.finish();
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   if (!flags.json) {
     fmt::print("{} {}{:.4f} +- {:.4f} nats per token, {:.4f} bits per byte, {} tokens{}\n",
                flags.path, result.bound ? "<= " : "", result.nats_per_token, result.standard_error,
@@ -54,6 +74,11 @@ void run(Flags& flags) {
   record.set("path", flags.path).set("nats_per_token", result.nats_per_token);
   record.set("bits_per_byte", result.bits_per_byte).set("stderr", result.standard_error);
   record.set("bound", result.bound).set("tokens", result.tokens);
+  if (!result.bound) {
+    const Speed speed = speed_of(flags, loaded.model, result.tokens, elapsed.count());
+    record.set("tokens_per_second", speed.tokens_per_second);
+    record.set("gemm_peak_fraction", speed.peak_fraction);
+  }
   fmt::print("{}\n", record.dump());
 }
 

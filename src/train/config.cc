@@ -44,6 +44,7 @@ void check_optimizer(const TrainConfig& c) {
 }
 
 void check_flow(const RunConfig& c) {
+  require_weight("ar_weight", c.ar_weight);
   require_weight("flow_weight", c.flow_weight);
   require_weight("inner_weight", c.inner_weight);
   require_weight("maturity_weight", c.maturity_weight);
@@ -101,6 +102,7 @@ void RunConfig::validate() const {
   require(steps >= 0, "`steps` must not be negative");
   require(minutes >= 0 && minutes < 1e7, "`minutes` must be 0 to 10 million");
   require(steps > 0 || minutes > 0, "give `steps` or `minutes`");
+  require(flow || ar_weight > 0, "with `ar_weight` 0 and without `flow` nothing is trained");
   require(flow || !freeze_backbone, "with `freeze_backbone` and without `flow` nothing is trained");
   require_count("batch_size", batch_size, 65536);
   require_count("gradient_accumulation", gradient_accumulation, 65536);

@@ -27,6 +27,7 @@ struct TrainConfig {
   double clip = 1.0;
   double average_decay = 0.999;
 
+  double ar_weight = 1;
   double flow_weight = 0.2;
   double inner_weight = 0.5;
   double maturity_weight = 0.1;
@@ -67,6 +68,8 @@ struct TrainConfig {
     v("beta2", beta2, "AdamW, second moment");
     v("clip", clip, "largest norm of the gradient; 0: no clipping");
     v("average_decay", average_decay, "exponential average of the weights that is saved; 0: none");
+    v("ar_weight", ar_weight,
+      "weight of the mature stream's cross-entropy; 0: a model that only diffuses");
     v("flow_weight", flow_weight, "beta, weight of the evolving stream's cross-entropy");
     v("inner_weight", inner_weight, "weight of the inner field's cross-entropy");
     v("maturity_weight", maturity_weight, "mu, weight of the maturity head's loss");

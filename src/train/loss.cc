@@ -191,14 +191,15 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
   const Tensor h = model.forward(tape, two_stream_input(batch, latents));
 
   // The staircase leg: exact autoregressive cross-entropy.
-  const std::vector<float> ar_weights = shares(batch, scale);
+  const bool trains_ar = weights.ar > 0;
+  const std::vector<float> ar_weights = shares(batch, trains_ar ? weights.ar * scale : scale);
   const HeadLosses ar_losses{batch.targets, ar_weights};
   Tape unrecorded(Tape::Mode::kInference, tape.precision());
   const HeadResult ar =
-      weights.ar ? head(tape, h, 0, rows, model.unembedding(), nullptr, &ar_losses)
-                 : head(unrecorded, h, 0, rows, model.unembedding(), nullptr, &ar_losses);
+      trains_ar ? head(tape, h, 0, rows, model.unembedding(), nullptr, &ar_losses)
+                : head(unrecorded, h, 0, rows, model.unembedding(), nullptr, &ar_losses);
   report.ar_nll = mean(batch, ar.nll);
-  report.total = report.ar_nll;
+  report.total = weights.ar * report.ar_nll;
   if (!flow) return report;
 
   // The flow: every evolving row's posterior against its own token.

@@ -36,7 +36,7 @@ struct Latents {
 struct LossWeights {
   double flow = 0, inner = 0, maturity = 0;
   HeadLosses::CodeGradient code_gradient = HeadLosses::CodeGradient::kNone;
-  bool ar = true;  ///< false: the autoregressive loss is reported, but trains nothing
+  double ar = 1;  ///< 0: the autoregressive loss is reported, but trains nothing
 };
 
 /// Means over the rows that count, in nats per token; 0 for a part whose weight is 0, which is not

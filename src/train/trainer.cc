@@ -135,7 +135,7 @@ Trainer::StepResult Trainer::step() {
 
 LossWeights Trainer::loss_weights() const {
   return {config_.flow_weight, config_.inner_weight, config_.maturity_weight,
-          config_.code_gradient_kind(), !config_.freeze_backbone};
+          config_.code_gradient_kind(), config_.freeze_backbone ? 0 : config_.ar_weight};
 }
 
 TrainingBatch Trainer::next_batch() {
