@@ -248,7 +248,8 @@ void add_generate_command(CLI::App& app, Action& action) {
                    "evolving tokens per pass; 0: as many as pay, in diffusion mode 8")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  command->add_option("--steps", decode.steps, "diffusion: passes per token at most")
+  command
+      ->add_option("--steps", decode.steps, "diffusion: passes in which a window ripens, at most")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   command->add_option("--trace", flags->trace,

@@ -88,6 +88,7 @@ void add_commands(CLI::App& app, Action& action) {
   add_adapt_command(app, action);
   add_generate_command(app, action);
   add_chat_command(app, action);
+  add_serve_command(app, action);
   add_eval_command(app, action);
   add_info_command(app, action);
   add_bench_command(app, action);

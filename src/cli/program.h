@@ -25,6 +25,7 @@ void add_train_command(CLI::App& app, Action& action);
 void add_adapt_command(CLI::App& app, Action& action);
 void add_generate_command(CLI::App& app, Action& action);
 void add_chat_command(CLI::App& app, Action& action);
+void add_serve_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
 void add_eval_tasks_command(CLI::App& eval, Action& action);
 void add_eval_make_command(CLI::App& eval, Action& action);

@@ -73,10 +73,11 @@ Prompt gap_prompt(const Tokenizer& tokenizer, std::string_view prefix, std::stri
 }
 
 TextGeneration::TextGeneration(const Decoder& decoder, const Tokenizer& tokenizer,
-                               const Prompt& prompt, const GenerateOptions& options)
+                               const Prompt& prompt, const GenerateOptions& options,
+                               PromptReading reading)
     : tokenizer_(tokenizer),
       stop_(options.stop),
-      session_(decoder, options.decode, prompt, tokenizer.end_of_text()) {
+      session_(decoder, options.decode, prompt, tokenizer.end_of_text(), reading) {
   for (const std::string& stop : stop_) {
     if (stop.empty()) throw UsageError("--stop: expected a text, found an empty one");
   }

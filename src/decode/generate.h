@@ -45,7 +45,7 @@ class TextGeneration {
  public:
   /// `decoder` and `tokenizer` must outlive the object.
   TextGeneration(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
-                 const GenerateOptions& options);
+                 const GenerateOptions& options, PromptReading reading = PromptReading::kAtOnce);
 
   [[nodiscard]] Session& session() { return session_; }
   [[nodiscard]] bool done() const { return stopped_ || session_.done(); }

@@ -14,17 +14,16 @@
 namespace evo {
 namespace {
 
-constexpr int64_t kPrefillRows = 512;
 constexpr int64_t kDiffusionWindow = 8;
 constexpr size_t kTraceTop = 5;
 
 // Purposes of random streams in a session.
 enum SessionStream : uint64_t { kNoise = 1 };
 
-std::vector<int32_t> likeliest(std::span<const float> logits) {
+std::vector<int32_t> likeliest(std::span<const float> logits, size_t at_most) {
   std::vector<int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
-  const size_t count = std::min(kTraceTop, order.size());
+  const size_t count = std::min(at_most, order.size());
   std::ranges::partial_sort(
       order, order.begin() + static_cast<std::ptrdiff_t>(count), [&](int32_t a, int32_t b) {
         return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
@@ -126,7 +125,8 @@ DraftPolicy& Decoder::exact_policy() const {
   return *exact_policy_;
 }
 
-Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end)
+Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end,
+                 PromptReading reading)
     : decoder_(decoder),
       model_(decoder.model()),
       options_(options),
@@ -139,6 +139,7 @@ Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt pr
       random_(options.seed, kNoise) {
   EVO_CHECK(options_.window >= 0 && options_.steps >= 1);
   EVO_CHECK(options_.mode != Mode::kEvo || (options_.balance >= 0 && options_.balance < 1));
+  EVO_CHECK(options_.mode != Mode::kDiffusion || options_.logprobs < 0);
   EVO_CHECK(!text_.empty() && text_.size() == positions_.size());
   const int64_t context = model_.config().max_position_embeddings;
   const auto used = static_cast<int64_t>(prompt_size_);
@@ -159,7 +160,10 @@ Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt pr
   if (options_.window == 0 && options_.mode == Mode::kEvo) {
     policy_ = &own_policy_.emplace(decoder.cost(Mode::kEvo), lenience_of(options_));
   }
-  prefill();
+  Session* const only = this;
+  while (reading == PromptReading::kAtOnce && unread() > 0 && !done()) {
+    step_together(std::span(&only, 1));
+  }
 }
 
 void Session::begin_from(std::vector<int32_t> tokens, double t) {
@@ -173,12 +177,21 @@ PassTrace Session::step() {
   return std::move(step_together(std::span(&only, 1)).front());
 }
 
-std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions) {
-  EVO_CHECK(!sessions.empty());
+std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions,
+                                              int64_t prompt_rows) {
+  EVO_CHECK(!sessions.empty() && prompt_rows > 0);
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   const Model& model = sessions.front()->model_;
   const auto count = sessions.size();
+  const int64_t generating = std::ranges::count(sessions, 0, &Session::unread);
+  // Exact sessions share a policy and need one scout. Evo's text depends on its policy, which is
+  // therefore its own and must not depend on the company.
+  const auto is_scout = [](const Session* session) {
+    return session->unread() == 0 && session->options_.mode == Mode::kExact;
+  };
+  const auto scout =
+      static_cast<size_t>(std::ranges::find_if(sessions, is_scout) - sessions.begin());
   ForwardInput input;
   std::vector<KvCache*> caches;
   std::vector<int64_t> scored(count);  // the last mature rows of each session, which need logits
@@ -186,12 +199,9 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
   for (size_t s = 0; s < count; ++s) {
     Session& session = *sessions[s];
     EVO_CHECK(!session.done() && &session.model_ == &model);
-    session.scout_ = s == 0;
-    if (session.policy_) session.policy_->share_passes(std::ssize(sessions));
-    session.fill_window();
-    session.append_mature(input, static_cast<int32_t>(s));
+    session.scout_ = s == scout || session.options_.mode != Mode::kExact;
+    scored[s] = session.prepare_pass(input, static_cast<int32_t>(s), generating, prompt_rows);
     caches.push_back(&session.cache_);
-    scored[s] = session.options_.mode == Mode::kDiffusion ? 0 : std::ssize(session.drafts_) + 1;
     mature_end[s] = input.mature();
   }
   add_windows(sessions, input);
@@ -218,12 +228,28 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
   return traces;
 }
 
+int64_t Session::prepare_pass(ForwardInput& input, int32_t sequence, int64_t generating,
+                              int64_t& prompt_rows) {
+  reading_ = unread() > 0;
+  if (reading_) {
+    const int64_t rows = std::min(unread(), prompt_rows);
+    prompt_rows -= rows;
+    append_prompt(input, sequence, rows);
+    return 0;
+  }
+  if (policy_ && options_.mode == Mode::kExact) policy_->share_passes(generating);
+  fill_window();
+  append_mature(input, sequence);
+  return options_.mode == Mode::kDiffusion ? 0 : std::ssize(drafts_) + 1;
+}
+
 /// Lets the policy of exact sessions, whose text does not depend on it, learn what passes take.
 void Session::observe_pass(std::span<Session* const> sessions, double seconds, int64_t rows,
                            int64_t heads, int64_t window_rows) {
   int64_t drafts = 0;
   DraftPolicy* policy = nullptr;
   for (const Session* session : sessions) {
+    if (session->reading_) return;  // what prompts take says nothing about passes that draft
     drafts += std::ssize(session->drafts_);
     if (session->options_.mode == Mode::kExact && session->policy_) policy = session->policy_;
   }
@@ -249,7 +275,10 @@ void Session::add_windows(std::span<Session* const> sessions, ForwardInput& inpu
 
 PassTrace Session::finish_pass(std::span<const float> logits, const Tensor& h) {
   PassTrace trace;
-  trace.pass = passes_++;
+  trace.reading = reading_;
+  trace.pass = passes_;
+  if (reading_) return trace;
+  ++passes_;
   if (options_.mode == Mode::kDiffusion) {
     evolve_window(h, trace);
   } else {
@@ -270,21 +299,9 @@ int64_t Session::room() const {
   return end_of_room_ - std::ssize(text_);
 }
 
-int64_t Session::new_tokens() const {
-  return std::ssize(text_) - cache_.length();
-}
-
-/// Reads all of the prompt but its last token into the cache.
-void Session::prefill() {
-  while (new_tokens() > 1) {
-    const auto first = static_cast<int32_t>(cache_.length());
-    const auto rows = static_cast<int32_t>(std::min(kPrefillRows, new_tokens() - 1));
-    ForwardInput input;
-    for (int32_t r = first; r < first + rows; ++r)
-      append_token(input, r, text_[at(r)], place(r), 0);
-    Tape tape(Tape::Mode::kInference);
-    model_.forward(tape, input, &cache_);
-  }
+/// All of the prompt but its last token must be in the cache before a pass can generate.
+int64_t Session::unread() const {
+  return std::max<int64_t>(0, static_cast<int64_t>(prompt_size_) - 1 - cache_.length());
 }
 
 int64_t Session::window_size() const {
@@ -323,6 +340,13 @@ Session::WindowToken Session::fresh_token(int64_t index) {
   const float* code = decoder_.codes().row(sketch_[at(index)]);
   blend(add_noise(model_.time().signal(sketch_time_)), fresh.z, {code, width}, fresh.z, fresh.z);
   return fresh;
+}
+
+void Session::append_prompt(ForwardInput& input, int32_t sequence, int64_t rows) const {
+  const auto first = static_cast<int32_t>(cache_.length());
+  for (int32_t r = first; r < first + static_cast<int32_t>(rows); ++r) {
+    append_token(input, r, text_[at(r)], place(r), sequence);
+  }
 }
 
 void Session::append_mature(ForwardInput& input, int32_t sequence) const {
@@ -372,6 +396,7 @@ void Session::verify_drafts(std::span<const float> logits, const Tensor& h, Pass
   const int32_t last = drafts > 0 ? drafts_.back() : text_.back();
   for (int64_t i = 0; i < verdict.accepted; ++i) commit(drafts_[at(i)], trace);
   commit(verdict.next, trace);
+  if (options_.logprobs >= 0) add_logprobs(logits, trace);
 
   // The hidden states that remain true: the new window's if all drafts were right, else those that
   // were made before the rejected draft. `next` takes the place of the first of them.
@@ -390,6 +415,25 @@ void Session::verify_drafts(std::span<const float> logits, const Tensor& h, Pass
   drafts_.clear();
   draft_maturities_.clear();
   if (!done()) draft_tokens(verdict.next, std::move(state), trace);
+}
+
+/// `logits` [drafts + 1, V]: the row of every committed token, in order.
+void Session::add_logprobs(std::span<const float> logits, PassTrace& trace) const {
+  const auto vocabulary = static_cast<size_t>(model_.config().vocab_size);
+  for (size_t i = 0; i < trace.committed.size(); ++i) {
+    const auto row = logits.subspan(i * vocabulary, vocabulary);
+    std::vector<float> exponentials(row.begin(), row.end());
+    const SoftmaxRow softmax = softmax_row(exponentials.data(), std::ssize(row));
+    const auto logprob = [&](int32_t token) {
+      return static_cast<float>(row[at(token)] - softmax.max - std::log(softmax.sum));
+    };
+    TokenLogprob& added = trace.logprobs.emplace_back();
+    added.token = trace.committed[i];
+    added.logprob = logprob(added.token);
+    for (const int32_t token : likeliest(row, at(options_.logprobs))) {
+      added.top.emplace_back(token, logprob(token));
+    }
+  }
 }
 
 void Session::draft_tokens(int32_t previous, std::vector<float> state, PassTrace& trace) {
@@ -502,7 +546,7 @@ Session::Proposal Session::propose(const WindowToken& token, int32_t previous, i
   Tensor logits = head_logits(tape, o, 0, 1, model_.unembedding(), kappa[0] > 0 ? &term : nullptr);
   Proposal proposal;
   proposal.token = sampler_.choose(logits.values(), rank);
-  if (options_.trace) proposal.top = likeliest(logits.values());
+  if (options_.trace) proposal.top = likeliest(logits.values(), kTraceTop);
   const SoftmaxRow softmax = softmax_row(logits.f32(), logits.cols());
   const auto log_pmax = static_cast<float>(-std::log(softmax.sum));
   proposal.entropy = static_cast<float>(softmax.entropy());

@@ -28,6 +28,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -53,7 +54,14 @@ struct DecodeOptions {
   int64_t steps = 1;             ///< diffusion: passes in which a window ripens, at most
   double commit_maturity = 0.9;  ///< diffusion: maturity at which a token ripens ahead of its turn
   bool trace = false;            ///< fill PassTrace::tokens completely
+  /// Fill PassTrace::logprobs, with so many alternatives each; negative: do not. Not in diffusion
+  /// mode, which asks the autoregressive model nothing.
+  int64_t logprobs = -1;
 };
+
+/// When a session reads its prompt: while it is made, or piece by piece in the passes that it
+/// shares with others, which a long prompt then does not keep waiting.
+enum class PromptReading { kAtOnce, kInPasses };
 
 /// What a text is generated after, in the order in which the network sees it.
 struct Prompt {
@@ -102,19 +110,29 @@ struct TokenTrace {
   std::vector<float> latent;  ///< z [d], with `trace`
 };
 
+/// A committed token under the distribution that the model has (that of temperature 1).
+struct TokenLogprob {
+  int32_t token = 0;
+  float logprob = 0;
+  std::vector<std::pair<int32_t, float>> top;  ///< the likeliest tokens first
+};
+
 struct PassTrace {
   int64_t pass = 0;
+  bool reading = false;  ///< it read a piece of the prompt, `rows` tokens, and generated nothing
   std::vector<int32_t> committed;  ///< by this pass, in order
   int64_t drafted = 0, accepted = 0;
   int64_t rows = 0;  ///< of this session in the pass: new tokens, drafts and window
   std::vector<TokenTrace> tokens;
+  std::vector<TokenLogprob> logprobs;  ///< of `committed`, with DecodeOptions::logprobs
 };
 
 class Session {
  public:
   /// Reads the prompt. It must not be empty and must leave room for one token in the context; else
   /// Error. `end` is the token that ends a text. `decoder` must outlive the session.
-  Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end);
+  Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end,
+          PromptReading reading = PromptReading::kAtOnce);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -126,10 +144,15 @@ class Session {
   /// One forward pass. Not after done().
   PassTrace step();
   /// The same for several sessions of one decoder in one pass: what each generates does not depend
-  /// on the others. None may be done().
-  static std::vector<PassTrace> step_together(std::span<Session* const> sessions);
+  /// on the others. None may be done(). Of prompts that are still being read the pass takes
+  /// `prompt_rows` tokens at most, those of the first sessions first.
+  static constexpr int64_t kPromptRows = 512;
+  static std::vector<PassTrace> step_together(std::span<Session* const> sessions,
+                                              int64_t prompt_rows = kPromptRows);
 
   [[nodiscard]] bool done() const;
+  /// Tokens of the prompt that passes must read before the first one that generates.
+  [[nodiscard]] int64_t unread() const;
   /// Generated tokens, the end token not among them.
   [[nodiscard]] std::span<const int32_t> generated() const;
   [[nodiscard]] bool ended() const { return ended_; }  ///< by the end token
@@ -153,14 +176,17 @@ class Session {
     std::vector<float> inner_state;  // [R] of the inner field after this token
   };
 
-  void prefill();
-  [[nodiscard]] int64_t room() const;        ///< tokens that may still be generated
-  [[nodiscard]] int64_t new_tokens() const;  ///< committed, but not in the cache yet
+  [[nodiscard]] int64_t room() const;  ///< tokens that may still be generated
   [[nodiscard]] int64_t window_size() const;
   void fill_window();
   [[nodiscard]] int64_t first_age() const;
   [[nodiscard]] WindowToken fresh_token(int64_t index);
   [[nodiscard]] int32_t place(int64_t rank) const;
+  /// Adds the session's rows to a pass, evolving ones excepted; returns how many of them need
+  /// logits. `generating` sessions share the pass; of those that read, `prompt_rows` is left.
+  int64_t prepare_pass(ForwardInput& input, int32_t sequence, int64_t generating,
+                       int64_t& prompt_rows);
+  void append_prompt(ForwardInput& input, int32_t sequence, int64_t rows) const;
   void append_mature(ForwardInput& input, int32_t sequence) const;
   void append_evolving(ForwardInput& input, int32_t sequence) const;
   static void observe_pass(std::span<Session* const> sessions, double seconds, int64_t rows,
@@ -170,6 +196,7 @@ class Session {
   /// D].
   PassTrace finish_pass(std::span<const float> logits, const Tensor& h);
   void verify_drafts(std::span<const float> logits, const Tensor& h, PassTrace& trace);
+  void add_logprobs(std::span<const float> logits, PassTrace& trace) const;
   void draft_tokens(int32_t previous, std::vector<float> state, PassTrace& trace);
   [[nodiscard]] bool worth_drafting(double all_kept) const;
   void evolve_window(const Tensor& h, PassTrace& trace);
@@ -196,7 +223,8 @@ class Session {
   std::vector<int32_t> text_;       // in rank order
   std::vector<int32_t> positions_;  // of the prompt
   size_t prompt_size_;
-  int64_t end_of_room_;  // rank at which no token fits any more
+  bool reading_ = false;  // the pass that goes on reads a piece of the prompt
+  int64_t end_of_room_;   // rank at which no token fits any more
   std::vector<int32_t> drafts_;
   std::vector<float> draft_maturities_;
   int64_t possible_drafts_ = 0;

@@ -263,6 +263,29 @@ TEST(Session, TracesSayWhatPassesDid) {
   }
 }
 
+TEST(Session, APromptReadInPassesOfOthersGivesTheSameText) {
+  for (const Mode mode : kModes) {
+    const DecodeOptions options = options_of(mode, 12);
+    const Prompt prompt = Prompt::of_text(random_prompt(8, 30));
+    Session other(shared_decoder(), options_of(Mode::kAr, 40), Prompt::of_text({1, 2}), kNoEnd);
+    Session session(shared_decoder(), options, prompt, kNoEnd, PromptReading::kInPasses);
+    EXPECT_EQ(session.unread(), 29);
+    Session* const both[] = {&other, &session};
+    for (int64_t rest = 29; rest > 0; rest = std::max<int64_t>(0, rest - 4)) {
+      const std::vector<PassTrace> traces = Session::step_together(both, 4);
+      EXPECT_FALSE(traces[0].reading);
+      EXPECT_TRUE(traces[1].reading);
+      EXPECT_EQ(traces[1].rows, std::min<int64_t>(4, rest));
+      EXPECT_TRUE(session.generated().empty());
+    }
+    EXPECT_EQ(session.unread(), 0);
+    EXPECT_EQ(session.passes(), 0);
+    EXPECT_EQ(other.generated().size(), 8u);
+    finish(session, options);
+    EXPECT_EQ(tokens_of(session), generate_tokens(options, prompt.tokens)) << mode_name(mode);
+  }
+}
+
 TEST(Session, ModelWithoutFlowOnlyDecodesAutoregressively) {
   ModelConfig config = tiny_config(64);
   config.flow = false;

@@ -1,0 +1,43 @@
+// Any bytes as the body of any request: what is asked for is within its limits, or the client is
+// told what is wrong in an error that is JSON.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "serve/reply.h"
+#include "serve/request.h"
+
+namespace {
+
+void check(const evo::GenerationRequest& request) {
+  EVO_CHECK(request.n >= 1 && request.n <= evo::kMostTexts);
+  EVO_CHECK(std::ssize(request.prompts) * request.n <= evo::kMostTexts);
+  EVO_CHECK(std::ssize(request.stop) <= evo::kMostStops);
+  EVO_CHECK(request.steps >= 1 && request.window >= 0 && request.max_tokens.value_or(1) >= 1);
+  EVO_CHECK(request.logprobs <= evo::kMostAlternatives);
+  EVO_CHECK(request.balance >= 0 && request.balance <= 1);
+  evo::validate(request.sampler);
+}
+
+template <class Parse>
+void attempt(const Parse& parse) {
+  try {
+    parse();
+  } catch (const evo::RequestError& error) {
+    EVO_CHECK(error.status() == evo::kBadRequest);
+    (void)evo::Json::parse(evo::dump(evo::error_json(error)));
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view body(reinterpret_cast<const char*>(data), size);
+  using enum evo::Endpoint;
+  for (const evo::Endpoint endpoint : {kCompletion, kChat, kInfill}) {
+    attempt([&] { check(evo::parse_generation(endpoint, body)); });
+  }
+  attempt([&] { (void)evo::parse_tokenize(body); });
+  attempt([&] { (void)evo::parse_detokenize(body); });
+  return 0;
+}

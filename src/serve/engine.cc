@@ -1,0 +1,258 @@
+#include "serve/engine.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "serve/request_error.h"
+
+namespace evo {
+namespace {
+
+/// How long an idle engine sleeps before it looks at `stop`, which no one can announce.
+constexpr auto kIdle = std::chrono::milliseconds(50);
+
+double seconds_between(Engine::Clock::time_point from, Engine::Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+Engine::Clock::duration duration_of(double seconds) {
+  return std::chrono::duration_cast<Engine::Clock::duration>(
+      std::chrono::duration<double>(seconds));
+}
+
+}  // namespace
+
+/// What both sides know of a request; guarded by the engine's mutex.
+struct Engine::Request {
+  std::shared_ptr<std::mutex> mutex;  // the engine's, which a ticket may outlive
+  std::deque<Event> events;
+  std::condition_variable changed;
+  size_t open = 0;  // texts whose last event was not pushed yet
+  bool given_up = false;
+  Clock::time_point arrival, deadline;  // do not change
+};
+
+struct Engine::Waiting {
+  std::shared_ptr<Request> request;
+  size_t text = 0;
+  Job job;
+};
+
+struct Engine::Running {
+  Running(const Decoder& decoder, const Tokenizer& tokenizer, const Waiting& waiting)
+      : request(waiting.request),
+        text(waiting.text),
+        generation(decoder, tokenizer, waiting.job.prompt, waiting.job.options,
+                   PromptReading::kInPasses) {}
+
+  std::shared_ptr<Request> request;
+  size_t text;
+  TextGeneration generation;
+  std::optional<Clock::time_point> last_token;
+};
+
+Engine::Ticket::~Ticket() {
+  if (!request_) return;
+  const std::scoped_lock lock(*request_->mutex);
+  request_->given_up = true;
+  request_->events.clear();
+}
+
+std::optional<Event> Engine::Ticket::wait(std::chrono::milliseconds patience) {
+  std::unique_lock lock(*request_->mutex);
+  request_->changed.wait_for(lock, patience, [&] { return !request_->events.empty(); });
+  if (request_->events.empty()) return std::nullopt;
+  Event event = std::move(request_->events.front());
+  request_->events.pop_front();
+  return event;
+}
+
+bool Engine::Ticket::done() const {
+  const std::scoped_lock lock(*request_->mutex);
+  return request_->open == 0 && request_->events.empty();
+}
+
+Engine::Engine(const Decoder& decoder, const Tokenizer& tokenizer, const EngineOptions& options,
+               Metrics& metrics)
+    : decoder_(decoder), tokenizer_(tokenizer), options_(options), metrics_(metrics) {
+  EVO_CHECK(options.active > 0 && options.queue > 0 && options.prompt_rows > 0);
+}
+
+Engine::~Engine() = default;
+
+Engine::Ticket Engine::submit(std::vector<Job> jobs) {
+  EVO_CHECK(!jobs.empty());
+  const auto request = std::make_shared<Request>();
+  request->mutex = mutex_;
+  request->open = jobs.size();
+  request->arrival = Clock::now();
+  request->deadline = options_.request_seconds > 0
+                          ? request->arrival + duration_of(options_.request_seconds)
+                          : Clock::time_point::max();
+  {
+    const std::scoped_lock lock(*mutex_);
+    if (drained_by_) {
+      throw RequestError(kUnavailable, "the server is shutting down and takes no new requests", "",
+                         "shutting_down");
+    }
+    if (std::ssize(queue_) + std::ssize(jobs) > options_.queue) {
+      throw RequestError(
+          kTooMany,
+          fmt::format("{} texts wait already, and the queue holds {}: try again later",
+                      queue_.size(), options_.queue),
+          "", "queue_full");
+    }
+    for (size_t i = 0; i < jobs.size(); ++i) queue_.push_back({request, i, std::move(jobs[i])});
+  }
+  work_.notify_one();
+  return Ticket(request);
+}
+
+void Engine::drain() {
+  {
+    const std::scoped_lock lock(*mutex_);
+    if (drained_by_) return;
+    drained_by_ = Clock::now() + duration_of(options_.drain_seconds);
+  }
+  work_.notify_one();
+}
+
+bool Engine::draining() const {
+  const std::scoped_lock lock(*mutex_);
+  return drained_by_.has_value();
+}
+
+void Engine::run(const std::function<bool()>& stop) {
+  do {
+    if (stop && stop()) drain();
+    drop_lost();
+    admit();
+    if (!active_.empty()) pass();
+  } while (!active_.empty() || wait_for_work());
+}
+
+/// False if there is no work and there will be none.
+bool Engine::wait_for_work() {
+  std::unique_lock lock(*mutex_);
+  if (queue_.empty() && drained_by_) return false;
+  work_.wait_for(lock, kIdle, [&] { return !queue_.empty() || drained_by_; });
+  return true;
+}
+
+Cut Engine::cut_of(const Request& request, Clock::time_point now) const {
+  if (drained_by_ && now >= *drained_by_) return Cut::kDrain;
+  return now >= request.deadline ? Cut::kDeadline : Cut::kNone;
+}
+
+/// Ends the texts, waiting or active, that nobody wants any more or whose time is over.
+void Engine::drop_lost() {
+  const std::scoped_lock lock(*mutex_);
+  const auto now = Clock::now();
+  std::erase_if(queue_, [&](const Waiting& waiting) {
+    Request& request = *waiting.request;
+    if (request.given_up) return true;
+    const Cut cut = cut_of(request, now);
+    if (cut == Cut::kNone) return false;
+    Event event{waiting.text, "", {}, Generation{}, cut, ""};
+    event.end->finish = "interrupted";
+    push(request, std::move(event));
+    return true;
+  });
+  std::erase_if(active_, [&](const std::unique_ptr<Running>& running) {
+    if (running->request->given_up) return true;
+    const Cut cut = cut_of(*running->request, now);
+    if (cut == Cut::kNone) return false;
+    end(*running, cut);
+    return true;
+  });
+}
+
+/// Fills the free places from the queue.
+void Engine::admit() {
+  std::vector<Waiting> next;
+  {
+    const std::scoped_lock lock(*mutex_);
+    while (!queue_.empty() && std::ssize(active_) + std::ssize(next) < options_.active) {
+      next.push_back(std::move(queue_.front()));
+      queue_.pop_front();
+    }
+    metrics_.set_load(std::ssize(queue_), std::ssize(active_) + std::ssize(next));
+  }
+  for (Waiting& waiting : next) {
+    if (auto running = begin(std::move(waiting))) active_.push_back(std::move(running));
+  }
+}
+
+/// Null if the text cannot begin, or is complete with nothing in it.
+std::unique_ptr<Engine::Running> Engine::begin(Waiting waiting) {
+  try {
+    auto running = std::make_unique<Running>(decoder_, tokenizer_, waiting);
+    metrics_.count_prompt(std::ssize(waiting.job.prompt.tokens));
+    if (!running->generation.done()) return running;
+    const std::scoped_lock lock(*mutex_);
+    end(*running, Cut::kNone);
+  } catch (const std::exception& error) {
+    const std::scoped_lock lock(*mutex_);
+    push(*waiting.request, {waiting.text, "", {}, Generation{}, Cut::kFault, error.what()});
+  }
+  return nullptr;
+}
+
+void Engine::pass() {
+  std::vector<Session*> sessions;
+  for (const auto& running : active_) sessions.push_back(&running->generation.session());
+  std::vector<PassTrace> traces;
+  try {
+    traces = Session::step_together(sessions, options_.prompt_rows);
+  } catch (const std::exception& error) {
+    return fail_all(error.what());
+  }
+  const auto now = Clock::now();
+  int64_t generating = 0, generated = 0;
+  for (size_t i = 0; i < active_.size(); ++i) {
+    generating += traces[i].reading ? 0 : 1;
+    generated += std::ssize(traces[i].committed);
+    if (!traces[i].reading) deliver(*active_[i], traces[i], now);
+  }
+  metrics_.count_pass(generating, generated);
+  std::erase_if(active_, [](const auto& running) { return running->generation.done(); });
+}
+
+void Engine::deliver(Running& running, const PassTrace& trace, Clock::time_point now) {
+  const auto tokens = std::ssize(trace.committed);
+  if (tokens > 0 && !running.last_token) {
+    metrics_.observe_first_token(seconds_between(running.request->arrival, now));
+  } else if (tokens > 0) {
+    const double seconds = seconds_between(*running.last_token, now);
+    metrics_.observe_tokens(seconds / static_cast<double>(tokens), tokens);
+  }
+  if (tokens > 0) running.last_token = now;
+  std::string piece(running.generation.take());
+  const std::scoped_lock lock(*mutex_);
+  if (running.request->given_up) return;
+  Event event{running.text, std::move(piece), trace, std::nullopt, Cut::kNone, ""};
+  if (running.generation.done()) event.end = running.generation.result();
+  push(*running.request, std::move(event));
+}
+
+/// With the mutex held.
+void Engine::push(Request& request, Event event) {
+  if (event.end) --request.open;
+  request.events.push_back(std::move(event));
+  request.changed.notify_one();
+}
+
+/// With the mutex held: ends a text without a pass.
+void Engine::end(Running& running, Cut cut, const std::string& fault) {
+  push(*running.request, {running.text, "", {}, running.generation.result(), cut, fault});
+}
+
+/// After a pass that failed nothing is known of the texts that shared it.
+void Engine::fail_all(const std::string& fault) {
+  const std::scoped_lock lock(*mutex_);
+  for (const auto& running : active_) end(*running, Cut::kFault, fault);
+  active_.clear();
+}
+
+}  // namespace evo

@@ -1,0 +1,171 @@
+#include "serve/service.h"
+
+#include <algorithm>
+#include <random>
+
+#include "serve/request_error.h"
+
+namespace evo {
+namespace {
+
+/// OpenAI's defaults; what a gap can hold is what the network was trained on.
+constexpr int64_t kCompletionTokens = 16, kInfillTokens = 64;
+
+/// Texts that end an answer: the template's end of turn, and the model's end tokens but the one
+/// that a session knows by itself.
+std::vector<std::string> stops_of_chat(const std::filesystem::path& folder,
+                                       const ChatTemplate& chat_template,
+                                       const Tokenizer& tokenizer) {
+  std::vector<std::string> stops;
+  if (!chat_template.end_of_turn().empty()) stops.push_back(chat_template.end_of_turn());
+  for (const int32_t token : end_tokens(folder)) {
+    if (token != tokenizer.end_of_text()) stops.emplace_back(tokenizer.token_bytes(token));
+  }
+  return stops;
+}
+
+uint64_t random_seed() {
+  std::random_device device;
+  return (uint64_t{device()} << 32) | device();
+}
+
+}  // namespace
+
+/// A prompt and the texts around what is generated, for traces.
+struct Service::Framed {
+  Prompt prompt;
+  std::string before, after;
+};
+
+Service::Service(const Decoder& decoder, const Tokenizer& tokenizer,
+                 const std::filesystem::path& folder, std::string name, int64_t longest_prompt)
+    : decoder_(decoder),
+      tokenizer_(tokenizer),
+      name_(std::move(name)),
+      longest_prompt_(decoder.model().config().max_position_embeddings - 1),
+      template_(ChatTemplate::load(folder)),
+      chat_stops_(stops_of_chat(folder, template_, tokenizer)),
+      first_seed_(random_seed()) {
+  if (longest_prompt > 0) longest_prompt_ = std::min(longest_prompt_, longest_prompt);
+}
+
+void Service::check_tokens(std::span<const int32_t> tokens, const char* field) const {
+  const auto wrong = std::ranges::find_if(
+      tokens, [&](int32_t token) { return token < 0 || token >= tokenizer_.vocab_size(); });
+  if (wrong == tokens.end()) return;
+  throw RequestError(kBadRequest,
+                     fmt::format("{}: the token {} is not in the vocabulary of {} tokens", field,
+                                 *wrong, tokenizer_.vocab_size()),
+                     field, "invalid_value");
+}
+
+Order Service::order(const GenerationRequest& request) const {
+  if (!request.model.empty() && request.model != name_) {
+    throw RequestError(
+        kNotFound,
+        fmt::format("the model \"{}\" is not served here; \"{}\" is", request.model, name_),
+        "model", "model_not_found");
+  }
+  const int64_t context = decoder_.model().config().max_position_embeddings;
+  const int64_t usual = request.endpoint == Endpoint::kCompletion ? kCompletionTokens
+                        : request.endpoint == Endpoint::kInfill   ? kInfillTokens
+                                                                  : context;
+  GenerateOptions options;
+  options.decode = decode_options(request);
+  options.decode.max_tokens = std::min(request.max_tokens.value_or(usual), context);
+  options.stop = request.stop;
+  if (request.endpoint == Endpoint::kChat) {
+    options.stop.insert(options.stop.end(), chat_stops_.begin(), chat_stops_.end());
+  }
+  Order order;
+  const uint64_t seed = options.decode.seed;
+  uint64_t text = 0;
+  for (const Framed& framed : prompts_of(request, options.decode.max_tokens)) {
+    check_prompt(framed.prompt, request.endpoint == Endpoint::kInfill);
+    order.prompt_tokens += std::ssize(framed.prompt.tokens);
+    for (int64_t i = 0; i < request.n; ++i) {
+      options.decode.seed = seed + text++;
+      order.jobs.push_back({framed.prompt, options});
+      if (!request.trace) continue;
+      order.tracers.emplace_back(decoder_, tokenizer_, options.decode, framed.prompt, framed.before,
+                                 framed.after);
+    }
+  }
+  return order;
+}
+
+DecodeOptions Service::decode_options(const GenerationRequest& request) const {
+  const bool flow = decoder_.model().config().flow;
+  DecodeOptions options;
+  options.mode = request.mode.value_or(flow ? Mode::kExact : Mode::kAr);
+  if (options.mode != Mode::kAr && !flow) {
+    throw RequestError(kBadRequest, "mode: this model has no evolving stream and knows \"ar\" only",
+                       "mode", "invalid_value");
+  }
+  options.balance = request.balance;
+  options.sampler = request.sampler;
+  options.window = request.window;
+  options.steps = request.steps;
+  options.logprobs = request.logprobs;
+  options.trace = request.trace;
+  options.seed = request.seed.value_or(first_seed_ + kMostTexts * seeds_++);
+  return options;
+}
+
+std::vector<Service::Framed> Service::prompts_of(const GenerationRequest& request,
+                                                 int64_t max_tokens) const {
+  std::vector<Framed> framed;
+  switch (request.endpoint) {
+    case Endpoint::kCompletion:
+      for (const PromptText& prompt : request.prompts) {
+        check_tokens(prompt.tokens, "prompt");
+        if (prompt.tokens.empty()) {
+          framed.push_back({text_prompt(tokenizer_, prompt.text), prompt.text, ""});
+        } else {
+          framed.push_back({Prompt::of_text(prompt.tokens), tokenizer_.decode(prompt.tokens), ""});
+        }
+      }
+      break;
+    case Endpoint::kChat:
+      framed.push_back({chat_prompt(request.messages), "", ""});
+      break;
+    case Endpoint::kInfill:
+      framed.push_back({gap_prompt(tokenizer_, request.prefix, request.suffix, max_tokens),
+                        request.prefix, request.suffix});
+  }
+  return framed;
+}
+
+/// The names of special tokens in the text that the template makes are those tokens: that is how a
+/// template marks turns.
+Prompt Service::chat_prompt(std::span<const ChatMessage> messages) const {
+  std::vector<int32_t> tokens;
+  // A model without a template of its own was trained on documents, which begin with this.
+  if (template_.is_fallback()) tokens.push_back(tokenizer_.end_of_text());
+  try {
+    tokenizer_.encode_append(template_.render(messages, true), tokens, {.special = true});
+  } catch (const Error& error) {  // a template may refuse an order of turns
+    throw RequestError(kBadRequest, error.what(), "messages", "invalid_value");
+  }
+  if (tokens.empty()) {
+    throw RequestError(kBadRequest, "the chat template makes no text of these messages", "messages",
+                       "invalid_value");
+  }
+  return Prompt::of_text(std::move(tokens));
+}
+
+void Service::check_prompt(const Prompt& prompt, bool gap) const {
+  const int64_t context = decoder_.model().config().max_position_embeddings;
+  const int64_t reach = *std::ranges::max_element(prompt.positions);
+  if (std::ssize(prompt.tokens) <= longest_prompt_ && reach < context) return;
+  throw RequestError(
+      kBadRequest,
+      fmt::format(
+          "the prompt has {} tokens{}; at most {} are taken, in a context of {}: shorten it",
+          prompt.tokens.size(),
+          gap ? fmt::format(" and, with the gap, reaches to position {}", reach) : "",
+          longest_prompt_, context),
+      "prompt", "context_length_exceeded");
+}
+
+}  // namespace evo
