@@ -108,18 +108,6 @@ class Answer {
   Generation seen_;
 };
 
-/// Texts that end an answer: the template's end of turn, and the model's end tokens but the one
-/// that a session knows by itself.
-std::vector<std::string> stop_texts(const std::string& folder, const ChatTemplate& chat_template,
-                                    const Tokenizer& tokenizer) {
-  std::vector<std::string> stops;
-  if (!chat_template.end_of_turn().empty()) stops.push_back(chat_template.end_of_turn());
-  for (const int32_t token : end_tokens(folder)) {
-    if (token != tokenizer.end_of_text()) stops.emplace_back(tokenizer.token_bytes(token));
-  }
-  return stops;
-}
-
 class Chat {
  public:
   Chat(const Flags& flags, const LoadedModel& loaded)
@@ -130,7 +118,7 @@ class Chat {
         template_(ChatTemplate::load(flags.model)),
         history_(template_, tokenizer_) {
     suit_model(flags.mode, flags.balance, loaded.model.config(), options_.decode);
-    options_.stop = stop_texts(flags.model, template_, tokenizer_);
+    options_.stop = chat_stops(flags.model, template_, tokenizer_);
     history_.set_system(flags.system);
     if (template_.is_fallback()) log_info("[the model has no chat template: ChatML is used]");
   }

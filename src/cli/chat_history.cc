@@ -32,13 +32,8 @@ std::vector<ChatMessage> ChatHistory::seen() const {
   return result;
 }
 
-/// The names of special tokens in the text that the template makes are those tokens: that is how a
-/// template marks turns. (So they are, too, if somebody types them, as with other programs.)
 std::vector<int32_t> ChatHistory::encode() const {
-  std::vector<int32_t> tokens;
-  // A model without a template of its own was trained on documents, which begin with this.
-  if (template_.is_fallback()) tokens.push_back(tokenizer_.end_of_text());
-  tokenizer_.encode_append(template_.render(seen(), true), tokens, {.special = true});
+  std::vector<int32_t> tokens = encode_chat(template_, tokenizer_, seen());
   if (tokens.empty()) fail("the chat template makes no text of this conversation");
   return tokens;
 }

@@ -221,12 +221,7 @@ void check_run(const fs::path& out, const EvalResults& header) {
     header.save(path);
     return;
   }
-  const std::string before = read_file(path, int64_t{1} << 20);
-  const fs::path now = out / "run.json.new";
-  header.save(now);
-  const std::string after = read_file(now, int64_t{1} << 20);
-  fs::remove(now);
-  if (before == after) return;
+  if (read_file(path, int64_t{1} << 20) == header.record().dump(true) + "\n") return;
   fail(
       "{}: this folder holds the evaluation of another model or with other settings: give "
       "another --out",

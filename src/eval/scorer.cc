@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "base/random.h"
+#include "base/shuffle.h"
 #include "flow/bridge.h"
 #include "flow/elbo.h"
 #include "ops/codes.h"
@@ -117,7 +117,7 @@ class PosteriorPass {
 std::vector<float> block_times(const EvolvingRows& rows, double min_time, Random& random) {
   std::vector<double> times =
       stratified_times(static_cast<int>(rows.blocks), random.uniform(), min_time);
-  for (size_t i = times.size(); i > 1; --i) std::swap(times[i - 1], times[random.below(i)]);
+  shuffle(times, random);
   std::vector<float> of_rows;
   for (const size_t block : rows.block_of) of_rows.push_back(static_cast<float>(times[block]));
   return of_rows;

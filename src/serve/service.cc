@@ -11,19 +11,6 @@ namespace {
 /// OpenAI's defaults; what a gap can hold is what the network was trained on.
 constexpr int64_t kCompletionTokens = 16, kInfillTokens = 64;
 
-/// Texts that end an answer: the template's end of turn, and the model's end tokens but the one
-/// that a session knows by itself.
-std::vector<std::string> stops_of_chat(const std::filesystem::path& folder,
-                                       const ChatTemplate& chat_template,
-                                       const Tokenizer& tokenizer) {
-  std::vector<std::string> stops;
-  if (!chat_template.end_of_turn().empty()) stops.push_back(chat_template.end_of_turn());
-  for (const int32_t token : end_tokens(folder)) {
-    if (token != tokenizer.end_of_text()) stops.emplace_back(tokenizer.token_bytes(token));
-  }
-  return stops;
-}
-
 uint64_t random_seed() {
   std::random_device device;
   return (uint64_t{device()} << 32) | device();
@@ -44,7 +31,7 @@ Service::Service(const Decoder& decoder, const Tokenizer& tokenizer,
       name_(std::move(name)),
       longest_prompt_(decoder.model().config().max_position_embeddings - 1),
       template_(ChatTemplate::load(folder)),
-      chat_stops_(stops_of_chat(folder, template_, tokenizer)),
+      chat_stops_(chat_stops(folder, template_, tokenizer)),
       first_seed_(random_seed()) {
   if (longest_prompt > 0) longest_prompt_ = std::min(longest_prompt_, longest_prompt);
 }
@@ -136,14 +123,10 @@ std::vector<Service::Framed> Service::prompts_of(const GenerationRequest& reques
   return framed;
 }
 
-/// The names of special tokens in the text that the template makes are those tokens: that is how a
-/// template marks turns.
 Prompt Service::chat_prompt(std::span<const ChatMessage> messages) const {
   std::vector<int32_t> tokens;
-  // A model without a template of its own was trained on documents, which begin with this.
-  if (template_.is_fallback()) tokens.push_back(tokenizer_.end_of_text());
   try {
-    tokenizer_.encode_append(template_.render(messages, true), tokens, {.special = true});
+    tokens = encode_chat(template_, tokenizer_, messages);
   } catch (const Error& error) {  // a template may refuse an order of turns
     throw RequestError(kBadRequest, error.what(), "messages", "invalid_value");
   }

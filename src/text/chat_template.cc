@@ -187,4 +187,23 @@ std::vector<int32_t> end_tokens(const fs::path& folder) {
   return tokens;
 }
 
+std::vector<std::string> chat_stops(const fs::path& folder, const ChatTemplate& chat_template,
+                                    const Tokenizer& tokenizer) {
+  std::vector<std::string> stops;
+  if (!chat_template.end_of_turn().empty()) stops.push_back(chat_template.end_of_turn());
+  for (const int32_t token : end_tokens(folder)) {
+    if (token != tokenizer.end_of_text()) stops.emplace_back(tokenizer.token_bytes(token));
+  }
+  return stops;
+}
+
+std::vector<int32_t> encode_chat(const ChatTemplate& chat_template, const Tokenizer& tokenizer,
+                                 std::span<const ChatMessage> messages) {
+  std::vector<int32_t> tokens;
+  // A model without a template of its own was trained on documents, which begin with this.
+  if (chat_template.is_fallback()) tokens.push_back(tokenizer.end_of_text());
+  tokenizer.encode_append(chat_template.render(messages, true), tokens, {.special = true});
+  return tokens;
+}
+
 }  // namespace evo

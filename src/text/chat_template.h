@@ -11,6 +11,7 @@
 
 #include "io/chat_message.h"
 #include "text/jinja.h"
+#include "text/tokenizer.h"
 
 namespace evo {
 
@@ -73,5 +74,18 @@ class ChatTemplate {
 /// The tokens that end a text according to generation_config.json of a model folder, whose
 /// `eos_token_id` is a number or a list of them; empty if it names none.
 [[nodiscard]] std::vector<int32_t> end_tokens(const std::filesystem::path& folder);
+
+/// Texts that end an answer: the template's end of turn, and the end tokens of the model in
+/// `folder` but the one that a session knows by itself.
+[[nodiscard]] std::vector<std::string> chat_stops(const std::filesystem::path& folder,
+                                                  const ChatTemplate& chat_template,
+                                                  const Tokenizer& tokenizer);
+
+/// A conversation up to where the assistant begins to speak; empty if the template makes no text of
+/// it. The names of special tokens in the text that the template makes are those tokens: that is
+/// how a template marks turns. (So they are, too, if somebody types them, as with other programs.)
+[[nodiscard]] std::vector<int32_t> encode_chat(const ChatTemplate& chat_template,
+                                               const Tokenizer& tokenizer,
+                                               std::span<const ChatMessage> messages);
 
 }  // namespace evo

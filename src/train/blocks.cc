@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/shuffle.h"
 #include "flow/elbo.h"
 
 namespace evo {
@@ -153,7 +154,7 @@ BlockPlan elbo_blocks(int64_t sequences, int64_t length, int64_t block, double m
   const int64_t per_sequence = (length + block - 1) / block;
   std::vector<double> times =
       stratified_times(static_cast<int>(sequences * per_sequence), random.uniform(), min_time);
-  for (size_t i = times.size(); i > 1; --i) std::swap(times[i - 1], times[random.below(i)]);
+  shuffle(times, random);
   BlockPlan plan;
   for (size_t i = 0; i < times.size(); ++i) {
     const int64_t first = static_cast<int64_t>(i) % per_sequence * block;

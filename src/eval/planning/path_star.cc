@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/shuffle.h"
 #include "eval/planning/puzzle.h"
 
 namespace evo {
@@ -16,11 +17,6 @@ namespace {
 
 constexpr size_t kArms = 2, kLength = 5;  // nodes of an arm, the common one among them
 constexpr size_t kLabels = 50;            // nodes have distinct labels below this
-
-template <class Items>
-void shuffle(Items& items, Random& random) {
-  for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[random.below(i)]);
-}
 
 class PathStar final : public PuzzleKind {
  public:

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/shuffle.h"
 #include "eval/planning/puzzle.h"
 
 namespace evo {
@@ -95,11 +96,6 @@ int count_solutions(Board& board) {
     board.clear(cell);
   }
   return count;
-}
-
-template <class T, size_t n>
-void shuffle(std::array<T, n>& items, Random& random) {
-  for (size_t i = n; i > 1; --i) std::swap(items[i - 1], items[random.below(i)]);
 }
 
 bool fill_at_random(Board& board, Random& random) {
