@@ -17,6 +17,7 @@
 #include "cli/options.h"
 #include "cli/program.h"
 #include "decode/generate.h"
+#include "decode/prefix_cache.h"
 #include "decode/trace.h"
 #include "io/record.h"
 
@@ -46,10 +47,11 @@ struct AnswerStopped {};
 /// The answer to one prompt, shown while it comes.
 class Answer {
  public:
-  Answer(const Decoder& decoder, const Tokenizer& tokenizer, const ChatInterrupt& interrupt,
-         bool silent)
+  Answer(const Decoder& decoder, const Tokenizer& tokenizer, PrefixCache& known,
+         const ChatInterrupt& interrupt, bool silent)
       : decoder_(decoder),
         tokenizer_(tokenizer),
+        known_(known),
         interrupt_(interrupt),
         silent_(silent),
         live_(isatty(STDOUT_FILENO) != 0) {}
@@ -65,7 +67,7 @@ class Answer {
     };
     Generation result;
     try {
-      result = generate(decoder_, tokenizer_, prompt, options, on_pass);
+      result = generate(decoder_, tokenizer_, prompt, options, on_pass, &known_);
     } catch (const AnswerStopped&) {
       result = std::move(seen_);
       const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
@@ -102,6 +104,7 @@ class Answer {
 
   const Decoder& decoder_;
   const Tokenizer& tokenizer_;
+  PrefixCache& known_;
   const ChatInterrupt& interrupt_;
   bool silent_, live_;
   LiveView view_;
@@ -115,6 +118,8 @@ class Chat {
         options_(flags.options),
         tokenizer_(loaded.tokenizer),
         decoder_(loaded.model),
+        context_(loaded.model.config().max_position_embeddings),
+        known_(std::make_shared<KvPool>(loaded.model.config(), 2 * context_ + kCacheBlock)),
         template_(ChatTemplate::load(flags.model)),
         history_(template_, tokenizer_) {
     suit_model(flags.mode, flags.balance, loaded.model.config(), options_.decode);
@@ -201,7 +206,9 @@ class Chat {
     Generation result;
     try {
       const Prompt prompt = next_prompt();
-      result = Answer(decoder_, tokenizer_, interrupt_, flags_.json).run(prompt, options_);
+      known_.shrink((context_ + kCacheBlock - 1) / kCacheBlock);  // as much again for the answer
+      Answer answer(decoder_, tokenizer_, known_, interrupt_, flags_.json);
+      result = answer.run(prompt, options_);
     } catch (...) {
       history_.drop_last("user");  // which can have no answer
       throw;
@@ -213,12 +220,11 @@ class Chat {
 
   /// Leaves a quarter of the context for the answer, or as much as the answer may take.
   Prompt next_prompt() {
-    const int64_t context = decoder_.model().config().max_position_embeddings;
-    const int64_t room = std::min(options_.decode.max_tokens, std::max<int64_t>(1, context / 4));
+    const int64_t room = std::min(options_.decode.max_tokens, std::max<int64_t>(1, context_ / 4));
     const size_t before = history_.dropped();
-    Prompt prompt = history_.prompt(context, room);
+    Prompt prompt = history_.prompt(context_, room);
     if (history_.dropped() > before) {
-      log_info("[the context of {} tokens is full: the oldest {} messages are left out]", context,
+      log_info("[the context of {} tokens is full: the oldest {} messages are left out]", context_,
                history_.dropped());
     }
     return prompt;
@@ -244,6 +250,8 @@ class Chat {
   GenerateOptions options_;
   const Tokenizer& tokenizer_;
   Decoder decoder_;
+  int64_t context_;
+  PrefixCache known_;  // the conversation so far: a turn reads what is new
   ChatTemplate template_;
   ChatHistory history_;
   ChatInterrupt interrupt_;

@@ -15,15 +15,17 @@
 #include "cli/replay.h"
 #include "cli/trace_files.h"
 #include "decode/generate.h"
+#include "io/files.h"
 #include "io/record.h"
 
 namespace evo {
 namespace {
 
+constexpr int64_t kLargestSchema = int64_t{1} << 20;  // bytes
 constexpr std::string_view kReplay = "--replay", kPace = "--pace", kTraceMap = "--trace-map";
 
 struct Flags {
-  std::string model, mode, trace, trace_map, precision = "auto";
+  std::string model, mode, trace, trace_map, schema, precision = "auto";
   std::optional<std::string> prompt, prefix, suffix, edit, replay;
   std::optional<double> balance;
   double pace = ReplayRequest().pace;
@@ -154,6 +156,18 @@ void check(const Flags& flags) {
     throw UsageError("--trace and --trace-map: expected two different files");
 }
 
+/// The text is to be as the schema has it.
+void constrain(const Flags& flags, const Tokenizer& tokenizer, DecodeOptions& options) {
+  if (flags.schema.empty()) return;
+  if (options.mode == Mode::kDiffusion) {
+    throw UsageError(
+        "--json-schema: diffusion mode settles tokens in any order; use --mode exact, evo or ar");
+  }
+  options.shape.grammar =
+      GrammarState(Grammar::from_json_schema(read_text(flags.schema, kLargestSchema)),
+                   std::make_shared<TokenTrie>(tokenizer));
+}
+
 void run_replay(const Flags& flags) {
   constexpr double kSlowest = 0.01, kFastest = 1000;
   if (!(flags.pace >= kSlowest && flags.pace <= kFastest)) {
@@ -173,6 +187,7 @@ void run(Flags& flags) {
   flags.options.decode.trace = files.wanted();
   const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
   suit_model(flags.mode, flags.balance, loaded.model.config(), flags.options.decode);
+  constrain(flags, loaded.tokenizer, flags.options.decode);
   const Decoder decoder(loaded.model);
   const Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
   const Tracer tracer(decoder, loaded.tokenizer, flags.options.decode, prompt, task.before,
@@ -243,6 +258,8 @@ void add_generate_command(CLI::App& app, Action& action) {
   command->add_option("--stop", flags->options.stop, "end before this text; may be repeated")
       ->take_all()
       ->allow_extra_args(false);
+  command->add_option("--json-schema", flags->schema,
+                      "file with a JSON Schema: the text is JSON that it describes");
   command
       ->add_option("--window", decode.window,
                    "evolving tokens per pass; 0: as many as pay, in diffusion mode 8")

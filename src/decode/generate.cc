@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/interrupt.h"
+#include "decode/prefix_cache.h"
 
 namespace evo {
 namespace {
@@ -74,10 +75,11 @@ Prompt gap_prompt(const Tokenizer& tokenizer, std::string_view prefix, std::stri
 
 TextGeneration::TextGeneration(const Decoder& decoder, const Tokenizer& tokenizer,
                                const Prompt& prompt, const GenerateOptions& options,
-                               PromptReading reading)
+                               PromptReading reading, std::optional<KvCache> cache)
     : tokenizer_(tokenizer),
       stop_(options.stop),
-      session_(decoder, options.decode, prompt, tokenizer.end_of_text(), reading) {
+      session_(decoder, options.decode, prompt, tokenizer.end_of_text(), reading,
+               std::move(cache)) {
   for (const std::string& stop : stop_) {
     if (stop.empty()) throw UsageError("--stop: expected a text, found an empty one");
   }
@@ -107,21 +109,26 @@ Generation TextGeneration::result() const {
   result.tokens.assign(session_.generated().begin(), session_.generated().end());
   if (stopped_) drop_unseen_tokens(result, tokenizer_);
   result.passes = session_.passes();
+  result.known = session_.known();
   result.drafted = session_.drafted();
   result.accepted = session_.accepted();
   return result;
 }
 
 Generation generate(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
-                    const GenerateOptions& options, const OnPass& on_pass) {
+                    const GenerateOptions& options, const OnPass& on_pass, PrefixCache* prefixes) {
   const auto start = std::chrono::steady_clock::now();
-  TextGeneration generation(decoder, tokenizer, prompt, options);
+  std::optional<KvCache> cache;
+  if (prefixes != nullptr) cache = prefixes->find(prompt);
+  TextGeneration generation(decoder, tokenizer, prompt, options, PromptReading::kAtOnce,
+                            std::move(cache));
   while (!generation.done() && !interrupted()) {
     const PassTrace trace = generation.session().step();
     const std::string_view text = generation.take();
     if (on_pass) on_pass(text, trace);
   }
   Generation result = generation.result();
+  if (prefixes != nullptr) prefixes->keep(generation.session());
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

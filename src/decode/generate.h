@@ -10,6 +10,8 @@
 
 namespace evo {
 
+class PrefixCache;
+
 struct GenerateOptions {
   DecodeOptions decode;
   std::vector<std::string> stop;  ///< generation ends before the first of these
@@ -22,6 +24,7 @@ struct Generation {
   std::string finish;  ///< "end" (end of text), "stop" (a stop string), "length" or "interrupted"
   std::vector<int32_t> tokens;
   int64_t passes = 0, drafted = 0, accepted = 0;
+  int64_t known = 0;  ///< tokens of the prompt that were in the session's cache from the beginning
   double seconds = 0;
   [[nodiscard]] double tokens_per_forward() const;
   [[nodiscard]] double tokens_per_second() const;
@@ -45,7 +48,8 @@ class TextGeneration {
  public:
   /// `decoder` and `tokenizer` must outlive the object.
   TextGeneration(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
-                 const GenerateOptions& options, PromptReading reading = PromptReading::kAtOnce);
+                 const GenerateOptions& options, PromptReading reading = PromptReading::kAtOnce,
+                 std::optional<KvCache> cache = {});
 
   [[nodiscard]] Session& session() { return session_; }
   [[nodiscard]] bool done() const { return stopped_ || session_.done(); }
@@ -66,8 +70,11 @@ class TextGeneration {
   bool stopped_ = false;
 };
 
+/// With `prefixes` the prompt is read from where it departs from what they know, and they learn it;
+/// their pool must have room for another text.
 Generation generate(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
-                    const GenerateOptions& options, const OnPass& on_pass = {});
+                    const GenerateOptions& options, const OnPass& on_pass = {},
+                    PrefixCache* prefixes = nullptr);
 
 /// Mean -log p of `tokens` after `prompt` under the autoregressive model, nats per token; NaN for
 /// none.

@@ -166,10 +166,12 @@ Sampler::Kept Sampler::kept(std::span<const float> logits, size_t likeliest) con
 }
 
 Verdict verify(std::span<const int32_t> drafts, std::span<const float> logits,
-               const Sampler& sampler, int64_t position, double lenience) {
+               const Sampler& sampler, int64_t position, double lenience, Shaper shaper) {
   const size_t vocabulary = logits.size() / (drafts.size() + 1);
+  std::vector<float> shaped;
   for (size_t i = 0;; ++i) {
-    const auto row = logits.subspan(i * vocabulary, vocabulary);
+    if (i > 0) shaper.advance(drafts[i - 1]);
+    const auto row = shaper.shape(logits.subspan(i * vocabulary, vocabulary), shaped);
     const auto accepted = static_cast<int64_t>(i);
     const int32_t choice = sampler.choose(row, position + accepted);
     if (i == drafts.size()) return {accepted, choice};

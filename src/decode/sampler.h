@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <span>
 
+#include "decode/shaper.h"
+
 namespace evo {
 
 struct SamplerOptions {
@@ -65,9 +67,10 @@ struct Verdict {
 };
 
 /// Row i of logits [drafts + 1, V] is the autoregressive model's after i drafts, for the token at
-/// `position` + i. A draft is accepted if it is that model's choice or, with lenience < 1, if it
-/// misses that by a factor of at most 1 / lenience in probability.
+/// `position` + i; `shaper` knows the tokens before the drafts. A draft is accepted if it is that
+/// model's choice or, with lenience < 1, if it misses that by a factor of at most 1 / lenience in
+/// probability.
 Verdict verify(std::span<const int32_t> drafts, std::span<const float> logits,
-               const Sampler& sampler, int64_t position, double lenience);
+               const Sampler& sampler, int64_t position, double lenience, Shaper shaper = Shaper());
 
 }  // namespace evo

@@ -126,21 +126,26 @@ DraftPolicy& Decoder::exact_policy() const {
 }
 
 Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end,
-                 PromptReading reading)
+                 PromptReading reading, std::optional<KvCache> cache)
     : decoder_(decoder),
       model_(decoder.model()),
       options_(options),
       end_(end),
       sampler_(options.sampler, options.seed),
-      cache_(model_.config(), model_.config().max_position_embeddings),
+      shaper_(options.shape),
+      cache_(cache ? std::move(*cache)
+                   : KvCache(model_.config(), model_.config().max_position_embeddings)),
+      known_(cache_.length()),
       text_(std::move(prompt.tokens)),
       positions_(std::move(prompt.positions)),
       prompt_size_(text_.size()),
       random_(options.seed, kNoise) {
   EVO_CHECK(options_.window >= 0 && options_.steps >= 1);
   EVO_CHECK(options_.mode != Mode::kEvo || (options_.balance >= 0 && options_.balance < 1));
-  EVO_CHECK(options_.mode != Mode::kDiffusion || options_.logprobs < 0);
+  EVO_CHECK(options_.mode != Mode::kDiffusion ||
+            (options_.logprobs < 0 && !options_.shape.grammar));
   EVO_CHECK(!text_.empty() && text_.size() == positions_.size());
+  EVO_CHECK(cache_.length() < static_cast<int64_t>(prompt_size_));
   const int64_t context = model_.config().max_position_embeddings;
   const auto used = static_cast<int64_t>(prompt_size_);
   const int64_t reach = *std::ranges::max_element(positions_);
@@ -385,7 +390,7 @@ int32_t Session::place(int64_t rank) const {
 void Session::verify_drafts(std::span<const float> logits, const Tensor& h, PassTrace& trace) {
   const int64_t drafts = std::ssize(drafts_);
   const Verdict verdict =
-      verify(drafts_, logits, sampler_, std::ssize(text_), lenience_of(options_));
+      verify(drafts_, logits, sampler_, std::ssize(text_), lenience_of(options_), shaper_);
   cache_.truncate(std::ssize(text_) + verdict.accepted);
   trace.drafted = drafts;
   trace.accepted = verdict.accepted;
@@ -440,13 +445,15 @@ void Session::draft_tokens(int32_t previous, std::vector<float> state, PassTrace
   // A draft must leave room for the token that its verification yields.
   possible_drafts_ = std::min<int64_t>(std::ssize(pool_), room() - 1);
   double all_kept = 1;
+  Shaper shaper = shaper_;
   for (int64_t i = 0; i < possible_drafts_ && previous != end_; ++i) {
     WindowToken& token = pool_[at(i)];
-    const Proposal proposal = propose(token, previous, std::ssize(text_) + i, state);
+    const Proposal proposal = propose(token, previous, std::ssize(text_) + i, shaper, state);
     all_kept *= policy_ ? policy_->calibration().kept(proposal.maturity) : proposal.maturity;
     if (!worth_drafting(all_kept)) break;
     token.inner_state = state;
     previous = proposal.token;
+    shaper.advance(previous);
     trace.tokens.push_back(trace_of(token, proposal, std::ssize(text_) + i));
     drafts_.push_back(proposal.token);
     draft_maturities_.push_back(proposal.maturity);
@@ -491,6 +498,7 @@ Tensor Session::posterior_means(const Tensor& h) const {
 void Session::propose_window(const Tensor& h) {
   Tape tape(Tape::Mode::kInference);
   int32_t previous = text_.back();
+  Shaper shaper = shaper_;
   std::vector<float> state(static_cast<size_t>(model_.config().inner_size), 0.0f);
   for (int64_t i = 0; i < std::ssize(window_); ++i) {
     WindowToken& token = window_[at(i)];
@@ -498,9 +506,10 @@ void Session::propose_window(const Tensor& h) {
     if (token.ripe) {
       model_.inner_step(token.h, previous, state);
     } else {
-      token.proposal = propose(token, previous, std::ssize(text_) + i, state);
+      token.proposal = propose(token, previous, std::ssize(text_) + i, shaper, state);
     }
     previous = token.proposal.token;
+    shaper.advance(previous);
   }
 }
 
@@ -536,7 +545,7 @@ void Session::commit_ripe_window(PassTrace& trace) {
 }
 
 Session::Proposal Session::propose(const WindowToken& token, int32_t previous, int64_t rank,
-                                   std::vector<float>& state) const {
+                                   const Shaper& shaper, std::vector<float>& state) const {
   Tape tape(Tape::Mode::kInference);
   const Tensor o = model_.inner_step(token.h, previous, state);
   const float kappa[] = {static_cast<float>(model_.time().kappa(token.time))};
@@ -544,9 +553,11 @@ Session::Proposal Session::propose(const WindowToken& token, int32_t previous, i
   std::ranges::copy(token.z, z.f32());
   const PosteriorTerm term{z, kappa, decoder_.codes()};
   Tensor logits = head_logits(tape, o, 0, 1, model_.unembedding(), kappa[0] > 0 ? &term : nullptr);
+  std::vector<float> storage;
+  const std::span<const float> shaped = shaper.shape(logits.values(), storage);
   Proposal proposal;
-  proposal.token = sampler_.choose(logits.values(), rank);
-  if (options_.trace) proposal.top = likeliest(logits.values(), kTraceTop);
+  proposal.token = sampler_.choose(shaped, rank);
+  if (options_.trace) proposal.top = likeliest(shaped, kTraceTop);
   const SoftmaxRow softmax = softmax_row(logits.f32(), logits.cols());
   const auto log_pmax = static_cast<float>(-std::log(softmax.sum));
   proposal.entropy = static_cast<float>(softmax.entropy());
@@ -574,6 +585,8 @@ void Session::commit(int32_t token, PassTrace& trace) {
     return;
   }
   text_.push_back(token);
+  shaper_.advance(token);
+  ended_ = shaper_.is_final();
   trace.committed.push_back(token);
 }
 

@@ -34,6 +34,7 @@
 #include "base/random.h"
 #include "decode/policy.h"
 #include "decode/sampler.h"
+#include "decode/shaper.h"
 #include "model/model.h"
 
 namespace evo {
@@ -46,6 +47,7 @@ struct DecodeOptions {
   Mode mode = Mode::kExact;
   double balance = 0.5;  ///< evo mode only, in [0, 1): 0 is exact, towards 1 diffusion
   SamplerOptions sampler;
+  ShapeOptions shape;
   int64_t max_tokens = 256;
   uint64_t seed = 1;
   int64_t window = 0;  ///< evolving tokens per pass; 0: the policy's choice, in diffusion mode 8
@@ -130,9 +132,10 @@ struct PassTrace {
 class Session {
  public:
   /// Reads the prompt. It must not be empty and must leave room for one token in the context; else
-  /// Error. `end` is the token that ends a text. `decoder` must outlive the session.
+  /// Error. `end` is the token that ends a text. `decoder` must outlive the session. `cache` holds
+  /// a beginning of the prompt, the last token excluded; without it the session has its own memory.
   Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end,
-          PromptReading reading = PromptReading::kAtOnce);
+          PromptReading reading = PromptReading::kAtOnce, std::optional<KvCache> cache = {});
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -153,9 +156,17 @@ class Session {
   [[nodiscard]] bool done() const;
   /// Tokens of the prompt that passes must read before the first one that generates.
   [[nodiscard]] int64_t unread() const;
+  /// Prompt and generated tokens, in the order in which the network sees them.
+  [[nodiscard]] std::span<const int32_t> text() const { return text_; }
+  /// Where the tokens of the prompt stand.
+  [[nodiscard]] std::span<const int32_t> prompt_positions() const { return positions_; }
+  /// Keys and values of the beginning of text(), for sessions to come. This one cannot go on.
+  [[nodiscard]] KvCache release_cache() { return std::move(cache_); }
   /// Generated tokens, the end token not among them.
   [[nodiscard]] std::span<const int32_t> generated() const;
   [[nodiscard]] bool ended() const { return ended_; }  ///< by the end token
+  /// Tokens of the prompt that its cache held from the beginning.
+  [[nodiscard]] int64_t known() const { return known_; }
   [[nodiscard]] int64_t passes() const { return passes_; }
   [[nodiscard]] int64_t drafted() const { return drafted_; }
   [[nodiscard]] int64_t accepted() const { return accepted_; }
@@ -204,7 +215,7 @@ class Session {
   void propose_window(const Tensor& h);
   void ripen_surest();
   void commit_ripe_window(PassTrace& trace);
-  Proposal propose(const WindowToken& token, int32_t previous, int64_t rank,
+  Proposal propose(const WindowToken& token, int32_t previous, int64_t rank, const Shaper& shaper,
                    std::vector<float>& state) const;
   void move_token(WindowToken& token, int32_t hypothesis, double to);
   void commit(int32_t token, PassTrace& trace);
@@ -216,10 +227,12 @@ class Session {
   DecodeOptions options_;
   int32_t end_;
   Sampler sampler_;
+  Shaper shaper_;  // of the token after the committed ones
   std::optional<DraftPolicy> own_policy_;
   DraftPolicy* policy_ = nullptr;   // own or the decoder's; null if the window is of fixed size
   bool scout_ = true;               // the one of a pass that does the policy's trials
   KvCache cache_;                   // of the first cache_.length() committed tokens
+  int64_t known_;                   // of them, at the beginning
   std::vector<int32_t> text_;       // in rank order
   std::vector<int32_t> positions_;  // of the prompt
   size_t prompt_size_;

@@ -43,6 +43,11 @@ KvPool::KvPool(const ModelConfig& config, int64_t tokens)
   std::iota(free_.rbegin(), free_.rend(), 0);
 }
 
+size_t KvPool::token_bytes(const ModelConfig& config) {
+  return static_cast<size_t>(layer_floats_of(config) * config.num_hidden_layers / kCacheBlock) *
+         sizeof(float);
+}
+
 size_t KvPool::block_bytes() const {
   return static_cast<size_t>(block_floats_) * sizeof(float);
 }

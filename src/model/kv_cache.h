@@ -25,6 +25,7 @@ class KvPool {
   [[nodiscard]] int64_t blocks() const { return std::ssize(references_); }
   [[nodiscard]] int64_t free_blocks() const { return std::ssize(free_); }
   [[nodiscard]] size_t block_bytes() const;
+  [[nodiscard]] static size_t token_bytes(const ModelConfig& config);
   [[nodiscard]] int64_t layer_floats() const { return layer_floats_; }
   [[nodiscard]] int64_t longest_sequence() const { return longest_sequence_; }
 

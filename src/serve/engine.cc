@@ -16,6 +16,23 @@ double seconds_between(Engine::Clock::time_point from, Engine::Clock::time_point
   return std::chrono::duration<double>(to - from).count();
 }
 
+/// Blocks of keys and values that a text may come to need: those of its tokens, and a copy of one
+/// that it shares.
+int64_t blocks_of(const Job& job, const Decoder& decoder) {
+  const int64_t context = decoder.model().config().max_position_embeddings;
+  const int64_t tokens =
+      std::min(context, std::ssize(job.prompt.tokens) + job.options.decode.max_tokens);
+  return (tokens + kCacheBlock - 1) / kCacheBlock + 1;
+}
+
+int64_t cache_tokens(const EngineOptions& options, const ModelConfig& config) {
+  const int64_t context = config.max_position_embeddings, most = options.active * context;
+  const int64_t one_text = context + 2 * kCacheBlock;
+  if (options.cache_tokens > 0) return std::max(options.cache_tokens, one_text);
+  const auto fit = static_cast<int64_t>(physical_memory() / 4 / KvPool::token_bytes(config));
+  return std::max(std::min(most, fit), one_text);
+}
+
 Engine::Clock::duration duration_of(double seconds) {
   return std::chrono::duration_cast<Engine::Clock::duration>(
       std::chrono::duration<double>(seconds));
@@ -30,6 +47,7 @@ struct Engine::Request {
   std::condition_variable changed;
   size_t open = 0;  // texts whose last event was not pushed yet
   bool given_up = false;
+  bool streamed = true;
   Clock::time_point arrival, deadline;  // do not change
 };
 
@@ -40,14 +58,16 @@ struct Engine::Waiting {
 };
 
 struct Engine::Running {
-  Running(const Decoder& decoder, const Tokenizer& tokenizer, const Waiting& waiting)
+  Running(const Decoder& decoder, const Tokenizer& tokenizer, const Waiting& waiting, KvCache cache)
       : request(waiting.request),
         text(waiting.text),
+        blocks(blocks_of(waiting.job, decoder)),
         generation(decoder, tokenizer, waiting.job.prompt, waiting.job.options,
-                   PromptReading::kInPasses) {}
+                   PromptReading::kInPasses, std::move(cache)) {}
 
   std::shared_ptr<Request> request;
   size_t text;
+  int64_t blocks;  // that it may come to need
   TextGeneration generation;
   std::optional<Clock::time_point> last_token;
 };
@@ -75,17 +95,24 @@ bool Engine::Ticket::done() const {
 
 Engine::Engine(const Decoder& decoder, const Tokenizer& tokenizer, const EngineOptions& options,
                Metrics& metrics)
-    : decoder_(decoder), tokenizer_(tokenizer), options_(options), metrics_(metrics) {
+    : decoder_(decoder),
+      tokenizer_(tokenizer),
+      options_(options),
+      metrics_(metrics),
+      pool_(std::make_shared<KvPool>(decoder.model().config(),
+                                     cache_tokens(options, decoder.model().config()))),
+      prefixes_(pool_) {
   EVO_CHECK(options.active > 0 && options.queue > 0 && options.prompt_rows > 0);
 }
 
 Engine::~Engine() = default;
 
-Engine::Ticket Engine::submit(std::vector<Job> jobs) {
+Engine::Ticket Engine::submit(std::vector<Job> jobs, bool streamed) {
   EVO_CHECK(!jobs.empty());
   const auto request = std::make_shared<Request>();
   request->mutex = mutex_;
   request->open = jobs.size();
+  request->streamed = streamed;
   request->arrival = Clock::now();
   request->deadline = options_.request_seconds > 0
                           ? request->arrival + duration_of(options_.request_seconds)
@@ -170,25 +197,36 @@ void Engine::drop_lost() {
 
 /// Fills the free places from the queue.
 void Engine::admit() {
-  std::vector<Waiting> next;
-  {
-    const std::scoped_lock lock(*mutex_);
-    while (!queue_.empty() && std::ssize(active_) + std::ssize(next) < options_.active) {
-      next.push_back(std::move(queue_.front()));
+  while (std::ssize(active_) < options_.active) {
+    std::optional<Waiting> next;
+    {
+      const std::scoped_lock lock(*mutex_);
+      if (queue_.empty() || !make_room(blocks_of(queue_.front().job, decoder_))) break;
+      next = std::move(queue_.front());
       queue_.pop_front();
     }
-    metrics_.set_load(std::ssize(queue_), std::ssize(active_) + std::ssize(next));
+    if (auto running = begin(std::move(*next))) active_.push_back(std::move(running));
   }
-  for (Waiting& waiting : next) {
-    if (auto running = begin(std::move(waiting))) active_.push_back(std::move(running));
-  }
+  const std::scoped_lock lock(*mutex_);
+  metrics_.set_load(std::ssize(queue_), std::ssize(active_));
+}
+
+/// Whether a text that may come to need so many blocks can be active now. What others will need is
+/// set aside, so that none runs out of room; what is only kept gives way.
+bool Engine::make_room(int64_t blocks) {
+  for (const auto& running : active_) blocks += running->blocks;
+  const int64_t left = pool_->blocks() - blocks;
+  if (left < 0) return false;
+  prefixes_.shrink(left);
+  return true;
 }
 
 /// Null if the text cannot begin, or is complete with nothing in it.
 std::unique_ptr<Engine::Running> Engine::begin(Waiting waiting) {
   try {
-    auto running = std::make_unique<Running>(decoder_, tokenizer_, waiting);
-    metrics_.count_prompt(std::ssize(waiting.job.prompt.tokens));
+    KvCache cache = prefixes_.find(waiting.job.prompt);
+    metrics_.count_prompt(std::ssize(waiting.job.prompt.tokens), cache.length());
+    auto running = std::make_unique<Running>(decoder_, tokenizer_, waiting, std::move(cache));
     if (!running->generation.done()) return running;
     const std::scoped_lock lock(*mutex_);
     end(*running, Cut::kNone);
@@ -216,7 +254,15 @@ void Engine::pass() {
     if (!traces[i].reading) deliver(*active_[i], traces[i], now);
   }
   metrics_.count_pass(generating, generated);
-  std::erase_if(active_, [](const auto& running) { return running->generation.done(); });
+  end_done();
+}
+
+void Engine::end_done() {
+  std::erase_if(active_, [&](const auto& running) {
+    if (!running->generation.done()) return false;
+    prefixes_.keep(running->generation.session());
+    return true;
+  });
 }
 
 void Engine::deliver(Running& running, const PassTrace& trace, Clock::time_point now) {
@@ -238,9 +284,11 @@ void Engine::deliver(Running& running, const PassTrace& trace, Clock::time_point
 
 /// With the mutex held.
 void Engine::push(Request& request, Event event) {
+  // Waking a thread takes a core from the passes.
+  const bool wake = request.streamed || event.end;
   if (event.end) --request.open;
   request.events.push_back(std::move(event));
-  request.changed.notify_one();
+  if (wake) request.changed.notify_one();
 }
 
 /// With the mutex held: ends a text without a pass.

@@ -2,8 +2,9 @@
 //
 // A request is a list of texts to generate. It waits in a bounded queue, first come first served,
 // until there is room among the active texts; from then on each of its texts takes part in every
-// pass. Prompts are read in pieces of those passes, so a long one delays nobody much. What a text
-// becomes does not depend on its company.
+// pass. Prompts are read in pieces of those passes, so a long one delays nobody much, and what they
+// have in common with earlier texts is not read again. What a text becomes does not depend on its
+// company.
 #pragma once
 
 #include <chrono>
@@ -19,14 +20,18 @@
 #include <vector>
 
 #include "decode/generate.h"
+#include "decode/prefix_cache.h"
 #include "serve/metrics.h"
 
 namespace evo {
 
 struct EngineOptions {
-  int64_t active = 32;         ///< texts that share passes, at most
-  int64_t queue = 64;          ///< texts that wait, at most
-  int64_t prompt_rows = 128;   ///< tokens of prompts in a pass, at most
+  int64_t active = 32;        ///< texts that share passes, at most
+  int64_t queue = 64;         ///< texts that wait, at most
+  int64_t prompt_rows = 128;  ///< tokens of prompts in a pass, at most
+  /// Room for keys and values, of active texts and of those that a later prompt may begin with;
+  /// 0: for all texts that can be active, but at most a quarter of the machine's memory.
+  int64_t cache_tokens = 0;
   double request_seconds = 0;  ///< after which a request ends as it is; 0: never
   double drain_seconds = 30;   ///< what is left of them when the server is to end
 };
@@ -83,8 +88,9 @@ class Engine {
   void run(const std::function<bool()>& stop = {});
 
   /// From any thread. Throws RequestError: 429 if the queue is full, 503 if the server is to end.
-  /// Prompts must leave room in the model's context.
-  [[nodiscard]] Ticket submit(std::vector<Job> jobs);
+  /// Prompts must leave room in the model's context. Without `streamed` the client is not woken
+  /// for every pass, only when a text ends.
+  [[nodiscard]] Ticket submit(std::vector<Job> jobs, bool streamed = true);
   /// From any thread: no new requests, and the end of run() when those that there are have ended.
   void drain();
   [[nodiscard]] bool draining() const;
@@ -95,6 +101,8 @@ class Engine {
 
   void drop_lost();
   void admit();
+  bool make_room(int64_t blocks);
+  void end_done();
   std::unique_ptr<Running> begin(Waiting waiting);
   void pass();
   void deliver(Running& running, const PassTrace& trace, Clock::time_point now);
@@ -108,7 +116,10 @@ class Engine {
   const Tokenizer& tokenizer_;
   EngineOptions options_;
   Metrics& metrics_;
-  std::vector<std::unique_ptr<Running>> active_;  // of the engine's thread alone
+  // Of the engine's thread alone.
+  std::shared_ptr<KvPool> pool_;
+  PrefixCache prefixes_;
+  std::vector<std::unique_ptr<Running>> active_;
 
   // Guards what follows and the members of requests.
   const std::shared_ptr<std::mutex> mutex_ = std::make_shared<std::mutex>();

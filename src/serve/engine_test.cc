@@ -54,6 +54,40 @@ TEST(Engine, GeneratesWhatGenerateDoes) {
   }
 }
 
+/// What earlier texts have read is not read again, and makes no difference.
+TEST(Engine, APromptThatGoesOnIsKnown) {
+  RunningEngine engine;
+  std::string text = "a conversation of several turns";
+  int64_t read = 0;
+  for (int turn = 0; turn < 3; ++turn) {
+    const Job job = job_of(text, 8, Mode::kExact);
+    Engine::Ticket ticket = engine->submit({job});
+    const Ending ending = collect(ticket, 1)[0];
+    EXPECT_EQ(ending.end.tokens, alone(job).tokens) << turn;
+    EXPECT_GE(ending.end.known, read);
+    EXPECT_EQ(ending.end.known > 0, turn > 0);
+    read = std::ssize(job.prompt.tokens) - 1;
+    text += ending.end.text + " more";
+  }
+}
+
+/// There is room for two long texts or so: others wait for it, what is kept gives way, and all
+/// come out right.
+TEST(Engine, TextsWaitForRoomForTheirKeysAndValues) {
+  RunningEngine engine({.active = 8, .cache_tokens = 5 * kCacheBlock});
+  std::vector<Job> jobs;
+  for (uint64_t i = 0; i < 12; ++i) {
+    jobs.push_back(
+        job_of(std::string(1 + i % 3 * 20, static_cast<char>('a' + i)), 60, kModes[i % 4], 0.7, i));
+  }
+  Engine::Ticket ticket = engine->submit(jobs);
+  const std::vector<Ending> endings = collect(ticket, jobs.size());
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    EXPECT_EQ(endings[i].end.tokens, alone(jobs[i]).tokens) << i;
+    EXPECT_EQ(endings[i].cut, Cut::kNone);
+  }
+}
+
 TEST(Engine, TextsDoNotDependOnTheirCompany) {
   // Few places and small pieces, so that texts wait, and prompts are read beside other texts.
   RunningEngine engine({.active = 5, .prompt_rows = 7});

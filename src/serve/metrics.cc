@@ -48,9 +48,10 @@ void Metrics::set_load(int64_t queued, int64_t active) {
   active_ = active;
 }
 
-void Metrics::count_prompt(int64_t tokens) {
+void Metrics::count_prompt(int64_t tokens, int64_t known) {
   const std::scoped_lock lock(mutex_);
   prompt_tokens_ += tokens;
+  known_prompt_tokens_ += known;
 }
 
 void Metrics::count_pass(int64_t sequences, int64_t generated) {
@@ -82,6 +83,8 @@ std::string Metrics::text() const {
   text += number("evo_active_sequences", "Texts that share the passes", "gauge", real(active_));
   text +=
       number("evo_prompt_tokens_total", "Tokens of prompts begun", "counter", real(prompt_tokens_));
+  text += number("evo_known_prompt_tokens_total", "Those known from earlier texts, not read again",
+                 "counter", real(known_prompt_tokens_));
   text +=
       number("evo_generated_tokens_total", "Tokens generated", "counter", real(generated_tokens_));
   text += number("evo_passes_total", "Forward passes", "counter", real(passes_));

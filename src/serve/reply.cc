@@ -91,17 +91,21 @@ Json Reply::head(bool chunk) const {
 }
 
 Json Reply::usage() const {
-  int64_t passes = 0, drafted = 0, accepted = 0;
+  int64_t passes = 0, drafted = 0, accepted = 0, known = 0;
   for (const Text& text : texts_) {
+    known += text.end.known;
     passes += text.end.passes;
     drafted += text.end.drafted;
     accepted += text.end.accepted;
   }
   const double rate =
       passes > 0 ? static_cast<double>(generated()) / static_cast<double>(passes) : 0;
+  // A prompt counts once, whatever n is.
+  known = std::min(known, options_.prompt_tokens);
   return {{"prompt_tokens", options_.prompt_tokens},
           {"completion_tokens", generated()},
           {"total_tokens", options_.prompt_tokens + generated()},
+          {"prompt_tokens_details", {{"cached_tokens", known}}},
           {"evo",
            {{"passes", passes},
             {"tokens_per_forward", rate},

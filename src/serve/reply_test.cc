@@ -59,8 +59,8 @@ TEST(Reply, ACompletionHasItsTextAndUsage) {
   EXPECT_EQ(body["choices"][0]["finish_reason"], "stop");
   EXPECT_TRUE(body["choices"][0]["logprobs"].is_null());
   EXPECT_EQ(body["usage"], Json::parse(R"({"prompt_tokens": 3, "completion_tokens": 3,
-      "total_tokens": 6, "evo": {"passes": 2, "tokens_per_forward": 1.5, "drafted": 4,
-      "accepted": 1}})"));
+      "total_tokens": 6, "prompt_tokens_details": {"cached_tokens": 0}, "evo": {"passes": 2,
+      "tokens_per_forward": 1.5, "drafted": 4, "accepted": 1}})"));
 }
 
 TEST(Reply, AConversationIsStreamedWithItsSpeakerFirst) {

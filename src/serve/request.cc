@@ -1,5 +1,7 @@
 #include "serve/request.h"
 
+#include <charconv>
+#include <cmath>
 #include <limits>
 
 #include "serve/fields.h"
@@ -127,6 +129,63 @@ void read_sampling(Fields& fields, GenerationRequest& request) {
   }
 }
 
+/// An object with token ids as names. -100 and 100 mean never and always, which they do for any
+/// logits that a model has.
+void read_bias(Fields& fields, GenerationRequest& request) {
+  constexpr const char* kName = "logit_bias";
+  const std::string expected = fmt::format(
+      "an object of at most {} token ids, each with a number from -100 to 100", kMostBiases);
+  const Json* value = fields.find(kName);
+  if (value == nullptr) return;
+  if (!value->is_object() || std::ssize(*value) > kMostBiases) fields.refuse(kName, expected);
+  for (const auto& [name, bias] : value->items()) {
+    int32_t token = -1;
+    const char* const end = name.data() + name.size();
+    const bool is_id = std::from_chars(name.data(), end, token).ptr == end && token >= 0;
+    const bool is_bias = bias.is_number() && std::abs(bias.get<double>()) <= 100;
+    if (!is_id || !is_bias) fields.refuse(kName, expected);
+    request.shape.bias.emplace_back(token, bias.get<float>());
+  }
+}
+
+/// OpenAI's {"type": "json_schema", "json_schema": {"schema": ...}} and llama.cpp's {"type":
+/// "json_object", "schema": ...}.
+void read_format(Fields& fields, GenerationRequest& request) {
+  constexpr const char* kName = "response_format";
+  const Json* value = fields.find(kName);
+  if (value == nullptr) return;
+  Fields format(*value, "response_format.");
+  const std::string type = format.text("type");
+  const auto read_schema = [&](Fields& holder) {
+    const Json* schema = holder.find("schema");
+    if (schema != nullptr) request.schema = schema->dump();
+    return schema != nullptr;
+  };
+  if (type == "json_schema") {
+    const Json* inner = format.find("json_schema");
+    if (inner == nullptr) format.refuse("json_schema", "an object with a schema");
+    Fields holder(*inner, "response_format.json_schema.");
+    if (!read_schema(holder)) holder.refuse("schema", "a JSON Schema");
+  } else if (type == "json_object") {
+    (void)read_schema(format);
+  } else if (type != "text") {
+    format.refuse("type", "text, json_object or json_schema");
+  }
+  request.json = type != "text";
+  if (request.json && request.mode == Mode::kDiffusion) {
+    fields.refuse_as_unsupported(kName,
+                                 "diffusion mode settles tokens in any order: ask for exact "
+                                 "or evo");
+  }
+}
+
+void read_shape(Fields& fields, GenerationRequest& request) {
+  ShapeOptions& shape = request.shape;
+  shape.presence_penalty = fields.number("presence_penalty", 0, -2, 2);
+  shape.frequency_penalty = fields.number("frequency_penalty", 0, -2, 2);
+  read_bias(fields, request);
+}
+
 /// Mode and balance say the same thing in two ways, which must not contradict each other.
 void read_mode(Fields& fields, GenerationRequest& request) {
   if (fields.find("balance") != nullptr) {
@@ -175,18 +234,9 @@ void read_stream(Fields& fields, GenerationRequest& request) {
 
 /// What would change the text and cannot be done yet must not be ignored.
 void refuse_unsupported(Fields& fields, const GenerationRequest& request) {
-  for (const char* name : {"frequency_penalty", "presence_penalty"}) {
-    if (fields.number(name, 0, -2, 2) != 0) fields.refuse_as_unsupported(name, "leave it at 0");
-  }
-  for (const char* name : {"logit_bias", "tools", "functions"}) {
+  for (const char* name : {"tools", "functions"}) {
     const Json* value = fields.find(name);
     if (value != nullptr && !value->empty()) fields.refuse_as_unsupported(name, "leave it out");
-  }
-  if (const Json* value = fields.find("response_format")) {
-    Fields format(*value, "response_format.");
-    if (format.text("type") != "text") {
-      fields.refuse_as_unsupported("response_format", "only {\"type\": \"text\"} is");
-    }
   }
   if (fields.flag("echo", false)) {
     fields.refuse_as_unsupported("echo", "put the prompt before the text yourself");
@@ -229,7 +279,9 @@ GenerationRequest parse_generation(Endpoint endpoint, std::string_view body) {
   read_stop(fields, request);
   read_length(fields, request);
   read_sampling(fields, request);
+  read_shape(fields, request);
   read_mode(fields, request);
+  read_format(fields, request);
   read_logprobs(fields, request);
   read_stream(fields, request);
   refuse_unsupported(fields, request);

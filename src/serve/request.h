@@ -16,6 +16,7 @@ enum class Endpoint { kCompletion, kChat, kInfill };
 
 inline constexpr int64_t kMostTexts = 16;  ///< that one request may ask for
 inline constexpr int64_t kMostStops = 16;
+inline constexpr int64_t kMostBiases = 1024;
 inline constexpr int64_t kMostAlternatives = 20;  ///< of a token, with log probabilities
 
 /// A text to continue, as text or as tokens.
@@ -36,6 +37,9 @@ struct GenerationRequest {
   std::optional<uint64_t> seed;
   std::optional<int64_t> max_tokens;
   SamplerOptions sampler{.temperature = 1};
+  ShapeOptions shape;        ///< without the grammar, which is made of the next two
+  bool json = false;         ///< the text is to be JSON:
+  std::string schema;        ///< as this JSON Schema has it; empty: any object
   std::optional<Mode> mode;  ///< nothing: what suits the model
   double balance = 0.5;
   int64_t window = 0, steps = 1;

@@ -102,6 +102,11 @@ TEST(Request, WrongTypesAndValuesAreRefusedByName) {
   expect_refused("top_p", {"0", "1.1", "-1", "true"});
   expect_refused("top_k", {"-1", "0.5"});
   expect_refused("logprobs", {"21", "-1", "true"});
+  expect_refused("frequency_penalty", {"2.5", "\"x\""});
+  expect_refused("presence_penalty", {"-3", "[]"});
+  expect_refused("logit_bias",
+                 {"[]", "1", R"({"5": 101})", R"({"5": "1"})", R"({"x": 1})", R"({"": 1})",
+                  R"({"-1": 1})", R"({"5 ": 1})", R"({"9999999999": 1})"});
   expect_refused("mode", {"\"fast\"", "1", "\"\""});
   expect_refused("balance", {"-0.1", "1.5", "\"0\""});
   expect_refused("window", {"-1", "1025"});
@@ -116,13 +121,45 @@ TEST(Request, WhatIsNotSupportedIsSaid) {
   expect_refused("echo", {"true"});
   expect_refused("suffix", {"\"end\""});
   expect_refused("best_of", {"2"});
-  expect_refused("frequency_penalty", {"0.5", "\"x\""});
-  expect_refused("presence_penalty", {"-1"});
-  expect_refused("logit_bias", {R"({"5": 1})"});
   expect_refused("tools", {R"([{"type": "function"}])"});
-  expect_refused("response_format", {R"({"type": "json_object"})"});
+  EXPECT_EQ(refused(Endpoint::kCompletion,
+                    R"({"prompt": "x", "response_format": {"type": "json_object"}, "balance": 1})"),
+            "response_format");
   EXPECT_EQ(refused(Endpoint::kCompletion, R"({"prompt": "x", "logprobs": 1, "balance": 1})"),
             "logprobs");
+}
+
+TEST(Request, BiasesAndPenalties) {
+  const ShapeOptions shape = completion(R"(, "presence_penalty": 0.5, "frequency_penalty": -1.5,
+      "logit_bias": {"7": -100, "0": 2.5})")
+                                 .shape;
+  EXPECT_EQ(shape.presence_penalty, 0.5);
+  EXPECT_EQ(shape.frequency_penalty, -1.5);
+  EXPECT_EQ(shape.bias, (std::vector<std::pair<int32_t, float>>{{7, -100.0f}, {0, 2.5f}}));
+  EXPECT_TRUE(Shaper(completion("").shape).is_idle());
+}
+
+TEST(Request, FormatsOfBothWorlds) {
+  EXPECT_FALSE(completion(R"(, "response_format": {"type": "text"})").json);
+  const GenerationRequest any = completion(R"(, "response_format": {"type": "json_object"})");
+  EXPECT_TRUE(any.json && any.schema.empty());
+  const GenerationRequest theirs =
+      completion(R"(, "response_format": {"type": "json_object", "schema": {"type": "integer"}})");
+  EXPECT_TRUE(theirs.json);
+  EXPECT_EQ(theirs.schema, R"({"type":"integer"})");
+  EXPECT_EQ(chat(R"(, "response_format": {"type": "json_schema", "json_schema": {"name": "n",
+      "strict": true, "schema": {"b": 1, "a": 2}}})")
+                .schema,
+            R"({"b":1,"a":2})");
+  const auto refused_format = [](const std::string& format) {
+    return refused(Endpoint::kCompletion, R"({"prompt": "x", "response_format": )" + format + "}");
+  };
+  EXPECT_EQ(refused_format("1"), "response_format");
+  EXPECT_EQ(refused_format("{}"), "response_format.type");
+  EXPECT_EQ(refused_format(R"({"type": "xml"})"), "response_format.type");
+  EXPECT_EQ(refused_format(R"({"type": "json_schema"})"), "response_format.json_schema");
+  EXPECT_EQ(refused_format(R"({"type": "json_schema", "json_schema": {}})"),
+            "response_format.json_schema.schema");
 }
 
 TEST(Request, BalanceAndModeAgree) {

@@ -337,7 +337,7 @@ class Server::Http : public httplib::Server {
                                .logprobs = asked.logprobs >= 0,
                                .include_usage = asked.include_usage};
     Reply reply(options, service_.tokenizer(), std::move(order.tracers));
-    Engine::Ticket ticket = engine_.submit(std::move(order.jobs));
+    Engine::Ticket ticket = engine_.submit(std::move(order.jobs), asked.stream);
     if (asked.stream) {
       stream(std::move(ticket), std::move(reply), response);
     } else {

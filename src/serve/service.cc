@@ -11,6 +11,19 @@ namespace {
 /// OpenAI's defaults; what a gap can hold is what the network was trained on.
 constexpr int64_t kCompletionTokens = 16, kInfillTokens = 64;
 
+constexpr size_t kGrammars = 16;  // that are remembered
+
+/// Texts that are one token each, such as names of special tokens.
+std::vector<int32_t> single_tokens(const std::vector<std::string>& texts,
+                                   const Tokenizer& tokenizer) {
+  std::vector<int32_t> singles;
+  for (const std::string& text : texts) {
+    const std::vector<int32_t> tokens = tokenizer.encode(text, {.special = true});
+    if (tokens.size() == 1) singles.push_back(tokens.front());
+  }
+  return singles;
+}
+
 uint64_t random_seed() {
   std::random_device device;
   return (uint64_t{device()} << 32) | device();
@@ -82,6 +95,9 @@ Order Service::order(const GenerationRequest& request) const {
 }
 
 DecodeOptions Service::decode_options(const GenerationRequest& request) const {
+  for (const auto& [token, bias] : request.shape.bias) {
+    check_tokens(std::span(&token, 1), "logit_bias");
+  }
   const bool flow = decoder_.model().config().flow;
   DecodeOptions options;
   options.mode = request.mode.value_or(flow ? Mode::kExact : Mode::kAr);
@@ -91,12 +107,36 @@ DecodeOptions Service::decode_options(const GenerationRequest& request) const {
   }
   options.balance = request.balance;
   options.sampler = request.sampler;
+  options.shape = request.shape;
+  if (request.json) options.shape.grammar = grammar_of(request.schema);
   options.window = request.window;
   options.steps = request.steps;
   options.logprobs = request.logprobs;
   options.trace = request.trace;
   options.seed = request.seed.value_or(first_seed_ + kMostTexts * seeds_++);
   return options;
+}
+
+GrammarState Service::grammar_of(const std::string& schema) const {
+  const std::scoped_lock lock(grammar_mutex_);
+  const auto known =
+      std::ranges::find(grammars_, schema, &std::pair<std::string, GrammarState>::first);
+  if (known != grammars_.end()) {
+    grammars_.splice(grammars_.begin(), grammars_, known);
+    return known->second;
+  }
+  try {
+    if (!trie_)
+      trie_ = std::make_shared<TokenTrie>(tokenizer_, single_tokens(chat_stops_, tokenizer_));
+    const Grammar grammar =
+        schema.empty() ? Grammar::json_object() : Grammar::from_json_schema(schema);
+    grammars_.emplace_front(schema, GrammarState(grammar, trie_));
+  } catch (const Error& error) {
+    throw RequestError(kBadRequest, fmt::format("response_format: {}", error.what()),
+                       "response_format", "invalid_value");
+  }
+  if (grammars_.size() > kGrammars) grammars_.pop_back();
+  return grammars_.front().second;
 }
 
 std::vector<Service::Framed> Service::prompts_of(const GenerationRequest& request,

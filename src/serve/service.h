@@ -4,7 +4,11 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <list>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "decode/trace.h"
@@ -42,6 +46,7 @@ class Service {
   struct Framed;
 
   [[nodiscard]] DecodeOptions decode_options(const GenerationRequest& request) const;
+  [[nodiscard]] GrammarState grammar_of(const std::string& schema) const;
   [[nodiscard]] std::vector<Framed> prompts_of(const GenerationRequest& request,
                                                int64_t max_tokens) const;
   [[nodiscard]] Prompt chat_prompt(std::span<const ChatMessage> messages) const;
@@ -51,6 +56,10 @@ class Service {
   const Tokenizer& tokenizer_;
   std::string name_;
   int64_t longest_prompt_;
+  // Made when first asked for. What is found out about a grammar is of use to the next request.
+  mutable std::mutex grammar_mutex_;
+  mutable std::shared_ptr<const TokenTrie> trie_;
+  mutable std::list<std::pair<std::string, GrammarState>> grammars_;  // by schema, latest first
   ChatTemplate template_;
   std::vector<std::string> chat_stops_;
   uint64_t first_seed_;  // of requests that name none

@@ -1,5 +1,7 @@
 #include "tensor/tensor.h"
 
+#include <unistd.h>
+
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -233,6 +235,9 @@ PoolStats pool_stats() {
 }
 void trim_pool() {
   Pool::instance().trim();
+}
+size_t physical_memory() {
+  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace evo

@@ -86,6 +86,9 @@ struct PoolStats {
   size_t reserved_bytes = 0;
 };
 [[nodiscard]] PoolStats pool_stats();
+
+/// Bytes of memory that the machine has.
+[[nodiscard]] size_t physical_memory();
 /// Gives unused arrays back to the system.
 void trim_pool();
 

@@ -1,0 +1,47 @@
+// Keys and values of the texts of late, for prompts that begin as they do: a conversation is not
+// read again with every turn, nor a long instruction that many requests have in common.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "decode/session.h"
+#include "model/kv_cache.h"
+
+namespace evo {
+
+/// Entries are exact (KvCache), so a text does not depend on what is found here. For one thread.
+class PrefixCache {
+ public:
+  explicit PrefixCache(std::shared_ptr<KvPool> pool) : pool_(std::move(pool)) {}
+
+  /// A cache for a session of this prompt: of its longest beginning that is known, of all but its
+  /// last token at most; empty if nothing is.
+  [[nodiscard]] KvCache find(const Prompt& prompt);
+
+  /// Takes what a session has read and generated. It cannot go on.
+  void keep(Session& session);
+
+  /// Blocks of the entries, shared ones counted for each.
+  [[nodiscard]] int64_t blocks() const { return blocks_; }
+  /// Forgets entries, those first that were not used for the longest time, until at most so many
+  /// blocks are left.
+  void shrink(int64_t blocks);
+
+ private:
+  struct Entry {
+    std::vector<int32_t> text;  // as long as the cache
+    KvCache cache;
+  };
+  [[nodiscard]] static int64_t blocks_of(const Entry& entry);
+  void remove(std::list<Entry>::iterator entry);
+
+  std::shared_ptr<KvPool> pool_;
+  std::list<Entry> entries_;  // the one used last comes first
+  int64_t blocks_ = 0;
+};
+
+}  // namespace evo

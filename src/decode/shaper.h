@@ -1,0 +1,51 @@
+// What is done to logits before a token is chosen, besides sampling: biases, penalties, a grammar.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "grammar/grammar_state.h"
+
+namespace evo {
+
+struct ShapeOptions {
+  std::vector<std::pair<int32_t, float>> bias;  ///< of single tokens, added to their logits
+  /// Taken from the logits of tokens that were generated already: once, and per occurrence.
+  double presence_penalty = 0, frequency_penalty = 0;
+  /// Of a text that must be so; not in diffusion mode, where tokens ripen in any order.
+  std::optional<GrammarState> grammar = {};
+};
+
+/// The shape of the next token's logits, as a function of the tokens generated before it and of
+/// nothing else: so drafts can be verified under the logits that `ar` mode would have used.
+class Shaper {
+ public:
+  Shaper() = default;
+  explicit Shaper(ShapeOptions options) : options_(std::move(options)) {}
+
+  /// shape() changes nothing, whatever was generated.
+  [[nodiscard]] bool is_idle() const {
+    return options_.bias.empty() && !penalizes() && !options_.grammar;
+  }
+  /// The text is as the grammar wants it, and nothing can follow.
+  [[nodiscard]] bool is_final() const { return options_.grammar && options_.grammar->final(); }
+
+  /// The logits [V] of the next token: `logits` themselves if is_idle(), else changed in `storage`.
+  std::span<const float> shape(std::span<const float> logits, std::vector<float>& storage) const;
+  /// `token` was generated. It must be allowed.
+  void advance(int32_t token);
+
+ private:
+  [[nodiscard]] bool penalizes() const {
+    return options_.presence_penalty != 0 || options_.frequency_penalty != 0;
+  }
+
+  ShapeOptions options_;
+  std::map<int32_t, int64_t> counts_;
+};
+
+}  // namespace evo

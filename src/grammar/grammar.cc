@@ -1,0 +1,30 @@
+#include "grammar/grammar.h"
+
+#include "base/error.h"
+#include "grammar/json_rules.h"
+#include "grammar/schema_compiler.h"
+#include "io/json_text.h"
+
+namespace evo {
+
+using grammar::Position;
+
+Grammar::Grammar(grammar::Program program)
+    : program_(std::make_shared<const grammar::Program>(std::move(program))) {}
+
+Grammar Grammar::json_object() {
+  grammar::ProgramBuilder builder;
+  const grammar::JsonRules json(builder);
+  return Grammar(grammar::whole_text(std::move(builder), json.object));
+}
+
+Grammar Grammar::from_json_schema(std::string_view schema_json) {
+  constexpr size_t kMostBytes = size_t{256} << 10;
+  if (schema_json.size() > kMostBytes) {
+    fail("the schema has {} bytes, but at most {} are supported", schema_json.size(), kMostBytes);
+  }
+  const grammar::Json schema = parse_json(schema_json, "the schema");
+  return Grammar(grammar::SchemaCompiler(schema).compile());
+}
+
+}  // namespace evo
