@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "grammar/grammar.h"
 #include "serve/reply.h"
 #include "serve/request.h"
 
@@ -17,6 +18,12 @@ void check(const evo::GenerationRequest& request) {
   EVO_CHECK(request.logprobs <= evo::kMostAlternatives);
   EVO_CHECK(request.balance >= 0 && request.balance <= 1);
   evo::validate(request.sampler);
+  EVO_CHECK(request.json || request.schema.empty());
+  if (request.schema.empty()) return;
+  try {
+    (void)evo::Grammar::from_json_schema(request.schema);
+  } catch (const evo::Error&) {
+  }
 }
 
 template <class Parse>

@@ -1,4 +1,5 @@
 // `evo generate` and `evo eval likelihood`: results as other programs read them, and bad input.
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "program.h"
@@ -232,7 +233,9 @@ TEST_F(Likelihood, ReportsEveryNumber) {
     EXPECT_EQ(json.at("path"), way);
     EXPECT_EQ(json.at("bound"), way != "ar");
     EXPECT_EQ(json.at("tokens"), 100);
-    EXPECT_GT(json.at("nats_per_token").get<double>(), 0);
+    const double nats = json.at("nats_per_token");
+    EXPECT_GT(nats, 0);
+    EXPECT_DOUBLE_EQ(json.at("perplexity").get<double>(), std::exp(nats));
     EXPECT_GT(json.at("bits_per_byte").get<double>(), 0);
     EXPECT_GE(json.at("stderr").get<double>(), 0);
   }

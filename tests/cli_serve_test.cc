@@ -200,12 +200,56 @@ TEST_F(Serve, TellsAboutItself) {
   const Json tokens = served().ask("/tokenize", {{"content", "The cat"}}).at("tokens");
   EXPECT_EQ(served().ask("/detokenize", {{"tokens", tokens}}).at("content"), "The cat");
   (void)served().ask("/v1/completions", request("x"));
-  const std::string metrics = served().client().Get("/metrics")->body;
-  for (const char* part : {"evo_requests_total{endpoint=\"/v1/completions\",status=\"200\"} ",
-                           "evo_queue_length ", "evo_active_sequences ", "evo_tokens_per_pass ",
+  std::string metrics;
+  const auto counted = [&] {  // which a request is when its reply is out
+    metrics = served().client().Get("/metrics")->body;
+    return metrics.find("evo_requests_total{endpoint=\"/v1/completions\",status=\"200\"} ") !=
+           std::string::npos;
+  };
+  EXPECT_TRUE(wait_until(counted)) << metrics;
+  for (const char* part : {"evo_queue_length ", "evo_active_sequences ", "evo_tokens_per_pass ",
                            "evo_time_to_first_token_seconds_count "}) {
     EXPECT_NE(metrics.find(part), std::string::npos) << part << "\n" << metrics;
   }
+}
+
+TEST_F(Serve, HasAPage) {
+  const auto get = [](const char* path) { return served().client().Get(path); };
+  const httplib::Result page = get("/");
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->status, 200);
+  EXPECT_TRUE(page->body.starts_with("<!doctype html>"));
+  const std::string policy = page->get_header_value("Content-Security-Policy");
+  EXPECT_TRUE(policy.starts_with("default-src 'none'; script-src 'self';")) << policy;
+  EXPECT_EQ(page->get_header_value("X-Content-Type-Options"), "nosniff");
+  EXPECT_EQ(page->get_header_value("Cache-Control"), "no-cache");
+  const auto type = [&](const char* path) { return get(path)->get_header_value("Content-Type"); };
+  EXPECT_EQ(type("/"), "text/html; charset=utf-8");
+  EXPECT_EQ(type("/web/style.css"), "text/css; charset=utf-8");
+  EXPECT_EQ(type("/web/main.mjs"), "text/javascript; charset=utf-8");
+  EXPECT_EQ(type("/web/icon.svg"), "image/svg+xml");
+  EXPECT_EQ(served().client().Head("/")->status, 200);
+  for (const char* path : {"/web/", "/web/nothing.mjs", "/web/../web/main.mjs", "/web/a/b"}) {
+    EXPECT_EQ(get(path)->status, 404) << path;
+  }
+}
+
+TEST_F(Serve, ThePageHasAllItsFilesAndIsSmall) {
+  constexpr size_t kMostBytes = 300'000;
+  size_t bytes = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(EVO_SOURCE_DIR) / "web")) {
+    const std::string name = entry.path().filename();
+    const httplib::Result file = served().client().Get(name == "index.html" ? "/" : "/web/" + name);
+    ASSERT_TRUE(file);
+    EXPECT_EQ(file->status, 200) << name;
+    std::ifstream stream(entry.path(), std::ios::binary);
+    const std::string expected{std::istreambuf_iterator<char>(stream), {}};
+    EXPECT_TRUE(file->body == expected) << name;
+    bytes += file->body.size();
+  }
+  EXPECT_GT(bytes, 0u);
+  EXPECT_LT(bytes, kMostBytes);
 }
 
 TEST_F(Serve, RefusesWithAReason) {
@@ -221,7 +265,7 @@ TEST_F(Serve, RefusesWithAReason) {
             "context_length_exceeded");
   EXPECT_EQ(error("/detokenize", {{"tokens", {5000}}}, 400).at("param"), "tokens");
   EXPECT_EQ(error("/nothing", Json::object(), 404).at("type"), "invalid_request_error");
-  EXPECT_EQ(error("/", Json::object(), 404).at("type"), "invalid_request_error");
+  EXPECT_EQ(error("/", Json::object(), 405).at("type"), "invalid_request_error");
   EXPECT_EQ(served().client().Get("/v1/completions")->status, 405);
   EXPECT_EQ(served().client().Get("/../../etc/passwd")->status, 404);
   Json odd = request("x");
@@ -287,6 +331,11 @@ TEST_F(Serve, TheKeyIsAskedFor) {
   httplib::Client client = locked.client();
   EXPECT_EQ(client.Get("/v1/models")->status, 401);
   EXPECT_EQ(client.Get("/health")->status, 200);
+  // The page has no secret, and must be seen to ask for the key.
+  EXPECT_EQ(client.Get("/")->status, 200);
+  EXPECT_EQ(client.Get("/web/main.mjs")->status, 200);
+  EXPECT_EQ(client.Get("/webs")->status, 401);
+  EXPECT_EQ(client.Post("/", "{}", "application/json")->status, 405);
   EXPECT_EQ(client.Get("/v1/models", {{"Authorization", "Bearer secrets"}})->status, 401);
   EXPECT_EQ(client.Get("/v1/models", {{"Authorization", "Bearer secret"}})->status, 200);
 }

@@ -63,7 +63,7 @@ Report compare(const Flags& flags, const RunConfig& config) {
   const LoadedModel parent = load_model(flags.parent, precision);
   const LoadedModel adapted = load_model(flags.request.out, precision);
   const Decoder before(parent.model), after(adapted.model);
-  const TokenFile tokens(fs::path(flags.request.out) / "tokens.bin");
+  const TokenFile tokens = run_tokens(flags.request);
   Generation ar, exact;
   Report report;
   (void)after.cost(Mode::kExact);  // measured now, not in the first text

@@ -19,7 +19,7 @@ namespace {
 constexpr int64_t kRandomPrompts = 4, kRandomPromptTokens = 16;
 
 struct Flags {
-  std::string model, random, prompts, precision = "auto", llama_bench;
+  std::string model, random, prompts, precision = "auto", llama_bench, llama_model;
   std::vector<double> balances = {0.5};
   std::vector<int64_t> batches = {1, 8};
   int64_t limit = 24;
@@ -152,6 +152,9 @@ void run(Flags& flags) {
     made.emplace(random_model(flags, precision));
   }
   const Model& model = made ? *made : loaded->model;
+  if (!flags.llama_model.empty()) {
+    return write_llama_model(flags.llama_model, model.config(), precision);
+  }
   const Decoder decoder(model);
   const DecodeLimits limits = measure_decode_limits(model, precision);
   const auto prompts =
@@ -229,6 +232,9 @@ void add_bench_decode_command(CLI::App& bench, Action& action) {
   command->add_option("--llama-bench", flags->llama_bench,
                       "command that runs llama.cpp's llama-bench, for the shell: measures it on "
                       "random weights of the same shape and precision");
+  command->add_option("--llama-model", flags->llama_model,
+                      "measure nothing: write that model of random weights to this file, .gguf, "
+                      "for other programs of llama.cpp");
   command->add_option("--threads", flags->threads, "threads; default: all cores");
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/embedded_file.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "cli/options.h"
@@ -11,16 +12,11 @@
 #include "decode/generate.h"
 #include "io/files.h"
 
-// The corpus lies inside the program, so that `evo demo` runs from anywhere.
-asm(".section .rodata\n"
-    ".global evo_demo_corpus, evo_demo_corpus_end\n"
-    "evo_demo_corpus: .incbin \"" EVO_DEMO_CORPUS
-    "\"\n"
-    "evo_demo_corpus_end:\n"
-    ".previous\n");
-extern "C" const std::byte evo_demo_corpus[], evo_demo_corpus_end[];
-
 namespace evo {
+
+// It lies inside the program, so that `evo demo` runs from anywhere.
+std::span<const EmbeddedFile> demo_corpus();
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -77,7 +73,7 @@ void run(const Flags& flags) {
   clear_earlier_demo(flags.out);
   fs::create_directories(flags.out);
   const fs::path corpus = fs::path(flags.out) / "demo-corpus.xz";
-  write_atomically(corpus, std::span(evo_demo_corpus, evo_demo_corpus_end));
+  write_atomically(corpus, demo_corpus().front().bytes);
   TrainRequest request;
   request.config = RunConfig::preset("demo");
   request.config.steps = 0;

@@ -1,6 +1,7 @@
 // evo eval likelihood
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cmath>
 #include <memory>
 
 #include "base/interrupt.h"
@@ -63,16 +64,20 @@ void run(Flags& flags) {
       });
   progress.finish();
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  const double perplexity = std::exp(result.nats_per_token);
   if (!flags.json) {
-    fmt::print("{} {}{:.4f} +- {:.4f} nats per token, {:.4f} bits per byte, {} tokens{}\n",
-               flags.path, result.bound ? "<= " : "", result.nats_per_token, result.standard_error,
-               result.bits_per_byte, result.tokens,
-               result.bound ? " (an upper bound: the ELBO)" : " (exact)");
+    fmt::print(
+        "{} {}{:.4f} +- {:.4f} nats per token, {:.4f} bits per byte, perplexity {:.3f}, {} "
+        "tokens{}\n",
+        flags.path, result.bound ? "<= " : "", result.nats_per_token, result.standard_error,
+        result.bits_per_byte, perplexity, result.tokens,
+        result.bound ? " (an upper bound: the ELBO)" : " (exact)");
     return;
   }
   Record record;
   record.set("path", flags.path).set("nats_per_token", result.nats_per_token);
-  record.set("bits_per_byte", result.bits_per_byte).set("stderr", result.standard_error);
+  record.set("bits_per_byte", result.bits_per_byte).set("perplexity", perplexity);
+  record.set("stderr", result.standard_error);
   record.set("bound", result.bound).set("tokens", result.tokens);
   if (!result.bound) {
     const Speed speed = speed_of(flags, loaded.model, result.tokens, elapsed.count());

@@ -49,11 +49,14 @@ struct TemporaryFile {
 
 }  // namespace
 
+void write_llama_model(const std::string& path, const ModelConfig& config, Precision precision) {
+  write_meaningless_gguf(path, shape_of(config), type_of(precision));
+}
+
 LlamaResult run_llama_bench(const std::string& command, const ModelConfig& config,
                             Precision precision, int threads, int64_t tokens) {
-  const GgufType type = type_of(precision);
   const TemporaryFile model;
-  write_meaningless_gguf(model.path, shape_of(config), type);
+  write_llama_model(model.path, config, precision);
   const std::string line = fmt::format("{} -m {} -p 0 -n {} -t {} -r {} -ngl 0 -o jsonl", command,
                                        model.path.string(), tokens, threads, kRepetitions);
   ChildOptions options;
@@ -65,7 +68,7 @@ LlamaResult run_llama_bench(const std::string& command, const ModelConfig& confi
   if (!(rate > 0)) fail("--llama-bench '{}': its avg_ts is {}, not a speed", command, rate);
   const std::string build =
       record.has("build_number") ? fmt::format(" build {}", record.get_int("build_number")) : "";
-  return {"llama.cpp" + build, type_name(type), rate};
+  return {"llama.cpp" + build, type_name(type_of(precision)), rate};
 }
 
 }  // namespace evo

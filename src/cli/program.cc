@@ -91,6 +91,7 @@ void add_commands(CLI::App& app, Action& action) {
   add_serve_command(app, action);
   add_eval_command(app, action);
   add_info_command(app, action);
+  add_plan_command(app, action);
   add_bench_command(app, action);
   add_convert_command(app, action);
   add_tokenizer_command(app, action);

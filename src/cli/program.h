@@ -31,6 +31,7 @@ void add_eval_tasks_command(CLI::App& eval, Action& action);
 void add_eval_make_command(CLI::App& eval, Action& action);
 void add_eval_report_command(CLI::App& eval, Action& action);
 void add_info_command(CLI::App& app, Action& action);
+void add_plan_command(CLI::App& app, Action& action);
 void add_bench_command(CLI::App& app, Action& action);
 void add_bench_decode_command(CLI::App& bench, Action& action);
 void add_tokenizer_command(CLI::App& app, Action& action);

@@ -24,7 +24,8 @@ void add_run_options(CLI::App& command, RunFlags& flags) {
   command
       .add_option("--data", request.data,
                   "text files, where documents end at lines <|endoftext|>, or .jsonl; "
-                  "compressed ones (.xz, .zst, .gz) too")
+                  "compressed ones (.xz, .zst, .gz) too. Or folders that `evo tokenizer shard` "
+                  "made: FOLDER=WEIGHT for each sets the shares in which they are mixed")
       ->required();
   command.add_option("--text-field", request.text_field, "where .jsonl has its texts")
       ->capture_default_str();
@@ -36,6 +37,8 @@ void add_run_options(CLI::App& command, RunFlags& flags) {
   command.add_option("--threads", flags.threads, "threads; default: all cores");
   command.add_option("--precision", flags.precision, "of matrix products: auto, f32 or bf16");
   command.add_flag("--resume", request.resume, "continue the run in --out, bit for bit");
+  command.add_flag("--skip-bad-shards", request.skip_bad_shards,
+                   "go without shards that are damaged or missing, and say which");
   command.add_flag("--quiet", request.quiet, "no progress, no samples");
   command.add_flag("--json", flags.json, "print a JSON summary on stdout");
 }

@@ -36,7 +36,8 @@ void announce(const Flags& flags, const std::string& url) {
   if (flags.json) {
     fmt::print("{}\n", Record().set("url", url).dump());
   } else {
-    fmt::print("{} is served at {} (Ctrl-C ends it)\n", served_name(flags), url);
+    fmt::print("{} is served at {}, with a page to look at (Ctrl-C ends it)\n", served_name(flags),
+               url);
   }
   flush_output();
 }
@@ -48,6 +49,8 @@ void run(Flags& flags) {
   }
   const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
   const Decoder decoder(loaded.model);
+  // Timed now, or the first client would wait for it.
+  if (loaded.model.config().flow) (void)decoder.cost(Mode::kExact);
   Metrics metrics;
   const Service service(decoder, loaded.tokenizer, flags.model, served_name(flags),
                         flags.longest_prompt);

@@ -11,6 +11,7 @@
 #include "base/progress.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "cli/tokenizer_shard.h"
 #include "io/files.h"
 #include "io/record.h"
 #include "text/trainer.h"
@@ -173,6 +174,8 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
   checking->add_option("tokenizer", flags->tokenizer, kForms)->required();
   checking->add_option("file", flags->file, "text, compressed or not")->required();
   checking->add_flag("--json", flags->json, "print one JSON object on stdout");
+
+  add_tokenizer_shard_command(*command, action);
 
   for (CLI::App* one : {training, encoding, checking}) {
     one->add_option("--threads", flags->threads, "threads; default: all");

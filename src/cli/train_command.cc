@@ -15,6 +15,7 @@ namespace {
 
 struct Flags : RunFlags {
   std::string preset, config;
+  double rank_timeout = 120;
 };
 
 RunConfig configuration(const Flags& flags) {
@@ -28,12 +29,26 @@ RunConfig configuration(const Flags& flags) {
   return config;
 }
 
+/// What is wrong on one rank ends all.
+TrainSummary train_on(Communicator& ranks, Flags& flags) {
+  if (flags.request.quiet || !ranks.is_first()) set_log_level(LogLevel::kQuiet);
+  flags.request.ranks = &ranks;
+  flags.request.rank_timeout = flags.rank_timeout;
+  try {
+    flags.request.config = configuration(flags);
+    flags.request.precision = parse_training_precision(flags.precision);
+    return run_training(flags.request);
+  } catch (const std::exception& error) {
+    if (ranks.size() > 1) ranks.end_job(error.what());
+    throw;
+  }
+}
+
 void train(Flags& flags) {
   use_threads(flags.threads);
-  if (flags.request.quiet) set_log_level(LogLevel::kQuiet);
-  flags.request.config = configuration(flags);
-  flags.request.precision = parse_training_precision(flags.precision);
-  const TrainSummary summary = run_training(flags.request);
+  const std::unique_ptr<Communicator> ranks = make_communicator({.patience = flags.rank_timeout});
+  const TrainSummary summary = train_on(*ranks, flags);
+  if (!ranks->is_first()) return;
   if (flags.json) {
     Record record;
     record.set("step", summary.step).set("tokens", summary.tokens).set("seconds", summary.seconds);
@@ -42,6 +57,11 @@ void train(Flags& flags) {
     record.set("valid_elbo", summary.validation.elbo)
         .set("tokens_per_second", summary.tokens_per_second);
     record.set("gemm_peak_fraction", summary.gemm_peak_fraction);
+    record.set("peak_bytes", summary.peak_bytes);
+    if (summary.ranks > 1) {
+      record.set("ranks", summary.ranks);
+      record.set("communication_hidden", summary.communication_hidden);
+    }
     fmt::print("{}\n", record.dump());
     return;
   }
@@ -65,7 +85,14 @@ void add_train_command(CLI::App& app, Action& action) {
                       "tokenizer to use, a file or a model folder; default: train one on the data");
   command->add_option("--sample-prompt", flags->request.sample_prompt,
                       "prompt of the samples shown on the way");
+  command
+      ->add_option("--rank-timeout", flags->rank_timeout,
+                   "seconds to wait for another rank before the job ends; 0: for ever")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->footer(
+      "Several processes share the work if mpirun starts them, on one machine or on several that "
+      "have the\nfolders in common:  mpirun -n 4 evo train ... --threads 1\n\n"
       "Ctrl-C writes a checkpoint and ends cleanly; continue with --resume.\n\nSettings (--set or "
       "--config):\n" +
       describe_fields(RunConfig::preset("demo")));

@@ -6,10 +6,10 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/options.h"
+#include "cli/train_shards.h"
 #include "decode/generate.h"
 #include "io/fields.h"
 #include "io/files.h"
-#include "text/chat_template.h"
 #include "text/trainer.h"
 #include "train/data.h"
 
@@ -25,6 +25,11 @@ fs::path settings_file(const TrainRequest& request) {
 
 fs::path tokens_file(const TrainRequest& request) {
   return fs::path(request.out) / "tokens.bin";
+}
+
+// Beside the settings if the data are shards.
+fs::path shards_file(const TrainRequest& request) {
+  return fs::path(request.out) / "data.json";
 }
 
 fs::path tokenizer_file(const TrainRequest& request) {
@@ -66,37 +71,13 @@ void check_folder(const TrainRequest& request) {
   }
 }
 
-/// Conversations as the chat template beside the tokenizer writes them, or as ChatML.
-ChatFormat chat_format(const TrainRequest& request) {
-  const fs::path tokenizer = request.tokenizer;
-  ChatTemplate chat =
-      tokenizer.empty()
-          ? ChatTemplate::chatml()
-          : ChatTemplate::load(fs::is_directory(tokenizer) ? tokenizer : tokenizer.parent_path());
-  return [chat = std::move(chat)](std::span<const ChatMessage> messages) {
-    const ChatText text = chat.render_answers(messages);
-    std::vector<ChatPart> parts;
-    size_t place = 0;
-    const auto add = [&](size_t end, bool learn) {
-      if (end > place) parts.push_back({text.text.substr(place, end - place), learn});
-      place = end;
-    };
-    for (const TextSpan& answer : text.answers) {
-      add(answer.begin, false);
-      add(answer.end, true);
-    }
-    add(text.text.size(), false);
-    return parts;
-  };
-}
-
 CorpusOptions corpus_options(const TrainRequest& request) {
   CorpusOptions options;
   options.files = request.data;
   options.text_field = request.text_field;
   options.held_out = request.config.validation_fraction;
   options.quiet = request.quiet;
-  options.chat_format = chat_format(request);
+  options.chat_format = chat_format_beside(request.tokenizer);
   return options;
 }
 
@@ -105,7 +86,7 @@ Tokenizer find_tokenizer(const TrainRequest& request, const CorpusOptions& corpu
                          const std::optional<Tokenizer>& given, bool resuming) {
   if (resuming) {
     Tokenizer own = Tokenizer::load(tokenizer_file(request));
-    if (!given || given->fingerprint() == own.fingerprint()) return own;
+    if (request.tokenizer.empty() || given->fingerprint() == own.fingerprint()) return own;
     fail(
         "--tokenizer {}: the run in {} was started with another one. Leave the option out to go on "
         "with that, or start afresh with another --out",
@@ -119,20 +100,46 @@ Tokenizer find_tokenizer(const TrainRequest& request, const CorpusOptions& corpu
   return train_bpe(std::vector<std::string_view>(texts.begin(), texts.end()), options);
 }
 
-/// A resumed run goes on with the text that it began with.
-void check_text(const TrainRequest& request, const CorpusOptions& corpus) {
-  if (!fs::exists(tokens_file(request))) return;
-  uint64_t before = 0;
-  try {
-    before = TokenFile(tokens_file(request)).source_fingerprint();
-  } catch (const Error&) {
-    return;  // damaged: prepare_tokens() says so and makes it again
-  }
-  if (before == corpus_fingerprint(corpus)) return;
+[[noreturn]] void fail_other_text(const TrainRequest& request) {
   fail(
       "--data {}: the run in {} was started on another text, or on the files in another order. "
       "Resume with the same, or start afresh with another --out",
       fmt::join(request.data, " "), request.out);
+}
+
+/// A resumed run goes on with the text that it began with.
+void check_text(const TrainRequest& request, const CorpusOptions& corpus) {
+  if (fs::exists(shards_file(request))) fail_other_text(request);
+  if (!fs::exists(tokens_file(request))) return;
+  uint64_t before = 0;
+  try {
+    before = TokenShard(tokens_file(request)).source_fingerprint();
+  } catch (const Error&) {
+    return;  // damaged: prepare_tokens() says so and makes it again
+  }
+  if (before != corpus_fingerprint(corpus)) fail_other_text(request);
+}
+
+/// What a run trains on; of shards also data.json, which it leaves when it starts.
+struct RunData {
+  TokenFile tokens;
+  std::optional<Record> shards;
+};
+
+RunData open_data(const TrainRequest& request, const CorpusOptions& corpus,
+                  const std::vector<ShardFolder>& folders, const Tokenizer& tokenizer,
+                  bool resuming) {
+  if (folders.empty()) {
+    if (resuming) check_text(request, corpus);
+    return {prepare_tokens(corpus, tokenizer, tokens_file(request)), {}};
+  }
+  check_tokenizer(folders, tokenizer);
+  RunShards shards = open_shard_folders(folders, {request.skip_bad_shards, request.quiet});
+  if (resuming) {
+    if (!fs::exists(shards_file(request))) fail_other_text(request);
+    check_resumed(Record::load(shards_file(request)), shards.record);
+  }
+  return {std::move(shards.tokens), std::move(shards.record)};
 }
 
 void show_sample(const Model& model, const Tokenizer& tokenizer, const std::string& prompt,
@@ -153,8 +160,74 @@ void log_size(const RunConfig& config, const TokenFile& tokens) {
            format_count(static_cast<double>(tokens.size())));
 }
 
-void save_settings(const TrainRequest& request, const Tokenizer& tokenizer) {
-  generation_config(tokenizer).save(fs::path(request.out) / "generation_config.json");
+/// What a run begins with, or goes on with.
+struct RunStart {
+  Tokenizer tokenizer;
+  RunData data;
+};
+
+/// Checks what can be checked before the slow parts, takes the folder and fills it.
+RunStart prepare(const TrainRequest& request, std::optional<FolderLock>& lock) {
+  check_request(request);
+  check_folder(request);  // before the slow parts
+  std::optional<Tokenizer> given;
+  const std::vector<ShardFolder> folders = shard_folders(request.data);
+  if (!request.tokenizer.empty()) given = Tokenizer::load(request.tokenizer);
+  const CorpusOptions corpus = corpus_options(request);
+  if (folders.empty()) {
+    (void)sample_texts(corpus, 1);  // there is text at all
+  } else if (!given) {
+    given = Tokenizer::load(folders.front().path.string());
+  }
+  lock.emplace(request.out);
+  check_folder(request);  // again: another run may have ended there meanwhile
+  const bool resuming = fs::exists(settings_file(request));
+  if (request.resume && !resuming) log_info("{}: no run to resume: starting one", request.out);
+  Tokenizer tokenizer = find_tokenizer(request, corpus, given, resuming);
+  if (!resuming) tokenizer.save(tokenizer_file(request));
+  RunData data = open_data(request, corpus, folders, tokenizer, resuming);
+  return {std::move(tokenizer), std::move(data)};
+}
+
+/// The same on the other ranks, from what the first one has left.
+RunStart join(const TrainRequest& request) {
+  return {Tokenizer::load(tokenizer_file(request)), {run_tokens(request), {}}};
+}
+
+/// Encoding a large text may take hours, and is no reason to give up.
+void await_first(const TrainRequest& request) {
+  request.ranks->set_activity("the preparation of the data");
+  request.ranks->set_patience(0);
+  request.ranks->barrier();
+  request.ranks->set_patience(request.rank_timeout);
+}
+
+/// A shard may be damaged, and skipped, on one machine only; each rank would have its own order.
+void check_same_data(const TrainRequest& request, const TokenFile& tokens) {
+  Communicator& ranks = *request.ranks;
+  const uint64_t fingerprint = tokens.fingerprint();
+  const double own[] = {static_cast<double>(fingerprint >> 32),  // halves are exact in a double
+                        static_cast<double>(fingerprint & 0xFFFFFFFF)};
+  std::vector<double> all(2 * static_cast<size_t>(ranks.size()));
+  ranks.set_patience(0);  // the others may still be checking their shards
+  ranks.gather(own, all);
+  ranks.set_patience(request.rank_timeout);
+  for (size_t i = 2; i < all.size(); i += 2) {
+    if (all[i] == all[0] && all[i + 1] == all[1]) continue;
+    fail(
+        "rank {} reads other data than the first one: shards that are damaged or skipped there "
+        "must be so everywhere. Repair them, or remove them from all machines",
+        i / 2);
+  }
+}
+
+void save_settings(const TrainRequest& request, const RunStart& start) {
+  if (start.data.shards) {
+    start.data.shards->save(shards_file(request));
+  } else {
+    fs::remove(shards_file(request));  // of another run that did not start
+  }
+  generation_config(start.tokenizer).save(fs::path(request.out) / "generation_config.json");
   Record settings;
   write_fields(request.config, settings);
   settings.save(settings_file(request));
@@ -162,39 +235,39 @@ void save_settings(const TrainRequest& request, const Tokenizer& tokenizer) {
 
 }  // namespace
 
+TokenFile run_tokens(const TrainRequest& request) {
+  const std::vector<ShardFolder> folders = shard_folders(request.data);
+  if (folders.empty()) return TokenFile(tokens_file(request));
+  return open_shard_folders(folders, {request.skip_bad_shards, request.quiet}).tokens;
+}
+
 TrainSummary run_training(const TrainRequest& request) {
-  check_request(request);
-  check_folder(request);  // before the slow parts
-  std::optional<Tokenizer> given;
-  if (!request.tokenizer.empty()) given = Tokenizer::load(request.tokenizer);
-  const CorpusOptions corpus = corpus_options(request);
-  (void)sample_texts(corpus, 1);  // there is text at all
-  const FolderLock lock(request.out);
-  check_folder(request);  // again: another run may have ended there meanwhile
-  const bool resuming = fs::exists(settings_file(request));
-  if (request.resume && !resuming) log_info("{}: no run to resume: starting one", request.out);
-  if (resuming) check_text(request, corpus);
-  const Tokenizer tokenizer = find_tokenizer(request, corpus, given, resuming);
-  if (!resuming) tokenizer.save(tokenizer_file(request));
-  const TokenFile tokens = prepare_tokens(corpus, tokenizer, tokens_file(request));
+  const bool first = request.ranks == nullptr || request.ranks->is_first();
+  std::optional<FolderLock> lock;
+  std::optional<RunStart> start;
+  if (first) start.emplace(prepare(request, lock));
+  if (request.ranks != nullptr) await_first(request);
+  if (!first) start.emplace(join(request));
+  if (request.ranks != nullptr) check_same_data(request, start->data.tokens);
 
   RunConfig config = request.config;
-  if (!request.initialize) config.vocab_size = tokenizer.vocab_size();
-  log_size(config, tokens);
+  if (!request.initialize) config.vocab_size = start->tokenizer.vocab_size();
+  if (first) log_size(config, start->data.tokens);
   TrainOptions options;
   options.out = request.out;
   options.resume = request.resume;
   options.quiet = request.quiet;
   options.precision = request.precision;
   options.initialize = request.initialize;
-  options.end_of_text = tokenizer.end_of_text();
+  options.end_of_text = start->tokenizer.end_of_text();
+  options.ranks = request.ranks;
   if (!request.quiet) {
     options.on_sample = [&](const Model& model, int64_t step) {
-      show_sample(model, tokenizer, request.sample_prompt, step);
+      show_sample(model, start->tokenizer, request.sample_prompt, step);
     };
   }
-  Trainer trainer(config, tokens, options);
-  save_settings(request, tokenizer);
+  Trainer trainer(config, start->data.tokens, options);
+  if (first) save_settings(request, *start);
   return trainer.run();
 }
 

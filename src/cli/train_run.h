@@ -11,7 +11,7 @@ namespace evo {
 
 struct TrainRequest {
   RunConfig config;
-  std::vector<std::string> data;
+  std::vector<std::string> data;    ///< files with text, or folders of shards (train_shards.h)
   std::string text_field = "text";  ///< of data in JSON lines
   std::string out;
   std::string tokenizer;  ///< file or folder to use; empty: train one on the data
@@ -19,12 +19,19 @@ struct TrainRequest {
   /// Weights to begin with, whose vocabulary then is `config`'s; empty: random ones.
   std::function<void(Model& model)> initialize;
   bool resume = false, quiet = false;
+  bool skip_bad_shards = false;
   Precision precision = Precision::kF32;
+  Communicator* ranks = nullptr;  ///< who train together, see TrainOptions
+  double rank_timeout = 120;  ///< seconds to wait for a rank once training has begun; 0: for ever
 };
 
 /// Trains and leaves model, tokenizer, generation_config.json, run.json (the settings as asked
-/// for), metrics and pictures in `out`. Ctrl-C ends the training cleanly. A run that cannot start
-/// leaves `out` free for the next attempt.
+/// for), data.json (if the data are shards), metrics and pictures in `out`. Ctrl-C ends the
+/// training cleanly. A run that cannot start leaves `out` free for the next attempt. Of several
+/// ranks the first prepares and writes all of this, while the others wait.
 TrainSummary run_training(const TrainRequest& request);
+
+/// The tokens that a run trained on, opened again.
+[[nodiscard]] TokenFile run_tokens(const TrainRequest& request);
 
 }  // namespace evo

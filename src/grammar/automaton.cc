@@ -58,7 +58,8 @@ bool Automaton::complete(State state) const {
 }
 
 bool Automaton::final(State state) const {
-  return *readings_[state] == std::vector<FrameId>{kEmpty};
+  const auto is_empty = [](FrameId id) { return id == kEmpty; };
+  return std::all_of(readings_[state]->begin(), readings_[state]->end(), is_empty);
 }
 
 Automaton::State Automaton::adopt(const Automaton& other, State state) {
@@ -99,7 +100,7 @@ void Automaton::gather(FrameId id) {
     id = pending.back();
     pending.pop_back();
     if (id == kEmpty) {
-      if (!std::exchange(gathered_empty_, true)) gathered_.push_back(kEmpty);
+      gathered_.push_back(kEmpty);
       continue;
     }
     if (std::exchange(seen_[id], round_) == round_) continue;
@@ -158,7 +159,6 @@ void Automaton::follow_repeat(const Frame& frame, std::vector<FrameId>& pending)
 
 /// The state of gathered_, which is empty afterwards.
 Automaton::State Automaton::gathered_state() {
-  gathered_empty_ = false;
   if (gathered_.empty()) return kDead;
   const auto [known, is_new] = states_.try_emplace(gathered_, static_cast<State>(readings_.size()));
   if (is_new) {

@@ -78,8 +78,7 @@ class Automaton {
 
   // At work in step():
   std::vector<FrameId> gathered_;
-  bool gathered_empty_ = false;  // kEmpty is among them
-  std::vector<uint32_t> seen_;   // [frames] the last round that met a frame
+  std::vector<uint32_t> seen_;  // [frames] the last round that met a frame
   uint32_t round_ = 0;
 };
 

@@ -38,7 +38,9 @@ Position digits_between(ProgramBuilder& builder, RuleId digit, std::string_view 
 Position natural_between(ProgramBuilder& builder, int64_t low, int64_t high) {
   const RuleId digit = builder.rule(builder.bytes(byte_range('0', '9'), kReturn));
   std::vector<Position> branches;
-  for (int64_t least = 0, most = 9; least <= high; least = most + 1, most = most * 10 + 9) {
+  int64_t most = 0;
+  for (int64_t least = 0; least <= high; least = most + 1) {
+    most = least == 0 ? 9 : least * 10 - 1;
     if (most < low) continue;
     branches.push_back(digits_between(builder, digit, std::to_string(std::max(least, low)),
                                       std::to_string(std::min(most, high))));

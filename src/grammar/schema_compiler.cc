@@ -49,7 +49,7 @@ std::vector<std::string> types_of(const SchemaNode& node) {
 }  // namespace
 
 Program SchemaCompiler::compile() {
-  const Place& root = places_.emplace_back(nullptr, "#");
+  const Place& root = add_place(nullptr, "#");
   const RuleId value = rule_of(schema_, root);
   while (!pending_.empty()) {
     const Pending next = pending_.back();
@@ -87,15 +87,15 @@ RuleId SchemaCompiler::rule_of(const Json& schema, const Place& place) {
   return known->second;
 }
 
-const Place& SchemaCompiler::place_below(const Place& parent, std::string name) {
-  return places_.emplace_back(&parent, std::move(name));
+const Place& SchemaCompiler::add_place(const Place* parent, std::string name) {
+  return places_.emplace_back(Place{parent, std::move(name)});
 }
 
 std::vector<RuleId> SchemaCompiler::rules_of(const SchemaNode& node, const char* keyword) {
-  const Place& place = place_below(node.place(), keyword);
+  const Place& place = add_place(&node.place(), keyword);
   std::vector<RuleId> rules;
   for (const Json& schema : node.list(keyword)) {
-    rules.push_back(rule_of(schema, place_below(place, std::to_string(rules.size()))));
+    rules.push_back(rule_of(schema, add_place(&place, std::to_string(rules.size()))));
   }
   return rules;
 }
@@ -118,7 +118,7 @@ Position SchemaCompiler::describe(const Json& schema, const Place& place) {
 Position SchemaCompiler::reference(const SchemaNode& node) {
   node.expect_only({"$ref"});
   const Json& target = resolve_reference(node, schema_);
-  const Place& place = places_.emplace_back(nullptr, node.find("$ref")->get<std::string>());
+  const Place& place = add_place(nullptr, node.find("$ref")->get<std::string>());
   return builder_.call(rule_of(target, place), kReturn);
 }
 

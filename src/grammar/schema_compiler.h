@@ -44,7 +44,8 @@ class SchemaCompiler {
   RuleId rule_of(const Json& schema, const Place& place);
   /// Of each schema in a list.
   std::vector<RuleId> rules_of(const SchemaNode& node, const char* keyword);
-  const Place& place_below(const Place& parent, std::string name);
+  /// `parent` is null for a place that is named whole.
+  const Place& add_place(const Place* parent, std::string name);
 
   Position describe(const Json& schema, const Place& place);
   Position reference(const SchemaNode& node);

@@ -67,7 +67,7 @@ Position SchemaCompiler::integer(const SchemaNode& node) {
 std::optional<RuleId> SchemaCompiler::other_values(const SchemaNode& node) {
   if (const Json* schema = node.find("additionalProperties")) {
     if (schema->is_boolean() && !schema->get<bool>()) return std::nullopt;
-    return rule_of(*schema, place_below(node.place(), "additionalProperties"));
+    return rule_of(*schema, add_place(&node.place(), "additionalProperties"));
   }
   if (node.has_any({"properties", "required"})) return std::nullopt;
   return json_.value;
@@ -81,9 +81,9 @@ std::vector<SchemaCompiler::Property> SchemaCompiler::properties_of(const Schema
   std::set<std::string> missing(required.begin(), required.end());
   std::vector<Property> properties;
   if (node.has("properties")) {
-    const Place& place = place_below(node.place(), "properties");
+    const Place& place = add_place(&node.place(), "properties");
     for (const auto& item : node.object("properties").items()) {
-      const RuleId value = rule_of(item.value(), place_below(place, item.key()));
+      const RuleId value = rule_of(item.value(), add_place(&place, item.key()));
       properties.push_back({item.key(), value, missing.erase(item.key()) > 0});
     }
   }
@@ -137,7 +137,7 @@ Position SchemaCompiler::array(const SchemaNode& node) {
     if (rest->is_array()) {
       node.refuse("'items' is a list, which is not supported: use 'prefixItems'");
     }
-    items.rest = rule_of(*rest, place_below(node.place(), "items"));
+    items.rest = rule_of(*rest, add_place(&node.place(), "items"));
   }
   return array_of(builder_, json_, std::move(items));
 }

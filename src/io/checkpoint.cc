@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "base/log.h"
+#include "io/checkpoint_writer.h"
 
 namespace evo {
 
@@ -17,8 +18,7 @@ namespace {
 
 constexpr std::string_view kPrefix = "step-";
 constexpr std::string_view kTemporaryPrefix = ".tmp-step-";
-constexpr const char* kArraysName = "state.safetensors";
-constexpr const char* kStateName = "state.json";
+constexpr const char* kPiecesChecksum = "arrays_pieces_checksum";
 
 std::string hex(uint64_t value) {
   return fmt::format("{:016x}", value);
@@ -39,10 +39,9 @@ std::optional<int64_t> step_of(std::string_view name) {
   return step;
 }
 
-bool is_complete(const fs::path& folder) {
+bool is_file(const fs::path& path) {
   std::error_code error;
-  return fs::is_regular_file(folder / kArraysName, error) &&
-         fs::is_regular_file(folder / kStateName, error);
+  return fs::is_regular_file(path, error);
 }
 
 void remove_folder(const fs::path& folder) {
@@ -90,27 +89,26 @@ fs::path CheckpointFolder::folder_of(int64_t step) const {
   return dir_ / fmt::format("{}{:08}", kPrefix, step);
 }
 
+fs::path CheckpointFolder::temporary_folder_of(int64_t step) const {
+  return dir_ / fmt::format("{}{:08}", kTemporaryPrefix, step);
+}
+
 void CheckpointFolder::save(int64_t step, const std::vector<ArrayToWrite>& arrays,
-                            const Record& state) {
-  EVO_CHECK(step >= 0);
-  const fs::path made = dir_ / fmt::format("{}{:08}", kTemporaryPrefix, step);
-  std::error_code error;
-  fs::remove_all(made, error);
-  fs::create_directory(made, error);
-  if (error) fail("cannot make folder {}: {}", made.string(), error.message());
-  try {
-    write_safetensors(made / kArraysName, arrays);
-    Record file;
-    file.set("step", step);
-    file.set("arrays_checksum", hex(checksum64(MappedFile(made / kArraysName).bytes())));
-    file.set("state_checksum", checksum_of(state.dump()));
-    file.set("state", state);
-    file.save(made / kStateName);
-    put_in_place(made, folder_of(step));
-  } catch (const Error&) {
-    remove_folder(made);
-    throw;
-  }
+                            const Record& state) const {
+  CheckpointWriter writer(*this, step, arrays);
+  writer.create();
+  for (size_t i = 0; i < arrays.size(); ++i) writer.write(i, 0, arrays[i].values);
+  writer.sync();
+  writer.commit(state, writer.checksum(0, 1));
+}
+
+void CheckpointFolder::publish(int64_t step, const Record& state, uint64_t checksum) const {
+  Record file;
+  file.set("step", step);
+  file.set(kPiecesChecksum, hex(checksum)).set("state_checksum", checksum_of(state.dump()));
+  file.set("state", state);
+  file.save(temporary_folder_of(step) / kStateName);
+  put_in_place(temporary_folder_of(step), folder_of(step));
   sync_folder(dir_);
   prune(step);
 }
@@ -128,7 +126,8 @@ std::vector<int64_t> CheckpointFolder::steps() const {
   std::vector<int64_t> result;
   for (const fs::path& path : entries_of(dir_)) {
     const std::optional<int64_t> step = step_of(path.filename().string());
-    if (step && path.filename() == folder_of(*step).filename() && is_complete(path)) {
+    if (step && path.filename() == folder_of(*step).filename() && is_file(path / kArraysName) &&
+        is_file(path / kStateName)) {
       result.push_back(*step);
     }
   }
@@ -141,23 +140,37 @@ std::optional<int64_t> CheckpointFolder::latest() const {
   return all.empty() ? std::nullopt : std::optional(all.back());
 }
 
-Checkpoint CheckpointFolder::load(int64_t step) const {
-  const fs::path state_path = folder_of(step) / kStateName;
+Record CheckpointFolder::state_file(int64_t step) const {
+  const fs::path path = folder_of(step) / kStateName;
   constexpr int64_t kMaxStateBytes = int64_t{1} << 30;
-  const Record file = Record::load(state_path, kMaxStateBytes);
-  if (file.get_int("step") != step) {
-    fail("{}: this is step {}, expected {}; was the folder renamed?", state_path.string(),
-         file.get_int("step"), step);
-  }
-  Checkpoint checkpoint{step, file.get_record("state"),
-                        SafetensorsFile(folder_of(step) / kArraysName)};
-  if (checksum_of(checkpoint.state.dump()) != file.get_string("state_checksum")) {
+  Record file = Record::load(path, kMaxStateBytes);
+  if (file.get_int("step") == step) return file;
+  fail("{}: this is step {}, expected {}; was the folder renamed?", path.string(),
+       file.get_int("step"), step);
+}
+
+Checkpoint CheckpointFolder::load_unchecked(int64_t step) const {
+  return {step, state_file(step).get_record("state"),
+          SafetensorsFile(folder_of(step) / kArraysName)};
+}
+
+Checkpoint CheckpointFolder::load(int64_t step) const {
+  const Record file = state_file(step);
+  Checkpoint checkpoint = load_unchecked(step);
+  const auto expect = [](const std::string& found, const std::string& expected,
+                         const fs::path& path) {
+    if (found == expected) return;
     fail("{}: the checksum is wrong: the file is damaged; use an earlier checkpoint",
-         state_path.string());
-  }
-  if (hex(checksum64(checkpoint.arrays.bytes())) != file.get_string("arrays_checksum")) {
-    fail("{}: the checksum is wrong: the file is damaged; use an earlier checkpoint",
-         checkpoint.arrays.path().string());
+         path.string());
+  };
+  expect(checksum_of(checkpoint.state.dump()), file.get_string("state_checksum"),
+         folder_of(step) / kStateName);
+  const std::span<const std::byte> bytes = checkpoint.arrays.bytes();
+  if (file.has(kPiecesChecksum)) {
+    expect(hex(checksum_of_pieces(bytes, 0, 1)), file.get_string(kPiecesChecksum),
+           checkpoint.arrays.path());
+  } else {  // of an earlier version
+    expect(hex(checksum64(bytes)), file.get_string("arrays_checksum"), checkpoint.arrays.path());
   }
   return checkpoint;
 }

@@ -2,6 +2,8 @@
 //
 //   DIR/step-00001234/state.safetensors   parameters and optimizer moments
 //   DIR/step-00001234/state.json          everything else, and a checksum of state.safetensors
+//
+// Several processes may write one together (io/checkpoint_writer.h); the files are the same.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +30,7 @@ class CheckpointFolder {
 
   /// Writes under a temporary name, syncs and renames; then removes all but the newest
   /// `keep_last`. A checkpoint of the same step is replaced, as are later ones (the run went back).
-  void save(int64_t step, const std::vector<ArrayToWrite>& arrays, const Record& state);
+  void save(int64_t step, const std::vector<ArrayToWrite>& arrays, const Record& state) const;
 
   /// Steps of the complete checkpoints, ascending.
   [[nodiscard]] std::vector<int64_t> steps() const;
@@ -36,6 +38,8 @@ class CheckpointFolder {
 
   /// Throws Error naming the file if it is missing, damaged or not of this step.
   [[nodiscard]] Checkpoint load(int64_t step) const;
+  /// The same without looking at the checksums, which another process has done.
+  [[nodiscard]] Checkpoint load_unchecked(int64_t step) const;
   /// The newest checkpoint that loads; each damaged one on the way gives a warning. Nothing if
   /// there is no checkpoint; throws the newest one's Error if all are damaged.
   [[nodiscard]] std::optional<Checkpoint> load_latest_good() const;
@@ -43,7 +47,15 @@ class CheckpointFolder {
   [[nodiscard]] std::filesystem::path folder_of(int64_t step) const;
 
  private:
+  friend class CheckpointWriter;
+  static constexpr const char* kArraysName = "state.safetensors";
+  static constexpr const char* kStateName = "state.json";
+
+  [[nodiscard]] std::filesystem::path temporary_folder_of(int64_t step) const;
+  /// The arrays that are in the temporary folder, with a state beside them.
+  void publish(int64_t step, const Record& state, uint64_t checksum) const;
   void prune(int64_t newest) const;
+  [[nodiscard]] Record state_file(int64_t step) const;
 
   std::filesystem::path dir_;
   int keep_last_;

@@ -15,7 +15,8 @@ namespace evo {
 namespace {
 
 // Numbers of the format, version 3.
-enum class ValueType : uint32_t { kUint32 = 4, kFloat32 = 6, kString = 8 };
+enum class ValueType : uint32_t { kUint32 = 4, kInt32 = 5, kFloat32 = 6, kString = 8, kArray = 9 };
+enum TokenType : int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kByte = 6 };
 constexpr int64_t kAlignment = 32;
 constexpr int64_t kQ8Block = 32;  // weights that share one f16 scale
 
@@ -65,6 +66,12 @@ class Bytes {
     put_key(key, ValueType::kFloat32);
     put(static_cast<float>(value));
   }
+  /// The elements follow, each put by itself.
+  void begin_array(std::string_view key, ValueType type, int64_t size) {
+    put_key(key, ValueType::kArray);
+    put(static_cast<uint32_t>(type));
+    put(static_cast<uint64_t>(size));
+  }
   [[nodiscard]] uint64_t keys() const { return keys_; }
   [[nodiscard]] const std::string& text() const { return bytes_; }
 
@@ -101,6 +108,28 @@ std::vector<TensorEntry> tensors_of(const GgufShape& s) {
   return list;
 }
 
+/// A SentencePiece vocabulary of three special tokens, all bytes and made-up words, which is enough
+/// for programs that take and give text.
+void add_vocabulary(Bytes& settings, int64_t size) {
+  constexpr int64_t kSpecial = 3, kBytes = 256;
+  if (size < kSpecial + kBytes) return settings.set("tokenizer.ggml.model", "no_vocab");
+  settings.set("tokenizer.ggml.model", "llama");
+  settings.begin_array("tokenizer.ggml.tokens", ValueType::kString, size);
+  for (const char* name : {"<unk>", "<s>", "</s>"}) settings.put_text(name);
+  for (int64_t i = 0; i < kBytes; ++i) settings.put_text(fmt::format("<0x{:02X}>", i));
+  for (int64_t i = kSpecial + kBytes; i < size; ++i) settings.put_text(fmt::format("w{}", i));
+  settings.begin_array("tokenizer.ggml.scores", ValueType::kFloat32, size);
+  for (int64_t i = 0; i < size; ++i) settings.put(0.0f);
+  settings.begin_array("tokenizer.ggml.token_type", ValueType::kInt32, size);
+  for (int64_t i = 0; i < size; ++i) {
+    const bool is_word = i >= kSpecial + kBytes;
+    settings.put<int32_t>(is_word ? kNormal : i >= kSpecial ? kByte : i > 0 ? kControl : kUnknown);
+  }
+  settings.set("tokenizer.ggml.unknown_token_id", int64_t{0});
+  settings.set("tokenizer.ggml.bos_token_id", int64_t{1});
+  settings.set("tokenizer.ggml.eos_token_id", int64_t{2});
+}
+
 Bytes settings_of(const GgufShape& s, const TypeInfo& type) {
   Bytes settings;
   settings.set("general.architecture", "llama");
@@ -117,7 +146,7 @@ Bytes settings_of(const GgufShape& s, const TypeInfo& type) {
   settings.set("llama.attention.layer_norm_rms_epsilon", s.norm_eps);
   settings.set("llama.rope.dimension_count", s.head_size);
   settings.set("llama.rope.freq_base", s.rope_theta);
-  settings.set("tokenizer.ggml.model", "no_vocab");
+  add_vocabulary(settings, s.vocabulary);
   return settings;
 }
 

@@ -14,7 +14,7 @@ struct GgufShape {
 };
 enum class GgufType { kF32, kBF16, kQ8 };
 
-/// Writes such a Llama with meaningless small weights and no tokenizer, for measuring speed. Throws
+/// Writes such a Llama with meaningless small weights and words, for measuring speed. Throws
 /// Error if it cannot be written or a row's length does not suit the type (q8_0: multiples of 32).
 void write_meaningless_gguf(const std::filesystem::path& path, const GgufShape& shape,
                             GgufType type);

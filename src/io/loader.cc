@@ -1,118 +1,66 @@
 #include "io/loader.h"
 
-#include <algorithm>
-#include <bit>
-
 #include "base/random.h"
 
 namespace evo {
-namespace {
-
-// Purposes of random numbers; "load", as other parts number theirs under the same seed.
-constexpr uint64_t kOrderStream = 0x6C6F6164'0001;
-constexpr uint64_t kPhaseStream = 0x6C6F6164'0002;
-
-int64_t sequences_in(int64_t tokens, int64_t length, bool shuffle) {
-  // Shuffled, one length is left free for the phase to vary in, unless the text is so short that
-  // this would leave no sequence.
-  const int64_t targets = tokens - 1;
-  return shuffle ? std::max<int64_t>(1, (targets - (length - 1)) / length) : targets / length;
-}
-
-}  // namespace
-
-Permutation::Permutation(uint64_t size, uint64_t seed, uint64_t stream)
-    : size_(size), key_(stream_id({seed, stream})) {
-  EVO_CHECK(size > 0);
-  half_bits_ = std::max(1, (static_cast<int>(std::bit_width(size - 1)) + 1) / 2);
-}
-
-uint64_t Permutation::encrypt(uint64_t value) const {
-  constexpr uint32_t kRounds = 6;
-  const uint64_t mask = (uint64_t{1} << half_bits_) - 1;
-  uint64_t left = value >> half_bits_, right = value & mask;
-  for (uint32_t round = 0; round < kRounds; ++round) {
-    const auto words = philox({static_cast<uint32_t>(right), round, 0, 0},
-                              {static_cast<uint32_t>(key_), static_cast<uint32_t>(key_ >> 32)});
-    const uint64_t mixed = left ^ (words[0] & mask);
-    left = right;
-    right = mixed;
-  }
-  return (left << half_bits_) | right;
-}
-
-uint64_t Permutation::operator()(uint64_t index) const {
-  EVO_CHECK(index < size_);
-  // The walk ends: it follows a cycle of a bijection that contains `index` itself.
-  do index = encrypt(index);
-  while (index >= size_);
-  return index;
-}
 
 SequenceLoader::SequenceLoader(const TokenFile& tokens, const LoaderOptions& options)
-    : tokens_(tokens), options_(options) {
-  const auto [begin, end, length, vocab_size, seed, shuffle, separator] = options;
-  EVO_CHECK(length >= 1 && 0 <= begin && begin <= end && end <= tokens.size());
-  tokens.check_vocabulary(vocab_size);
-  const int64_t available = end - begin;
-  if (available <= length) {
-    fail(
-        "{}: a sequence of length {} needs {} tokens, but this part of the text has {}; use a "
-        "longer text or a shorter sequence",
-        tokens.path().string(), length, length + 1, available);
+    : tokens_(tokens), length_(options.length) {
+  EVO_CHECK(options.length >= 1 && 0 <= options.begin && options.begin <= options.end &&
+            options.end <= tokens.size());
+  tokens.check_vocabulary(options.vocab_size);
+  if (tokens.sources().size() > 1) {
+    add_sources(options);
+  } else {
+    orders_.emplace_back(tokens, options, tokens.path().string());
   }
-  if (separator >= 0) {
-    find_documents();
-    return;
-  }
-  per_epoch_ = sequences_in(available, length, shuffle);
-  phases_ = shuffle ? available - per_epoch_ * length : 1;
 }
 
-/// Where windows of whole documents start.
-void SequenceLoader::find_documents() {
-  const int64_t last = options_.end - options_.length - 1;  // where a window can start
-  const auto next_separator = [&](int64_t place) {
-    while (place < options_.end && tokens_.at(place) != options_.separator) ++place;
-    return place;
-  };
-  int64_t start = next_separator(options_.begin);
-  while (start <= last) {
-    starts_.push_back(start);
-    // The next window begins with the document that this one cuts, unless that fills all of it.
-    int64_t next = start + options_.length;
-    while (next > start && tokens_.at(next) != options_.separator) --next;
-    start = next > start ? next : start + options_.length;
+void SequenceLoader::add_sources(const LoaderOptions& options) {
+  const bool held_out = options.begin == tokens_.held_out_begin() && options.end == tokens_.size();
+  if (!held_out && (options.begin != 0 || options.end != tokens_.held_out_begin())) {
+    fail(
+        "{}: sources with weights hold out the documents that their shards hold out, {} of {} "
+        "tokens; set `validation_fraction` to that share, or make shards with another",
+        tokens_.path().string(), tokens_.size() - tokens_.held_out_begin(), tokens_.size());
   }
-  if (starts_.empty()) {
-    fail("{}: no document begins early enough for a sequence of length {}; use a longer text",
-         tokens_.path().string(), options_.length);
+  std::vector<double> weights;
+  for (const TokenFile::Source& source : tokens_.sources()) {
+    const auto [begin, end] = held_out ? source.held_out : source.training;
+    if (held_out && end - begin <= length_) continue;
+    LoaderOptions own = options;
+    own.begin = begin;
+    own.end = end;
+    own.seed = stream_id({options.seed, orders_.size()});  // sources do not go in step
+    orders_.emplace_back(tokens_, own, source.name);
+    weights.push_back(source.weight);
   }
-  per_epoch_ = std::ssize(starts_);
+  if (orders_.empty()) {
+    fail("{}: no source holds out {} tokens, which a sequence of length {} needs",
+         tokens_.path().string(), length_ + 1, length_);
+  }
+  mixture_.emplace(weights);
+}
+
+int64_t SequenceLoader::sequences_per_epoch() const {
+  int64_t count = 0;
+  for (const SequenceOrder& order : orders_) count += order.sequences_per_epoch();
+  return count;
 }
 
 int64_t SequenceLoader::start_of(int64_t index) const {
-  EVO_CHECK(index >= 0);
-  int64_t window = index % per_epoch_, phase = 0;
-  if (options_.shuffle) {
-    const auto epoch = static_cast<uint64_t>(index / per_epoch_);
-    const Permutation order(static_cast<uint64_t>(per_epoch_), options_.seed,
-                            stream_id({kOrderStream, epoch}));
-    window = static_cast<int64_t>(order(static_cast<uint64_t>(window)));
-    Random random(options_.seed, stream_id({kPhaseStream, epoch}));
-    phase = static_cast<int64_t>(random.below(static_cast<uint64_t>(phases_)));
-  }
-  if (!starts_.empty()) return starts_[static_cast<size_t>(window)];
-  return options_.begin + phase + window * options_.length;
+  if (!mixture_) return orders_.front().start_of(index);
+  const auto [source, own_index] = mixture_->at(index);
+  return orders_[static_cast<size_t>(source)].start_of(own_index);
 }
 
 void SequenceLoader::fill(int64_t index, std::span<int32_t> out) const {
-  EVO_CHECK(std::cmp_equal(out.size(), length() + 1));
+  EVO_CHECK(std::cmp_equal(out.size(), length_ + 1));
   tokens_.copy(start_of(index), out);
 }
 
 void SequenceLoader::fill_learnt(int64_t index, std::span<uint8_t> out) const {
-  EVO_CHECK(std::cmp_equal(out.size(), length() + 1));
+  EVO_CHECK(std::cmp_equal(out.size(), length_ + 1));
   tokens_.copy_learnt(start_of(index), out);
 }
 

@@ -1,71 +1,48 @@
 // Sequences for training and validation, in a pseudo-random order that is a pure function of the
-// sequence's index: the position in a checkpoint is one integer.
+// sequence's index: the position in a checkpoint is one integer, and any number of processes can
+// share the indices.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "io/loader_mixture.h"
+#include "io/loader_order.h"
 #include "io/tokens.h"
 
 namespace evo {
 
-/// A keyed bijection of [0, size): a Feistel network on the next power of four, walked until the
-/// value falls inside (Black and Rogaway 2002, "Ciphers with arbitrary finite domains").
-class Permutation {
- public:
-  Permutation(uint64_t size, uint64_t seed, uint64_t stream);
-  [[nodiscard]] uint64_t operator()(uint64_t index) const;  ///< index < size
-
- private:
-  [[nodiscard]] uint64_t encrypt(uint64_t value) const;  // on [0, 2^(2 half_bits_))
-
-  uint64_t size_, key_;
-  int half_bits_;
-};
-
-/// What sequences are cut from.
-struct LoaderOptions {
-  int64_t begin = 0, end = 0;  ///< tokens of the file
-  int64_t length = 0;          ///< of a sequence, which has one token more
-  int64_t vocab_size = 0;
-  uint64_t seed = 1;
-  bool shuffle = true;  ///< false: order and phase are those of the text
-  /// Id of the token before and after every document: sequences begin with it and hold as many
-  /// whole documents as fit, and the beginning of the next; -1: they begin anywhere.
-  int32_t separator = -1;
-};
-
-/// Windows of length + 1 tokens. A window's last token is the first of the next one, so that a
-/// token is a target at most once per epoch; fewer than 2 * length tokens at the ends are not. In
-/// an epoch every window comes exactly once; order and phase (where the first window starts) change
-/// from epoch to epoch. With a separator, a document that does not fit comes again as the next
-/// window's first, and the phase is always 0.
+/// The sequences of one source, in its SequenceOrder; or of several, each in its own order, mixed
+/// in proportion to their weights. In a mixture a source begins anew when it is through, while
+/// others still are on their way; its epoch is as many sequences as the sources together have.
 class SequenceLoader {
  public:
-  /// `tokens` must outlive the loader. Throws Error if the range is shorter than one window or an
-  /// id is not below `vocab_size`.
+  /// `tokens` must outlive the loader. With several sources, [begin, end) must be the training or
+  /// the held-out part of `tokens`. Throws Error if a source has less than one window there (but
+  /// one whose held-out part has none only goes without), or if an id is not below `vocab_size`.
   SequenceLoader(const TokenFile& tokens, const LoaderOptions& options);
 
-  /// The sequence of global index `index` >= 0 (epoch index / sequences_per_epoch()).
+  /// The sequence of global index `index` >= 0.
   void fill(int64_t index, std::span<int32_t> out) const;  // [length + 1]
   /// Which of its tokens are targets, see TokenFile::copy_learnt().
   void fill_learnt(int64_t index, std::span<uint8_t> out) const;  // [length + 1]
   [[nodiscard]] bool has_unlearnt() const { return tokens_.has_unlearnt(); }
 
-  [[nodiscard]] int64_t sequences_per_epoch() const { return per_epoch_; }
-  [[nodiscard]] int64_t length() const { return options_.length; }
+  [[nodiscard]] int64_t sequences_per_epoch() const;
+  [[nodiscard]] int64_t length() const { return length_; }
 
   /// Position in the file of the first token of sequence `index`.
   [[nodiscard]] int64_t start_of(int64_t index) const;
 
  private:
-  void find_documents();
+  void add_sources(const LoaderOptions& options);
 
   const TokenFile& tokens_;
-  LoaderOptions options_;
-  int64_t per_epoch_ = 0, phases_ = 1;
-  std::vector<int64_t> starts_;  // of the windows, with a separator
+  int64_t length_;
+  std::vector<SequenceOrder> orders_;  // of each source
+  std::optional<Mixture> mixture_;     // of several
 };
 
 }  // namespace evo

@@ -154,32 +154,6 @@ void copy_elements(std::span<const std::byte> bytes, std::span<Type> out) {
   });
 }
 
-std::string header_text(const std::vector<ArrayToWrite>& arrays,
-                        const std::map<std::string, std::string>& metadata) {
-  Record header;
-  if (!metadata.empty()) {
-    Record texts;
-    for (const auto& [key, value] : metadata) texts.set(key, value);
-    header.set(kMetadataKey, texts);
-  }
-  int64_t position = 0;
-  for (const ArrayToWrite& array : arrays) {
-    EVO_CHECK(array.name != kMetadataKey && !header.has(array.name));
-    const int64_t count = element_count(array.shape, array.name);
-    EVO_CHECK(array.make != nullptr || std::cmp_equal(count, array.values.size()));
-    EVO_CHECK(array.dtype == "F32" || array.dtype == "BF16");
-    const int64_t end = position + count * dtype_bytes(array.dtype, array.name);
-    Record fields;
-    fields.set("dtype", array.dtype).set("shape", array.shape);
-    fields.set("data_offsets", std::vector<int64_t>{position, end});
-    header.set(array.name, fields);
-    position = end;
-  }
-  std::string text = header.dump();
-  text.resize((text.size() + 7) / 8 * 8, ' ');  // so that the data is aligned
-  return text;
-}
-
 void write_bf16(AtomicFile& file, std::span<const float> values) {
   std::array<uint16_t, 1 << 15> chunk;
   while (!values.empty()) {
@@ -256,6 +230,19 @@ void SafetensorsFile::read_f32(std::string_view name, const std::vector<int64_t>
   file_.forget(tensor.bytes);
 }
 
+void SafetensorsFile::read_f32_part(std::string_view name,
+                                    const std::vector<int64_t>& expected_shape, int64_t first,
+                                    std::span<float> out) const {
+  const TensorInfo& tensor = checked(name, expected_shape);
+  if (tensor.dtype != "F32")
+    fail("{}: {} is {}, expected F32", path().string(), name, tensor.dtype);
+  EVO_CHECK(first >= 0 && first + std::ssize(out) <= element_count(expected_shape, name));
+  const auto bytes =
+      tensor.bytes.subspan(static_cast<size_t>(first) * sizeof(float), out.size_bytes());
+  copy_elements(bytes, out);
+  file_.forget(bytes);
+}
+
 void SafetensorsFile::read_bf16(std::string_view name, const std::vector<int64_t>& expected_shape,
                                 std::span<uint16_t> out) const {
   EVO_CHECK(std::cmp_equal(element_count(expected_shape, name), out.size()));
@@ -266,21 +253,53 @@ void SafetensorsFile::read_bf16(std::string_view name, const std::vector<int64_t
   file_.forget(tensor.bytes);
 }
 
+SafetensorsLayout safetensors_layout(const std::vector<ArrayToWrite>& arrays,
+                                     const std::map<std::string, std::string>& metadata) {
+  Record header;
+  if (!metadata.empty()) {
+    Record texts;
+    for (const auto& [key, value] : metadata) texts.set(key, value);
+    header.set(kMetadataKey, texts);
+  }
+  SafetensorsLayout layout;
+  int64_t position = 0;
+  for (const ArrayToWrite& array : arrays) {
+    EVO_CHECK(array.name != kMetadataKey && !header.has(array.name));
+    EVO_CHECK(array.dtype == "F32" || array.dtype == "BF16");
+    const int64_t end =
+        position + element_count(array.shape, array.name) * dtype_bytes(array.dtype, array.name);
+    Record fields;
+    fields.set("dtype", array.dtype).set("shape", array.shape);
+    fields.set("data_offsets", std::vector<int64_t>{position, end});
+    header.set(array.name, fields);
+    layout.begin.push_back(position);
+    position = end;
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');  // so that the data is aligned
+  const uint64_t length = text.size();
+  layout.head.assign(reinterpret_cast<const char*>(&length), sizeof length);
+  layout.head += text;
+  for (int64_t& begin : layout.begin) begin += std::ssize(layout.head);
+  layout.file_bytes = std::ssize(layout.head) + position;
+  return layout;
+}
+
 void write_safetensors(const std::filesystem::path& path, const std::vector<ArrayToWrite>& arrays,
                        const std::map<std::string, std::string>& metadata) {
-  const std::string header = header_text(arrays, metadata);
-  const uint64_t length = header.size();
+  const SafetensorsLayout layout = safetensors_layout(arrays, metadata);
   write_atomically(path, [&](AtomicFile& file) {
-    file.write(std::as_bytes(std::span(&length, 1)));
-    file.write(header);
+    file.write(layout.head);
     std::vector<float> made;
     for (const ArrayToWrite& array : arrays) {
+      const int64_t count = element_count(array.shape, array.name);
       std::span<const float> values = array.values;
       if (array.make != nullptr) {
-        made.resize(static_cast<size_t>(element_count(array.shape, array.name)));
+        made.resize(static_cast<size_t>(count));
         array.make(made);
         values = made;
       }
+      EVO_CHECK(std::cmp_equal(count, values.size()));
       if (array.dtype == "BF16") {
         write_bf16(file, values);
       } else {

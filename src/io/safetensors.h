@@ -45,6 +45,9 @@ class SafetensorsFile {
   /// or another type. `out` has as many elements as `expected_shape`.
   void read_f32(std::string_view name, const std::vector<int64_t>& expected_shape,
                 std::span<float> out) const;
+  /// Elements [first, first + out.size()) of an F32 array; Errors likewise.
+  void read_f32_part(std::string_view name, const std::vector<int64_t>& expected_shape,
+                     int64_t first, std::span<float> out) const;
   /// Copies a BF16 array as it is; Errors likewise.
   void read_bf16(std::string_view name, const std::vector<int64_t>& expected_shape,
                  std::span<uint16_t> out) const;
@@ -67,6 +70,17 @@ struct ArrayToWrite {
   /// Instead of `values`: makes them when their turn comes, so that they are never all in memory.
   std::function<void(std::span<float>)> make = {};
 };
+
+/// The file that write_safetensors() would write, without its arrays.
+struct SafetensorsLayout {
+  std::string head;            ///< what the file begins with
+  std::vector<int64_t> begin;  ///< where each array's bytes begin in the file
+  int64_t file_bytes = 0;
+};
+/// Of `arrays`, whose values are not looked at.
+[[nodiscard]] SafetensorsLayout safetensors_layout(
+    const std::vector<ArrayToWrite>& arrays,
+    const std::map<std::string, std::string>& metadata = {});
 
 /// Writes atomically; equal inputs give equal bytes.
 void write_safetensors(const std::filesystem::path& path, const std::vector<ArrayToWrite>& arrays,

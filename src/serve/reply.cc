@@ -1,6 +1,7 @@
 #include "serve/reply.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace evo {
 namespace {
@@ -67,6 +68,8 @@ Reply::Reply(ReplyOptions options, const Tokenizer& tokenizer, std::vector<Trace
 void Reply::add(const Event& event) {
   Text& text = texts_.at(event.text);
   text.text += event.piece;
+  text.told = text.logprobs.size();
+  text.ms = std::chrono::duration<double, std::milli>(Clock::now() - begin_).count();
   std::ranges::copy(event.pass.logprobs, std::back_inserter(text.logprobs));
   if (!event.end) return;
   text.end = *event.end;
@@ -128,7 +131,7 @@ std::string Reply::body() const {
     } else {
       one["text"] = text.text;
     }
-    if (options_.logprobs) one["logprobs"] = logprobs_json(text.logprobs);
+    if (options_.logprobs) one["logprobs"] = logprobs_json(text, 0);
     reply["choices"].push_back(std::move(one));
   }
   reply["usage"] = usage();
@@ -166,15 +169,15 @@ std::string Reply::chunk(const Event& event) const {
   }
   if (options_.logprobs) {
     // Of a pass that met a stop string only what add() has left.
-    const auto behind = event.end ? texts_.at(event.text).end.tokens.size() : SIZE_MAX;
-    const size_t all = texts_.at(event.text).logprobs.size();
-    const size_t own = std::min({event.pass.logprobs.size(), all, behind});
-    one["logprobs"] = logprobs_json(std::span(event.pass.logprobs).first(own));
+    const Text& text = texts_.at(event.text);
+    one["logprobs"] = logprobs_json(text, std::min(text.told, text.logprobs.size()));
   }
   Json chunk = head(true);
   chunk["choices"] = Json::array({std::move(one)});
   if (!tracers_.empty()) {
     chunk["evo"] = Json::parse(trace_line(tracers_.at(event.text).record(event.piece, event.pass)));
+    // Only here it is known when the pass ended: clients may get several at once.
+    chunk["evo"]["ms"] = std::round(texts_.at(event.text).ms * 100) / 100;
   }
   return sse(chunk);
 }
@@ -187,8 +190,20 @@ std::string Reply::closing() const {
   return sse(chunk) + kStreamEnd;
 }
 
-Json Reply::logprobs_json(std::span<const TokenLogprob> tokens) const {
-  return is_chat() ? chat_logprobs(tokens) : completion_logprobs(tokens);
+Json Reply::logprobs_json(const Text& text, size_t first) const {
+  const std::span<const TokenLogprob> all = text.logprobs, tokens = all.subspan(first);
+  return is_chat() ? chat_logprobs(tokens)
+                   : completion_logprobs(tokens, characters(all.first(first)));
+}
+
+int64_t Reply::characters(std::span<const TokenLogprob> tokens) const {
+  int64_t count = 0;
+  for (const TokenLogprob& token : tokens) {
+    count += std::ranges::count_if(tokenizer_.token_bytes(token.token), [](char byte) {
+      return (static_cast<unsigned char>(byte) & 0xC0) != 0x80;  // begins a character
+    });
+  }
+  return count;
 }
 
 Json Reply::chat_logprobs(std::span<const TokenLogprob> tokens) const {
@@ -208,11 +223,13 @@ Json Reply::chat_logprobs(std::span<const TokenLogprob> tokens) const {
   return {{"content", std::move(content)}};
 }
 
-Json Reply::completion_logprobs(std::span<const TokenLogprob> tokens) const {
-  Json texts = Json::array(), values = Json::array(), tops = Json::array();
+Json Reply::completion_logprobs(std::span<const TokenLogprob> tokens, int64_t offset) const {
+  Json texts = Json::array(), values = Json::array(), tops = Json::array(), offsets = Json::array();
   for (const TokenLogprob& token : tokens) {
     texts.push_back(tokenizer_.token_bytes(token.token));
     values.push_back(token.logprob);
+    offsets.push_back(offset);
+    offset += characters({&token, 1});
     Json top = Json::object();
     for (const auto& [other, logprob] : token.top) {
       top[std::string(tokenizer_.token_bytes(other))] = logprob;
@@ -221,7 +238,8 @@ Json Reply::completion_logprobs(std::span<const TokenLogprob> tokens) const {
   }
   return {{"tokens", std::move(texts)},
           {"token_logprobs", std::move(values)},
-          {"top_logprobs", std::move(tops)}};
+          {"top_logprobs", std::move(tops)},
+          {"text_offset", std::move(offsets)}};
 }
 
 }  // namespace evo

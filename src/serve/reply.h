@@ -1,6 +1,7 @@
 // The JSON of replies, in OpenAI's shape, as a whole or as server-sent events.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -60,9 +61,12 @@ class Reply {
   [[nodiscard]] int64_t generated() const;
 
  private:
+  using Clock = std::chrono::steady_clock;
   struct Text {
     std::string text;
     std::vector<TokenLogprob> logprobs;
+    size_t told = 0;  ///< of them, by the events before the last one
+    double ms = 0;    ///< from the request to the last event
     Generation end;
   };
 
@@ -70,10 +74,15 @@ class Reply {
   [[nodiscard]] Json head(bool chunk) const;
   [[nodiscard]] Json usage() const;
   [[nodiscard]] Json choice(size_t index, const Json& finish) const;
-  [[nodiscard]] Json logprobs_json(std::span<const TokenLogprob> tokens) const;
+  /// Of the text's tokens from `first` on.
+  [[nodiscard]] Json logprobs_json(const Text& text, size_t first) const;
   [[nodiscard]] Json chat_logprobs(std::span<const TokenLogprob> tokens) const;
-  [[nodiscard]] Json completion_logprobs(std::span<const TokenLogprob> tokens) const;
+  /// The tokens begin at the character `offset` of the text.
+  [[nodiscard]] Json completion_logprobs(std::span<const TokenLogprob> tokens,
+                                         int64_t offset) const;
+  [[nodiscard]] int64_t characters(std::span<const TokenLogprob> tokens) const;
 
+  Clock::time_point begin_ = Clock::now();
   ReplyOptions options_;
   const Tokenizer& tokenizer_;
   std::vector<Tracer> tracers_;

@@ -93,12 +93,46 @@ TEST(Reply, LogprobsHaveTheShapeOfTheirEndpoint) {
   const Json body = Json::parse(completion.body());
   EXPECT_EQ(body["choices"][0]["logprobs"],
             Json::parse(R"({"tokens": ["a"], "token_logprobs": [-0.5],
-                "top_logprobs": [{"x": -0.25}]})"));
+                "top_logprobs": [{"x": -0.25}], "text_offset": [0]})"));
   Reply chat(options_of(Endpoint::kChat, true), byte_tokenizer(), {});
   chat.add(last("a", "end"));
   EXPECT_EQ(Json::parse(chat.body())["choices"][0]["logprobs"]["content"][0],
             Json::parse(R"({"token": "a", "logprob": -0.5, "bytes": [97],
                 "top_logprobs": [{"token": "x", "logprob": -0.25, "bytes": [120]}]})"));
+}
+
+/// An event whose pass committed all these bytes, each a token.
+Event several(const std::string& text) {
+  Event event;
+  event.piece = text;
+  for (const char byte : text) {
+    event.pass.logprobs.push_back({static_cast<unsigned char>(byte), -0.5f, {}});
+  }
+  return event;
+}
+
+TEST(Reply, TokensAreFoundInTheirTextByCharacters) {
+  Reply reply(options_of(Endpoint::kCompletion, true), byte_tokenizer(), {});
+  std::vector<Json> offsets;
+  // What completes a character stands behind it, since it has begun before.
+  for (const char* text : {"a\xC3\xA9!", "bc"}) {
+    const Event event = several(text);
+    reply.add(event);
+    const std::string chunk = reply.chunk(event);
+    offsets.push_back(Json::parse(chunk.substr(6))["choices"][0]["logprobs"]["text_offset"]);
+  }
+  EXPECT_EQ(offsets[0], Json({0, 1, 2, 2}));
+  EXPECT_EQ(offsets[1], Json({3, 4}));
+}
+
+TEST(Reply, AStopStringCutsTheLogprobsOfAStream) {
+  Reply reply(options_of(Endpoint::kCompletion, true), byte_tokenizer(), {});
+  reply.add(several("ab"));
+  Event event = several("cde");  // of which the stop string leaves the first
+  event.end = Generation{"abc", "stop", {'a', 'b', 'c'}, 2, 4, 1, 0};
+  reply.add(event);
+  const Json chunk = Json::parse(reply.chunk(event).substr(6));
+  EXPECT_EQ(chunk["choices"][0]["logprobs"]["tokens"], Json({"c"}));
 }
 
 TEST(Reply, ErrorsHaveOpenAisShape) {

@@ -22,10 +22,11 @@ void Tape::recompute(const Tensor& value, std::function<Tensor(Tape&)> make) {
   });
 }
 
-void Tape::backward() {
+void Tape::backward(const std::function<void()>& between) {
   while (!closures_.empty()) {
     closures_.back()();
     closures_.pop_back();
+    if (between) between();
   }
 }
 

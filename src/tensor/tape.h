@@ -44,8 +44,9 @@ class Tape {
   void recompute(const Tensor& value, std::function<Tensor(Tape&)> make);
 
   /// Runs the closures in reverse order and empties the tape. An op whose output got no gradient
-  /// must do nothing (test with has_grad()).
-  void backward();
+  /// must do nothing (test with has_grad()). `between` is called after each closure, when it is
+  /// gone and with it its tensors (see tensor/gradient_watch.h).
+  void backward(const std::function<void()>& between = {});
 
  private:
   Mode mode_;

@@ -12,6 +12,7 @@
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "tensor/gradient_watch.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -159,11 +160,13 @@ Tensor Tensor::view(float* data, std::vector<int64_t> shape, float* grad) {
   impl->numel = product(shape);
   impl->shape = shape;
   impl->data = data;
+  Tensor made(impl);
   if (grad != nullptr) {
     impl->wants_grad = true;
     impl->grad = view(grad, std::move(shape)).impl_;
+    GradientWatch::list(made);
   }
-  return Tensor(std::move(impl));
+  return made;
 }
 
 float* Tensor::f32() const {

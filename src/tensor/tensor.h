@@ -61,6 +61,7 @@ class Tensor {
   void take_grad(const Tensor& of) const;
 
  private:
+  friend class GradientWatch;
   struct Impl {
     DType dtype = DType::kF32;
     std::vector<int64_t> shape;

@@ -1,5 +1,7 @@
 #include "train/checkpointing.h"
 
+#include "io/checkpoint_writer.h"
+
 namespace evo {
 namespace {
 
@@ -30,42 +32,130 @@ RunState from_record(int64_t step, const Record& record) {
           LossMean::from_record(record.get_record("since_line"))};
 }
 
+// Arrays of a checkpoint, in the order of the file. The first four are flat, one number per weight.
+enum Array : size_t { kWeights, kAverage, kFirstMoment, kSecondMoment, kLogSnr, kTime };
+constexpr const char* kNames[] = {"weights",       "average",      "first_moment",
+                                  "second_moment", "time.log_snr", "time.value"};
+
+std::vector<float> rounded(const std::vector<double>& knots) {
+  return {knots.begin(), knots.end()};
+}
+
+/// The sum of the ranks' shares; numbers of 32 bits are whole in a double.
+uint64_t sum_of_checksums(uint64_t own, Communicator& ranks) {
+  const double halves[] = {static_cast<double>(own >> 32), static_cast<double>(own & 0xFFFFFFFFu)};
+  const RankTable all(ranks, halves);
+  uint64_t sum = 0;
+  for (int rank = 0; rank < all.ranks(); ++rank) {
+    sum +=
+        (static_cast<uint64_t>(all.row(rank)[0]) << 32) + static_cast<uint64_t>(all.row(rank)[1]);
+  }
+  return sum;
+}
+
+void write_own(CheckpointWriter& writer, const TrainedArrays& arrays) {
+  for (const Bucket& bucket : arrays.partition.buckets()) {
+    writer.write(kWeights, bucket.own_begin, arrays.own_weights(bucket));
+    writer.write(kAverage, bucket.own_begin, arrays.own_part(arrays.average, bucket));
+    writer.write(kFirstMoment, bucket.own_begin, arrays.own_part(arrays.first_moment, bucket));
+    writer.write(kSecondMoment, bucket.own_begin, arrays.own_part(arrays.second_moment, bucket));
+  }
+}
+
 }  // namespace
 
-TrainedArrays::TrainedArrays(const RunConfig& config)
+bool is_trained(const RunConfig& config, const Parameter& parameter) {
+  if (config.code_gradient == "pca" && parameter.name == "evo.codes") return false;
+  return !config.freeze_backbone || is_flow_parameter(parameter.name);
+}
+
+TrainedArrays::TrainedArrays(const RunConfig& config, int rank, int ranks)
     : model(config, true),
-      average(config, false),
-      first_moment(Tensor::zeros({static_cast<int64_t>(model.parameters().values().size())})),
-      second_moment(Tensor::zeros(first_moment.shape())) {
+      partition(
+          model.parameters().list(), [&](const Parameter& p) { return is_trained(config, p); },
+          rank, ranks),
+      average(Tensor::zeros({partition.own_size()})),
+      first_moment(Tensor::zeros({partition.own_size()})),
+      second_moment(Tensor::zeros({partition.own_size()})) {
   if (config.freeze_backbone) model.freeze_backbone();
 }
 
-void save_run(CheckpointFolder& folder, const TrainedArrays& arrays, const RunState& state) {
-  const int64_t size = arrays.first_moment.numel();
-  const EntropicTime& time = arrays.model.time();
-  const std::vector<float> log_snr(time.log_snr().begin(), time.log_snr().end());
-  const std::vector<float> values(time.time_values().begin(), time.time_values().end());
-  const std::vector<ArrayToWrite> list = {
-      {"weights", {size}, arrays.model.parameters().values()},
-      {"average", {size}, arrays.average.parameters().values()},
-      {"first_moment", {size}, arrays.first_moment.values()},
-      {"second_moment", {size}, arrays.second_moment.values()},
-      {"time.log_snr", {static_cast<int64_t>(log_snr.size())}, log_snr},
-      {"time.value", {static_cast<int64_t>(values.size())}, values}};
-  folder.save(state.step, list, to_record(state));
+std::span<float> TrainedArrays::own_weights(const Bucket& bucket) const {
+  return model.parameters().values().subspan(static_cast<size_t>(bucket.own_begin),
+                                             static_cast<size_t>(bucket.own_size()));
+}
+
+std::span<float> TrainedArrays::own_gradients(const Bucket& bucket) const {
+  return model.parameters().gradients().subspan(static_cast<size_t>(bucket.own_begin),
+                                                static_cast<size_t>(bucket.own_size()));
+}
+
+std::span<float> TrainedArrays::own_part(const Tensor& array, const Bucket& bucket) {
+  return array.values().subspan(static_cast<size_t>(bucket.own_at),
+                                static_cast<size_t>(bucket.own_size()));
+}
+
+void TrainedArrays::start_average(std::span<const Parameter> parameters) const {
+  for (const Bucket& bucket : partition.buckets()) {
+    Partition::for_each_owned(bucket, parameters, [&](const Parameter&, IndexRange part) {
+      std::ranges::copy(part_of(own_weights(bucket), part),
+                        part_of(own_part(average, bucket), part).begin());
+    });
+  }
+}
+
+void save_run(const CheckpointFolder& folder, const TrainedArrays& arrays, const RunState& state,
+              Communicator& ranks) {
+  const auto size = std::ssize(arrays.model.parameters().values());
+  const std::vector<float> log_snr = rounded(arrays.model.time().log_snr());
+  const std::vector<float> time = rounded(arrays.model.time().time_values());
+  std::vector<ArrayToWrite> shapes;
+  for (const Array array : {kWeights, kAverage, kFirstMoment, kSecondMoment}) {
+    shapes.push_back({kNames[array], {size}, {}});
+  }
+  shapes.push_back({kNames[kLogSnr], {std::ssize(log_snr)}, {}});
+  shapes.push_back({kNames[kTime], {std::ssize(time)}, {}});
+
+  CheckpointWriter writer(folder, state.step, shapes);
+  if (ranks.is_first()) writer.create();
+  ranks.barrier();
+  write_own(writer, arrays);
+  if (ranks.is_first()) {
+    writer.write(kLogSnr, 0, log_snr);
+    writer.write(kTime, 0, time);
+  }
+  writer.sync();
+  ranks.barrier();
+  const uint64_t checksum = sum_of_checksums(writer.checksum(ranks.rank(), ranks.size()), ranks);
+  if (ranks.is_first()) writer.commit(to_record(state), checksum);
+  ranks.barrier();
 }
 
 RunState restore_run(const Checkpoint& checkpoint, TrainedArrays& arrays) {
-  const std::vector<int64_t> shape = arrays.first_moment.shape();
+  const std::span<float> weights = arrays.model.parameters().values();
+  const std::vector<int64_t> shape = {std::ssize(weights)};
   const SafetensorsFile& file = checkpoint.arrays;
-  file.read_f32("weights", shape, arrays.model.parameters().values());
-  file.read_f32("average", shape, arrays.average.parameters().values());
-  file.read_f32("first_moment", shape, arrays.first_moment.values());
-  file.read_f32("second_moment", shape, arrays.second_moment.values());
+  file.read_f32(kNames[kWeights], shape, weights);
+  for (const Bucket& bucket : arrays.partition.buckets()) {
+    const auto read = [&](Array array, const Tensor& to) {
+      file.read_f32_part(kNames[array], shape, bucket.own_begin, arrays.own_part(to, bucket));
+    };
+    read(kAverage, arrays.average);
+    read(kFirstMoment, arrays.first_moment);
+    read(kSecondMoment, arrays.second_moment);
+  }
   arrays.model.set_time(
-      EntropicTime(read_table(file, "time.log_snr"), read_table(file, "time.value")));
-  arrays.average.set_time(arrays.model.time());
+      EntropicTime(read_table(file, kNames[kLogSnr]), read_table(file, kNames[kTime])));
   return from_record(checkpoint.step, checkpoint.state);
+}
+
+std::optional<Checkpoint> latest_good(const CheckpointFolder& folder, Communicator& ranks) {
+  std::optional<Checkpoint> checkpoint;
+  if (ranks.is_first()) checkpoint = folder.load_latest_good();
+  const RankTable steps(ranks, checkpoint ? static_cast<double>(checkpoint->step) : -1);
+  const auto found = static_cast<int64_t>(steps.row(0)[0]);
+  if (!ranks.is_first() && found >= 0) checkpoint = folder.load_unchecked(found);
+  return checkpoint;
 }
 
 }  // namespace evo

@@ -2,22 +2,41 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 
+#include "comm/rank_table.h"
 #include "io/checkpoint.h"
 #include "model/model.h"
 #include "train/config.h"
 #include "train/loss_watch.h"
 #include "train/metrics.h"
+#include "train/partition.h"
 
 namespace evo {
 
-/// What the optimizer changes.
+/// Whether the optimizer changes a parameter: not those of a frozen backbone; nor codes that are
+/// made from the embedding, which have no gradient, and are not decayed either.
+[[nodiscard]] bool is_trained(const RunConfig& config, const Parameter& parameter);
+
+/// What the optimizer changes. Weights and gradients are there on every rank; of the rest a rank
+/// has its own parts (see train/partition.h), one behind the other. In f32 the weights are the
+/// master weights.
 struct TrainedArrays {
-  explicit TrainedArrays(const RunConfig& config);
+  explicit TrainedArrays(const RunConfig& config, int rank = 0, int ranks = 1);
 
   Model model;
-  Model average;  ///< exponential average of the model's weights, with the same table of time
-  Tensor first_moment, second_moment;  ///< of AdamW, laid out as the model's parameters
+  Partition partition;
+  Tensor average;                      ///< [own_size] exponential average of the model's weights
+  Tensor first_moment, second_moment;  ///< [own_size] of AdamW
+
+  /// The rank's part of a bucket: in the weights and gradients, and in the arrays of own parts.
+  [[nodiscard]] std::span<float> own_weights(const Bucket& bucket) const;
+  [[nodiscard]] std::span<float> own_gradients(const Bucket& bucket) const;
+  [[nodiscard]] static std::span<float> own_part(const Tensor& array, const Bucket& bucket);
+
+  /// The average of these parameters becomes what their weights are now.
+  void start_average(std::span<const Parameter> parameters) const;
 };
 
 /// How far a run is.
@@ -30,10 +49,16 @@ struct RunState {
   LossMean since_line;     ///< the losses since the last line of metrics
 };
 
-void save_run(CheckpointFolder& folder, const TrainedArrays& arrays, const RunState& state);
+/// All ranks together, each its own parts. The file is the same for every number of ranks, and so
+/// any number can go on.
+void save_run(const CheckpointFolder& folder, const TrainedArrays& arrays, const RunState& state,
+              Communicator& ranks);
 
 /// Fills `arrays` and returns the state, both bit for bit. Throws Error if the checkpoint is of
 /// another shape.
 RunState restore_run(const Checkpoint& checkpoint, TrainedArrays& arrays);
+
+/// What CheckpointFolder::load_latest_good() finds, which the first rank looks for.
+std::optional<Checkpoint> latest_good(const CheckpointFolder& folder, Communicator& ranks);
 
 }  // namespace evo

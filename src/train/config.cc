@@ -81,6 +81,10 @@ HeadLosses::CodeGradient TrainConfig::code_gradient_kind() const {
   return HeadLosses::CodeGradient::kNone;
 }
 
+Wire TrainConfig::wire_format() const {
+  return wire == "bf16" ? Wire::kBF16 : Wire::kF32;
+}
+
 RunConfig RunConfig::preset(const std::string& name) {
   RunConfig config;
   static_cast<ModelConfig&>(config) = ModelConfig::preset(name);
@@ -97,7 +101,7 @@ RunConfig RunConfig::preset(const std::string& name) {
   return config;
 }
 
-void RunConfig::validate() const {
+void RunConfig::validate(int ranks) const {
   ModelConfig::validate();
   require(steps >= 0, "`steps` must not be negative");
   require(minutes >= 0 && minutes < 1e7, "`minutes` must be 0 to 10 million");
@@ -113,6 +117,11 @@ void RunConfig::validate() const {
   require(validation_fraction > 0 && validation_fraction < 0.5,
           "`validation_fraction` must be above 0 and below 0.5");
   require_fraction("infill_share", infill_share);
+  require(wire == "f32" || wire == "bf16", "`wire` must be f32 or bf16");
+  if (batch_size % ranks != 0) {
+    fail("`batch_size` {} cannot be divided among {} ranks: give a multiple of {}, or start others",
+         batch_size, ranks, ranks);
+  }
   check_optimizer(*this);
   check_flow(*this);
   check_counts(*this);

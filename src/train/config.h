@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "model/config.h"
 #include "ops/head.h"
 
@@ -17,6 +18,7 @@ struct TrainConfig {
   int64_t sequence_length = 128;
   bool whole_documents = false;
   int64_t gradient_accumulation = 1;
+  std::string wire = "f32";
 
   double learning_rate = 2e-3;
   double final_learning_rate = 0.1;
@@ -55,11 +57,12 @@ struct TrainConfig {
   void visit(V& v) {
     v("steps", steps, "optimizer steps; 0: as many as fit into `minutes`");
     v("minutes", minutes, "stop after this time; the schedule follows the clock. 0: no limit");
-    v("batch_size", batch_size, "sequences per pass");
+    v("batch_size", batch_size, "sequences per pass, of all ranks together");
     v("sequence_length", sequence_length, "tokens per sequence, n");
     v("whole_documents", whole_documents,
       "sequences begin where documents do, and hold as many whole ones as fit");
     v("gradient_accumulation", gradient_accumulation, "passes per optimizer step");
+    v("wire", wire, "format in which ranks send gradients: f32 or bf16; their sums are f32");
     v("learning_rate", learning_rate, "peak learning rate");
     v("final_learning_rate", final_learning_rate, "end of the cosine, as a fraction of the peak");
     v("warmup", warmup, "fraction of the run with linear warm-up");
@@ -97,6 +100,7 @@ struct TrainConfig {
   }
 
   [[nodiscard]] HeadLosses::CodeGradient code_gradient_kind() const;
+  [[nodiscard]] Wire wire_format() const;
 };
 
 struct RunConfig : ModelConfig, TrainConfig {
@@ -109,8 +113,9 @@ struct RunConfig : ModelConfig, TrainConfig {
   /// A preset's shape with training settings that suit it.
   static RunConfig preset(const std::string& name);
 
-  /// Throws Error for contradictory settings of model and training.
-  void validate() const;
+  /// Throws Error for contradictory settings of model and training, or if the batch cannot be
+  /// divided among so many ranks.
+  void validate(int ranks = 1) const;
 };
 
 }  // namespace evo

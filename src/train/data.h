@@ -1,35 +1,17 @@
-// From files to tokens: documents are encoded side by side and written in their order.
+// The token file of a corpus, and texts for a tokenizer to learn from. For corpora that are worth a
+// folder of their own see train/data_shards.h.
 #pragma once
 
 #include <filesystem>
-#include <functional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "io/documents.h"
 #include "io/tokens.h"
 #include "text/tokenizer.h"
+#include "train/data_encoder.h"
 
 namespace evo {
-
-/// A piece of a conversation as its chat template writes it; only what the assistant says is
-/// learnt.
-struct ChatPart {
-  std::string text;
-  bool learn = false;
-};
-using ChatFormat = std::function<std::vector<ChatPart>(std::span<const ChatMessage>)>;
-
-struct CorpusOptions {
-  std::vector<std::string> files;   ///< see io/documents.h
-  std::string text_field = "text";  ///< of lines of JSON
-  /// Share of the documents that is held out, chosen by a hash of their content: the same ones in
-  /// every order, and copies of a document together.
-  double held_out = 0;
-  ChatFormat chat_format;  ///< without, conversations are an Error
-  bool quiet = false;      ///< no progress
-};
 
 /// Changes with the stored bytes of any file, with the order of the files and with the options.
 [[nodiscard]] uint64_t corpus_fingerprint(const CorpusOptions& options);

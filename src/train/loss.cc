@@ -15,28 +15,22 @@ namespace {
 // Purposes of random streams within a batch.
 enum NoiseUse : uint64_t { kFirstNoise = 1, kBridgeNoise, kPolicy };
 
-bool counts(const TrainingBatch& batch, size_t row) {
-  return batch.learn.empty() || batch.learn[row] != 0;
-}
-
 /// `total` in equal shares over the rows that count.
 std::vector<float> shares(const TrainingBatch& batch, double total) {
-  double rows = 0;
-  for (size_t r = 0; r < batch.targets.size(); ++r) rows += counts(batch, r) ? 1 : 0;
+  const auto rows = static_cast<double>(batch.row_counts().learnt);
   std::vector<float> weights(batch.targets.size(), 0.0f);
   for (size_t r = 0; r < weights.size(); ++r) {
-    if (counts(batch, r)) weights[r] = static_cast<float>(total / rows);
+    if (batch.learns(r)) weights[r] = static_cast<float>(total / rows);
   }
   return weights;
 }
 
 double mean(const TrainingBatch& batch, std::span<const float> values) {
-  double sum = 0, rows = 0;
+  double sum = 0;
   for (size_t r = 0; r < values.size(); ++r) {
-    if (!counts(batch, r)) continue;
-    sum += values[r];
-    rows += 1;
+    if (batch.learns(r)) sum += values[r];
   }
+  const auto rows = static_cast<double>(batch.row_counts().learnt);
   return rows > 0 ? sum / rows : 0;
 }
 
@@ -46,12 +40,36 @@ Tensor noise_rows(const TrainingBatch& batch, NoiseUse use, int64_t width) {
   Tensor noise = Tensor::empty({rows, width});
   parallel_for(rows, 64, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      Random random(batch.seed, stream_id({batch.stream, use, static_cast<uint64_t>(r)}));
+      const auto row = static_cast<uint64_t>(batch.first_row + r);
+      Random random(batch.seed, stream_id({batch.stream, use, row}));
       random.fill_normal({noise.row(r), static_cast<size_t>(width)});
     }
   });
   return noise;
 }
+
+/// The draws of the self-conditioning policy, one after the other over the rows of a whole batch:
+/// one per sequence, one per row.
+class PolicyDraws {
+ public:
+  explicit PolicyDraws(const TrainingBatch& batch)
+      : random_(batch.seed, stream_id({batch.stream, kPolicy})), length_(batch.length) {
+    while (row_ < batch.first_row) (void)next();  // another share's
+  }
+  struct Row {
+    bool trust_truth;  // of the row's sequence
+    double pace;       // uniform in [0, 1)
+  };
+  Row next() {
+    if (row_++ % length_ == 0) trust_truth_ = random_.uniform() < 0.5;
+    return {trust_truth_, random_.uniform()};
+  }
+
+ private:
+  Random random_;
+  int64_t length_, row_ = 0;
+  bool trust_truth_ = true;
+};
 
 std::vector<float> kappas(const EntropicTime& time, std::span<const float> times) {
   std::vector<float> kappa(times.size());
@@ -88,15 +106,13 @@ Latents self_conditioned_latents(const Model& model, const TrainingBatch& batch,
   const int64_t width = model.config().code_size;
   const Tensor noise = noise_rows(batch, kBridgeNoise, width);
   Latents next{Tensor::empty(first.z.shape()), posterior.mean_code, first.times};
-  Random random(batch.seed, stream_id({batch.stream, kPolicy}));
-  bool trust_truth = true;
+  PolicyDraws draws(batch);
   for (int64_t r = 0; r < first.z.rows(); ++r) {
     const auto i = static_cast<size_t>(r);
-    if (r % batch.length == 0) trust_truth = random.uniform() < 0.5;
+    const auto [trust_truth, pace] = draws.next();
     const double confidence = std::exp(static_cast<double>(posterior.log_pmax[i]));
     const double t = first.times[i];
-    const double to =
-        std::max(std::min(t, model.time().min_time()), t * (1 - random.uniform() * confidence));
+    const double to = std::max(std::min(t, model.time().min_time()), t * (1 - pace * confidence));
     const BridgeCoefficients step = bridge(model.time().signal(t), model.time().signal(to));
     const auto size = static_cast<size_t>(width);
     const int32_t hypothesis = trust_truth ? batch.targets[i] : posterior.argmax[i];
@@ -107,24 +123,13 @@ Latents self_conditioned_latents(const Model& model, const TrainingBatch& batch,
   return next;
 }
 
-/// Rows from which the ELBO is estimated.
-bool has_uniform_time(const TrainingBatch& batch, size_t row) {
-  return batch.plan.uniform_time[row] != 0 && counts(batch, row);
-}
-
-int64_t elbo_rows(const TrainingBatch& batch) {
-  int64_t rows = 0;
-  for (size_t r = 0; r < batch.targets.size(); ++r) rows += has_uniform_time(batch, r) ? 1 : 0;
-  return rows;
-}
-
 /// Weights of |c - x|^2 whose sum is the ELBO's integral, as a mean over rows of uniform time.
 std::vector<float> elbo_weights(const EntropicTime& time, const TrainingBatch& batch,
                                 std::span<const float> times, double scale) {
-  const auto rows = static_cast<double>(elbo_rows(batch));
+  const auto rows = static_cast<double>(batch.row_counts().elbo);
   std::vector<float> weights(times.size(), 0.0f);
   for (size_t i = 0; i < times.size(); ++i) {
-    if (!has_uniform_time(batch, i)) continue;
+    if (!batch.has_uniform_time(i)) continue;
     const double rate = elbo_rate(1, time.snr_slope(times[i])) * elbo_weight(time.min_time());
     weights[i] = static_cast<float>(scale * rate / rows);
   }
@@ -138,37 +143,6 @@ double dot(std::span<const float> a, std::span<const float> b) {
 }
 
 }  // namespace
-
-TrainingBatch TrainingBatch::from_texts(std::span<const int32_t> texts, int64_t sequences) {
-  TrainingBatch batch;
-  batch.sequences = sequences;
-  batch.length = static_cast<int64_t>(texts.size()) / sequences - 1;
-  for (int64_t s = 0; s < sequences; ++s) {
-    const auto text = texts.subspan(static_cast<size_t>(s * (batch.length + 1)),
-                                    static_cast<size_t>(batch.length + 1));
-    batch.ids.insert(batch.ids.end(), text.begin(), text.end() - 1);
-    batch.targets.insert(batch.targets.end(), text.begin() + 1, text.end());
-    for (int64_t i = 0; i < batch.length; ++i) batch.positions.push_back(static_cast<int32_t>(i));
-  }
-  return batch;
-}
-
-TrainingBatch TrainingBatch::from_loader(const SequenceLoader& loader, int64_t first,
-                                         int64_t sequences) {
-  const auto window = static_cast<size_t>(loader.length() + 1);
-  std::vector<int32_t> texts(static_cast<size_t>(sequences) * window);
-  for (int64_t s = 0; s < sequences; ++s) {
-    loader.fill(first + s, std::span(texts).subspan(static_cast<size_t>(s) * window, window));
-  }
-  TrainingBatch batch = from_texts(texts, sequences);
-  if (!loader.has_unlearnt()) return batch;
-  std::vector<uint8_t> learnt(window);
-  for (int64_t s = 0; s < sequences; ++s) {
-    loader.fill_learnt(first + s, learnt);
-    batch.learn.insert(batch.learn.end(), learnt.begin() + 1, learnt.end());
-  }
-  return batch;
-}
 
 LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& batch,
                          const LossWeights& weights, double scale) {
@@ -214,7 +188,7 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
   const HeadResult posterior = head(tape, h, rows, rows, model.unembedding(), &term, &flow_losses);
   report.flow = mean(batch, posterior.nll);
   if (estimates_elbo) {
-    report.elbo_rows = elbo_rows(batch);
+    report.elbo_rows = batch.own_row_counts().elbo;
     report.elbo = dot(elbo_weights(model.time(), batch, latents.times, 1), posterior.squared_error);
   }
 

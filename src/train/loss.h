@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,6 +11,12 @@
 #include "train/blocks.h"
 
 namespace evo {
+
+/// Rows of a batch over which losses are means.
+struct RowCounts {
+  int64_t learnt = 0;  ///< whose targets count
+  int64_t elbo = 0;    ///< of them, those from which the ELBO is estimated
+};
 
 /// B texts of n + 1 tokens: mature rows hold the first n, both streams predict the last n.
 struct TrainingBatch {
@@ -20,11 +27,23 @@ struct TrainingBatch {
   BlockPlan plan;                     ///< empty: the autoregressive loss only
   uint64_t seed = 0, stream = 0;      ///< of the noise
   bool self_condition = false;        ///< run a first pass and feed it back
+  int64_t first_row = 0;              ///< of a share: its first row's number in the whole batch
+  std::optional<RowCounts> whole;     ///< of a share: what the whole batch has
 
   /// `texts` [B * (n + 1)].
   static TrainingBatch from_texts(std::span<const int32_t> texts, int64_t sequences);
   /// Of the loader's sequences from `first` on.
   static TrainingBatch from_loader(const SequenceLoader& loader, int64_t first, int64_t sequences);
+
+  /// Its sequences [first, first + count), with the noise that they have in the whole batch.
+  /// Losses of a share are divided by the rows of the whole batch: over all shares, losses and
+  /// gradients add up to those of the whole.
+  [[nodiscard]] TrainingBatch share(int64_t first, int64_t count) const;
+  [[nodiscard]] RowCounts row_counts() const;      ///< of the whole batch
+  [[nodiscard]] RowCounts own_row_counts() const;  ///< of the rows that are here
+
+  [[nodiscard]] bool learns(size_t row) const;            ///< its target counts
+  [[nodiscard]] bool has_uniform_time(size_t row) const;  ///< and it estimates the ELBO
 };
 
 /// What the evolving rows start from.
@@ -40,7 +59,7 @@ struct LossWeights {
 };
 
 /// Means over the rows that count, in nats per token; 0 for a part whose weight is 0, which is not
-/// evaluated.
+/// evaluated. Of a share of a batch: its summands of those means.
 struct LossReport {
   double total = 0;
   double ar_nll = 0;

@@ -22,6 +22,21 @@ std::vector<Record> read_lines(const std::filesystem::path& path, int64_t last_s
 
 }  // namespace
 
+LossNumbers to_numbers(const LossReport& report) {
+  return {report.total,
+          report.ar_nll,
+          report.flow,
+          report.inner,
+          report.maturity,
+          report.elbo,
+          static_cast<double>(report.elbo_rows)};
+}
+
+LossReport sum_of_reports(const RankTable& table, size_t place) {
+  const auto sum = [&](size_t i) { return table.sum(place + i); };
+  return {sum(0), sum(1), sum(2), sum(3), sum(4), sum(5), static_cast<int64_t>(sum(6))};
+}
+
 void LossMean::add(const LossReport& report, double weight) {
   weight_ += weight;
   sum_.total += weight * report.total;

@@ -1,15 +1,23 @@
 // metrics.jsonl and the loss curve beside it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <vector>
 
+#include "comm/rank_table.h"
 #include "io/record.h"
 #include "train/loss.h"
 
 namespace evo {
+
+/// A report as numbers, for other ranks, and the sum of those that are in a table from column
+/// `place` on: the report of a batch from those of the ranks' shares.
+using LossNumbers = std::array<double, 7>;
+[[nodiscard]] LossNumbers to_numbers(const LossReport& report);
+[[nodiscard]] LossReport sum_of_reports(const RankTable& table, size_t place);
 
 /// The mean of reports; the ELBO over the rows that estimate it.
 class LossMean {

@@ -10,11 +10,14 @@
 
 #include "base/interrupt.h"
 #include "base/progress.h"
+#include "comm/communicator.h"
 #include "io/loader.h"
 #include "train/checkpointing.h"
 #include "train/config.h"
+#include "train/exchange.h"
 #include "train/loss.h"
 #include "train/metrics.h"
+#include "train/rank_times.h"
 
 namespace evo {
 
@@ -30,8 +33,10 @@ struct TrainOptions {
   std::function<void(Model& model)> initialize;
   /// Asked after every step; true ends the run as an interrupt does.
   std::function<bool()> stop = interrupted;
-  /// Called with the averaged model every sample_every steps before the last one.
+  /// Called with the averaged model every sample_every steps before the last one, on the first
+  /// rank only; to be given on all or none.
   std::function<void(const Model& model, int64_t step)> on_sample;
+  Communicator* ranks = nullptr;  ///< who train together, each with a Trainer; null: one alone
 };
 
 struct TrainSummary {
@@ -41,10 +46,16 @@ struct TrainSummary {
   LossReport last, validation;  ///< last: of the last line of metrics; NaN if no step was left
   double tokens_per_second = 0, gemm_peak_fraction = 0;
   size_t peak_bytes = 0;  ///< largest memory in tensors
+  int ranks = 1;
+  double communication_hidden = 0;  ///< share of the time of communication, NaN for one rank
 };
 
 /// One run in one folder. Its course is a pure function of configuration, data, threads and
 /// machine; a resumed run continues bit for bit (unless `minutes` ties its schedule to the clock).
+///
+/// With several ranks each computes its share of every batch, as one rank would have: draws belong
+/// to sequences. What is decided (to stop, to go back, when the time is over) all ranks decide
+/// alike, from numbers that they have exchanged. The first rank alone prints and writes.
 class Trainer {
  public:
   /// `tokens` must outlive the trainer. The folder must be locked by the caller.
@@ -60,42 +71,61 @@ class Trainer {
     LossReport loss;
     double gradient_norm = 0;
     double learning_rate = 0;
+    std::vector<int> not_finite;  ///< ranks whose own loss is not
   };
 
+  TrainSummary train();
   StepResult step();
+  /// Adds the gradients of one step; the losses of this rank's share of each pass.
+  std::vector<LossReport> accumulate_gradients();
   TrainingBatch next_batch();
   [[nodiscard]] LossWeights loss_weights() const;
+  /// From what all ranks have found out in their share of a step.
+  StepResult combine(const std::vector<LossReport>& passes, double seconds,
+                     const ExchangeTimes& earlier);
+  [[nodiscard]] double own_squares() const;
   void update_weights(double learning_rate, double gradient_norm);
-  [[nodiscard]] bool trains(const Parameter& parameter) const;
   void estimate_time();
   [[nodiscard]] double progress() const;  ///< of the schedule, 0 .. 1
   [[nodiscard]] bool finished() const;
   [[nodiscard]] double elapsed() const;
+  bool agree_to_stop();  ///< whether any rank was asked to; and on what time it is
 
   bool healthy(const StepResult& result);
   void recover(const StepResult& result);
 
-  [[nodiscard]] LossReport validate() const;
+  /// Calls use(model) with the average in the place of the weights, on all ranks.
+  template <class Use>
+  void with_average(const Use& use);
+  void exchange_average();  ///< and weights
+  LossReport validate();
+  void sample();
   void log(const StepResult& result, bool stopped, Progress& progress);
   [[nodiscard]] int64_t tokens_per_step() const;
   void start_rate();    ///< of tokens per second, which validation does not count into
   void measure_rate();  ///< since start_rate()
   [[nodiscard]] Record metrics_line(const StepResult& result) const;
+  void add_rank_metrics(Record& line) const;
+  void open_metrics();
   void save_checkpoint();
   void restore(const Checkpoint& checkpoint);
-  [[nodiscard]] const Model& averaged() const;
 
+  const std::unique_ptr<Communicator> alone_;  // if no ranks were given
+  Communicator& ranks_;
   RunConfig config_;
   TrainOptions options_;
   TrainedArrays arrays_;
   SequenceLoader training_, validation_;
   CheckpointFolder checkpoints_;
-  std::optional<MetricsLog> metrics_;
+  std::optional<MetricsLog> metrics_;   // of the first rank
+  std::unique_ptr<Exchange> exchange_;  // of several ranks
 
   RunState state_;  // its seconds are those until start_
   Clock::time_point start_;
+  double agreed_time_ = 0;  // elapsed() of the first rank
   Clock::time_point rate_start_;
   int64_t rate_start_step_ = 0;
+  RankTimes rank_times_;  // since start_rate()
   double peak_gflops_ = 0;
   TrainSummary summary_;
 };

@@ -14,6 +14,7 @@ void Trainer::log(const StepResult& result, bool stopped, Progress& progress) {
 
   summary_.last = state_.since_line.mean();
   measure_rate();
+  summary_.communication_hidden = rank_times_.hidden_share();
   Record line = metrics_line(result);
   if (validation_due) {
     summary_.validation = validate();
@@ -24,8 +25,8 @@ void Trainer::log(const StepResult& result, bool stopped, Progress& progress) {
       line.set("valid_elbo", summary_.validation.elbo);
     }
   }
-  metrics_->add(line);
-  if (validation_due) metrics_->draw(std::filesystem::path(options_.out) / "loss.svg");
+  if (metrics_) metrics_->add(line);
+  if (metrics_ && validation_due) metrics_->draw(std::filesystem::path(options_.out) / "loss.svg");
 
   const std::string elbo = config_.flow ? fmt::format("  ELBO {:.3f}", summary_.last.elbo) : "";
   progress.update(config_.steps > 0 ? static_cast<double>(state_.step) : elapsed(),
@@ -39,6 +40,7 @@ void Trainer::log(const StepResult& result, bool stopped, Progress& progress) {
 void Trainer::start_rate() {
   rate_start_ = Clock::now();
   rate_start_step_ = state_.step;
+  rank_times_.clear();
 }
 
 void Trainer::measure_rate() {
@@ -66,7 +68,16 @@ Record Trainer::metrics_line(const StepResult& result) const {
   line.set("learning_rate", result.learning_rate).set("gradient_norm", result.gradient_norm);
   line.set("tokens_per_second", summary_.tokens_per_second);
   line.set("gemm_peak_fraction", summary_.gemm_peak_fraction).set("seconds", elapsed());
+  if (ranks_.size() > 1) add_rank_metrics(line);
   return line;
+}
+
+void Trainer::add_rank_metrics(Record& line) const {
+  const double steps = static_cast<double>(state_.step - rate_start_step_);
+  line.set("ranks", ranks_.size()).set("slowest_rank", rank_times_.slowest());
+  line.set("slowest_to_median", rank_times_.slowest_to_median());
+  line.set("communication_seconds", rank_times_.communication_seconds() / steps);
+  line.set("communication_hidden", rank_times_.hidden_share());
 }
 
 }  // namespace evo

@@ -56,7 +56,10 @@ inline std::vector<Record> metrics_of(const std::filesystem::path& out) {
 inline std::vector<std::string> timeless_metrics_of(const std::filesystem::path& out) {
   std::vector<std::string> lines;
   for (Record& line : metrics_of(out)) {
-    for (const char* key : {"tokens_per_second", "gemm_peak_fraction", "seconds"}) line.erase(key);
+    for (const char* key : {"tokens_per_second", "gemm_peak_fraction", "seconds", "slowest_rank",
+                            "slowest_to_median", "communication_seconds", "communication_hidden"}) {
+      line.erase(key);
+    }
     lines.push_back(line.dump());
   }
   return lines;

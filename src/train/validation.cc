@@ -31,7 +31,7 @@ int64_t held_out_begin(const TokenFile& tokens, const RunConfig& config) {
 }
 
 LossReport validation_loss(const Model& model, const SequenceLoader& held_out,
-                           const RunConfig& config, Precision precision) {
+                           const RunConfig& config, Precision precision, Communicator& ranks) {
   const int64_t count = std::min(config.validation_sequences, held_out.sequences_per_epoch());
   const LossWeights every_part{1, 1, 1};
   LossMean mean;
@@ -45,8 +45,13 @@ LossReport validation_loss(const Model& model, const SequenceLoader& held_out,
           elbo_blocks(sequences, batch.length, kValidationBlock, model.time().min_time(), random);
       batch.stream = stream;
     }
-    Tape tape(Tape::Mode::kInference, precision);
-    mean.add(training_loss(tape, model, batch, every_part), static_cast<double>(sequences));
+    LossReport own;
+    if (const IndexRange part = part_of(sequences, ranks.rank(), ranks.size()); part.size() > 0) {
+      Tape tape(Tape::Mode::kInference, precision);
+      own = training_loss(tape, model, batch.share(part.begin, part.size()), every_part);
+    }
+    const RankTable shares(ranks, to_numbers(own));
+    mean.add(sum_of_reports(shares, 0), static_cast<double>(sequences));
   }
   return mean.mean();
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "comm/communicator.h"
 #include "io/loader.h"
 #include "io/tokens.h"
 #include "train/config.h"
@@ -16,8 +17,9 @@ namespace evo {
 int64_t held_out_begin(const TokenFile& tokens, const RunConfig& config);
 
 /// Mean losses of `model` on the first sequences of `held_out`, with the ELBO along block:8. Every
-/// part of the loss is evaluated, also those that do not train. The same noise every time.
+/// part of the loss is evaluated, also those that do not train. The same noise every time. The
+/// ranks share the work, and all get the result.
 LossReport validation_loss(const Model& model, const SequenceLoader& held_out,
-                           const RunConfig& config, Precision precision);
+                           const RunConfig& config, Precision precision, Communicator& ranks);
 
 }  // namespace evo

@@ -1,0 +1,190 @@
+// evo plan
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "base/log.h"
+#include "cli/bench_measure.h"
+#include "cli/plan_report.h"
+#include "cli/program.h"
+#include "io/fields.h"
+
+namespace evo {
+namespace {
+
+struct Flags {
+  std::string preset, config, precision = "bf16";
+  std::vector<std::string> set;
+  std::string memory, flops, bandwidth, tokens, batch_tokens;
+  std::optional<double> efficiency, latency;
+  int64_t ranks = 1;
+  bool recompute = false, json = false;
+};
+
+/// The factor of "", "K", "Mi" and so on; 0 for what is none.
+double factor_of(std::string_view unit) {
+  if (unit.empty()) return 1;
+  if (unit == "B") return 1e9;  // 300B tokens are billions
+  constexpr std::string_view kLetters = "KMGTP";
+  const size_t power = kLetters.find(unit[0]);
+  const bool binary = unit.size() == 2 && unit[1] == 'i';
+  if (power == kLetters.npos || (unit.size() > 1 && !binary)) return 0;
+  return std::pow(binary ? 1024.0 : 1000.0, static_cast<double>(power + 1));
+}
+
+/// "80G", "2.5T", "80Gi": a number with a unit of powers of 1000, or of 1024.
+double parse_amount(const char* option, std::string_view text) {
+  double number = 0;
+  const auto [rest, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(rest, static_cast<size_t>(text.data() + text.size() - rest));
+  const double amount = number * factor_of(unit);
+  if (fault == std::errc() && amount > 0 && std::isfinite(amount)) return amount;
+  throw UsageError(fmt::format(
+      "{} {}: expected a number above 0 with a unit, such as 80G, 2.5T or 80Gi (K, M, G or B, T, "
+      "P: powers of 1000; Ki, Mi, Gi, Ti, Pi: of 1024)",
+      option, text));
+}
+
+bool sets_batch(const std::string& assignment) {
+  return assignment.starts_with("batch_size=") || assignment.starts_with("gradient_accumulation=");
+}
+
+PlannedRun planned_run(const Flags& flags) {
+  if (flags.preset.empty() == flags.config.empty()) {
+    throw UsageError("give either --preset NAME or --config FILE");
+  }
+  PlannedRun run;
+  if (!flags.preset.empty()) run.config = RunConfig::preset(flags.preset);
+  if (!flags.config.empty()) read_fields(Record::load(flags.config), run.config, flags.config);
+  for (const std::string& assignment : flags.set) assign_field(run.config, assignment);
+  run.precision = flags.precision == "f32" ? Precision::kF32 : Precision::kBF16;
+  run.recompute = flags.recompute;
+  run.tokens =
+      flags.tokens.empty() ? reasonable_tokens(run.config) : parse_amount("--tokens", flags.tokens);
+  return run;
+}
+
+/// What training steps reach of the peak of products, here and now: of the planned shape if it is
+/// small, else of the largest one that takes seconds.
+double measured_efficiency(const std::string& preset, PlanNotes& notes) {
+  BenchCase work;
+  work.preset = preset == "demo" || preset == "7m" ? preset : "30m";
+  work.batch = 2;
+  work.steps = 3;
+  work.warm_up = 1;
+  log_info("measuring the efficiency of steps of {} on this machine; --efficiency skips that",
+           work.preset);
+  notes.efficiency = "as " + work.preset + " here";
+  return measure_training(work).get_double("gemm_peak_fraction");
+}
+
+Machine machine_of(const Flags& flags, PlanNotes& notes) {
+  Machine machine;
+  machine.ranks = flags.ranks;
+  machine.memory = parse_amount("--memory", flags.memory);
+  machine.flops = parse_amount("--flops", flags.flops);
+  machine.bandwidth = parse_amount("--bandwidth", flags.bandwidth);
+  if (flags.latency) machine.latency = *flags.latency;
+  notes.efficiency = "as given";
+  machine.efficiency = flags.efficiency ? *flags.efficiency
+                                        : std::min(1.0, measured_efficiency(flags.preset, notes));
+  return machine;
+}
+
+void choose_batch(const Flags& flags, PlannedRun& run, const Machine& machine, PlanNotes& notes) {
+  const bool given = flags.batch_tokens.empty() &&
+                     (std::ranges::any_of(flags.set, sets_batch) || !flags.config.empty());
+  const RunConfig& c = run.config;
+  notes.batch = given ? "as set" : "chosen";
+  if (!given) {
+    const std::string& tokens = flags.batch_tokens;
+    choose_batch(run, machine, tokens.empty() ? 0 : parse_amount("--batch-tokens", tokens));
+  }
+  notes.batch += fmt::format(": {} x {}", c.batch_size, c.gradient_accumulation);
+}
+
+std::string other_settings(const Flags& flags) {
+  std::string text;
+  for (const std::string& assignment : flags.set) {
+    if (!sets_batch(assignment)) text += " --set " + assignment;
+  }
+  return text;
+}
+
+void run(const Flags& flags) {
+  PlannedRun planned = planned_run(flags);
+  PlanNotes notes;
+  notes.model = flags.preset.empty() ? "--config " + flags.config : "--preset " + flags.preset;
+  notes.settings = other_settings(flags);
+  const Machine machine = machine_of(flags, notes);
+  choose_batch(flags, planned, machine, notes);
+  const Plan plan = make_plan(planned, machine);
+  if (flags.json) {
+    fmt::print("{}\n", plan_record(plan, notes).dump());
+  } else {
+    fmt::print("{}", plan_table(plan, notes));
+  }
+}
+
+void add_machine_options(CLI::App& command, Flags& flags) {
+  command.add_option("--ranks", flags.ranks, "processes, each with a processor or accelerator")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  command.add_option("--memory", flags.memory, "bytes of a rank: 80G, or 80Gi for 2^30")
+      ->required();
+  command
+      .add_option("--flops", flags.flops,
+                  "peak of a rank's matrix products per second, in --precision: 400T")
+      ->required();
+  command
+      .add_option("--bandwidth", flags.bandwidth,
+                  "bytes per second that a rank sends and at the same time receives: 50G")
+      ->required();
+  command.add_option("--latency", flags.latency, "seconds until a message arrives; default 10e-6");
+  command.add_option("--efficiency", flags.efficiency,
+                     "share of --flops that a step reaches without communication; default: what "
+                     "this machine reaches, measured in some seconds");
+  command.add_option("--precision", flags.precision, "of matrix products: bf16 or f32")
+      ->check(CLI::IsMember({"bf16", "f32"}))
+      ->capture_default_str();
+}
+
+void add_run_options(CLI::App& command, Flags& flags) {
+  command.add_option("--preset", flags.preset, "shape: demo, 7m, 30m, 124m, 1b, 8b");
+  command.add_option("--config", flags.config, "JSON file with settings, as of evo train");
+  command.add_option("--set", flags.set, "key=value: change one setting; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+  command.add_option("--tokens", flags.tokens,
+                     "of text in the whole run: 1T; default: 20 per parameter of the backbone");
+  command.add_option("--batch-tokens", flags.batch_tokens,
+                     "of text in a step, about; default: as --set or --config say, else the power "
+                     "of two below the critical batch");
+  command.add_flag("--recompute", flags.recompute,
+                   "plan with layers that are computed again in the backward pass");
+  command.add_flag("--json", flags.json, "print one JSON object on stdout");
+}
+
+}  // namespace
+
+void add_plan_command(CLI::App& app, Action& action) {
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand(
+      "plan", "What a training run on many ranks needs: memory, time, what limits it");
+  add_run_options(*command, *flags);
+  add_machine_options(*command, *flags);
+  command->footer(
+      "Says what a rank's memory is filled with, how long a step takes and how much of its\n"
+      "communication is hidden, how many days the run lasts, what limits it first, and what\n"
+      "would change that. For example, 8 billion parameters on 64 accelerators:\n\n"
+      "  evo plan --preset 8b --ranks 64 --memory 80G --flops 400T --bandwidth 50G \\\n"
+      "    --efficiency 0.4 --tokens 1T --recompute\n\n"
+      "The formulas and how far they were off at small scale: docs/architecture.md,\n"
+      "\"Planning a large run\"; bench/plan measures that again.");
+  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+}
+
+}  // namespace evo

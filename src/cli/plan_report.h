@@ -1,0 +1,25 @@
+// A plan as text of 80 columns and as JSON.
+#pragma once
+
+#include <string>
+
+#include "io/record.h"
+#include "train/plan.h"
+
+namespace evo {
+
+/// What the reader has to know beside the plan.
+struct PlanNotes {
+  std::string model;       ///< how the command line names it: "--preset 8b"
+  std::string settings;    ///< what else the user set: " --set sequence_length=1024"
+  std::string batch;       ///< where the batch comes from: "chosen: 64 x 32"
+  std::string efficiency;  ///< where the efficiency comes from: "as given"
+};
+
+[[nodiscard]] std::string plan_table(const Plan& plan, const PlanNotes& notes);
+[[nodiscard]] Record plan_record(const Plan& plan, const PlanNotes& notes);
+
+/// The command line that the plan describes.
+[[nodiscard]] std::string run_command(const Plan& plan, const PlanNotes& notes);
+
+}  // namespace evo

@@ -1,0 +1,10 @@
+// evo tokenizer shard
+#pragma once
+
+#include "cli/program.h"
+
+namespace evo {
+
+void add_tokenizer_shard_command(CLI::App& tokenizer, Action& action);
+
+}  // namespace evo

@@ -1,0 +1,64 @@
+// Which rank keeps what: the flat array of parameters in buckets, each bucket in parts.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "model/parameters.h"
+
+namespace evo {
+
+/// A stretch of the flat array whose gradients travel together. Every rank owns one part of it
+/// (part_of()): it adds up the gradients of that part, keeps its moments and its average, and
+/// updates its weights. All ranks hold all weights and have a gradient for each (ZeRO, stage 1;
+/// Rajbhandari et al. 2020).
+struct Bucket {
+  int64_t begin = 0, end = 0;          ///< floats of the flat array
+  bool trained = true;                 ///< else its weights stay as they are on every rank
+  int64_t own_begin = 0, own_end = 0;  ///< this rank's part, in the flat array
+  int64_t own_at = 0;                  ///< where that part begins in arrays of what is owned
+
+  [[nodiscard]] int64_t size() const { return end - begin; }
+  [[nodiscard]] int64_t own_size() const { return own_end - own_begin; }
+};
+
+class Partition {
+ public:
+  /// A bucket's gradients are on their way while those of others are computed, so there should be
+  /// many; each costs messages to every rank, so they should not be small.
+  static constexpr int64_t kBucketFloats = int64_t{1} << 20;
+
+  using Trains = std::function<bool(const Parameter&)>;
+
+  /// Of rank `rank` of `size`. A rank alone has one bucket, all of which it owns.
+  Partition(std::span<const Parameter> parameters, const Trains& trains, int rank, int size,
+            int64_t bucket_floats = kBucketFloats);
+
+  [[nodiscard]] const std::vector<Bucket>& buckets() const { return buckets_; }
+  [[nodiscard]] int64_t own_size() const { return own_size_; }  ///< floats, over all buckets
+
+  /// Calls visit(parameter, part) for what of each parameter lies in the rank's own part of
+  /// `bucket`; `part` counts from there.
+  template <class Visit>
+  static void for_each_owned(const Bucket& bucket, std::span<const Parameter> parameters,
+                             const Visit& visit) {
+    for (const Parameter& p : parameters) {
+      const int64_t begin = std::max(p.offset, bucket.own_begin);
+      const int64_t end = std::min(p.offset + p.numel(), bucket.own_end);
+      if (begin >= end) continue;
+      visit(p, IndexRange{begin - bucket.own_begin, end - bucket.own_begin});
+    }
+  }
+
+ private:
+  void add(int64_t begin, int64_t end, bool trained, int64_t most);
+
+  std::vector<Bucket> buckets_;
+  int64_t own_size_ = 0;
+};
+
+}  // namespace evo

@@ -1,0 +1,166 @@
+// One step of a run: this rank's share of a batch, what the others found, the update.
+#include <algorithm>
+#include <cmath>
+
+#include "flow/pca.h"
+#include "ops/codes.h"
+#include "ops/optimizer.h"
+#include "train/infill.h"
+#include "train/schedule.h"
+#include "train/streams.h"
+#include "train/trainer.h"
+
+namespace evo {
+
+Trainer::StepResult Trainer::step() {
+  ranks_.set_activity(fmt::format("step {}", state_.step + 1));
+  // Of the last step's weights, on their way after it was measured.
+  const ExchangeTimes earlier = exchange_ ? exchange_->take_times() : ExchangeTimes();
+  const Clock::time_point start = Clock::now();
+  const std::vector<LossReport> passes = accumulate_gradients();
+  StepResult result =
+      combine(passes, std::chrono::duration<double>(Clock::now() - start).count(), earlier);
+  result.learning_rate = learning_rate_at(progress(), config_);
+  if (std::isfinite(result.loss.total) && std::isfinite(result.gradient_norm)) {
+    update_weights(result.learning_rate, result.gradient_norm);
+  }
+  ++state_.step;
+  const bool refresh =
+      config_.flow && state_.step % config_.time_every == 0 && progress() < config_.time_freeze;
+  if (refresh) estimate_time();
+  return result;
+}
+
+std::vector<LossReport> Trainer::accumulate_gradients() {
+  const ParameterStore& parameters = arrays_.model.parameters();
+  parameters.zero_gradients();
+  const LossWeights weights = loss_weights();
+  const double share = 1.0 / static_cast<double>(config_.gradient_accumulation);
+  const IndexRange own = part_of(config_.batch_size, ranks_.rank(), ranks_.size());
+  std::vector<LossReport> passes;
+  for (int64_t pass = 1; pass <= config_.gradient_accumulation; ++pass) {
+    const bool completes = exchange_ != nullptr && pass == config_.gradient_accumulation;
+    if (completes) exchange_->expect(parameters.gradients());
+    Tape tape(Tape::Mode::kTraining, options_.precision);
+    const TrainingBatch batch = next_batch().share(own.begin, own.size());
+    passes.push_back(training_loss(tape, arrays_.model, batch, weights, share));
+    if (completes) {
+      exchange_->backward(tape);
+    } else {
+      tape.backward();
+    }
+  }
+  return passes;
+}
+
+Trainer::StepResult Trainer::combine(const std::vector<LossReport>& passes, double seconds,
+                                     const ExchangeTimes& earlier) {
+  enum { kSquares, kBusy, kTransfer, kWaiting, kLosses };
+  const ExchangeTimes times = exchange_ ? exchange_->take_times() : ExchangeTimes();
+  std::vector<double> own = {own_squares(), seconds - times.waiting,
+                             earlier.transfer + times.transfer, earlier.waiting + times.waiting};
+  for (const LossReport& pass : passes) {
+    const LossNumbers numbers = to_numbers(pass);
+    own.insert(own.end(), numbers.begin(), numbers.end());
+  }
+  const RankTable table(ranks_, own);
+
+  StepResult result;
+  result.gradient_norm = std::sqrt(table.sum(kSquares));
+  LossMean mean;
+  for (size_t pass = 0; pass < passes.size(); ++pass) {
+    mean.add(sum_of_reports(table, kLosses + pass * LossNumbers().size()));
+  }
+  result.loss = mean.mean();
+  for (int rank = 0; rank < table.ranks(); ++rank) {
+    const auto losses = table.row(rank).subspan(kLosses);
+    const bool finite = std::ranges::all_of(losses, [](double v) { return std::isfinite(v); });
+    if (!finite) result.not_finite.push_back(rank);
+  }
+  rank_times_.add(table.column(kBusy), table.column(kTransfer), table.column(kWaiting));
+  return result;
+}
+
+/// Of the gradients that this rank has the sums of.
+double Trainer::own_squares() const {
+  double squares = 0;
+  for (const Bucket& bucket : arrays_.partition.buckets()) {
+    if (bucket.trained) squares += sum_of_squares(arrays_.own_gradients(bucket));
+  }
+  return squares;
+}
+
+LossWeights Trainer::loss_weights() const {
+  return {config_.flow_weight, config_.inner_weight, config_.maturity_weight,
+          config_.code_gradient_kind(), config_.freeze_backbone ? 0 : config_.ar_weight};
+}
+
+TrainingBatch Trainer::next_batch() {
+  // Everything random about a batch follows from the index of its first sequence.
+  const int64_t first = state_.next_sequence;
+  const auto index = static_cast<uint64_t>(first), seed = static_cast<uint64_t>(config_.seed);
+  state_.next_sequence += config_.batch_size;
+  TrainingBatch batch = TrainingBatch::from_loader(training_, first, config_.batch_size);
+  if (config_.flow) {
+    Random plan(seed, stream_id({kPlanStream, index}));
+    batch.plan = sample_blocks(config_, {batch.sequences, batch.length, batch.learn},
+                               arrays_.model.time().min_time(), plan);
+    batch.seed = seed;
+    batch.stream = stream_id({kNoiseStream, index});
+    Random choice(seed, stream_id({kSelfConditionStream, index}));
+    batch.self_condition = choice.uniform() < config_.self_conditioning;
+  }
+  const InfillOptions options{config_.infill_share, options_.end_of_text,
+                              config_.max_position_embeddings, seed};
+  infill(batch, options, first);
+  return batch;
+}
+
+void Trainer::update_weights(double rate, double gradient_norm) {
+  const double clip =
+      config_.clip > 0 ? std::min(1.0, config_.clip / (gradient_norm + 1e-12)) : 1.0;
+  AdamwStep update;
+  update.learning_rate = static_cast<float>(rate);
+  update.beta1 = static_cast<float>(config_.beta1);
+  update.beta2 = static_cast<float>(config_.beta2);
+  update.step = state_.step + 1;
+  update.gradient_scale = static_cast<float>(clip);
+  // A short memory at first, so that the average does not remember the initial weights.
+  const double warm = static_cast<double>(1 + state_.step) / static_cast<double>(10 + state_.step);
+  const double decay = std::min(config_.average_decay, warm);
+  const ParameterStore& store = arrays_.model.parameters();
+  for (const Bucket& bucket : arrays_.partition.buckets()) {
+    if (!bucket.trained) continue;
+    Partition::for_each_owned(bucket, store.list(), [&](const Parameter& p, IndexRange part) {
+      if (!is_trained(config_, p)) return;
+      const std::span<float> weights = part_of(arrays_.own_weights(bucket), part);
+      const auto own = [&](const Tensor& array) {
+        return part_of(arrays_.own_part(array, bucket), part);
+      };
+      update.weight_decay = p.decays() ? static_cast<float>(config_.weight_decay) : 0.0f;
+      adamw(weights, part_of(arrays_.own_gradients(bucket), part), own(arrays_.first_moment),
+            own(arrays_.second_moment), update);
+      exponential_average(own(arrays_.average), weights, static_cast<float>(decay));
+    });
+    // On its way while the next one is updated.
+    if (exchange_) exchange_->share(bucket, store.values());
+  }
+  if (exchange_) exchange_->finish();
+}
+
+void Trainer::estimate_time() {
+  Tape tape(Tape::Mode::kInference);
+  if (config_.code_gradient == "pca") {
+    const Tensor table = arrays_.model.parameters().tensor("evo.codes");
+    principal_codes(arrays_.model.embedding().values(), config_.hidden_size, config_.code_size,
+                    table.values());
+    arrays_.start_average(std::span(&arrays_.model.parameters().find("evo.codes"), 1));
+  }
+  EntropicTimeOptions options;
+  options.seed = stream_id({kTimeTableStream, static_cast<uint64_t>(config_.seed)});
+  const Tensor codes = arrays_.model.codes(tape);
+  arrays_.model.set_time(
+      estimate_entropic_time(codes.values(), config_.code_size, arrays_.model.unigram(), options));
+}
+
+}  // namespace evo
