@@ -166,20 +166,24 @@ TEST_F(CliData, WrongUsage) {
 TEST_F(CliData, InterruptedShardingGoesOn) {
   write_texts();
   write_bytes(path("long.txt"), documents("The cat that", 200'000));
-  const std::string more = "--shard-tokens 20K --threads 1";
+  const std::string more = "--shard-tokens 150K --threads 1";
   const auto command = [&](const char* out) { return shard("long.txt", out, more); };
   ASSERT_EQ(run(command("straight")).code, 0);
-  const auto one_is_there = [&] { return fs::exists(path("stopped/index.json")); };
+  const auto index = [&] {
+    const std::string file = path("stopped/index.json");
+    return fs::exists(file) ? read_bytes(file) : std::string();
+  };
   {
     Background program(command("stopped"));
-    ASSERT_TRUE(wait_until(one_is_there));
+    ASSERT_TRUE(wait_until([&] { return !index().empty(); }));
     program.end_at_once();
     EXPECT_EQ(program.wait(), -1) << "it ended by itself";
   }
   expect_refusal(train(path("stopped"), "out"), 1, {"stopped", "only the first", "goes on"});
   {
+    const std::string before = index();
     Background program(command("stopped") + " 2>" + path("messages"));
-    ASSERT_TRUE(wait_until([&] { return !leftovers(path("stopped")).empty(); }));
+    ASSERT_TRUE(wait_until([&] { return index() != before; }));
     program.interrupt();
     EXPECT_EQ(program.wait(), 1);
   }

@@ -27,6 +27,7 @@ constexpr size_t kKeptBytes = 64 * 1024;
 // Taken from a stream at a time, so that one that never ends leaves room for looking at the clock.
 constexpr size_t kReadBytes = 1 << 20;
 constexpr unsigned kNobody = 65534;
+constexpr double kSetUpSeconds = 60;
 
 class Descriptor {
  public:
@@ -222,12 +223,28 @@ std::string failure_of(int status, const std::string& message) {
 
 using Clock = std::chrono::steady_clock;
 
-/// Says that the limit of time is over; empty if it is not.
-std::string overtime(Clock::time_point start, const ChildOptions& options) {
-  const std::chrono::duration<double> elapsed = Clock::now() - start;
-  if (options.time_limit <= 0 || elapsed.count() <= options.time_limit) return {};
-  return fmt::format("took more than {} s", options.time_limit);
-}
+/// The time that a child may take, first for setting up and then for its task.
+class Deadline {
+ public:
+  explicit Deadline(const ChildOptions& options) : options_(options) {}
+
+  /// Says that the limit is over; empty if it is not.
+  std::string overtime(const std::string& output) {
+    if (!ready_ && output.starts_with(options_.ready)) {
+      ready_ = true;
+      start_ = Clock::now();
+    }
+    const double limit = ready_ ? options_.time_limit : kSetUpSeconds;
+    const std::chrono::duration<double> elapsed = Clock::now() - start_;
+    if (limit <= 0 || elapsed.count() <= limit) return {};
+    return fmt::format("{} {} s", ready_ ? "took more than" : "was not ready after", limit);
+  }
+
+ private:
+  const ChildOptions& options_;
+  Clock::time_point start_ = Clock::now();
+  bool ready_ = false;
+};
 
 /// Says that the output is larger than its limit, to which it is then cut; empty if it is not.
 std::string flood(std::string& output, const ChildOptions& options) {
@@ -239,12 +256,12 @@ std::string flood(std::string& output, const ChildOptions& options) {
 }  // namespace
 
 ChildResult run_child(const std::vector<std::string>& arguments, const ChildOptions& options) {
-  const auto start = Clock::now();
+  Deadline deadline(options);
   Child child(arguments, options);
   std::string message;
   while (!child.ended()) {
     if (interrupted()) fail("interrupted");
-    std::string excess = overtime(start, options);
+    std::string excess = deadline.overtime(child.output());
     if (excess.empty()) excess = flood(child.output(), options);
     if (!excess.empty()) return {child.output(), excess};
     child.read();

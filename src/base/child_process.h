@@ -17,6 +17,10 @@ struct ResourceLimit {
 
 struct ChildOptions {
   double time_limit = 0;  ///< seconds, after which it is killed; 0: none
+  /// What it prints first, when it has set itself up: `time_limit` counts from there, and setting
+  /// up has a minute of its own, since on a busy machine it can take longer than the task. Empty:
+  /// `time_limit` counts from the start.
+  std::string ready = {};
   /// Called with each line of its standard error; returns true for one that is no error message.
   std::function<bool(std::string_view line)> on_line = {};
 

@@ -71,6 +71,18 @@ TEST(RunChild, TimeLimitEndsTheWholeGroup) {
   EXPECT_LT(seconds_since(start), 10) << "far from the 60 s that it would take";
 }
 
+TEST(RunChild, TimeLimitCountsFromReadiness) {
+  ChildOptions options;
+  options.time_limit = 1;
+  const std::string task = "sleep 1.5; echo ready; echo done";
+  EXPECT_EQ(shell(task, options).failure, "took more than 1 s");
+  options.ready = "ready\n";
+  const ChildResult result = shell(task, options);
+  EXPECT_EQ(result.failure, "");
+  EXPECT_EQ(result.output, "ready\ndone\n");
+  EXPECT_EQ(shell("echo ready; sleep 60", options).failure, "took more than 1 s");
+}
+
 TEST(RunChild, EndlessOutputDoesNotHideTheClock) {
   ChildOptions options;
   options.time_limit = 0.3;

@@ -127,7 +127,7 @@ void Comparer::run(Series& series, const BenchCase& work, const std::vector<std:
                       fmt::format("{} {}: {}", work.preset, series.name, text));
     return true;
   };
-  const ChildResult result = run_child(command, {time_limit, on_line});
+  const ChildResult result = run_child(command, {.time_limit = time_limit, .on_line = on_line});
   done_ += share;
   series.failure = result.failure;
   if (!series.failure.empty()) return;

@@ -90,7 +90,7 @@ void Peer::find_default() {
 std::string Peer::try_program(std::vector<std::string> program) {
   std::vector<std::string> probe = program;
   probe.emplace_back("--probe");
-  const ChildResult answer = run_child(probe, {kProbeSeconds, {}});
+  const ChildResult answer = run_child(probe, {.time_limit = kProbeSeconds});
   if (!answer.failure.empty()) return answer.failure;
   try {
     name_ = Record::parse(last_line(answer.output), "its answer to --probe").get_string("peer");

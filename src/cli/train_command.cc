@@ -1,6 +1,7 @@
 // evo train
 #include <CLI/CLI.hpp>
 #include <cmath>
+#include <csignal>
 #include <memory>
 
 #include "base/log.h"
@@ -29,10 +30,19 @@ RunConfig configuration(const Flags& flags) {
   return config;
 }
 
+volatile std::sig_atomic_t stop_asked = 0;
+
+extern "C" void on_stop_asked(int) {
+  stop_asked = 1;
+}
+
 /// What is wrong on one rank ends all.
 TrainSummary train_on(Communicator& ranks, Flags& flags) {
   if (flags.request.quiet || !ranks.is_first()) set_log_level(LogLevel::kQuiet);
   flags.request.ranks = &ranks;
+  // What mpirun passes on without counting the seconds until it kills.
+  std::signal(SIGUSR1, on_stop_asked);
+  flags.request.stop = [] { return interrupted() || stop_asked != 0; };
   flags.request.rank_timeout = flags.rank_timeout;
   try {
     flags.request.config = configuration(flags);
@@ -92,7 +102,8 @@ void add_train_command(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->footer(
       "Several processes share the work if mpirun starts them, on one machine or on several that "
-      "have the\nfolders in common:  mpirun -n 4 evo train ... --threads 1\n\n"
+      "have the\nfolders in common:  mpirun -n 4 evo train ... --threads 1\n"
+      "Ctrl-C leaves them one second to save; kill -USR1 to mpirun as long as it takes.\n\n"
       "Ctrl-C writes a checkpoint and ends cleanly; continue with --resume.\n\nSettings (--set or "
       "--config):\n" +
       describe_fields(RunConfig::preset("demo")));

@@ -261,6 +261,7 @@ TrainSummary run_training(const TrainRequest& request) {
   options.initialize = request.initialize;
   options.end_of_text = start->tokenizer.end_of_text();
   options.ranks = request.ranks;
+  options.stop = request.stop;
   if (!request.quiet) {
     options.on_sample = [&](const Model& model, int64_t step) {
       show_sample(model, start->tokenizer, request.sample_prompt, step);

@@ -18,6 +18,7 @@ struct TrainRequest {
   std::string sample_prompt = "Once upon a time";
   /// Weights to begin with, whose vocabulary then is `config`'s; empty: random ones.
   std::function<void(Model& model)> initialize;
+  std::function<bool()> stop = interrupted;  ///< see TrainOptions
   bool resume = false, quiet = false;
   bool skip_bad_shards = false;
   Precision precision = Precision::kF32;

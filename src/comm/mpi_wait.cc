@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -24,7 +25,7 @@ constexpr int kEager = 20, kPatient = 1000;  // looks at the requests
 constexpr std::chrono::microseconds kShortPause{50}, kLongPause{500};
 constexpr std::chrono::milliseconds kLookAround{100};  // between looks at the peers
 // For lower ranks to speak first: about a fault that all meet, and about one that not all notice.
-constexpr std::chrono::milliseconds kDeference{200}, kGrace{3000};
+constexpr std::chrono::milliseconds kNoDelay{0}, kDeference{1000}, kGrace{5000};
 
 /// Hands the core over: at first only to who is waiting for it, later for a while.
 void pause(int looks) {
@@ -102,6 +103,7 @@ void RankWatch::wait(Transfers& transfers) {
     pause(looks);
     if (looks < kEager || Clock::now() - looked < kLookAround) continue;
     looked = Clock::now();
+    if (anyone_left()) std::_Exit(EXIT_FAILURE);  // and has said why
     const std::vector<int> pending = pending_of(transfers);
     if (const std::vector<int> dead = dead_of(pending); !dead.empty()) {
       blame(dead, fmt::format("died at {}", activity_));
@@ -139,26 +141,38 @@ std::vector<int> RankWatch::silent_of(const std::vector<int>& peers) {
   return silent;
 }
 
-/// One rank says it: the lowest that is there. The others give it time to, and a rank that took its
-/// leave has given its reason itself.
+/// One rank says it: the lowest that is there. The others give it time to.
 void RankWatch::blame(std::vector<int> missing, const std::string& what) {
-  const bool explained =
-      std::ranges::any_of(missing, [&](int peer) { return heard(peer, kFarewell); });
-  if (explained || lowest_not_in(missing, size_) != rank_) std::this_thread::sleep_for(kGrace);
+  defer(lowest_not_in(missing, size_) == rank_ ? kNoDelay : kGrace);
   abort(fmt::format("{} {}: the job ends. Go on from the last checkpoint with --resume",
                     names_of(missing), what));
 }
 
 void RankWatch::end_job(const std::string& message) {
-  // Ranks that meet the same fault at the same time leave it to the lowest to say so.
-  if (rank_ != 0) std::this_thread::sleep_for(kDeference);
+  // What all ranks meet at the same time the lowest one says.
+  defer(rank_ == 0 ? kNoDelay : kDeference);
   abort(fmt::format("rank {} at {}: {}", rank_, activity_, message));
+}
+
+/// Returns after a while, but ends this process if another one ends the job meanwhile.
+void RankWatch::defer(std::chrono::milliseconds time) {
+  const Clock::time_point end = Clock::now() + time;
+  do {
+    if (anyone_left()) std::_Exit(EXIT_FAILURE);
+    std::this_thread::sleep_for(kLongPause);
+  } while (Clock::now() < end);
+}
+
+bool RankWatch::anyone_left() {
+  return heard(MPI_ANY_SOURCE, kFarewell);
 }
 
 void RankWatch::abort(const std::string& message) {
   std::fputs(fmt::format("evo: {}\n", message).c_str(), stderr);
   std::fflush(stderr);
   tell_all(kFarewell);
+  // mpirun ends us with this signal, and kills only a while later those who mind it.
+  std::signal(SIGTERM, SIG_DFL);
   const std::lock_guard lock(mutex_);
   MPI_Abort(MPI_COMM_WORLD, EXIT_FAILURE);
   std::_Exit(EXIT_FAILURE);

@@ -42,6 +42,8 @@ class RankWatch {
   [[noreturn]] void blame(std::vector<int> missing, const std::string& what);
   [[nodiscard]] std::vector<int> silent_of(const std::vector<int>& peers);
   [[noreturn]] void abort(const std::string& message);
+  void defer(std::chrono::milliseconds time);
+  [[nodiscard]] bool anyone_left();
   void tell_all(int tag);
   [[nodiscard]] bool heard(int from, int tag);
 

@@ -106,6 +106,7 @@ ChildOptions options_for(const std::string& program, const std::string& token,
   const auto file = static_cast<uint64_t>(limits.file_bytes);
   ChildOptions options;
   options.time_limit = limits.wall_seconds;
+  options.ready = kReady;
   options.input = program + token;
   options.join_streams = true;
   options.output_limit = limits.output_bytes;

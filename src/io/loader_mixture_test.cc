@@ -140,6 +140,22 @@ TEST_F(MixtureLoader, EverySourceGoesThroughItsOwnEpochs) {
   }
 }
 
+/// Two sources of one size and weight: the orders of their windows are not the same.
+TEST_F(MixtureLoader, SourcesDoNotGoInStep) {
+  std::vector<TokenSource> sources;
+  for (const int32_t number : {0, 1}) sources.push_back(source(number, 1, 400, 20));
+  const TokenFile file("twins", std::move(sources));
+  const SequenceLoader loader(file, part(file, false));
+  std::vector<std::vector<int64_t>> places(2);
+  for (int64_t index = 0; index < 80; ++index) {
+    const int64_t start = loader.start_of(index);
+    const size_t own = start >= file.sources()[1].training.begin ? 1 : 0;
+    places[own].push_back(start - file.sources()[own].training.begin);
+  }
+  EXPECT_EQ(places[0].size(), places[1].size());
+  EXPECT_NE(places[0], places[1]);
+}
+
 /// However the indices are shared out among ranks and cut into batches, and wherever a run is
 /// resumed, with a loader of its own: all together see what one sees.
 TEST_F(MixtureLoader, IsAPureFunctionOfTheIndex) {
