@@ -43,8 +43,17 @@ TEST_F(Adapt, FullAndResumed) {
   EXPECT_EQ(report["recipe"], "full");
 }
 
+TEST_F(Adapt, DraftsKeepsTheTextsOfAnEvolvingParent) {
+  const auto report = result(adapt(model(), "--recipe drafts --steps 6"));
+  EXPECT_EQ(report["texts_equal_to_parent"], report["texts"]);
+  const std::string text = text_of(model(), "ar");
+  EXPECT_EQ(text_of(path("out"), "ar"), text);
+  EXPECT_EQ(text_of(path("out"), "exact"), text);
+}
+
 TEST_F(Adapt, WhatIsRefused) {
   expect_refusal(adapt(model(), ""), 1, {"Evo model already", "evo train"});
+  expect_refusal(adapt(parent(), "--recipe drafts"), 1, {"no evolving stream", "frozen or full"});
   expect_refusal(adapt(path("none"), ""), 1, {"none"});
   expect_refusal(adapt(parent(), "--recipe half"), 2, {"--recipe", "frozen"});
   expect_refusal(adapt(parent(), "--set no_such_key=1"), 2, {"no_such_key"});
