@@ -76,6 +76,14 @@ void add_limits(CLI::App& command, Flags& flags) {
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
   command
+      .add_option(
+          "--cache-tokens", flags.engine.cache_tokens,
+          "tokens whose keys and values are kept, of active texts and of earlier ones; their "
+          "memory is taken at start. 0: for all that can be active, but at most a quarter "
+          "of the machine's memory")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
       .add_option("--max-prompt", flags.longest_prompt,
                   "tokens of a prompt; 0: what the model's context holds")
       ->check(CLI::NonNegativeNumber)

@@ -2,44 +2,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <numeric>
 
-#include "flow/bridge.h"
 #include "ops/embedding.h"
 #include "ops/head.h"
-#include "ops/maturity.h"
-#include "ops/softmax.h"
 
 namespace evo {
 namespace {
 
 constexpr int64_t kDiffusionWindow = 8;
-constexpr size_t kTraceTop = 5;
 
 // Purposes of random streams in a session.
 enum SessionStream : uint64_t { kNoise = 1 };
-
-std::vector<int32_t> likeliest(std::span<const float> logits, size_t at_most) {
-  std::vector<int32_t> order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
-  const size_t count = std::min(at_most, order.size());
-  std::ranges::partial_sort(
-      order, order.begin() + static_cast<std::ptrdiff_t>(count), [&](int32_t a, int32_t b) {
-        return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
-      });
-  order.resize(count);
-  return order;
-}
-
-double lenience_of(const DecodeOptions& options) {
-  const double strict = 1 - options.balance;
-  return options.mode == Mode::kEvo ? strict * strict : 1;
-}
-
-size_t at(int64_t index) {
-  return static_cast<size_t>(index);
-}
 
 void append_token(ForwardInput& input, int32_t rank, int32_t token, int32_t position,
                   int32_t sequence) {
@@ -60,68 +34,6 @@ Tensor last_rows(const Tensor& h, std::span<const int64_t> ends, std::span<const
 }
 
 }  // namespace
-
-Mode parse_mode(const std::string& name) {
-  for (Mode mode : {Mode::kAr, Mode::kExact, Mode::kEvo, Mode::kDiffusion}) {
-    if (name == mode_name(mode)) return mode;
-  }
-  throw UsageError(fmt::format("--mode '{}': expected ar, exact, evo or diffusion", name));
-}
-
-const char* mode_name(Mode mode) {
-  switch (mode) {
-    case Mode::kAr:
-      return "ar";
-    case Mode::kExact:
-      return "exact";
-    case Mode::kEvo:
-      return "evo";
-    case Mode::kDiffusion:
-      return "diffusion";
-  }
-  return "?";
-}
-
-Prompt Prompt::of_text(std::vector<int32_t> tokens) {
-  Prompt prompt;
-  prompt.positions.resize(tokens.size());
-  std::iota(prompt.positions.begin(), prompt.positions.end(), 0);
-  prompt.tokens = std::move(tokens);
-  return prompt;
-}
-
-Prompt Prompt::of_gap(std::vector<int32_t> prefix, std::span<const int32_t> suffix, int64_t room) {
-  EVO_CHECK(!prefix.empty());
-  if (suffix.empty()) return of_text(std::move(prefix));
-  const int32_t edge = prefix.back();
-  Prompt prompt = of_text(std::move(prefix));
-  const auto before = static_cast<int32_t>(prompt.tokens.size());
-  for (int32_t i = 0; i < static_cast<int32_t>(suffix.size()); ++i) {
-    prompt.tokens.push_back(suffix[static_cast<size_t>(i)]);
-    prompt.positions.push_back(before + static_cast<int32_t>(room) + i);
-  }
-  // The last token of the prefix comes again, now with the suffix before its eyes.
-  prompt.tokens.push_back(edge);
-  prompt.positions.push_back(before - 1);
-  prompt.room = room;
-  return prompt;
-}
-
-Decoder::Decoder(const Model& model, bool measure) : model_(model), measure_(measure) {
-  Tape tape(Tape::Mode::kInference);
-  if (model.config().flow) codes_ = model.codes(tape);
-}
-
-const PassCost& Decoder::cost(Mode mode) const {
-  if (mode != Mode::kExact || !measure_) return nominal_;
-  if (!measured_) measured_ = PassCost::measured(model_);
-  return *measured_;
-}
-
-DraftPolicy& Decoder::exact_policy() const {
-  if (!exact_policy_) exact_policy_.emplace(cost(Mode::kExact), 1, model_.config().ahead_size > 0);
-  return *exact_policy_;
-}
 
 Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end,
                  PromptReading reading, std::optional<KvCache> cache)
@@ -161,7 +73,7 @@ Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt pr
                                   context - 1 - positions_.back()});
   if (options_.window == 0 && options_.mode == Mode::kExact) policy_ = &decoder.exact_policy();
   if (options_.window == 0 && options_.mode == Mode::kEvo) {
-    policy_ = &own_policy_.emplace(decoder.cost(Mode::kEvo), lenience_of(options_));
+    policy_ = &own_policy_.emplace(decoder.cost(Mode::kEvo), options_.lenience());
   }
   Session* const only = this;
   while (reading == PromptReading::kAtOnce && unread() > 0 && !done()) {
@@ -327,27 +239,6 @@ void Session::fill_window() {
   }
 }
 
-/// A window of what is to be changed is as old as its times say.
-int64_t Session::first_age() const {
-  if (std::ssize(generated()) >= std::ssize(sketch_)) return 0;
-  const int64_t age = std::lround((1 - sketch_time_) * static_cast<double>(options_.steps));
-  return std::min(age, options_.steps - 1);
-}
-
-/// The evolving token that will be the generated token number `index`.
-Session::WindowToken Session::fresh_token(int64_t index) {
-  const auto width = static_cast<size_t>(model_.config().code_size);
-  WindowToken fresh;
-  fresh.z.resize(width);
-  random_.fill_normal(fresh.z);
-  fresh.previous_x.assign(width, 0.0f);
-  if (index >= std::ssize(sketch_)) return fresh;
-  fresh.time = static_cast<float>(sketch_time_);
-  const float* code = decoder_.codes().row(sketch_[at(index)]);
-  blend(add_noise(model_.time().signal(sketch_time_)), fresh.z, {code, width}, fresh.z, fresh.z);
-  return fresh;
-}
-
 void Session::append_prompt(ForwardInput& input, int32_t sequence, int64_t rows) const {
   const auto first = static_cast<int32_t>(cache_.length());
   for (int32_t r = first; r < first + static_cast<int32_t>(rows); ++r) {
@@ -387,249 +278,6 @@ int32_t Session::place(int64_t rank) const {
   return behind < 0 ? positions_[at(rank)] : positions_.back() + 1 + static_cast<int32_t>(behind);
 }
 
-/// Verification, and new drafts from what survives.
-void Session::verify_drafts(const PassResult& result, PassTrace& trace) {
-  const int64_t drafts = std::ssize(drafts_);
-  const Verdict verdict =
-      verify(drafts_, result.logits, sampler_, std::ssize(text_), lenience_of(options_), shaper_);
-  cache_.truncate(std::ssize(text_) + verdict.accepted);
-  trace.drafted = drafts;
-  trace.accepted = verdict.accepted;
-  drafted_ += drafts;
-  accepted_ += verdict.accepted;
-  if (policy_) {
-    policy_->learn(draft_maturities_, verdict.accepted, possible_drafts_, scout_, draft_source_);
-  }
-
-  const int32_t last = drafts > 0 ? drafts_.back() : text_.back();
-  for (int64_t i = 0; i < verdict.accepted; ++i) commit(drafts_[at(i)], trace);
-  commit(verdict.next, trace);
-  if (options_.logprobs >= 0) add_logprobs(result.logits, trace);
-
-  // The hidden states that remain true: the new window's if all drafts were right, else those that
-  // were made before the rejected draft. `next` takes the place of the first of them.
-  std::vector<float> state(static_cast<size_t>(model_.config().inner_size), 0.0f);
-  if (verdict.accepted == drafts) {
-    pool_ = std::move(window_);
-    Tape tape(Tape::Mode::kInference);
-    for (int64_t i = 0; i < std::ssize(pool_); ++i) {
-      pool_[at(i)].h = slice_rows(tape, result.window_h, i, i + 1);
-    }
-    if (!pool_.empty()) model_.inner_step(pool_.front().h, last, state);
-    if (!pool_.empty()) pool_.erase(pool_.begin());
-  } else if (draft_source_ == DraftSource::kWindow) {
-    state = pool_[at(verdict.accepted)].inner_state;
-    pool_.erase(pool_.begin(), pool_.begin() + verdict.accepted + 1);
-  }
-  window_.clear();
-  drafts_.clear();
-  draft_maturities_.clear();
-  draft_source_ = DraftSource::kNone;
-  possible_drafts_ = 0;
-  if (done()) return;
-  const bool ahead = policy_ != nullptr && policy_->drafts_ahead(scout_);
-  if (ahead) pool_.clear();
-  if (!pool_.empty()) {
-    draft_from_window(verdict.next, std::move(state), trace);
-  } else if (ahead || (window_size() > 0 && can_draft_ahead())) {
-    Tape tape(Tape::Mode::kInference);
-    draft_ahead(slice_rows(tape, result.mature_h, verdict.accepted, verdict.accepted + 1),
-                verdict.next, trace);
-  }
-}
-
-/// Evo mode drafts from windows only: what is leniently kept should have been planned.
-bool Session::can_draft_ahead() const {
-  return model_.config().ahead_size > 0 && options_.mode == Mode::kExact;
-}
-
-/// `logits` [drafts + 1, V]: the row of every committed token, in order.
-void Session::add_logprobs(std::span<const float> logits, PassTrace& trace) const {
-  const auto vocabulary = static_cast<size_t>(model_.config().vocab_size);
-  for (size_t i = 0; i < trace.committed.size(); ++i) {
-    const auto row = logits.subspan(i * vocabulary, vocabulary);
-    std::vector<float> exponentials(row.begin(), row.end());
-    const SoftmaxRow softmax = softmax_row(exponentials.data(), std::ssize(row));
-    const auto logprob = [&](int32_t token) {
-      return static_cast<float>(row[at(token)] - softmax.max - std::log(softmax.sum));
-    };
-    TokenLogprob& added = trace.logprobs.emplace_back();
-    added.token = trace.committed[i];
-    added.logprob = logprob(added.token);
-    for (const int32_t token : likeliest(row, at(options_.logprobs))) {
-      added.top.emplace_back(token, logprob(token));
-    }
-  }
-}
-
-template <class TokenOf, class Propose>
-void Session::draft(DraftSource source, int64_t possible, int32_t previous, PassTrace& trace,
-                    const TokenOf& token_of, const Propose& propose) {
-  draft_source_ = source;
-  // A draft must leave room for the token that its verification yields.
-  possible_drafts_ = std::min(possible, room() - 1);
-  double all_kept = 1;
-  Shaper shaper = shaper_;
-  for (int64_t i = 0; i < possible_drafts_ && previous != end_; ++i) {
-    const int64_t rank = std::ssize(text_) + i;
-    const Proposal proposal = propose(i, previous, rank, shaper);
-    all_kept *= policy_ ? policy_->calibration(source).kept(proposal.maturity) : proposal.maturity;
-    if (!worth_drafting(all_kept)) break;
-    previous = proposal.token;
-    shaper.advance(previous);
-    trace.tokens.push_back(trace_of(token_of(i), proposal, rank));
-    drafts_.push_back(proposal.token);
-    draft_maturities_.push_back(proposal.maturity);
-  }
-}
-
-void Session::draft_from_window(int32_t previous, std::vector<float> state, PassTrace& trace) {
-  const auto token_of = [&](int64_t i) -> WindowToken& { return pool_[at(i)]; };
-  draft(DraftSource::kWindow, std::ssize(pool_), previous, trace, token_of,
-        [&](int64_t i, int32_t before, int64_t rank, const Shaper& shaper) {
-          const Proposal proposal = propose(token_of(i), before, rank, shaper, state);
-          token_of(i).inner_state = state;
-          return proposal;
-        });
-}
-
-/// `h_row` [1, D] of the mature row that gave the token `previous`.
-void Session::draft_ahead(const Tensor& h_row, int32_t previous, PassTrace& trace) {
-  const WindowToken undecided;
-  std::vector<float> state(static_cast<size_t>(model_.config().ahead_size), 0.0f);
-  draft(
-      DraftSource::kAhead, DraftPolicy::kLargestWindow, previous, trace,
-      [&](int64_t) -> const WindowToken& { return undecided; },
-      [&](int64_t, int32_t before, int64_t rank, const Shaper& shaper) {
-        const Tensor o = model_.ahead_step(h_row, before, state);
-        return proposal_of(o, nullptr, model_.ahead_maturity_weight(), rank, shaper);
-      });
-}
-
-bool Session::worth_drafting(double all_kept) const {
-  if (policy_) return policy_->worth_drafting(all_kept, 1 + std::ssize(drafts_) + window_size());
-  return all_kept >= options_.draft_threshold * lenience_of(options_);
-}
-
-/// One step of the flow for the window.
-void Session::evolve_window(const Tensor& h, PassTrace& trace) {
-  const Tensor means = posterior_means(h);
-  propose_window(h);
-  for (int64_t i = 0; i < std::ssize(window_); ++i) {
-    WindowToken& token = window_[at(i)];
-    token.previous_x.assign(means.row(i), means.row(i) + means.cols());
-    trace.tokens.push_back(trace_of(token, token.proposal, std::ssize(text_) + i));
-  }
-  ++window_age_;
-  ripen_surest();
-  commit_ripe_window(trace);
-}
-
-/// E[c | z] of the window [W, d], which the next pass is told.
-Tensor Session::posterior_means(const Tensor& h) const {
-  const int64_t size = std::ssize(window_);
-  Tape tape(Tape::Mode::kInference);
-  std::vector<float> kappa;
-  Tensor z = Tensor::empty({size, model_.config().code_size});
-  for (int64_t i = 0; i < size; ++i) {
-    const WindowToken& token = window_[at(i)];
-    kappa.push_back(static_cast<float>(model_.time().kappa(token.time)));
-    std::ranges::copy(token.z, z.row(i));
-  }
-  const PosteriorTerm term{z, kappa, decoder_.codes()};
-  return head(tape, h, 0, size, model_.unembedding(), &term, nullptr).mean_code;
-}
-
-/// The hypothesis is one joint draft of the window, left to right, around what is ripe.
-void Session::propose_window(const Tensor& h) {
-  Tape tape(Tape::Mode::kInference);
-  int32_t previous = text_.back();
-  Shaper shaper = shaper_;
-  std::vector<float> state(static_cast<size_t>(model_.config().inner_size), 0.0f);
-  for (int64_t i = 0; i < std::ssize(window_); ++i) {
-    WindowToken& token = window_[at(i)];
-    token.h = slice_rows(tape, h, i, i + 1);
-    if (token.ripe) {
-      model_.inner_step(token.h, previous, state);
-    } else {
-      token.proposal = propose(token, previous, std::ssize(text_) + i, shaper, state);
-    }
-    previous = token.proposal.token;
-    shaper.advance(previous);
-  }
-}
-
-/// As many ripe tokens as the window's age asks for, or more if the model is sure of more.
-void Session::ripen_surest() {
-  std::vector<WindowToken*> unripe;
-  for (WindowToken& token : window_) {
-    if (!token.ripe) unripe.push_back(&token);
-  }
-  std::ranges::stable_sort(unripe, [](const WindowToken* a, const WindowToken* b) {
-    return a->proposal.maturity > b->proposal.maturity;
-  });
-  const int64_t size = std::ssize(window_), ripe = size - std::ssize(unripe);
-  const int64_t due = (size * window_age_ + options_.steps - 1) / options_.steps - ripe;
-  for (int64_t i = 0; i < std::ssize(unripe); ++i) {
-    WindowToken& token = *unripe[at(i)];
-    if (i >= due && token.proposal.maturity < options_.commit_maturity) break;
-    move_token(token, token.proposal.token, model_.time().min_time());
-    token.ripe = true;
-  }
-}
-
-/// What stands behind the end of the text need not be ripe.
-void Session::commit_ripe_window(PassTrace& trace) {
-  const auto is_open = [&](const WindowToken& token) { return !token.ripe; };
-  const auto first_open = std::ranges::find_if(window_, is_open);
-  const auto ends = [&](const WindowToken& token) { return token.proposal.token == end_; };
-  const auto first_end = std::ranges::find_if(window_.begin(), first_open, ends);
-  if (first_open != window_.end() && first_end == first_open) return;
-  for (const WindowToken& token : window_) commit(token.proposal.token, trace);
-  window_.clear();
-  window_age_ = 0;
-}
-
-Session::Proposal Session::propose(const WindowToken& token, int32_t previous, int64_t rank,
-                                   const Shaper& shaper, std::vector<float>& state) const {
-  const Tensor o = model_.inner_step(token.h, previous, state);
-  const float kappa[] = {static_cast<float>(model_.time().kappa(token.time))};
-  Tensor z = Tensor::empty({1, model_.config().code_size});
-  std::ranges::copy(token.z, z.f32());
-  const PosteriorTerm term{z, kappa, decoder_.codes()};
-  return proposal_of(o, kappa[0] > 0 ? &term : nullptr, model_.maturity_weight(), rank, shaper);
-}
-
-Session::Proposal Session::proposal_of(const Tensor& o, const PosteriorTerm* term,
-                                       const Tensor& maturity_weight, int64_t rank,
-                                       const Shaper& shaper) const {
-  Tape tape(Tape::Mode::kInference);
-  Tensor logits = head_logits(tape, o, 0, 1, model_.unembedding(), term);
-  std::vector<float> storage;
-  const std::span<const float> shaped = shaper.shape(logits.values(), storage);
-  Proposal proposal;
-  proposal.token = sampler_.choose(shaped, rank);
-  if (options_.trace) proposal.top = likeliest(shaped, kTraceTop);
-  const SoftmaxRow softmax = softmax_row(logits.f32(), logits.cols());
-  const auto log_pmax = static_cast<float>(-std::log(softmax.sum));
-  proposal.entropy = static_cast<float>(softmax.entropy());
-  proposal.maturity = maturity(tape, o, std::span(&log_pmax, 1), std::span(&proposal.entropy, 1),
-                               maturity_weight, {}, {})
-                          .probability[0];
-  return proposal;
-}
-
-/// The exact bridge from z at the token's time to the hypothesis' code at time `to`.
-void Session::move_token(WindowToken& token, int32_t hypothesis, double to) {
-  const double from = token.time;
-  const BridgeCoefficients coefficients =
-      bridge(model_.time().signal(from), model_.time().signal(std::min(from, to)));
-  std::vector<float> noise(token.z.size());
-  random_.fill_normal(noise);
-  blend(coefficients, token.z, {decoder_.codes().row(hypothesis), token.z.size()}, noise, token.z);
-  token.time = static_cast<float>(std::min(from, to));
-}
-
 void Session::commit(int32_t token, PassTrace& trace) {
   if (done()) return;
   if (token == end_) {
@@ -640,17 +288,6 @@ void Session::commit(int32_t token, PassTrace& trace) {
   shaper_.advance(token);
   ended_ = shaper_.is_final();
   trace.committed.push_back(token);
-}
-
-TokenTrace Session::trace_of(const WindowToken& token, const Proposal& proposal,
-                             int64_t rank) const {
-  TokenTrace trace{place(rank), proposal.token, token.time, proposal.entropy, proposal.maturity, {},
-                   {}};
-  if (options_.trace) {
-    trace.top = proposal.top;
-    trace.latent = token.z;
-  }
-  return trace;
 }
 
 }  // namespace evo

@@ -60,6 +60,12 @@ struct DecodeOptions {
   /// Fill PassTrace::logprobs, with so many alternatives each; negative: do not. Not in diffusion
   /// mode, which asks the autoregressive model nothing.
   int64_t logprobs = -1;
+
+  /// Of verification, see verify().
+  [[nodiscard]] double lenience() const {
+    const double strict = 1 - balance;
+    return mode == Mode::kEvo ? strict * strict : 1;
+  }
 };
 
 /// When a session reads its prompt: while it is made, or piece by piece in the passes that it
@@ -188,6 +194,7 @@ class Session {
     std::vector<float> inner_state;  // [R] of the inner field after this token
   };
 
+  static size_t at(int64_t index) { return static_cast<size_t>(index); }
   [[nodiscard]] int64_t room() const;  ///< tokens that may still be generated
   [[nodiscard]] int64_t window_size() const;
   void fill_window();
@@ -212,6 +219,8 @@ class Session {
   };
   PassTrace finish_pass(const PassResult& result);
   void verify_drafts(const PassResult& result, PassTrace& trace);
+  std::vector<float> keep_true_states(const PassResult& result, const Verdict& verdict,
+                                      int32_t last);
   void add_logprobs(std::span<const float> logits, PassTrace& trace) const;
   void draft_from_window(int32_t previous, std::vector<float> state, PassTrace& trace);
   void draft_ahead(const Tensor& h_row, int32_t previous, PassTrace& trace);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/checked.h"
+#include "base/parallel.h"
 #include "base/progress.h"
 
 namespace evo {
@@ -41,6 +42,14 @@ KvPool::KvPool(const ModelConfig& config, int64_t tokens)
   references_.assign(static_cast<size_t>(count), 0);
   free_.resize(static_cast<size_t>(count));
   std::iota(free_.rbegin(), free_.rend(), 0);
+}
+
+void KvPool::commit() {
+  const int64_t count = blocks();
+  parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+    std::fill_n(static_cast<float*>(storage_.get()) + begin * block_floats_,
+                (end - begin) * block_floats_, 0.0f);
+  });
 }
 
 size_t KvPool::token_bytes(const ModelConfig& config) {

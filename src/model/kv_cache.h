@@ -22,6 +22,10 @@ class KvPool {
   KvPool(const KvPool&) = delete;
   KvPool& operator=(const KvPool&) = delete;
 
+  /// Has the system back all of it with memory now, so that no later sequence finds that there is
+  /// none: for a server, whose memory then stays what it is. Before the first sequence.
+  void commit();
+
   [[nodiscard]] int64_t blocks() const { return std::ssize(references_); }
   [[nodiscard]] int64_t free_blocks() const { return std::ssize(free_); }
   [[nodiscard]] size_t block_bytes() const;

@@ -1,8 +1,10 @@
 #include "model/kv_cache.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <fstream>
 #include <utility>
 
 #include "base/random.h"
@@ -14,6 +16,25 @@ namespace {
 using testing::tiny_config;
 
 constexpr HeadLayout kHeads{4, 2, 8};  // of tiny_config
+
+/// Bytes of this process that are in memory.
+size_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  size_t pages = 0;
+  file >> pages >> pages;
+  return pages * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+TEST(KvPool, CommitTakesItsMemoryAtOnce) {
+  KvPool pool(tiny_config(16), 100000);
+  const size_t size = static_cast<size_t>(pool.blocks()) * pool.block_bytes();
+  const size_t before = resident_bytes();
+  pool.commit();
+  const size_t committed = resident_bytes();
+  EXPECT_GT(committed, before + size * 9 / 10);
+  for (int64_t left = pool.free_blocks(); left > 0; --left) *pool.take() = 1;
+  EXPECT_LT(resident_bytes(), committed + size / 10);
+}
 
 /// Appends tokens whose keys and values are a function of (text, position, layer).
 void append(KvCache& cache, uint64_t text, int64_t count) {

@@ -103,6 +103,7 @@ Engine::Engine(const Decoder& decoder, const Tokenizer& tokenizer, const EngineO
                                      cache_tokens(options, decoder.model().config()))),
       prefixes_(pool_) {
   EVO_CHECK(options.active > 0 && options.queue > 0 && options.prompt_rows > 0);
+  pool_->commit();
 }
 
 Engine::~Engine() = default;

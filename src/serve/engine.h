@@ -30,7 +30,8 @@ struct EngineOptions {
   int64_t queue = 64;         ///< texts that wait, at most
   int64_t prompt_rows = 128;  ///< tokens of prompts in a pass, at most
   /// Room for keys and values, of active texts and of those that a later prompt may begin with;
-  /// 0: for all texts that can be active, but at most a quarter of the machine's memory.
+  /// 0: for all texts that can be active, but at most a quarter of the machine's memory. The
+  /// system backs it with memory at once.
   int64_t cache_tokens = 0;
   double request_seconds = 0;  ///< after which a request ends as it is; 0: never
   double drain_seconds = 30;   ///< what is left of them when the server is to end

@@ -1,0 +1,70 @@
+#include <algorithm>
+#include <numeric>
+
+#include "decode/session.h"
+
+namespace evo {
+
+Mode parse_mode(const std::string& name) {
+  for (Mode mode : {Mode::kAr, Mode::kExact, Mode::kEvo, Mode::kDiffusion}) {
+    if (name == mode_name(mode)) return mode;
+  }
+  throw UsageError(fmt::format("--mode '{}': expected ar, exact, evo or diffusion", name));
+}
+
+const char* mode_name(Mode mode) {
+  switch (mode) {
+    case Mode::kAr:
+      return "ar";
+    case Mode::kExact:
+      return "exact";
+    case Mode::kEvo:
+      return "evo";
+    case Mode::kDiffusion:
+      return "diffusion";
+  }
+  return "?";
+}
+
+Prompt Prompt::of_text(std::vector<int32_t> tokens) {
+  Prompt prompt;
+  prompt.positions.resize(tokens.size());
+  std::iota(prompt.positions.begin(), prompt.positions.end(), 0);
+  prompt.tokens = std::move(tokens);
+  return prompt;
+}
+
+Prompt Prompt::of_gap(std::vector<int32_t> prefix, std::span<const int32_t> suffix, int64_t room) {
+  EVO_CHECK(!prefix.empty());
+  if (suffix.empty()) return of_text(std::move(prefix));
+  const int32_t edge = prefix.back();
+  Prompt prompt = of_text(std::move(prefix));
+  const auto before = static_cast<int32_t>(prompt.tokens.size());
+  for (int32_t i = 0; i < static_cast<int32_t>(suffix.size()); ++i) {
+    prompt.tokens.push_back(suffix[static_cast<size_t>(i)]);
+    prompt.positions.push_back(before + static_cast<int32_t>(room) + i);
+  }
+  // The last token of the prefix comes again, now with the suffix before its eyes.
+  prompt.tokens.push_back(edge);
+  prompt.positions.push_back(before - 1);
+  prompt.room = room;
+  return prompt;
+}
+
+Decoder::Decoder(const Model& model, bool measure) : model_(model), measure_(measure) {
+  Tape tape(Tape::Mode::kInference);
+  if (model.config().flow) codes_ = model.codes(tape);
+}
+
+const PassCost& Decoder::cost(Mode mode) const {
+  if (mode != Mode::kExact || !measure_) return nominal_;
+  if (!measured_) measured_ = PassCost::measured(model_);
+  return *measured_;
+}
+
+DraftPolicy& Decoder::exact_policy() const {
+  if (!exact_policy_) exact_policy_.emplace(cost(Mode::kExact), 1, model_.config().ahead_size > 0);
+  return *exact_policy_;
+}
+
+}  // namespace evo

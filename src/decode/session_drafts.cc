@@ -1,0 +1,200 @@
+// Verification of drafts, and new ones.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "decode/session.h"
+#include "ops/embedding.h"
+#include "ops/head.h"
+#include "ops/maturity.h"
+#include "ops/softmax.h"
+
+namespace evo {
+namespace {
+
+constexpr size_t kTraceTop = 5;
+
+std::vector<int32_t> likeliest(std::span<const float> logits, size_t at_most) {
+  std::vector<int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  const size_t count = std::min(at_most, order.size());
+  std::ranges::partial_sort(
+      order, order.begin() + static_cast<std::ptrdiff_t>(count), [&](int32_t a, int32_t b) {
+        return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+      });
+  order.resize(count);
+  return order;
+}
+}  // namespace
+
+/// Verification, and new drafts from what survives.
+void Session::verify_drafts(const PassResult& result, PassTrace& trace) {
+  const int64_t drafts = std::ssize(drafts_);
+  const Verdict verdict =
+      verify(drafts_, result.logits, sampler_, std::ssize(text_), options_.lenience(), shaper_);
+  cache_.truncate(std::ssize(text_) + verdict.accepted);
+  trace.drafted = drafts;
+  trace.accepted = verdict.accepted;
+  drafted_ += drafts;
+  accepted_ += verdict.accepted;
+  if (policy_) {
+    policy_->learn(draft_maturities_, verdict.accepted, possible_drafts_, scout_, draft_source_);
+  }
+
+  const int32_t last = drafts > 0 ? drafts_.back() : text_.back();
+  for (int64_t i = 0; i < verdict.accepted; ++i) commit(drafts_[at(i)], trace);
+  commit(verdict.next, trace);
+  if (options_.logprobs >= 0) add_logprobs(result.logits, trace);
+
+  std::vector<float> state = keep_true_states(result, verdict, last);
+  window_.clear();
+  drafts_.clear();
+  draft_maturities_.clear();
+  draft_source_ = DraftSource::kNone;
+  possible_drafts_ = 0;
+  if (done()) return;
+  const bool ahead = policy_ != nullptr && policy_->drafts_ahead(scout_);
+  if (ahead) pool_.clear();
+  if (!pool_.empty()) {
+    draft_from_window(verdict.next, std::move(state), trace);
+  } else if (ahead || (window_size() > 0 && can_draft_ahead())) {
+    Tape tape(Tape::Mode::kInference);
+    draft_ahead(slice_rows(tape, result.mature_h, verdict.accepted, verdict.accepted + 1),
+                verdict.next, trace);
+  }
+}
+
+/// Leaves in the pool the hidden states that remain true: the new window's if all drafts were
+/// right, else those that were made before the rejected draft. The token after the accepted ones
+/// takes the place of the first of them. Returns the inner field's state at the others; `last` is
+/// the token before the window.
+std::vector<float> Session::keep_true_states(const PassResult& result, const Verdict& verdict,
+                                             int32_t last) {
+  std::vector<float> state(static_cast<size_t>(model_.config().inner_size), 0.0f);
+  if (verdict.accepted == std::ssize(drafts_)) {
+    pool_ = std::move(window_);
+    Tape tape(Tape::Mode::kInference);
+    for (int64_t i = 0; i < std::ssize(pool_); ++i) {
+      pool_[at(i)].h = slice_rows(tape, result.window_h, i, i + 1);
+    }
+    if (!pool_.empty()) model_.inner_step(pool_.front().h, last, state);
+    if (!pool_.empty()) pool_.erase(pool_.begin());
+  } else if (draft_source_ == DraftSource::kWindow) {
+    state = pool_[at(verdict.accepted)].inner_state;
+    pool_.erase(pool_.begin(), pool_.begin() + verdict.accepted + 1);
+  }
+  return state;
+}
+
+/// Evo mode drafts from windows only: what is leniently kept should have been planned.
+bool Session::can_draft_ahead() const {
+  return model_.config().ahead_size > 0 && options_.mode == Mode::kExact;
+}
+
+/// `logits` [drafts + 1, V]: the row of every committed token, in order.
+void Session::add_logprobs(std::span<const float> logits, PassTrace& trace) const {
+  const auto vocabulary = static_cast<size_t>(model_.config().vocab_size);
+  for (size_t i = 0; i < trace.committed.size(); ++i) {
+    const auto row = logits.subspan(i * vocabulary, vocabulary);
+    std::vector<float> exponentials(row.begin(), row.end());
+    const SoftmaxRow softmax = softmax_row(exponentials.data(), std::ssize(row));
+    const auto logprob = [&](int32_t token) {
+      return static_cast<float>(row[at(token)] - softmax.max - std::log(softmax.sum));
+    };
+    TokenLogprob& added = trace.logprobs.emplace_back();
+    added.token = trace.committed[i];
+    added.logprob = logprob(added.token);
+    for (const int32_t token : likeliest(row, at(options_.logprobs))) {
+      added.top.emplace_back(token, logprob(token));
+    }
+  }
+}
+
+template <class TokenOf, class Propose>
+void Session::draft(DraftSource source, int64_t possible, int32_t previous, PassTrace& trace,
+                    const TokenOf& token_of, const Propose& propose) {
+  draft_source_ = source;
+  // A draft must leave room for the token that its verification yields.
+  possible_drafts_ = std::min(possible, room() - 1);
+  double all_kept = 1;
+  Shaper shaper = shaper_;
+  for (int64_t i = 0; i < possible_drafts_ && previous != end_; ++i) {
+    const int64_t rank = std::ssize(text_) + i;
+    const Proposal proposal = propose(i, previous, rank, shaper);
+    all_kept *= policy_ ? policy_->calibration(source).kept(proposal.maturity) : proposal.maturity;
+    if (!worth_drafting(all_kept)) break;
+    previous = proposal.token;
+    shaper.advance(previous);
+    trace.tokens.push_back(trace_of(token_of(i), proposal, rank));
+    drafts_.push_back(proposal.token);
+    draft_maturities_.push_back(proposal.maturity);
+  }
+}
+
+void Session::draft_from_window(int32_t previous, std::vector<float> state, PassTrace& trace) {
+  const auto token_of = [&](int64_t i) -> WindowToken& { return pool_[at(i)]; };
+  draft(DraftSource::kWindow, std::ssize(pool_), previous, trace, token_of,
+        [&](int64_t i, int32_t before, int64_t rank, const Shaper& shaper) {
+          const Proposal proposal = propose(token_of(i), before, rank, shaper, state);
+          token_of(i).inner_state = state;
+          return proposal;
+        });
+}
+
+/// `h_row` [1, D] of the mature row that gave the token `previous`.
+void Session::draft_ahead(const Tensor& h_row, int32_t previous, PassTrace& trace) {
+  const WindowToken undecided;
+  std::vector<float> state(static_cast<size_t>(model_.config().ahead_size), 0.0f);
+  draft(
+      DraftSource::kAhead, DraftPolicy::kLargestWindow, previous, trace,
+      [&](int64_t) -> const WindowToken& { return undecided; },
+      [&](int64_t, int32_t before, int64_t rank, const Shaper& shaper) {
+        const Tensor o = model_.ahead_step(h_row, before, state);
+        return proposal_of(o, nullptr, model_.ahead_maturity_weight(), rank, shaper);
+      });
+}
+
+bool Session::worth_drafting(double all_kept) const {
+  if (policy_) return policy_->worth_drafting(all_kept, 1 + std::ssize(drafts_) + window_size());
+  return all_kept >= options_.draft_threshold * options_.lenience();
+}
+Session::Proposal Session::propose(const WindowToken& token, int32_t previous, int64_t rank,
+                                   const Shaper& shaper, std::vector<float>& state) const {
+  const Tensor o = model_.inner_step(token.h, previous, state);
+  const float kappa[] = {static_cast<float>(model_.time().kappa(token.time))};
+  Tensor z = Tensor::empty({1, model_.config().code_size});
+  std::ranges::copy(token.z, z.f32());
+  const PosteriorTerm term{z, kappa, decoder_.codes()};
+  return proposal_of(o, kappa[0] > 0 ? &term : nullptr, model_.maturity_weight(), rank, shaper);
+}
+
+Session::Proposal Session::proposal_of(const Tensor& o, const PosteriorTerm* term,
+                                       const Tensor& maturity_weight, int64_t rank,
+                                       const Shaper& shaper) const {
+  Tape tape(Tape::Mode::kInference);
+  Tensor logits = head_logits(tape, o, 0, 1, model_.unembedding(), term);
+  std::vector<float> storage;
+  const std::span<const float> shaped = shaper.shape(logits.values(), storage);
+  Proposal proposal;
+  proposal.token = sampler_.choose(shaped, rank);
+  if (options_.trace) proposal.top = likeliest(shaped, kTraceTop);
+  const SoftmaxRow softmax = softmax_row(logits.f32(), logits.cols());
+  const auto log_pmax = static_cast<float>(-std::log(softmax.sum));
+  proposal.entropy = static_cast<float>(softmax.entropy());
+  proposal.maturity = maturity(tape, o, std::span(&log_pmax, 1), std::span(&proposal.entropy, 1),
+                               maturity_weight, {}, {})
+                          .probability[0];
+  return proposal;
+}
+TokenTrace Session::trace_of(const WindowToken& token, const Proposal& proposal,
+                             int64_t rank) const {
+  TokenTrace trace{place(rank), proposal.token, token.time, proposal.entropy, proposal.maturity, {},
+                   {}};
+  if (options_.trace) {
+    trace.top = proposal.top;
+    trace.latent = token.z;
+  }
+  return trace;
+}
+
+}  // namespace evo
