@@ -52,6 +52,7 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
   arrays_.model.set_unigram(counts);
   if (ranks_.size() > 1) {
     exchange_ = std::make_unique<Exchange>(ranks_, arrays_.partition, config_.wire_format());
+    arrays_.model.set_gate([this](int64_t use) { exchange_->await(use); });
   }
 
   std::optional<Checkpoint> checkpoint;
@@ -93,7 +94,7 @@ TrainSummary Trainer::train() {
   bool stopped = agree_to_stop();
   while (!finished() && !stopped) {
     const StepResult result = step();
-    stopped = agree_to_stop();
+    stopped = result.stop;
     if (!healthy(result)) {
       recover(result);
       continue;
@@ -128,6 +129,10 @@ bool Trainer::agree_to_stop() {
   return all.sum(0) > 0;
 }
 
+void Trainer::settle() {
+  if (exchange_) exchange_->finish();
+}
+
 double Trainer::elapsed() const {
   return state_.seconds + std::chrono::duration<double>(Clock::now() - start_).count();
 }
@@ -150,6 +155,7 @@ bool Trainer::healthy(const StepResult& result) {
 }
 
 void Trainer::recover(const StepResult& result) {
+  settle();
   const std::string where = ranks_.size() == 1 || result.not_finite.empty()
                                 ? ""
                                 : fmt::format(" on rank {}", fmt::join(result.not_finite, ", "));
@@ -188,6 +194,7 @@ void Trainer::open_metrics() {
 
 template <class Use>
 void Trainer::with_average(const Use& use) {
+  settle();
   const bool averages = config_.average_decay > 0;
   if (averages) exchange_average();
   use(std::as_const(arrays_.model));
@@ -203,7 +210,7 @@ void Trainer::exchange_average() {
                              arrays_.own_part(arrays_.average, bucket));
     if (exchange_) exchange_->share(bucket, weights);
   }
-  if (exchange_) exchange_->finish();
+  settle();
 }
 
 LossReport Trainer::validate() {
@@ -228,6 +235,7 @@ int64_t Trainer::tokens_per_step() const {
 void Trainer::save_checkpoint() {
   RunState state = state_;
   state.seconds = elapsed();
+  settle();
   save_run(checkpoints_, arrays_, state, ranks_);
 }
 

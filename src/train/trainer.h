@@ -72,6 +72,7 @@ class Trainer {
     double gradient_norm = 0;
     double learning_rate = 0;
     std::vector<int> not_finite;  ///< ranks whose own loss is not
+    bool stop = false;            ///< a rank was asked to
   };
 
   TrainSummary train();
@@ -90,6 +91,7 @@ class Trainer {
   [[nodiscard]] bool finished() const;
   [[nodiscard]] double elapsed() const;
   bool agree_to_stop();  ///< whether any rank was asked to; and on what time it is
+  void settle();         ///< waits for weights on their way: then all ranks have all
 
   bool healthy(const StepResult& result);
   void recover(const StepResult& result);
