@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <set>
 #include <thread>
 
 #include "base/float_formats.h"
@@ -99,6 +101,37 @@ TEST(RanksExchange, GradientsAddUpBitForBitWhileTheyAreComputed) {
             << bucket.begin;
       }
     }
+  }
+}
+
+/// What GradientWatch calls complete has the bits that it has in the end, also in layers that are
+/// computed again; and layers become complete one after the other.
+TEST(RanksExchange, CompleteGradientsDoNotChangeAnyMore) {
+  const RunConfig config = lively_run();
+  const Model model = testing::noisy_model(config, 4);
+  const ParameterStore& store = model.parameters();
+  const TrainingBatch batch = lively_batch(config, model);
+  for (const Tape::Keep keep : {Tape::Keep::kAll, Tape::Keep::kInputs}) {
+    store.zero_gradients();
+    const GradientWatch watch(store.gradients());
+    Tape tape(Tape::Mode::kTraining, Precision::kF32, keep);
+    training_loss(tape, model, batch, {0.5, 0.5, 0.1});
+    std::map<std::string, std::vector<float>> complete;
+    std::set<size_t> sizes;
+    const auto gradient = [&](const Parameter& p) {
+      return part_of(std::span<const float>(store.gradients()), {p.offset, p.offset + p.numel()});
+    };
+    tape.backward([&] {
+      for (const Parameter& p : store.list()) {
+        if (complete.contains(p.name) || !watch.complete(p.offset, p.offset + p.numel())) continue;
+        complete[p.name] = {gradient(p).begin(), gradient(p).end()};
+      }
+      sizes.insert(complete.size());
+    });
+    for (const Parameter& p : store.list()) {
+      EXPECT_TRUE(same_bits(complete[p.name], gradient(p))) << p.name;
+    }
+    EXPECT_GT(std::ssize(sizes), config.num_hidden_layers + 1);
   }
 }
 
