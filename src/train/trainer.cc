@@ -80,9 +80,7 @@ TrainSummary Trainer::run() {
 }
 
 TrainSummary Trainer::train() {
-  const double peak = options_.peak_gflops > 0 ? options_.peak_gflops
-                                               : measure_matmul_peak(options_.precision, 0.3);
-  peak_gflops_ = RankTable(ranks_, peak).sum(0);
+  peak_gflops_ = RankTable(ranks_, options_.peak_gflops).sum(0);
   start_ = Clock::now();
   start_rate();
   const bool by_steps = config_.steps > 0;
