@@ -1,132 +1,14 @@
 // `evo train` on several ranks: what it leaves, and how it ends when a rank dies, hangs or cannot
 // write.
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <random>
-#include <sstream>
 
-#include "io/checkpoint.h"
-#include "program.h"
+#include "ranks.h"
 
 namespace evo::testing {
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr const char* kMpiRun = EVO_MPIRUN;  // "" in a build without MPI
-
-/// In seconds: within which a job must have ended. Generous, as the machine may be busy; a rank's
-/// death is noticed within a tenth of a second, and a job that is not ended by us never ends.
-constexpr int kEndOfJob = 40;
-
-class TrainOnRanks : public ProgramTest {
- protected:
-  void SetUp() override {
-    if (*kMpiRun == '\0') GTEST_SKIP() << "training on several ranks: built without MPI";
-    setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
-    setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
-    // One process may not read another's memory in every container.
-    setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 1);
-    // For what dying ranks say, on a busy machine; a second is the default.
-    setenv("OMPI_MCA_odls_base_sigkill_timeout", "4", 1);
-    setenv("OMP_WAIT_POLICY", "passive", 1);
-  }
-
-  [[nodiscard]] static std::string on_ranks(int ranks, const std::string& command) {
-    return std::string(kMpiRun) + " -n " + std::to_string(ranks) + " --oversubscribe " + command;
-  }
-  [[nodiscard]] static std::string arguments(const std::string& out, const std::string& more) {
-    return train(out, "--threads 1 --set batch_size=6 " + more);
-  }
-  [[nodiscard]] static Outcome run_on(int ranks, const std::string& out, const std::string& more) {
-    return run_shell(on_ranks(ranks, "$EVO " + arguments(out, more)));
-  }
-  /// Opened when nobody writes there: it clears away what is unfinished.
-  static CheckpointFolder checkpoints(const std::string& out) {
-    return {out + "/checkpoints", 100};
-  }
-  /// While a job writes: 0 if there is none.
-  static int64_t newest_checkpoint(const std::string& out) {
-    int64_t newest = 0;
-    std::error_code error;
-    for (fs::directory_iterator entry(out + "/checkpoints", error), end; !error && entry != end;
-         entry.increment(error)) {
-      const std::string name = entry->path().filename().string();
-      if (name.starts_with("step-")) newest = std::max<int64_t>(newest, std::stoll(name.substr(5)));
-    }
-    return newest;
-  }
-};
-
-/// A job that runs beside the test.
-class Job {
- public:
-  Job(const std::string& line, std::string log) : log_(std::move(log)) {
-    setenv("EVO", EVO_BINARY, 1);
-    const std::string redirected = "exec " + line + " >/dev/null 2>" + log_;
-    pid_ = fork();
-    EVO_CHECK(pid_ >= 0);
-    if (pid_ > 0) return;
-    execl("/bin/sh", "sh", "-c", redirected.c_str(), nullptr);
-    _exit(127);
-  }
-  ~Job() {
-    if (pid_ <= 0) return;
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-  }
-  Job(const Job&) = delete;
-  Job& operator=(const Job&) = delete;
-
-  [[nodiscard]] pid_t id() const { return pid_; }
-  /// Its exit status, -1 if a signal ended it; nothing if it has not ended in time.
-  std::optional<int> wait() {
-    for (int i = 0; i < 100 * kEndOfJob; ++i) {
-      int status = 0;
-      if (waitpid(pid_, &status, WNOHANG) == pid_) {
-        pid_ = -1;
-        return exit_code(status);
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    return std::nullopt;
-  }
-  [[nodiscard]] std::string log() const { return read_bytes(log_); }
-
- private:
-  std::string log_;
-  pid_t pid_ = -1;
-};
-
-/// The process that is rank `rank` of the job that trains in `out`.
-pid_t process_of(const std::string& out, int rank) {
-  const std::string mark = "OMPI_COMM_WORLD_RANK=" + std::to_string(rank);
-  for (const auto& entry : fs::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename().string();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::ifstream command(entry.path() / "cmdline"), environment(entry.path() / "environ");
-    const std::string words{std::istreambuf_iterator<char>(command), {}};
-    const std::string variables{std::istreambuf_iterator<char>(environment), {}};
-    if (words.starts_with(EVO_BINARY) && words.find(out) != std::string::npos &&
-        (std::string(1, '\0') + variables).find(std::string(1, '\0') + mark + '\0') !=
-            std::string::npos) {
-      return std::stoi(name);
-    }
-  }
-  return -1;
-}
-
-/// Sends `signal` to one rank; false if it is not there (and process -1 would be all there are).
-bool signal_rank(const std::string& out, int rank, int signal) {
-  const pid_t process = process_of(out, rank);
-  return process > 0 && kill(process, signal) == 0;
-}
-
-size_t count_of(const std::string& text, const std::string& part) {
-  size_t count = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
 
 TEST_F(TrainOnRanks, LeavesWhatOneRankLeaves) {
   const Outcome together = run_on(2, path("two"), "--steps 6 --set log_every=2 --json");
@@ -236,42 +118,70 @@ TEST_F(TrainOnRanks, AnInterruptSavesAndAnotherNumberOfRanksGoesOn) {
   EXPECT_EQ(Json::parse(resumed.out).at("step"), *step + 2);
 }
 
-// --- scripts/train-forever, with a training that is a few lines of shell
-
-class TrainForever : public ::testing::Test {
- protected:
-  /// Runs it on `command`, whose checkpoints are in a folder $OUT.
-  [[nodiscard]] Outcome forever(const std::string& command, const std::string& options = "") const {
-    fs::create_directories(folder_ / "checkpoints");
-    return run_shell("export OUT=" + folder_.path().string() +
-                     "; " EVO_SOURCE_DIR "/scripts/train-forever --pause 0 " + options +
-                     " -- sh -c '" + command + "' train --out $OUT");
+std::vector<double> losses_of(const std::string& out) {
+  std::vector<double> losses;
+  std::ifstream metrics(out + "/metrics.jsonl");
+  for (std::string text; std::getline(metrics, text);) {
+    losses.push_back(Json::parse(text).at("loss").get<double>());
   }
-  const TemporaryFolder folder_;
-};
-
-TEST_F(TrainForever, GoesOnUntilTheEnd) {
-  const Outcome outcome = forever(
-      "echo \"$@\"; n=$(ls $OUT/checkpoints | wc -l); mkdir $OUT/checkpoints/step-0000000$n; "
-      "[ $n -ge 4 ]");
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_EQ(count_of(outcome.out, "--out"), 5u) << outcome.out;
-  EXPECT_EQ(count_of(outcome.out, "--resume"), 5u) << outcome.out;
+  return losses;
 }
 
-TEST_F(TrainForever, GivesUpWhenStartsAreFruitless) {
-  const Outcome outcome = forever("echo start; exit 7", "--tries 2");
-  EXPECT_EQ(outcome.code, 1);
-  EXPECT_EQ(count_of(outcome.out, "start"), 2u);
-  EXPECT_NE(outcome.err.find("giving up: 2 starts in a row ended (exit status 7)"),
+/// From four ranks to two, to one and back: as if there had been one all the time. A constant
+/// learning rate, so that a leg may end where it likes; 1e-4 is far more than f32 sums in another
+/// order change in 24 steps, and far less than another sequence would.
+TEST_F(TrainOnRanks, AnyNumberOfRanksGoesOn) {
+  const std::string more =
+      "--resume --set batch_size=4 --set log_every=1 --set warmup=0 --set final_learning_rate=1 "
+      "--precision f32 --steps ";
+  ASSERT_EQ(run(arguments(path("one"), more + "24")).code, 0);
+  int64_t step = 0;
+  for (const int ranks : {4, 2, 1, 4}) {
+    step += 6;
+    ASSERT_EQ(run_on(ranks, path("many"), more + std::to_string(step)).code, 0) << ranks;
+    EXPECT_EQ(checkpoints(path("many")).load(step).state.get_int("next_sequence"), 4 * step);
+  }
+  const std::vector<double> one = losses_of(path("one")), many = losses_of(path("many"));
+  ASSERT_EQ(many.size(), 24u);
+  ASSERT_EQ(one.size(), 24u);
+  for (size_t i = 0; i < one.size(); ++i) EXPECT_NEAR(many[i] / one[i], 1, 1e-4) << i;
+}
+
+/// Training that diverges on all ranks ends the job with one message, which names rank and step.
+TEST_F(TrainOnRanks, DivergenceIsSaidOnce) {
+  const Outcome outcome = run_on(2, path("out"),
+                                 "--steps 50 --set learning_rate=0.99 --set clip=0 --set warmup=0 "
+                                 "--set flow=false --set weight_decay=9.9");
+  EXPECT_NE(outcome.code, 0);
+  EXPECT_EQ(count_of(outcome.err, "evo: "), 1u) << outcome.err;
+  EXPECT_NE(outcome.err.find("training diverged before the first checkpoint: step "),
             std::string::npos)
       << outcome.err;
 }
 
-TEST_F(TrainForever, DoesNotRepeatAWrongCommand) {
-  EXPECT_EQ(forever("exit 2").code, 2);
-  EXPECT_EQ(run_shell(EVO_SOURCE_DIR "/scripts/train-forever -- true").code, 2);
-  EXPECT_EQ(run_shell(EVO_SOURCE_DIR "/scripts/train-forever").code, 2);
+/// A rank that is stopped four fifths of the time.
+TEST_F(TrainOnRanks, ASlowRankIsNamed) {
+  Job job(on_ranks(2, "$EVO " + arguments(path("out"), "--steps 1000000 --set log_every=20")),
+          path("log"));
+  ASSERT_TRUE(wait_until([&] { return !is_empty_or_absent(path("out/metrics.jsonl")); }));
+  const pid_t slow = process_of(path("out"), 1);
+  ASSERT_GT(slow, 0);
+  for (int i = 0; i < 60; ++i) {
+    kill(slow, SIGSTOP);
+    std::this_thread::sleep_for(std::chrono::milliseconds(40));
+    kill(slow, SIGCONT);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  kill(job.id(), SIGUSR1);
+  EXPECT_EQ(job.wait(), 0) << job.log();
+  double worst = 0;
+  std::ifstream metrics(path("out/metrics.jsonl"));
+  for (std::string text; std::getline(metrics, text);) {
+    const Json line = Json::parse(text);
+    if (line.at("slowest_rank") == 1)
+      worst = std::max(worst, line.at("slowest_to_median").get<double>());
+  }
+  EXPECT_GT(worst, 2);
 }
 
 }  // namespace

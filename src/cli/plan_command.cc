@@ -61,7 +61,7 @@ PlannedRun planned_run(const Flags& flags) {
   if (!flags.config.empty()) read_fields(Record::load(flags.config), run.config, flags.config);
   for (const std::string& assignment : flags.set) assign_field(run.config, assignment);
   run.precision = flags.precision == "f32" ? Precision::kF32 : Precision::kBF16;
-  run.recompute = flags.recompute;
+  if (flags.recompute) run.config.recompute = true;
   run.tokens =
       flags.tokens.empty() ? reasonable_tokens(run.config) : parse_amount("--tokens", flags.tokens);
   return run;

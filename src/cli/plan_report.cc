@@ -64,7 +64,7 @@ std::string time_section(const Plan& plan, const PlanNotes& notes) {
     text += line("reduce-scatter of gradients", seconds(time.reduce_scatter),
                  plan.run.config.wire + " on the wire");
     text += line("all-gather of weights", seconds(time.all_gather));
-    text += line("hidden beside the backward pass", seconds(-time.hidden));
+    text += line("hidden beside computation", seconds(-time.hidden));
   }
   text += line("total", seconds(time.total()), percent(time.exposed() / time.total()) + " waiting");
   return text;
@@ -147,7 +147,7 @@ Record plan_record(const Plan& plan, const PlanNotes& notes) {
   record.set("batch_size", plan.run.config.batch_size);
   record.set("gradient_accumulation", plan.run.config.gradient_accumulation);
   record.set("sequence_length", plan.run.config.sequence_length);
-  record.set("recompute", plan.run.recompute).set("wire", plan.run.config.wire);
+  record.set("recompute", plan.run.config.recompute).set("wire", plan.run.config.wire);
   record.set("tokens_per_step", plan.run.tokens_per_step());
   record.set("critical_tokens_per_step", plan.critical_tokens);
   record.set("tokens", plan.run.tokens).set("steps", std::ceil(plan.steps()));
@@ -166,7 +166,7 @@ std::string run_command(const Plan& plan, const PlanNotes& notes) {
   if (!notes.settings.empty()) text += fmt::format(" {} \\\n", notes.settings);
   text += fmt::format("  --set batch_size={} --set gradient_accumulation={} \\\n", c.batch_size,
                       c.gradient_accumulation);
-  if (plan.run.recompute) text += "  --set recompute=true \\\n";
+  if (plan.run.config.recompute) text += "  --set recompute=true \\\n";
   return text + "  --data TEXT --out DIR";
 }
 

@@ -262,6 +262,7 @@ TrainSummary run_training(const TrainRequest& request) {
   options.end_of_text = start->tokenizer.end_of_text();
   options.ranks = request.ranks;
   options.stop = request.stop;
+  options.peak_gflops = measure_matmul_peak(request.precision, 0.3);
   if (!request.quiet) {
     options.on_sample = [&](const Model& model, int64_t step) {
       show_sample(model, start->tokenizer, request.sample_prompt, step);

@@ -66,7 +66,7 @@ class Communicator {
   /// Returns when every rank has called it.
   void barrier() { gather({}, {}); }
 
-  /// What the job is at, for messages: "step 12". Not while another thread communicates.
+  /// What the job is at, for messages: "step 12". Also while another thread communicates.
   virtual void set_activity(std::string activity) = 0;
 
   /// Seconds to wait for a rank; 0: for ever. Not while another thread communicates.

@@ -21,18 +21,20 @@ namespace {
 // Messages without content, beside the transfers.
 constexpr int kAlive = 32001, kFarewell = 32002;
 
-constexpr int kEager = 20, kPatient = 1000;  // looks at the requests
-constexpr std::chrono::microseconds kShortPause{50}, kLongPause{500};
+constexpr int kEager = 20;  // looks at the requests
+constexpr std::chrono::microseconds kShortPause{20}, kLongPause{500};
 constexpr std::chrono::milliseconds kLookAround{100};  // between looks at the peers
 // For lower ranks to speak first: about a fault that all meet, and about one that not all notice.
 constexpr std::chrono::milliseconds kNoDelay{0}, kDeference{1000}, kGrace{5000};
 
-/// Hands the core over: at first only to who is waiting for it, later for a while.
-void pause(int looks) {
+/// Hands the core over: at first only to who is waiting for it, later for a share of the time that
+/// was waited so far, so that looking costs little of a core and little comes late.
+void pause(int looks, std::chrono::nanoseconds waited) {
   if (looks < kEager) {
     std::this_thread::yield();
   } else {
-    std::this_thread::sleep_for(looks < kPatient ? kShortPause : kLongPause);
+    std::this_thread::sleep_for(
+        std::clamp<std::chrono::nanoseconds>(waited / 8, kShortPause, kLongPause));
   }
 }
 
@@ -84,6 +86,16 @@ void RankWatch::learn_processes() {
   }
 }
 
+void RankWatch::set_activity(std::string activity) {
+  const std::lock_guard lock(mutex_);
+  activity_ = std::move(activity);
+}
+
+std::string RankWatch::activity() {
+  const std::lock_guard lock(mutex_);
+  return activity_;
+}
+
 void RankWatch::wait(Transfers& transfers) {
   const auto count = static_cast<int>(transfers.requests.size());
   std::vector<int> finished(transfers.requests.size());
@@ -100,19 +112,19 @@ void RankWatch::wait(Transfers& transfers) {
       progressed = Clock::now();
       continue;
     }
-    pause(looks);
+    pause(looks, Clock::now() - progressed);
     if (looks < kEager || Clock::now() - looked < kLookAround) continue;
     looked = Clock::now();
     if (anyone_left()) std::_Exit(EXIT_FAILURE);  // and has said why
     const std::vector<int> pending = pending_of(transfers);
     if (const std::vector<int> dead = dead_of(pending); !dead.empty()) {
-      blame(dead, fmt::format("died at {}", activity_));
+      blame(dead, fmt::format("died at {}", activity()));
     }
     const double waited = std::chrono::duration<double>(looked - progressed).count();
     if (patience_ > 0 && waited > patience_) {
       const std::vector<int> silent = silent_of(pending);
       blame(silent.empty() ? pending : silent,
-            fmt::format("did not arrive at {} for {:.0f} s", activity_, patience_));
+            fmt::format("did not arrive at {} for {:.0f} s", activity(), patience_));
     }
   }
   transfers.requests.clear();
@@ -151,7 +163,7 @@ void RankWatch::blame(std::vector<int> missing, const std::string& what) {
 void RankWatch::end_job(const std::string& message) {
   // What all ranks meet at the same time the lowest one says.
   defer(rank_ == 0 ? kNoDelay : kDeference);
-  abort(fmt::format("rank {} at {}: {}", rank_, activity_, message));
+  abort(fmt::format("rank {} at {}: {}", rank_, activity(), message));
 }
 
 /// Returns after a while, but ends this process if another one ends the job meanwhile.

@@ -27,7 +27,7 @@ class RankWatch {
   /// does not come.
   void wait(Transfers& transfers);
 
-  void set_activity(std::string activity) { activity_ = std::move(activity); }
+  void set_activity(std::string activity);
   void set_patience(double seconds) { patience_ = seconds; }
 
   /// See Communicator::end_job().
@@ -38,6 +38,7 @@ class RankWatch {
  private:
   using Clock = std::chrono::steady_clock;
   void learn_processes();
+  [[nodiscard]] std::string activity();
   [[nodiscard]] std::vector<int> dead_of(const std::vector<int>& peers) const;
   [[noreturn]] void blame(std::vector<int> missing, const std::string& what);
   [[nodiscard]] std::vector<int> silent_of(const std::vector<int>& peers);

@@ -59,20 +59,40 @@ Tensor Model::forward(Tape& tape, const ForwardInput& input,
 }
 
 Tensor Model::hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass) const {
-  const int64_t width = config_.hidden_size;
   const Tensor phi = time_features(input.times, config_.time_features);
+  pass_gate(0);
   Tensor x = input_rows(tape, input, phi);
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    const Layer& layer = layers_[i];
-    const Tensor modulation = phi.defined() ? linear(tape, phi, layer.modulation) : Tensor();
-    const Tensor attended =
-        attention_branch(tape, layer, static_cast<int64_t>(i), x, modulation, input, pass);
-    x = add_gated(tape, x, attended, modulation, kAttentionGate * width);
-    const Tensor fed = feed_forward_branch(tape, layer, x, modulation);
-    x = add_gated(tape, x, fed, modulation, kFeedForwardGate * width);
+  const bool remakes = tape.keeps_inputs_only() && pass == nullptr;
+  const auto kept = remakes ? std::make_shared<const ForwardInput>(input) : nullptr;
+  for (int64_t i = 0; i < std::ssize(layers_); ++i) {
+    const Layer& layer = layers_[static_cast<size_t>(i)];
+    pass_gate(i + 1);
+    if (remakes) {
+      // With a layer of its own: its handles say that the gradients are not complete.
+      x = tape.remade([this, layer, i, x, phi, kept](Tape& on) {
+        return layer_rows(on, layer, i, x, phi, *kept, nullptr);
+      });
+    } else {
+      x = layer_rows(tape, layer, i, x, phi, input, pass);
+    }
   }
   if (pass != nullptr) pass->advance();
+  pass_gate(std::ssize(layers_) + 1);
   return norm_modulate(tape, x, final_norm_, Tensor(), 0, static_cast<float>(config_.rms_norm_eps));
+}
+
+void Model::pass_gate(int64_t use) const {
+  if (gate_) gate_(use);
+}
+
+Tensor Model::layer_rows(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
+                         const Tensor& phi, const ForwardInput& input, KvPass* pass) const {
+  const int64_t width = config_.hidden_size;
+  const Tensor modulation = phi.defined() ? linear(tape, phi, layer.modulation) : Tensor();
+  const Tensor attended = attention_branch(tape, layer, index, x, modulation, input, pass);
+  const Tensor between = add_gated(tape, x, attended, modulation, kAttentionGate * width);
+  const Tensor fed = feed_forward_branch(tape, layer, between, modulation);
+  return add_gated(tape, between, fed, modulation, kFeedForwardGate * width);
 }
 
 Tensor Model::input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const {
@@ -177,6 +197,7 @@ Tensor Model::ahead_step(const Tensor& h_row, int32_t previous, std::span<float>
 }
 
 Tensor Model::codes(Tape& tape) const {
+  pass_gate(0);
   return normalize_codes(tape, codes_);
 }
 

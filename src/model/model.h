@@ -90,6 +90,10 @@ class Model {
   /// From now on only parameters of these names have gradients.
   void train_only(bool (*trained)(std::string_view name));
 
+  /// Calls `gate` before parameters are read, with their Parameter::first_use: forward() then can
+  /// begin while later layers' weights are still on their way.
+  void set_gate(std::function<void(int64_t use)> gate) { gate_ = std::move(gate); }
+
   [[nodiscard]] const ModelConfig& config() const { return config_; }
   [[nodiscard]] ParameterStore& parameters() { return parameters_; }
   [[nodiscard]] const ParameterStore& parameters() const { return parameters_; }
@@ -138,7 +142,11 @@ class Model {
   void read_packed(const WeightFolder& file, std::span<const Parameter> parts, Weight* weight,
                    Precision precision);
   Tensor hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass) const;
+  void pass_gate(int64_t use) const;
   Tensor input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const;
+  /// Output of layer `index` from its input x [N, D].
+  Tensor layer_rows(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
+                    const Tensor& phi, const ForwardInput& input, KvPass* pass) const;
   Tensor attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
                           const Tensor& modulation, const ForwardInput& input, KvPass* pass) const;
   Tensor normed_linear(Tape& tape, const Tensor& x, const Tensor& norm, const Tensor& modulation,
@@ -159,6 +167,7 @@ class Model {
   std::optional<EntropicTime> time_;
   std::vector<float> unigram_;
   bool (*trained_)(std::string_view) = nullptr;  // by name; null: all
+  std::function<void(int64_t use)> gate_;
 };
 
 /// phi(t) [Ne, K]: 1, t, sin(pi k t / 2) and cos(pi k t / 2) for k = 1 .. (K - 2) / 2.

@@ -13,9 +13,9 @@ int64_t Parameter::numel() const {
   return total;
 }
 
-void ParameterStore::declare(std::string name, std::vector<int64_t> shape) {
+void ParameterStore::declare(std::string name, std::vector<int64_t> shape, int64_t first_use) {
   EVO_CHECK(index_.emplace(name, parameters_.size()).second);
-  parameters_.push_back({std::move(name), std::move(shape), size_});
+  parameters_.push_back({std::move(name), std::move(shape), size_, first_use});
   size_ = checked_add(size_, parameters_.back().numel(), "number of parameters");
 }
 
@@ -83,7 +83,7 @@ void declare_layer(const ModelConfig& c, int64_t layer, ParameterStore& paramete
   const int64_t q_cols = c.num_attention_heads * c.head_dim;
   const int64_t kv_cols = c.num_key_value_heads * c.head_dim;
   const auto declare = [&](const char* part, std::vector<int64_t> shape) {
-    parameters.declare(fmt::format("model.layers.{}.{}", layer, part), std::move(shape));
+    parameters.declare(fmt::format("model.layers.{}.{}", layer, part), std::move(shape), layer + 1);
   };
   declare("input_layernorm.weight", {c.hidden_size});
   declare("self_attn.q_proj.weight", {q_cols, c.hidden_size});
@@ -107,8 +107,8 @@ void declare_layer(const ModelConfig& c, int64_t layer, ParameterStore& paramete
 void declare_adapters(const ModelConfig& c, int64_t layer, ParameterStore& parameters) {
   const auto declare = [&](const char* matrix, int64_t out, int64_t in) {
     const std::string name = fmt::format("evo.layers.{}.adapters.{}.", layer, matrix);
-    parameters.declare(name + "down.weight", {c.adapter_rank, in});
-    parameters.declare(name + "up.weight", {out, c.adapter_rank});
+    parameters.declare(name + "down.weight", {c.adapter_rank, in}, layer + 1);
+    parameters.declare(name + "up.weight", {out, c.adapter_rank}, layer + 1);
   };
   const int64_t q_cols = c.num_attention_heads * c.head_dim;
   const int64_t kv_cols = c.num_key_value_heads * c.head_dim;
@@ -123,16 +123,17 @@ void declare_flow(const ModelConfig& c, ParameterStore& parameters) {
   parameters.declare("evo.evolve_in.weight", {c.hidden_size, 2 * c.code_size + c.time_features});
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
     parameters.declare(fmt::format("evo.layers.{}.modulation.weight", i),
-                       {4 * c.hidden_size, c.time_features});
+                       {4 * c.hidden_size, c.time_features}, i + 1);
     if (c.adapter_rank > 0) declare_adapters(c, i, parameters);
   }
-  parameters.declare("evo.inner.in.weight", {2 * c.inner_size, 2 * c.hidden_size});
-  parameters.declare("evo.inner.out.weight", {c.hidden_size, c.inner_size});
-  parameters.declare("evo.maturity.weight", {c.hidden_size + 3});
+  const int64_t last = c.num_hidden_layers + 1;
+  parameters.declare("evo.inner.in.weight", {2 * c.inner_size, 2 * c.hidden_size}, last);
+  parameters.declare("evo.inner.out.weight", {c.hidden_size, c.inner_size}, last);
+  parameters.declare("evo.maturity.weight", {c.hidden_size + 3}, last);
   if (c.ahead_size == 0) return;
-  parameters.declare("evo.ahead.in.weight", {2 * c.ahead_size, 2 * c.hidden_size});
-  parameters.declare("evo.ahead.out.weight", {c.hidden_size, c.ahead_size});
-  parameters.declare("evo.ahead.maturity.weight", {c.hidden_size + 3});
+  parameters.declare("evo.ahead.in.weight", {2 * c.ahead_size, 2 * c.hidden_size}, last);
+  parameters.declare("evo.ahead.out.weight", {c.hidden_size, c.ahead_size}, last);
+  parameters.declare("evo.ahead.maturity.weight", {c.hidden_size + 3}, last);
 }
 
 }  // namespace
@@ -141,8 +142,9 @@ void declare_parameters(const ModelConfig& config, ParameterStore& parameters) {
   const std::vector<int64_t> table = {config.vocab_size, config.hidden_size};
   parameters.declare("model.embed_tokens.weight", table);
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) declare_layer(config, i, parameters);
-  parameters.declare("model.norm.weight", {config.hidden_size});
-  if (!config.tie_word_embeddings) parameters.declare("lm_head.weight", table);
+  const int64_t last = config.num_hidden_layers + 1;
+  parameters.declare("model.norm.weight", {config.hidden_size}, last);
+  if (!config.tie_word_embeddings) parameters.declare("lm_head.weight", table, last);
   if (config.flow) declare_flow(config, parameters);
 }
 

@@ -16,6 +16,8 @@ struct Parameter {
   std::string name;
   std::vector<int64_t> shape;
   int64_t offset = 0;  ///< in floats, into the flat array
+  /// When a pass reads it first: 0 before the layers, i + 1 in layer i, layers + 1 behind them.
+  int64_t first_use = 0;
   [[nodiscard]] int64_t numel() const;
   [[nodiscard]] bool decays() const { return shape.size() == 2; }  ///< matrices, not norm weights
 };
@@ -26,7 +28,7 @@ class ParameterStore {
  public:
   /// Adds a parameter after all earlier ones. Parameters declared one after the other with equal
   /// column counts are adjacent in memory and can be viewed as one matrix (see fused()).
-  void declare(std::string name, std::vector<int64_t> shape);
+  void declare(std::string name, std::vector<int64_t> shape, int64_t first_use = 0);
 
   /// All zero; memory is taken when it is first written. `gradients`: whether gradients will be
   /// wanted (training).

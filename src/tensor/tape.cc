@@ -22,6 +22,19 @@ void Tape::recompute(const Tensor& value, std::function<Tensor(Tape&)> make) {
   });
 }
 
+Tensor Tape::remade(std::function<Tensor(Tape&)> make) {
+  Tape first(Mode::kInference, precision_);
+  Tensor made = make(first);
+  made.set_wants_grad(true);
+  record([made, make = std::move(make), precision = precision_] {
+    if (!made.has_grad()) return;
+    Tape again(Mode::kTraining, precision);
+    make(again).take_grad(made);
+    again.backward();
+  });
+  return made;
+}
+
 void Tape::backward(const std::function<void()>& between) {
   while (!closures_.empty()) {
     closures_.back()();

@@ -27,12 +27,16 @@ enum class Precision { kF32, kBF16, kInt8 };
 class Tape {
  public:
   enum class Mode { kInference, kTraining };
-  explicit Tape(Mode mode, Precision precision = Precision::kF32)
-      : mode_(mode), precision_(precision) {}
+  /// What a network keeps of its layers for the backward pass: all that their gradients need, or
+  /// what went in, of which remade() makes the rest again.
+  enum class Keep { kAll, kInputs };
+  explicit Tape(Mode mode, Precision precision = Precision::kF32, Keep keep = Keep::kAll)
+      : mode_(mode), keep_(keep), precision_(precision) {}
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
   [[nodiscard]] bool recording() const { return mode_ == Mode::kTraining; }
+  [[nodiscard]] bool keeps_inputs_only() const { return recording() && keep_ == Keep::kInputs; }
   [[nodiscard]] Precision precision() const { return precision_; }
 
   [[nodiscard]] Tensor output(std::vector<int64_t> shape) const;
@@ -43,6 +47,12 @@ class Tape {
   /// must give the same numbers as before. Does nothing unless the tape records.
   void recompute(const Tensor& value, std::function<Tensor(Tape&)> make);
 
+  /// What `make` makes, of which nothing else is kept: backward() runs it again on a tape of its
+  /// own, and that one backwards. So it must give the same numbers as before, must hold on to all
+  /// tensors whose gradients it adds to (see tensor/gradient_watch.h), and needs its inputs until
+  /// then.
+  [[nodiscard]] Tensor remade(std::function<Tensor(Tape&)> make);
+
   /// Runs the closures in reverse order and empties the tape. An op whose output got no gradient
   /// must do nothing (test with has_grad()). `between` is called after each closure, when it is
   /// gone and with it its tensors (see tensor/gradient_watch.h).
@@ -50,6 +60,7 @@ class Tape {
 
  private:
   Mode mode_;
+  Keep keep_;
   Precision precision_;
   std::vector<std::function<void()>> closures_;
 };

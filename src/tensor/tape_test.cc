@@ -102,6 +102,38 @@ TEST(Tape, RecomputedValuesAreFreeBetweenTheirUses) {
   EXPECT_EQ(middle.f32()[0], 6.0f);
 }
 
+/// Two operations of which only the input is kept, between two that keep all.
+TEST(Tape, RemadeValuesHaveTheSameGradients) {
+  float x[] = {2, -1}, dx[] = {0, 0};
+  const Tensor input = Tensor::view(x, {2}, dx);
+  Tape tape(Tape::Mode::kTraining);
+  const Tensor before = scaled(tape, input, 3);
+  int made = 0;
+  const Tensor middle = tape.remade([before, &made](Tape& on) {
+    ++made;
+    return scaled(on, scaled(on, before, 5), 7);
+  });
+  const Tensor out = scaled(tape, middle, 11);
+  EXPECT_EQ(out.f32()[1], -3 * 5 * 7 * 11.0f);
+  EXPECT_EQ(made, 1);
+  out.grad().f32()[0] = 1;
+  tape.backward();
+  EXPECT_EQ(made, 2);
+  EXPECT_EQ(dx[0], 3 * 5 * 7 * 11.0f);
+  EXPECT_EQ(dx[1], 0.0f);
+}
+
+TEST(Tape, WhatNobodyWantsIsNotRemade) {
+  Tape tape(Tape::Mode::kTraining);
+  int made = 0;
+  (void)tape.remade([&](Tape& on) {
+    ++made;
+    return on.output({1});
+  });
+  tape.backward();
+  EXPECT_EQ(made, 1);
+}
+
 TEST(Tape, RecomputeLeavesInferenceAlone) {
   Tape tape(Tape::Mode::kInference);
   const Tensor value = Tensor::zeros({3});

@@ -19,6 +19,7 @@ struct TrainConfig {
   bool whole_documents = false;
   int64_t gradient_accumulation = 1;
   std::string wire = "f32";
+  bool recompute = false;
 
   double learning_rate = 2e-3;
   double final_learning_rate = 0.1;
@@ -64,6 +65,8 @@ struct TrainConfig {
       "sequences begin where documents do, and hold as many whole ones as fit");
     v("gradient_accumulation", gradient_accumulation, "passes per optimizer step");
     v("wire", wire, "format in which ranks send gradients: f32 or bf16; their sums are f32");
+    v("recompute", recompute,
+      "keep of each layer what goes in, and compute the rest again in the backward pass");
     v("learning_rate", learning_rate, "peak learning rate");
     v("final_learning_rate", final_learning_rate, "end of the cosine, as a fraction of the peak");
     v("warmup", warmup, "fraction of the run with linear warm-up");

@@ -1,5 +1,6 @@
 #include "train/exchange.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -53,7 +54,9 @@ void Exchange::send_complete() {
 }
 
 void Exchange::share(const Bucket& bucket, std::span<float> weights) {
-  if (bucket.trained) hand_over(Direction::kShare, bucket, weights);
+  if (!bucket.trained) return;
+  hand_over(Direction::kShare, bucket, weights);
+  shares_.push_back({bucket.first_use, handed_over_});
 }
 
 void Exchange::hand_over(Direction direction, const Bucket& bucket, std::span<float> array) {
@@ -63,13 +66,27 @@ void Exchange::hand_over(Direction direction, const Bucket& bucket, std::span<fl
     const std::lock_guard lock(mutex_);
     jobs_.push_back({direction, values});
   }
+  ++handed_over_;
   changed_.notify_all();
 }
 
+void Exchange::await(int64_t use) {
+  int64_t last = 0;
+  for (const Share& share : shares_) {
+    if (share.use <= use) last = std::max(last, share.job);
+  }
+  wait_until_done(last);
+}
+
 void Exchange::finish() {
+  wait_until_done(handed_over_);
+  shares_.clear();
+}
+
+void Exchange::wait_until_done(int64_t jobs) {
   const Clock::time_point start = Clock::now();
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return jobs_.empty() || fault_; });
+  changed_.wait(lock, [&] { return done_ >= jobs || fault_; });
   times_.waiting += seconds_since(start);
   if (fault_) std::rethrow_exception(fault_);
 }
@@ -97,7 +114,8 @@ void Exchange::work() {
     times_.transfer += seconds_since(start);
     jobs_.pop_front();
     if (fault) fault_ = fault;
-    if (jobs_.empty() || fault_) changed_.notify_all();
+    ++done_;
+    changed_.notify_all();
   }
 }
 

@@ -39,8 +39,11 @@ class Exchange {
   /// has the sum of its part of every bucket.
   void backward(Tape& tape);
 
-  /// Sends the rank's part of a bucket of `weights`; the others' have come after finish().
+  /// Sends the rank's part of a bucket of `weights`; the others' have come after finish(), or after
+  /// await() of what the bucket is first used for.
   void share(const Bucket& bucket, std::span<float> weights);
+  /// Returns when all that was shared for `use` and before (Bucket::first_use) is there.
+  void await(int64_t use);
   void finish();
 
   /// Since the last call.
@@ -54,6 +57,7 @@ class Exchange {
   };
   void hand_over(Direction direction, const Bucket& bucket, std::span<float> array);
   void send_complete();
+  void wait_until_done(int64_t jobs);
   void work();
   void run(const Job& job);
 
@@ -64,10 +68,16 @@ class Exchange {
   std::span<float> gradients_;
   std::optional<GradientWatch> watch_;
   std::vector<const Bucket*> expected_;  // not handed over yet
+  struct Share {
+    int64_t use, job;
+  };
+  std::vector<Share> shares_;  // handed over since the last finish()
+  int64_t handed_over_ = 0;    // jobs so far
 
   std::mutex mutex_;  // of what is below
   std::condition_variable changed_;
   std::deque<Job> jobs_;  // the first one is being worked on
+  int64_t done_ = 0;      // jobs so far
   bool ended_ = false;
   std::exception_ptr fault_;
   ExchangeTimes times_;

@@ -11,9 +11,7 @@ Partition::Partition(std::span<const Parameter> parameters, const Trains& trains
   if (size == 1) {
     buckets_.push_back({.begin = 0, .end = total});
   } else {
-    for (const Parameter& p : parameters) {
-      add(p.offset, p.offset + p.numel(), trains(p), bucket_floats);
-    }
+    for (const Parameter& p : parameters) add(p, trains(p), bucket_floats);
   }
   for (Bucket& bucket : buckets_) {
     const IndexRange own = part_of(bucket.size(), rank, size);
@@ -26,16 +24,27 @@ Partition::Partition(std::span<const Parameter> parameters, const Trains& trains
 
 /// A parameter joins the bucket before it, or begins one; a large one has several. What trains and
 /// what does not are apart: only the first is sent.
-void Partition::add(int64_t begin, int64_t end, bool trained, int64_t most) {
+void Partition::add(const Parameter& p, bool trained, int64_t most) {
+  const int64_t end = p.offset + p.numel();
   const bool joins = !buckets_.empty() && buckets_.back().trained == trained &&
                      end - buckets_.back().begin <= most;
   if (joins) {
     buckets_.back().end = end;
+    buckets_.back().first_use = std::min(buckets_.back().first_use, p.first_use);
     return;
   }
-  for (; begin < end; begin += most) {
-    buckets_.push_back({.begin = begin, .end = std::min(end, begin + most), .trained = trained});
+  for (int64_t begin = p.offset; begin < end; begin += most) {
+    buckets_.push_back({.begin = begin,
+                        .end = std::min(end, begin + most),
+                        .trained = trained,
+                        .first_use = p.first_use});
   }
+}
+
+std::vector<Bucket> Partition::in_order_of_use() const {
+  std::vector<Bucket> sorted = buckets_;
+  std::ranges::stable_sort(sorted, {}, &Bucket::first_use);
+  return sorted;
 }
 
 }  // namespace evo

@@ -19,6 +19,7 @@ namespace evo {
 struct Bucket {
   int64_t begin = 0, end = 0;          ///< floats of the flat array
   bool trained = true;                 ///< else its weights stay as they are on every rank
+  int64_t first_use = 0;               ///< the first of its parameters' (Parameter::first_use)
   int64_t own_begin = 0, own_end = 0;  ///< this rank's part, in the flat array
   int64_t own_at = 0;                  ///< where that part begins in arrays of what is owned
 
@@ -29,17 +30,22 @@ struct Bucket {
 class Partition {
  public:
   /// A bucket's gradients are on their way while those of others are computed, so there should be
-  /// many; each costs messages to every rank, so they should not be small.
-  static constexpr int64_t kBucketFloats = int64_t{1} << 20;
+  /// many; each costs a message to every rank, so they should be larger the more ranks there are.
+  static constexpr int64_t bucket_floats(int64_t ranks) {
+    return std::clamp(ranks << 16, int64_t{1} << 20, int64_t{1} << 26);
+  }
 
   using Trains = std::function<bool(const Parameter&)>;
 
   /// Of rank `rank` of `size`. A rank alone has one bucket, all of which it owns.
   Partition(std::span<const Parameter> parameters, const Trains& trains, int rank, int size,
-            int64_t bucket_floats = kBucketFloats);
+            int64_t bucket_floats);
+  Partition(std::span<const Parameter> parameters, const Trains& trains, int rank, int size)
+      : Partition(parameters, trains, rank, size, bucket_floats(size)) {}
 
   [[nodiscard]] const std::vector<Bucket>& buckets() const { return buckets_; }
   [[nodiscard]] int64_t own_size() const { return own_size_; }  ///< floats, over all buckets
+  [[nodiscard]] std::vector<Bucket> in_order_of_use() const;
 
   /// Calls visit(parameter, part) for what of each parameter lies in the rank's own part of
   /// `bucket`; `part` counts from there.
@@ -55,7 +61,7 @@ class Partition {
   }
 
  private:
-  void add(int64_t begin, int64_t end, bool trained, int64_t most);
+  void add(const Parameter& parameter, bool trained, int64_t most);
 
   std::vector<Bucket> buckets_;
   int64_t own_size_ = 0;

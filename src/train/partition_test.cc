@@ -59,6 +59,29 @@ TEST(Partition, BucketsAreTheSameOnEveryRankAndNotTooLarge) {
   EXPECT_EQ(Partition(store.list(), all, 0, 1).buckets().size(), 1u);
 }
 
+/// A bucket is needed when the first of its parameters is.
+TEST(Partition, OrderOfUseIsThatOfAPass) {
+  RunConfig config = testing::tiny_run(1);
+  ParameterStore store;
+  declare_parameters(config, store);
+  const Partition partition(store.list(), all, 0, 2, 1000);
+  const std::vector<Bucket> buckets = partition.in_order_of_use();
+  ASSERT_EQ(buckets.size(), partition.buckets().size());
+  int64_t reached = 0;
+  for (const Bucket& bucket : buckets) {
+    EXPECT_GE(bucket.first_use, reached);
+    reached = bucket.first_use;
+    for (const Parameter& p : store.list()) {
+      const bool apart = p.offset + p.numel() <= bucket.begin || bucket.end <= p.offset;
+      EXPECT_TRUE(apart || bucket.first_use <= p.first_use) << p.name;
+    }
+  }
+  EXPECT_EQ(reached, config.num_hidden_layers + 1);
+  EXPECT_EQ(store.find("evo.codes").first_use, 0);
+  EXPECT_EQ(store.find("model.layers.1.mlp.up_proj.weight").first_use, 2);
+  EXPECT_EQ(store.find("evo.layers.0.modulation.weight").first_use, 1);
+}
+
 /// Weights of a frozen backbone never travel.
 TEST(Partition, WhatTrainsIsApart) {
   RunConfig config = testing::tiny_run(1);

@@ -20,13 +20,15 @@ void require_positive(const char* name, double value) {
 double collective_time(const Plan& plan, double parameters, double width) {
   constexpr double kMessageOverhead = 1e-6;  // seconds of a processor, at either end
   const auto ranks = static_cast<double>(plan.machine.ranks);
-  const double buckets = std::ceil(parameters / static_cast<double>(Partition::kBucketFloats));
+  const double buckets =
+      std::ceil(parameters / static_cast<double>(Partition::bucket_floats(plan.machine.ranks)));
   const double bucket = plan.machine.latency + 2 * (ranks - 1) * kMessageOverhead;
   return buckets * bucket + parameters * width * (ranks - 1) / ranks / plan.machine.bandwidth;
 }
 
-/// Gradients that are complete only when the backward pass ends: those of what it began with.
-double late_parameters(const Plan& plan) {
+/// What a pass begins with: its gradients are complete only when the backward pass ends, and its
+/// weights are needed at once.
+double outer_parameters(const Plan& plan) {
   const RunConfig& c = plan.run.config;
   return static_cast<double>(c.vocab_size * c.hidden_size + plan.parameters.codes +
                              plan.parameters.evolve_in);
@@ -43,11 +45,15 @@ StepTime step_time(const Plan& plan) {
   const double width = c.wire_format() == Wire::kBF16 ? 2 : 4;
   time.reduce_scatter = collective_time(plan, parameters, width);
   time.all_gather = collective_time(plan, parameters, 4);
-  // Only in the last of the passes is a gradient ever complete.
-  const double backward = (plan.flops.backward + plan.flops.recomputation) * rank_tokens /
-                          static_cast<double>(c.gradient_accumulation) / second;
-  const double early = time.reduce_scatter - collective_time(plan, late_parameters(plan), width);
-  time.hidden = std::clamp(early, 0.0, backward);
+  // Only in the last of the passes is a gradient ever complete, and only the first meets weights
+  // that are on their way.
+  const double pass = rank_tokens / static_cast<double>(c.gradient_accumulation) / second;
+  const double backward = (plan.flops.backward + plan.flops.recomputation) * pass;
+  const double forward = (plan.flops.mature + plan.flops.evolving + plan.flops.attention) * pass;
+  const double outer = outer_parameters(plan);
+  time.hidden =
+      std::clamp(time.reduce_scatter - collective_time(plan, outer, width), 0.0, backward) +
+      std::clamp(time.all_gather - collective_time(plan, outer, 4), 0.0, forward);
   return time;
 }
 
@@ -103,9 +109,9 @@ Plan make_plan(const PlannedRun& run, const Machine& machine) {
   plan.run = run;
   plan.machine = machine;
   plan.parameters = count_parameters(run.config);
-  plan.memory = rank_memory(run.config, {machine.ranks, run.config.batch_size / machine.ranks,
-                                         run.recompute, run.precision});
-  plan.flops = token_flops(run.config, run.recompute);
+  plan.memory = rank_memory(run.config,
+                            {machine.ranks, run.config.batch_size / machine.ranks, run.precision});
+  plan.flops = token_flops(run.config);
   plan.time = step_time(plan);
   plan.critical_tokens =
       critical_batch(static_cast<double>(plan.parameters.backbone()), run.tokens);
@@ -125,8 +131,7 @@ void choose_batch(PlannedRun& run, const Machine& machine, double tokens_per_ste
                        static_cast<double>(machine.ranks);  // sequences of a rank in a step
   int64_t sequences = 16;
   const auto suits = [&] {
-    const RankMemory memory =
-        rank_memory(config, {machine.ranks, sequences, run.recompute, run.precision});
+    const RankMemory memory = rank_memory(config, {machine.ranks, sequences, run.precision});
     // Of several passes there are enough for their number to be near the one that is wanted.
     const double passes = share / static_cast<double>(sequences);
     return (passes >= 4 || passes == 1 || passes == 2) && sequences * machine.ranks <= 65536 &&

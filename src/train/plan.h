@@ -28,8 +28,7 @@ struct Machine {
 /// `config.gradient_accumulation` passes of a step.
 struct PlannedRun {
   RunConfig config;
-  double tokens = 0;       ///< of text, in the whole run
-  bool recompute = false;  ///< layers are computed again in the backward pass
+  double tokens = 0;  ///< of text, in the whole run
   Precision precision = Precision::kBF16;
 
   [[nodiscard]] double tokens_per_step() const;
@@ -41,8 +40,8 @@ struct PlannedRun {
 struct StepTime {
   double compute = 0;
   double reduce_scatter = 0;  ///< of gradients, bucket by bucket beside the last backward pass
-  double all_gather = 0;      ///< of weights, after the optimizer
-  double hidden = 0;          ///< what of that takes place beside the backward pass
+  double all_gather = 0;      ///< of weights, beside the next step's first forward pass
+  double hidden = 0;          ///< what of that takes place beside those passes
 
   [[nodiscard]] double communication() const { return reduce_scatter + all_gather; }
   [[nodiscard]] double exposed() const { return communication() - hidden; }
@@ -53,7 +52,7 @@ struct StepTime {
     v("compute", compute, "products and all else of a rank");
     v("reduce_scatter", reduce_scatter, "reduce-scatter of gradients");
     v("all_gather", all_gather, "all-gather of weights");
-    v("hidden", hidden, "hidden beside the backward pass");
+    v("hidden", hidden, "hidden beside computation");
   }
 };
 

@@ -67,8 +67,8 @@ Advice about_memory(const Plan& plan) {
     least = changed(plan, use_short_passes);
     offer(batch_settings(least.run.config) + " (one sequence per pass)", least);
   }
-  const auto recompute = [](PlannedRun& run, Machine&) { run.recompute = true; };
-  if (!plan.run.recompute) {
+  const auto recompute = [](PlannedRun& run, Machine&) { run.config.recompute = true; };
+  if (!plan.run.config.recompute) {
     offer("recompute activations", changed(plan, recompute));
     least = changed(least, recompute);
     if (long_passes) offer("both", least);
@@ -152,12 +152,11 @@ Advice about_communication(const Plan& plan) {
     advice.changes.push_back(fmt::format("{}/s per rank: waiting falls below {}",
                                          decimal_bytes(*bandwidth), percent(kNoticeable)));
   } else {
-    // The size of buckets is no setting: of 8 billion numbers for hundreds of ranks they are many.
-    constexpr double kBucketBytes = 4.0 * Partition::kBucketFloats;
+    // The size of buckets is no setting.
+    const auto bucket = 4.0 * static_cast<double>(Partition::bucket_floats(plan.machine.ranks));
     advice.changes.push_back(fmt::format(
         "fewer ranks, or larger buckets than of {}: messages of {} cost more than their bytes",
-        decimal_bytes(kBucketBytes),
-        decimal_bytes(kBucketBytes / static_cast<double>(plan.machine.ranks))));
+        decimal_bytes(bucket), decimal_bytes(bucket / static_cast<double>(plan.machine.ranks))));
   }
   return advice;
 }
@@ -187,8 +186,9 @@ Advice about_compute(const Plan& plan) {
     advice.changes.push_back(
         fmt::format("{} ranks, the same step: {}", more->machine.ranks, gain(plan, *more)));
   }
-  if (plan.run.recompute) {
-    const Plan other = changed(plan, [](PlannedRun& run, Machine&) { run.recompute = false; });
+  if (plan.run.config.recompute) {
+    const Plan other =
+        changed(plan, [](PlannedRun& run, Machine&) { run.config.recompute = false; });
     if (other.fits()) advice.changes.push_back("no recomputation: " + gain(plan, other));
   }
   if (plan.machine.efficiency < 0.9) {

@@ -32,7 +32,7 @@ ParameterCount count_parameters(const ModelConfig& config) {
   return count;
 }
 
-TokenFlops token_flops(const RunConfig& c, bool recompute) {
+TokenFlops token_flops(const RunConfig& c) {
   const ParameterCount parameters = count_parameters(c);
   const auto real = [](int64_t value) { return static_cast<double>(value); };
   const double streams = c.flow ? 2 : 1;
@@ -60,7 +60,7 @@ TokenFlops token_flops(const RunConfig& c, bool recompute) {
   const double trunk = flops.mature + flops.evolving + flops.attention;
   flops.backward = 2 * (trunk + flops.inner_field);
   if (c.flow) flops.first_pass = c.self_conditioning * (trunk + head + codes);
-  if (recompute) flops.recomputation = trunk;
+  if (c.recompute) flops.recomputation = trunk;
   return flops;
 }
 

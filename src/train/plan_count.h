@@ -70,7 +70,6 @@ struct TokenFlops {
   [[nodiscard]] double useful() const { return total() - recomputation; }
 };
 
-/// `recompute`: whether layers are computed again in the backward pass.
-[[nodiscard]] TokenFlops token_flops(const RunConfig& config, bool recompute);
+[[nodiscard]] TokenFlops token_flops(const RunConfig& config);
 
 }  // namespace evo

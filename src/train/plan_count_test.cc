@@ -54,18 +54,20 @@ TEST(PlanCount, FlopsAreThoseThatTheTrainerCounts) {
     const ModelCost cost = model_cost(config, config.sequence_length);
     const double expected =
         cost.training_flops_per_token + config.self_conditioning * cost.first_pass_flops_per_token;
-    const double found = token_flops(config, false).total();
+    const double found = token_flops(config).total();
     EXPECT_NEAR(found / expected, 1, 1e-12) << name;  // sums of ten doubles
 
     config.flow = false;
     const double alone = model_cost(config, config.sequence_length).training_flops_per_token;
-    EXPECT_NEAR(token_flops(config, false).total() / alone, 1, 1e-12) << name;
+    EXPECT_NEAR(token_flops(config).total() / alone, 1, 1e-12) << name;
   }
 }
 
 TEST(PlanCount, RecomputationIsTheLayersOnceMore) {
-  const RunConfig config = RunConfig::preset("8b");
-  const TokenFlops without = token_flops(config, false), with = token_flops(config, true);
+  RunConfig config = RunConfig::preset("8b");
+  const TokenFlops without = token_flops(config);
+  config.recompute = true;
+  const TokenFlops with = token_flops(config);
   EXPECT_EQ(without.recomputation, 0);
   EXPECT_EQ(with.recomputation, with.mature + with.evolving + with.attention);
   EXPECT_EQ(with.useful(), without.total());
@@ -73,10 +75,10 @@ TEST(PlanCount, RecomputationIsTheLayersOnceMore) {
 
 TEST(PlanCount, LossThatTrainsNothingHasNoGradient) {
   RunConfig config = RunConfig::preset("demo");
-  const TokenFlops before = token_flops(config, false);
+  const TokenFlops before = token_flops(config);
   config.ar_weight = 0;
   const double head = 2.0 * 1024 * 128;
-  EXPECT_EQ(before.head_gradients - token_flops(config, false).head_gradients, 2 * head);
+  EXPECT_EQ(before.head_gradients - token_flops(config).head_gradients, 2 * head);
 }
 
 }  // namespace

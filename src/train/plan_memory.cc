@@ -65,9 +65,10 @@ double logit_floats(const Shape& s) {
 
 /// What there is beside inputs and layers at the fullest moment of a pass, in floats: with the
 /// logits of the inner field's head, in the inner field's backward pass, or in that of the last
-/// layer's feed-forward part. Final states and their gradient are there in the first two; when the
-/// layers' turn comes they have passed it on.
-double other_floats(const Shape& s) {
+/// layer's feed-forward part, for which `remade` floats of the layer may have been made again.
+/// Final states and their gradient are there in the first two; when the layers' turn comes they
+/// have passed it on.
+double other_floats(const Shape& s, double remade) {
   const double states = 2 * s.rows() * s.width;
   // States | embedding | both side by side | gates | scan | drift | o and its gradient.
   const double inner = s.evolving * (7 * s.width + 3 * s.inner);
@@ -75,7 +76,8 @@ double other_floats(const Shape& s) {
       s.evolving * std::max({s.width, s.inner, 3 * s.inner - 2 * s.width});
   // The activation and its gradient, that of gate and up; the residual stream's gradient less what
   // the layer has given back already; the modulation's gradient.
-  const double in_layer = s.rows() * (4 * s.feed_forward - s.width) + s.evolving * 4 * s.width;
+  const double in_layer =
+      remade + s.rows() * (4 * s.feed_forward - s.width) + s.evolving * 4 * s.width;
   return std::max({states + inner + logit_floats(s), states + inner + inner_gradients, in_layer});
 }
 
@@ -96,19 +98,18 @@ RankMemory rank_memory(const RunConfig& config, const MemoryChoices& choices) {
   const double layers = static_cast<double>(config.num_hidden_layers);
   const double layer = layer_floats(config, s);
   // With recomputation every layer but the one at hand keeps its input only.
-  const double kept = choices.recompute
-                          ? std::min(layers * layer, layers * s.rows() * s.width + layer)
-                          : layers * layer;
+  const double kept = config.recompute ? layers * s.rows() * s.width : layers * layer;
   RankMemory memory;
   memory.weights = memory.gradients = parameters;
   memory.moments = 2 * parameters / shards;
   memory.average = parameters / shards;
   memory.activations = kFloat * (input_floats(config, s) + kept);
   memory.logits = kFloat * logit_floats(s);
-  memory.working = kFloat * other_floats(s) - memory.logits;
+  memory.working = kFloat * other_floats(s, config.recompute ? layer : 0) - memory.logits;
   if (choices.precision == Precision::kBF16) memory.copies = copy_bytes(s);
   // What arrives of a rank's own part is as large as the bucket; bf16 is packed before it leaves.
-  if (choices.ranks > 1) memory.buckets = kFloat * Partition::kBucketFloats;
+  if (choices.ranks > 1)
+    memory.buckets = kFloat * static_cast<double>(Partition::bucket_floats(choices.ranks));
   return memory;
 }
 

@@ -34,7 +34,6 @@ struct RankMemory {
 struct MemoryChoices {
   int64_t ranks = 1;
   int64_t sequences = 1;  ///< in one pass of one rank
-  bool recompute = false;
   Precision precision = Precision::kF32;
 };
 

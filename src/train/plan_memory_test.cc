@@ -43,7 +43,8 @@ double measured_pass(const RunConfig& config, int64_t sequences) {
   const LossWeights weights{config.flow_weight, config.inner_weight, config.maturity_weight,
                             config.code_gradient_kind()};
   const auto pass = [&] {
-    Tape tape(Tape::Mode::kTraining);
+    Tape tape(Tape::Mode::kTraining, Precision::kF32,
+              config.recompute ? Tape::Keep::kInputs : Tape::Keep::kAll);
     training_loss(tape, model, batch, weights);
     tape.backward();
   };
@@ -71,6 +72,8 @@ TEST(PlanMemory, ActivationsAreWhatThePoolHandsOut) {
   RunConfig normed = shape(128, 2, 1000, true);
   normed.qk_norm = true;
   normed.code_gradient = "mse";
+  RunConfig remade = shape(128, 8, 300, true), remade_autoregressive = shape(128, 8, 300, false);
+  remade.recompute = remade_autoregressive.recompute = true;
   const Case cases[] = {{"both streams", shape(128, 4, 1000, true), 4},
                         {"autoregressive", shape(128, 4, 1000, false), 8},
                         {"large vocabulary", shape(64, 2, 8192, true), 4, 0.08},
@@ -78,7 +81,9 @@ TEST(PlanMemory, ActivationsAreWhatThePoolHandsOut) {
                         {"many sequences", shape(64, 4, 512, true), 16},
                         {"adapters", adapters, 4},
                         {"wide inner field", wide, 8},
-                        {"qk norm, mse", normed, 4}};
+                        {"qk norm, mse", normed, 4},
+                        {"recomputed", remade, 8},
+                        {"recomputed, autoregressive", remade_autoregressive, 8}};
   for (const Case& c : cases) {
     const double ratio = planned_pass(c.config, c.sequences) / measured_pass(c.config, c.sequences);
     // A plan leaves out arrays of a row or a column, and counts those of adapters as if all lived

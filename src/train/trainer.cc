@@ -52,6 +52,7 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
   arrays_.model.set_unigram(counts);
   if (ranks_.size() > 1) {
     exchange_ = std::make_unique<Exchange>(ranks_, arrays_.partition, config_.wire_format());
+    arrays_.model.set_gate([this](int64_t use) { exchange_->await(use); });
   }
 
   std::optional<Checkpoint> checkpoint;
@@ -79,9 +80,7 @@ TrainSummary Trainer::run() {
 }
 
 TrainSummary Trainer::train() {
-  const double peak = options_.peak_gflops > 0 ? options_.peak_gflops
-                                               : measure_matmul_peak(options_.precision, 0.3);
-  peak_gflops_ = RankTable(ranks_, peak).sum(0);
+  peak_gflops_ = RankTable(ranks_, options_.peak_gflops).sum(0);
   start_ = Clock::now();
   start_rate();
   const bool by_steps = config_.steps > 0;
@@ -93,7 +92,7 @@ TrainSummary Trainer::train() {
   bool stopped = agree_to_stop();
   while (!finished() && !stopped) {
     const StepResult result = step();
-    stopped = agree_to_stop();
+    stopped = result.stop;
     if (!healthy(result)) {
       recover(result);
       continue;
@@ -128,6 +127,10 @@ bool Trainer::agree_to_stop() {
   return all.sum(0) > 0;
 }
 
+void Trainer::settle() {
+  if (exchange_) exchange_->finish();
+}
+
 double Trainer::elapsed() const {
   return state_.seconds + std::chrono::duration<double>(Clock::now() - start_).count();
 }
@@ -150,13 +153,14 @@ bool Trainer::healthy(const StepResult& result) {
 }
 
 void Trainer::recover(const StepResult& result) {
+  settle();
   const std::string where = ranks_.size() == 1 || result.not_finite.empty()
                                 ? ""
                                 : fmt::format(" on rank {}", fmt::join(result.not_finite, ", "));
   // A NaN's sign says nothing.
-  const std::string what =
-      fmt::format("step {}{}: loss {} and gradient norm {} (running mean of the AR loss {:.3f})",
-                  state_.step, where, std::abs(result.loss.total), result.gradient_norm, state_.watch.mean);
+  const std::string what = fmt::format(
+      "step {}{}: loss {} and gradient norm {} (running mean of the AR loss {:.3f})", state_.step,
+      where, std::abs(result.loss.total), result.gradient_norm, state_.watch.mean);
   const std::optional<Checkpoint> checkpoint = latest_good(checkpoints_, ranks_);
   if (state_.recoveries > 0 || !checkpoint) {
     const std::string when =
@@ -189,6 +193,7 @@ void Trainer::open_metrics() {
 
 template <class Use>
 void Trainer::with_average(const Use& use) {
+  settle();
   const bool averages = config_.average_decay > 0;
   if (averages) exchange_average();
   use(std::as_const(arrays_.model));
@@ -204,7 +209,7 @@ void Trainer::exchange_average() {
                              arrays_.own_part(arrays_.average, bucket));
     if (exchange_) exchange_->share(bucket, weights);
   }
-  if (exchange_) exchange_->finish();
+  settle();
 }
 
 LossReport Trainer::validate() {
@@ -229,6 +234,7 @@ int64_t Trainer::tokens_per_step() const {
 void Trainer::save_checkpoint() {
   RunState state = state_;
   state.seconds = elapsed();
+  settle();
   save_run(checkpoints_, arrays_, state, ranks_);
 }
 

@@ -27,8 +27,9 @@ struct TrainOptions {
   bool quiet = false;
   Precision precision = Precision::kF32;
   int32_t end_of_text = -1;  ///< what ends a text and a filled-in middle; -1: no infilling
-  double peak_gflops = 0;    ///< speed of large matrix products, which progress is set against;
-                             ///< 0: measure it, which takes half a second
+  /// Speed of this rank's large matrix products, which progress is set against. To be measured
+  /// before there is a trainer: it takes memory that a small model does not.
+  double peak_gflops = 1;
   /// Called with the model of a new run, which has random weights: gives it others.
   std::function<void(Model& model)> initialize;
   /// Asked after every step; true ends the run as an interrupt does.
@@ -72,6 +73,7 @@ class Trainer {
     double gradient_norm = 0;
     double learning_rate = 0;
     std::vector<int> not_finite;  ///< ranks whose own loss is not
+    bool stop = false;            ///< a rank was asked to
   };
 
   TrainSummary train();
@@ -90,6 +92,7 @@ class Trainer {
   [[nodiscard]] bool finished() const;
   [[nodiscard]] double elapsed() const;
   bool agree_to_stop();  ///< whether any rank was asked to; and on what time it is
+  void settle();         ///< waits for weights on their way: then all ranks have all
 
   bool healthy(const StepResult& result);
   void recover(const StepResult& result);

@@ -2,9 +2,7 @@
 // (cmake/mpi.cmake).
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
-#include "base/float_formats.h"
 #include "comm/testing.h"
 #include "train/trainer_testing.h"
 
@@ -81,96 +79,6 @@ class RanksTraining : public ::testing::Test {
     writer.commit(1, 2);
   }
 };
-
-// --- One step
-
-/// Its gradient on every rank, as each computes it alone: of share `rank` of `ranks` of a batch.
-std::vector<float> gradient_of_share(const Model& model, const TrainingBatch& batch, int rank,
-                                     int ranks) {
-  const IndexRange part = part_of(batch.sequences, rank, ranks);
-  model.parameters().zero_gradients();
-  Tape tape(Tape::Mode::kTraining);
-  training_loss(tape, model, batch.share(part.begin, part.size()), {0.5, 0.5, 0.1});
-  tape.backward();
-  const std::span<const float> gradients = model.parameters().gradients();
-  return {gradients.begin(), gradients.end()};
-}
-
-TrainingBatch lively_batch(const RunConfig& config, const Model& model) {
-  TrainingBatch batch = testing::planned_batch(config, model, 4, 3);
-  batch.self_condition = true;
-  batch.learn.assign(batch.targets.size(), 1);
-  for (size_t r = 0; r < 25; ++r) batch.learn[r] = r % 3 == 0 ? 1 : 0;  // unequal shares
-  return batch;
-}
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
-
-/// While the backward pass runs, in buckets that cut parameters, gradients arrive at their owners
-/// as the sum of what each rank computes alone, in the order of ranks, bit for bit.
-TEST_F(RanksTraining, GradientsAddUpBitForBitWhileTheyAreComputed) {
-  Communicator& all = Ranks::all();
-  const RunConfig config = lively_run(1);
-  const Model model = testing::noisy_model(config, 4);
-  const ParameterStore& store = model.parameters();
-  const TrainingBatch batch = lively_batch(config, model);
-  for (const Wire wire : {Wire::kF32, Wire::kBF16}) {
-    std::vector<float> expected(store.values().size());
-    for (int rank = 0; rank < all.size(); ++rank) {
-      const std::vector<float> term = gradient_of_share(model, batch, rank, all.size());
-      for (size_t i = 0; i < term.size(); ++i) {
-        const float value = wire == Wire::kBF16 ? from_bf16(to_bf16(term[i])) : term[i];
-        expected[i] = rank == 0 ? value : expected[i] + value;
-      }
-    }
-    const Partition partition(
-        store.list(), [](const Parameter&) { return true; }, all.rank(), all.size(), 1000);
-    Exchange exchange(all, partition, wire);
-    const IndexRange part = part_of(batch.sequences, all.rank(), all.size());
-    store.zero_gradients();
-    exchange.expect(store.gradients());
-    Tape tape(Tape::Mode::kTraining);
-    training_loss(tape, model, batch.share(part.begin, part.size()), {0.5, 0.5, 0.1});
-    exchange.backward(tape);
-    for (const Bucket& bucket : partition.buckets()) {
-      const IndexRange own = {bucket.own_begin, bucket.own_end};
-      EXPECT_TRUE(same_bits(part_of(store.gradients(), own), part_of(std::span(expected), own)))
-          << bucket.begin;
-    }
-  }
-}
-
-/// The gradients of shares add up to that of the batch, but for the rounding of sums in another
-/// order: a sum of n products in f32 is off by at most n 2^-24 times the sum of their magnitudes,
-/// for which the largest entry of the parameter stands in with a factor of 8 for what cancels.
-TEST_F(RanksTraining, SharesAddUpToTheWholeBatch) {
-  const RunConfig config = lively_run(1);
-  const Model model = testing::noisy_model(config, 4);
-  const TrainingBatch batch = lively_batch(config, model);
-  const std::vector<float> whole = gradient_of_share(model, batch, 0, 1);
-  for (const int ranks : {2, 4}) {
-    std::vector<double> sum(whole.size());
-    for (int rank = 0; rank < ranks; ++rank) {
-      const std::vector<float> term = gradient_of_share(model, batch, rank, ranks);
-      for (size_t i = 0; i < sum.size(); ++i) sum[i] += term[i];
-    }
-    for (const Parameter& p : model.parameters().list()) {
-      double largest = 0, worst = 0;
-      for (int64_t i = p.offset; i < p.offset + p.numel(); ++i) {
-        const auto at = static_cast<size_t>(i);
-        largest = std::max(largest, std::abs(static_cast<double>(whole[at])));
-        const double error = std::abs(sum[at] - whole[at]);
-        if (!(error <= worst)) worst = error;
-      }
-      const auto terms = static_cast<double>(2 * batch.targets.size());
-      EXPECT_TRUE(worst <= 8 * terms * 0x1p-24 * largest) << p.name << ": " << worst;
-    }
-  }
-}
-
-// --- A run
 
 std::vector<double> losses_of(const fs::path& out) {
   std::vector<double> losses;
@@ -301,6 +209,15 @@ TEST_F(RanksTraining, NotANumberOnOneRankSendsAllBack) {
   EXPECT_NE(log.find("diverged at step 9"), std::string::npos) << log;
   EXPECT_EQ(log.find("on rank 0:") != std::string::npos, Ranks::all().size() > 1) << log;
   EXPECT_NE(log.find("going back to step 6 once"), std::string::npos) << log;
+}
+
+/// Layers that are computed again give the very same gradients.
+TEST_F(RanksTraining, RecomputedLayersChangeNothing) {
+  RunConfig config = lively_run(12);
+  train(config, "kept");
+  config.recompute = true;
+  train(config, "recomputed");
+  EXPECT_TRUE(arrays_at(folder_ / "recomputed", 12) == arrays_at(folder_ / "kept", 12));
 }
 
 TEST_F(RanksTraining, MetricsTellWhatCommunicationCost) {

@@ -14,7 +14,7 @@ namespace evo {
 
 Trainer::StepResult Trainer::step() {
   ranks_.set_activity(fmt::format("step {}", state_.step + 1));
-  // Of the last step's weights, on their way after it was measured.
+  // Of the last step's weights, as far as they were waited for outside of a step.
   const ExchangeTimes earlier = exchange_ ? exchange_->take_times() : ExchangeTimes();
   const Clock::time_point start = Clock::now();
   const std::vector<LossReport> passes = accumulate_gradients();
@@ -41,7 +41,8 @@ std::vector<LossReport> Trainer::accumulate_gradients() {
   for (int64_t pass = 1; pass <= config_.gradient_accumulation; ++pass) {
     const bool completes = exchange_ != nullptr && pass == config_.gradient_accumulation;
     if (completes) exchange_->expect(parameters.gradients());
-    Tape tape(Tape::Mode::kTraining, options_.precision);
+    Tape tape(Tape::Mode::kTraining, options_.precision,
+              config_.recompute ? Tape::Keep::kInputs : Tape::Keep::kAll);
     const TrainingBatch batch = next_batch().share(own.begin, own.size());
     passes.push_back(training_loss(tape, arrays_.model, batch, weights, share));
     if (completes) {
@@ -55,17 +56,23 @@ std::vector<LossReport> Trainer::accumulate_gradients() {
 
 Trainer::StepResult Trainer::combine(const std::vector<LossReport>& passes, double seconds,
                                      const ExchangeTimes& earlier) {
-  enum { kSquares, kBusy, kTransfer, kWaiting, kLosses };
+  enum { kSquares, kBusy, kTransfer, kWaiting, kStop, kElapsed, kLosses };
   const ExchangeTimes times = exchange_ ? exchange_->take_times() : ExchangeTimes();
-  std::vector<double> own = {own_squares(), seconds - times.waiting,
-                             earlier.transfer + times.transfer, earlier.waiting + times.waiting};
+  std::vector<double> own = {own_squares(),
+                             seconds - times.waiting,
+                             earlier.transfer + times.transfer,
+                             earlier.waiting + times.waiting,
+                             options_.stop() ? 1.0 : 0.0,
+                             elapsed()};
   for (const LossReport& pass : passes) {
     const LossNumbers numbers = to_numbers(pass);
     own.insert(own.end(), numbers.begin(), numbers.end());
   }
   const RankTable table(ranks_, own);
 
+  agreed_time_ = table.row(0)[kElapsed];
   StepResult result;
+  result.stop = table.sum(kStop) > 0;
   result.gradient_norm = std::sqrt(table.sum(kSquares));
   LossMean mean;
   for (size_t pass = 0; pass < passes.size(); ++pass) {
@@ -130,7 +137,7 @@ void Trainer::update_weights(double rate, double gradient_norm) {
   const double warm = static_cast<double>(1 + state_.step) / static_cast<double>(10 + state_.step);
   const double decay = std::min(config_.average_decay, warm);
   const ParameterStore& store = arrays_.model.parameters();
-  for (const Bucket& bucket : arrays_.partition.buckets()) {
+  for (const Bucket& bucket : arrays_.partition.in_order_of_use()) {
     if (!bucket.trained) continue;
     Partition::for_each_owned(bucket, store.list(), [&](const Parameter& p, IndexRange part) {
       if (!is_trained(config_, p)) return;
@@ -143,13 +150,13 @@ void Trainer::update_weights(double rate, double gradient_norm) {
             own(arrays_.second_moment), update);
       exponential_average(own(arrays_.average), weights, static_cast<float>(decay));
     });
-    // On its way while the next one is updated.
+    // On its way while the next one is updated, and while the next step's first layers run.
     if (exchange_) exchange_->share(bucket, store.values());
   }
-  if (exchange_) exchange_->finish();
 }
 
 void Trainer::estimate_time() {
+  settle();
   Tape tape(Tape::Mode::kInference);
   if (config_.code_gradient == "pca") {
     const Tensor table = arrays_.model.parameters().tensor("evo.codes");

@@ -22,7 +22,6 @@ inline TrainOptions options_for(const std::filesystem::path& out) {
   TrainOptions options;
   options.out = out.string();
   options.quiet = true;
-  options.peak_gflops = 1;
   options.end_of_text = 15;                                         // which the texts do not hold
   options.stop = [asked = 0]() mutable { return ++asked > 1000; };  // no endless going back
   return options;
