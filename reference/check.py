@@ -4,8 +4,8 @@
     check.py DUMP...              compares each dump folder; exit status 1 if anything is off
     check.py --self-test          shows that a right dump passes and that wrong ones fail
     check.py --generate DUMP      writes a random tiny model and batch, all but expected.safetensors
-                                  (--tied, --qk-norm, --qkv-bias, --seed,
-                                  --code-gradient ce|mse|pca)
+                                  (--tied, --qk-norm, --qkv-bias, --seed, --ahead-size,
+                                  --adapter-rank, --code-gradient ce|mse|pca)
 
 A dump folder holds
   config.json, model.safetensors   a model folder, F32 (see evo_config.py)
@@ -115,6 +115,8 @@ def run(folder, dtype):
     results = {name: getattr(out, name) for name in (
         "hidden", "z", "x", "mature_logits", "evolving_logits", "inner_logits")}
     results.update({"maturity": out.maturity_logits.sigmoid(), "loss": total})
+    if out.ahead_logits is not None:
+        results["ahead_logits"] = out.ahead_logits
     results.update({"nll." + name: loss for name, loss in rows.items()})
     results.update({"loss." + name: term for name, term in terms.items()})
     for name, p in model.parameters.items():
@@ -188,6 +190,7 @@ def main():
     parser.add_argument("--qk-norm", action="store_true")
     parser.add_argument("--qkv-bias", action="store_true")
     parser.add_argument("--adapter-rank", type=int, default=0)
+    parser.add_argument("--ahead-size", type=int, default=0)
     parser.add_argument("--code-gradient", choices=("ce", "mse", "pca"), default="ce")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quiet", action="store_true", help="only the count of each dump")
@@ -197,7 +200,7 @@ def main():
     import example  # writes dumps; imports this file
     if a.generate:
         example.write_dump(a.generate, a.tied, a.qk_norm, a.code_gradient, a.seed, a.qkv_bias,
-                           a.adapter_rank)
+                           a.adapter_rank, a.ahead_size)
     failed = a.self_test and not example.self_test()
     for folder in a.dumps:
         failed = bool(check(folder, not a.quiet)) or failed

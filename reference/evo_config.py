@@ -3,7 +3,7 @@ import json
 import pathlib
 from dataclasses import asdict, dataclass, fields
 
-EVO_KEYS = ("code_size", "time_features", "inner_size", "adapter_rank")
+EVO_KEYS = ("code_size", "time_features", "inner_size", "ahead_size", "adapter_rank")
 
 
 @dataclass
@@ -26,6 +26,7 @@ class Config:
     code_size: int  # d
     time_features: int  # K, even
     inner_size: int  # R
+    ahead_size: int  # width of the field that drafts ahead; 0: none
     adapter_rank: int  # r; 0: no adapters
 
     @staticmethod
@@ -40,7 +41,7 @@ class Config:
         raw.setdefault("head_dim", raw["hidden_size"] // raw["num_attention_heads"])
         raw.setdefault("qk_norm", raw["model_type"] == "qwen3")
         raw.setdefault("qkv_bias", raw["model_type"] == "qwen2")
-        known = {"adapter_rank": 0, **raw, **raw["evo"]}
+        known = {"adapter_rank": 0, "ahead_size": 0, **raw, **raw["evo"]}
         return Config(**{f.name: known[f.name] for f in fields(Config)})
 
     def save(self, folder):
@@ -56,6 +57,9 @@ class Config:
         keys = self.num_key_value_heads * self.head_dim
         shapes = {"model.embed_tokens": (V, D), "model.norm": (D,), "evo.evolve_in": (D, 2 * d + K),
                   "evo.inner.in": (2 * R, 2 * D), "evo.inner.out": (D, R), "evo.maturity": (D + 3,)}
+        if self.ahead_size:
+            shapes["evo.ahead.in"], shapes["evo.ahead.out"] = (2 * self.ahead_size, 2 * D), (D, self.ahead_size)
+            shapes["evo.ahead.maturity"] = (D + 3,)
         if not self.tie_word_embeddings:
             shapes["lm_head"] = (V, D)
         for i in range(self.num_hidden_layers):
@@ -105,4 +109,5 @@ class Objective:
 
     def weights(self):
         return {"ar": 1.0, "flow": self.flow_weight, "inner": self.inner_weight,
-                "maturity": self.maturity_weight, "squared": self.squared_weight}
+                "ahead": self.inner_weight, "maturity": self.maturity_weight,
+                "ahead_maturity": self.maturity_weight, "squared": self.squared_weight}

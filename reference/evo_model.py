@@ -54,8 +54,18 @@ class Batch:
         with_target = self.targets >= 0
         mature = 1 / max(1, int(with_target[: self.mature_rows].sum()))
         evolving = 1 / max(1, int(with_target[self.mature_rows:].sum()))
+        ahead = 1 / max(1, int((self.ahead_targets() >= 0).sum()))
         return {"ar": mature, "flow": evolving, "inner": evolving, "maturity": evolving,
-                "squared": 1.0}
+                "ahead": ahead, "ahead_maturity": ahead, "squared": 1.0}
+
+    def starts_block(self):
+        """[Ne] of bool."""
+        first = self.mature_rows
+        return self.self_begin[first:] == torch.arange(first, len(self.ids))
+
+    def ahead_targets(self):
+        """[Ne] The field ahead drafts all tokens of a block but the first; -1: none."""
+        return self.targets[self.mature_rows:].masked_fill(self.starts_block(), -1)
 
 
 @dataclass
@@ -68,6 +78,8 @@ class Pass:
     x: torch.Tensor  # [Ne, d] posterior mean E[c | z]
     inner_logits: torch.Tensor  # [Ne, V] of the row's own token, given `previous`
     maturity_logits: torch.Tensor  # [Ne] sigmoid of it is m
+    ahead_logits: torch.Tensor = None  # the same two without a window, if the model has that field
+    ahead_maturity_logits: torch.Tensor = None
 
 
 def rms_norm(x, weight, eps):
@@ -178,26 +190,36 @@ class Model:
             x = x + g2 * self.feed_forward(n, i, batch)
         return self.norm(x, "model.norm")
 
-    def inner_field(self, h, batch):
-        """o [Ne, D] of the evolving rows' h [Ne, D]: a gated recurrence along each block. It drafts
+    def drift(self, h, batch, starts, field):
+        """[Ne, D]: a gated recurrence over h [Ne, D] that begins anew where `starts` says. It drafts
         for the backbone and must not shape it, so everything that is the backbone's is detached."""
-        h, first = h.detach(), batch.mature_rows
         embedding = self.weight("model.embed_tokens").detach()[batch.previous]
-        u, y = self.linear(torch.cat((h, embedding), -1), "evo.inner.in").chunk(2, -1)
+        u, y = self.linear(torch.cat((h, embedding), -1), field + ".in").chunk(2, -1)
         gate, candidate, states = u.sigmoid(), y.tanh(), []
         for r in range(len(h)):
-            starts_block = batch.self_begin[first + r] == first + r
-            before = torch.zeros_like(gate[r]) if starts_block else states[-1]
+            before = torch.zeros_like(gate[r]) if starts[r] else states[-1]
             states.append((1 - gate[r]) * before + gate[r] * candidate[r])
-        return h + self.linear(torch.stack(states), "evo.inner.out") if states else h
+        return self.linear(torch.stack(states), field + ".out") if states else torch.zeros_like(h)
 
-    def maturity(self, o, inner_logits):
+    def inner_field(self, h, batch):
+        """o [Ne, D] from the evolving rows' own hidden states h [Ne, D], along each block."""
+        return h.detach() + self.drift(h.detach(), batch, batch.starts_block(), "evo.inner")
+
+    def ahead_field(self, h, batch):
+        """o [Ne, D] from h [N, D] of the last mature row before each block alone. Of a block's
+        first token that row's own logits tell; the field begins with the second."""
+        before = h.detach()[batch.context_end[batch.mature_rows:] - 1]
+        first = batch.starts_block()
+        second = torch.cat((first.new_zeros(1), first[:-1]))
+        return self.drift(before, batch, first | second, "evo.ahead")
+
+    def maturity(self, o, logits, name="evo.maturity"):
         """Logit of the maturity [Ne]; it trains only its own weight."""
-        log_p = inner_logits.detach().log_softmax(-1)
+        log_p = logits.detach().log_softmax(-1)
         entropy = -(log_p.exp() * log_p).sum(-1)
         ones = torch.ones_like(entropy)
         features = torch.cat((o.detach(), torch.stack((log_p.amax(-1), entropy, ones), -1)), -1)
-        return features @ self.weight("evo.maturity")
+        return features @ self.weight(name)
 
     def forward(self, batch, train_codes=False):
         mature, unembedding, codes = batch.mature_rows, self.unembedding(), self.codes()
@@ -210,8 +232,13 @@ class Model:
         evolving = logits[mature:] + gaussian
         o = self.inner_field(h[mature:], batch)
         inner = o @ unembedding.detach().T + gaussian.detach()
-        return Pass(h, logits[:mature], evolving, z, evolving.softmax(-1) @ codes, inner,
-                    self.maturity(o, inner))
+        out = Pass(h, logits[:mature], evolving, z, evolving.softmax(-1) @ codes, inner,
+                   self.maturity(o, inner))
+        if self.config.ahead_size:
+            o = self.ahead_field(h, batch)
+            out.ahead_logits = o @ unembedding.detach().T
+            out.ahead_maturity_logits = self.maturity(o, out.ahead_logits, "evo.ahead.maturity")
+        return out
 
     def squared_errors(self, batch, out):
         """|c(target) - x|^2 [Ne], with a gradient only to the codes: through c(target), and through
@@ -228,12 +255,20 @@ def losses(model, batch, objective):
     mature, out = batch.mature_rows, model.forward(batch, objective.code_gradient == "ce")
     next_token, own_token = batch.targets[:mature], batch.targets[mature:]
     nll = lambda logits, t: F.cross_entropy(logits, t, ignore_index=-1, reduction="none")
-    right = (out.inner_logits.argmax(-1) == own_token).to(out.hidden.dtype)
-    maturity = F.binary_cross_entropy_with_logits(out.maturity_logits, right, reduction="none")
+
+    def maturity(drafted, guess, targets):
+        right = (drafted.argmax(-1) == targets).to(guess.dtype)
+        loss = F.binary_cross_entropy_with_logits(guess, right, reduction="none")
+        return loss * (targets >= 0)
+
     rows = {"ar": nll(out.mature_logits, next_token),
             "flow": nll(out.evolving_logits, own_token),
             "inner": nll(out.inner_logits, own_token),
-            "maturity": maturity * (own_token >= 0)}
+            "maturity": maturity(out.inner_logits, out.maturity_logits, own_token)}
+    if out.ahead_logits is not None:
+        targets = batch.ahead_targets()
+        rows["ahead"] = nll(out.ahead_logits, targets)
+        rows["ahead_maturity"] = maturity(out.ahead_logits, out.ahead_maturity_logits, targets)
     if objective.code_gradient == "mse":
         squared = model.squared_errors(batch, out)
         rows["squared"] = batch.squared_weights * squared * (own_token >= 0)

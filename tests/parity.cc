@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,14 @@ struct Batch {
   Tensor noise;                        ///< [Ne, d] of unit variance
 };
 
+/// What the field that drafts ahead yields, if the model has it.
+struct AheadPass {
+  std::vector<int32_t> targets;  ///< [Ne] -1 in first rows of blocks
+  Tensor o;                      ///< [Ne, D]
+  HeadResult head;
+  std::vector<float> kept;  ///< [Ne]
+};
+
 /// What one pass over the batch yields.
 struct Pass {
   Tensor h, o;         ///< [N, D], [Ne, D]
@@ -48,6 +57,7 @@ struct Pass {
   HeadResult ar, flow, inner;
   std::vector<float> kept;  ///< [Ne] 1 where the inner field's best token is the target
   MaturityResult maturity;
+  std::optional<AheadPass> ahead;
   double loss = 0;  ///< the objective
 };
 
@@ -218,6 +228,34 @@ void run_heads(Tape& tape, const Model& model, const Batch& batch, const Objecti
   pass.loss += pass.inner.loss + pass.maturity.loss;
 }
 
+/// The field that drafts ahead, likewise; fills ahead.
+void run_ahead(Tape& tape, const Model& model, const Batch& batch, const Objective& objective,
+               Pass& pass) {
+  const int64_t mature = batch.input.mature(), evolving = batch.input.evolving();
+  AheadPass& ahead = pass.ahead.emplace();
+  const Tensor before = Tensor::empty({evolving, pass.h.cols()});
+  std::vector<uint8_t> starts = batch.block_starts;
+  ahead.targets = batch.own_tokens;
+  for (int64_t r = 0; r < evolving; ++r) {
+    const auto i = static_cast<size_t>(r);
+    const int32_t context = batch.input.ranges[static_cast<size_t>(mature + r)].context_end;
+    std::copy_n(pass.h.row(context - 1), pass.h.cols(), before.row(r));
+    if (batch.block_starts[i] != 0) ahead.targets[i] = -1;
+    if (i > 0 && batch.block_starts[i - 1] != 0) starts[i] = 1;
+  }
+  ahead.o = model.ahead_field(tape, before, batch.previous, starts);
+  const std::vector<float> weights = shares(ahead.targets, objective.inner);
+  const HeadLosses losses{ahead.targets, weights, CodeGradient::kNone, {}};
+  ahead.head = head(tape, ahead.o, 0, evolving, model.detached_unembedding(), nullptr, &losses);
+  for (size_t r = 0; r < ahead.targets.size(); ++r) {
+    ahead.kept.push_back(ahead.head.argmax[r] == ahead.targets[r] ? 1.0f : 0.0f);
+  }
+  const MaturityResult mature_result = maturity(
+      tape, ahead.o.detach(), ahead.head.log_pmax, ahead.head.entropy,
+      model.ahead_maturity_weight(), ahead.kept, shares(ahead.targets, objective.maturity));
+  pass.loss += ahead.head.loss + mature_result.loss;
+}
+
 /// One pass with its gradient, which replaces the one in the model.
 Pass run_pass(const Model& model, const Batch& batch, const Objective& objective) {
   model.parameters().zero_gradients();  // before the pass: the heads add theirs in it
@@ -225,24 +263,25 @@ Pass run_pass(const Model& model, const Batch& batch, const Objective& objective
   Pass pass;
   run_backbone(tape, model, batch, objective, pass);
   run_heads(tape, model, batch, objective, pass);
+  if (model.config().ahead_size > 0) run_ahead(tape, model, batch, objective, pass);
   tape.backward();
   return pass;
 }
 
 /// [Ne] the maturity's cross-entropy by row, 0 without a target: maturity() yields only the sum,
 /// and the rounded probability has too few digits of what is close to 1.
-std::vector<float> maturity_by_row(const Model& model, const Batch& batch, const Pass& pass) {
+std::vector<float> maturity_by_row(const Tensor& o, const HeadResult& drafts, const Tensor& weight,
+                                   std::span<const float> kept, std::span<const int32_t> targets) {
   Tape tape(Tape::Mode::kInference);
   const float one = 1;
-  std::vector<float> losses(pass.kept.size(), 0.0f);
+  std::vector<float> losses(kept.size(), 0.0f);
   for (size_t r = 0; r < losses.size(); ++r) {
-    if (batch.own_tokens[r] < 0) continue;
+    if (targets[r] < 0) continue;
     const auto row = static_cast<int64_t>(r);
-    losses[r] =
-        static_cast<float>(maturity(tape, slice_rows(tape, pass.o, row, row + 1),
-                                    {&pass.inner.log_pmax[r], 1}, {&pass.inner.entropy[r], 1},
-                                    model.maturity_weight(), {&pass.kept[r], 1}, {&one, 1})
-                               .loss);
+    losses[r] = static_cast<float>(maturity(tape, slice_rows(tape, o, row, row + 1),
+                                            {&drafts.log_pmax[r], 1}, {&drafts.entropy[r], 1},
+                                            weight, {&kept[r], 1}, {&one, 1})
+                                       .loss);
   }
   return losses;
 }
@@ -290,6 +329,8 @@ void add_states(const Model& model, const Batch& batch, const Pass& pass, Result
   results.add("evolving_logits",
               head_logits(tape, pass.h, mature, evolving, unembedding, &pass.term));
   results.add("inner_logits", head_logits(tape, pass.o, 0, evolving, unembedding, &pass.term));
+  if (!pass.ahead) return;
+  results.add("ahead_logits", head_logits(tape, pass.ahead->o, 0, evolving, unembedding, nullptr));
 }
 
 void add_losses(const Model& model, const Batch& batch, const Objective& objective,
@@ -299,12 +340,21 @@ void add_losses(const Model& model, const Batch& batch, const Objective& objecti
     results.add("loss." + name, loss);
   };
   const std::vector<float> share = shares(batch.own_tokens, 1);
-  const std::vector<float> maturity = maturity_by_row(model, batch, pass);
+  const std::vector<float> maturity =
+      maturity_by_row(pass.o, pass.inner, model.maturity_weight(), pass.kept, batch.own_tokens);
   add("ar", pass.ar.nll, dot(shares(batch.next_tokens, 1), pass.ar.nll));
   add("flow", pass.flow.nll, dot(share, pass.flow.nll));
   add("inner", pass.inner.nll, dot(share, pass.inner.nll));
   add("maturity", maturity, dot(share, maturity));
   results.add("loss", pass.loss);
+  if (pass.ahead) {
+    const AheadPass& ahead = *pass.ahead;
+    const std::vector<float> ahead_share = shares(ahead.targets, 1);
+    const std::vector<float> kept = maturity_by_row(
+        ahead.o, ahead.head, model.ahead_maturity_weight(), ahead.kept, ahead.targets);
+    add("ahead", ahead.head.nll, dot(ahead_share, ahead.head.nll));
+    add("ahead_maturity", kept, dot(ahead_share, kept));
+  }
   if (objective.code_gradient != CodeGradient::kSquaredError) return;
   const std::vector<float> weights = squared_weights(batch, objective, 1);
   std::vector<float> squared = pass.flow.squared_error;

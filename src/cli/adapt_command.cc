@@ -96,16 +96,21 @@ void adapt(Flags& flags) {
   if (flags.request.quiet) set_log_level(LogLevel::kQuiet);
   TrainRequest& request = flags.request;
   const ModelConfig shape = ModelConfig::load((fs::path(flags.parent) / "config.json").string());
-  if (shape.flow) {
+  const bool drafts = parse_recipe(flags.recipe) == AdaptRecipe::kDrafts;
+  if (shape.flow && !drafts) {
     fail(
-        "{}: this is an Evo model already; `evo adapt` expects an autoregressive one. To go on "
-        "training it, use `evo train --resume`",
-        flags.parent);
+        "{}: this is an Evo model already; --recipe {} expects an autoregressive one. To go on "
+        "training it, use `evo train --resume`; to make it draft better, --recipe drafts",
+        flags.parent, flags.recipe);
+  }
+  if (!shape.flow && drafts) {
+    fail("{}: this model has no evolving stream; --recipe drafts expects one. Use frozen or full",
+         flags.parent);
   }
   request.config = configuration(flags, shape);
   request.precision = parse_training_precision(flags.precision);
   request.tokenizer = flags.parent;
-  request.initialize = [&](Model& model) { adopt_backbone(Model::load(flags.parent), model); };
+  request.initialize = [&](Model& model) { adopt_parent(Model::load(flags.parent), model); };
   const TrainSummary summary = run_training(request);
   copy_files(flags.parent, request.out, kChatFiles);
   if (summary.interrupted) {
@@ -145,8 +150,9 @@ void add_adapt_command(CLI::App& app, Action& action) {
       ->add_option(
           "--recipe", flags->recipe,
           "frozen: the parent's output stays bit for bit, only what evolving tokens use is "
-          "trained; full: everything is")
-      ->check(CLI::IsMember({"frozen", "full"}))
+          "trained; full: everything is; drafts: the parent is an Evo model, whose outputs all "
+          "stay bit for bit, and only what drafts is trained")
+      ->check(CLI::IsMember({"frozen", "full", "drafts"}))
       ->capture_default_str();
   add_run_options(*command, *flags);
   command->footer(

@@ -48,6 +48,35 @@ TEST(Session, GreedyExactGivesTheAutoregressiveTokens) {
   EXPECT_GT(std::ranges::unique(texts).begin() - texts.begin(), 100);
 }
 
+/// Whatever the drafts are made from, and whenever a window's are followed by others without one.
+TEST(Session, GreedyExactGivesTheAutoregressiveTokensWithDraftsAhead) {
+  ModelConfig config = tiny_config(64);
+  config.ahead_size = config.hidden_size;
+  const Model model = tiny_model(config, 4);
+  int64_t accepted = 0, rejected = 0, without_window = 0;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    const Decoder decoder(model, seed % 2 == 0);
+    const std::vector<int32_t> prompt = random_prompt(seed, 1 + seed % 20);
+    DecodeOptions options = options_of(Mode::kAr, 40);
+    options.sampler.temperature = seed % 5 == 0 ? 0.7 : 0;
+    options.seed = seed;
+    const auto expected = generate_tokens(options, prompt, kNoEnd, model);
+    options.mode = Mode::kExact;
+    options.window = seed % 3 == 0 ? 3 : 0;  // 0: as the policy has it
+    Session exact(decoder, options, Prompt::of_text(prompt), kNoEnd);
+    for (const PassTrace& pass : finish(exact, options)) {
+      accepted += pass.accepted;
+      rejected += pass.accepted < pass.drafted ? 1 : 0;
+      without_window += pass.drafted > 0 && pass.rows == 1 + pass.drafted ? 1 : 0;
+    }
+    ASSERT_EQ(tokens_of(exact), expected) << "prompt " << seed;
+  }
+  // Else this tests nothing.
+  EXPECT_GT(accepted, 50);
+  EXPECT_GT(rejected, 50);
+  EXPECT_GT(without_window, 20);
+}
+
 /// Draws the first three tokens of many sessions and compares them with the enumeration of the
 /// autoregressive distribution: 125 continuations. The first pass has no drafts, so the second
 /// token is the first that can be an accepted draft; the third can be drafted anew after a

@@ -32,31 +32,39 @@ void Calibration::learn(double maturity, bool kept) {
   count.kept += kept ? 1 : 0;
 }
 
-DraftPolicy::DraftPolicy(const PassCost& cost, double lenience)
-    : cost_(&cost),
-      calibration_(lenience),
-      trial_interval_(kFirstInterval),
-      until_trial_(kFirstInterval) {
+DraftPolicy::Experience::Experience(double lenience) : calibration(lenience) {
   const double kept = 1 - lenience * (1 - kPriorKept);
-  for (size_t j = 0; j < depths_.size(); ++j) {
+  for (size_t j = 0; j < depths.size(); ++j) {
     const double reached = std::pow(kept, static_cast<double>(j));
-    depths_[j] = {kPriorWeight, kPriorWeight * reached, kPriorWeight * reached * kept};
+    depths[j] = {kPriorWeight, kPriorWeight * reached, kPriorWeight * reached * kept};
   }
-  choose_window();
 }
 
-double DraftPolicy::rate(int64_t window) const {
+DraftPolicy::DraftPolicy(const PassCost& cost, double lenience, bool ahead)
+    : cost_(&cost),
+      can_draft_ahead_(ahead),
+      from_window_(lenience),
+      from_ahead_(lenience),
+      trial_interval_(kFirstInterval),
+      until_trial_(kFirstInterval) {
+  choose_plan();
+}
+
+double DraftPolicy::rate(const Plan& plan) const {
   // A window of W serves W - 1 drafts: its first token is the one that verification yields.
+  const int64_t drafts = plan.source == DraftSource::kAhead    ? kLargestWindow
+                         : plan.source == DraftSource::kWindow ? plan.window - 1
+                                                               : 0;
   double made = 0, kept = 0, made_here = 1, kept_here = 1;
-  for (int64_t j = 0; j + 1 < window; ++j) {
-    const Depth& depth = depths_[static_cast<size_t>(j)];
+  for (int64_t j = 0; j < drafts; ++j) {
+    const Depth& depth = experience(plan.source).depths[static_cast<size_t>(j)];
     // A deeper draft cannot be kept more often; depths that were not tried yet know only the prior.
     made += made_here = std::min(made_here, depth.made / depth.possible);
     kept += kept_here = std::min(kept_here, depth.kept / depth.possible);
   }
   const double rows = 1 + made;
-  const double multiple = window > 0 ? drafting_multiple_ : plain_multiple_;
-  return (1 + kept) / (multiple * (pass_seconds(rows + static_cast<double>(window), rows) +
+  const double multiple = drafts > 0 ? drafting_multiple_ : plain_multiple_;
+  return (1 + kept) / (multiple * (pass_seconds(rows + static_cast<double>(plan.window), rows) +
                                    made * cost_->draft()));
 }
 
@@ -73,18 +81,22 @@ double DraftPolicy::pass_seconds(double rows, double heads) const {
 void DraftPolicy::share_passes(int64_t sessions) {
   if (sessions_ == static_cast<double>(sessions)) return;
   sessions_ = static_cast<double>(sessions);
-  choose_window();
+  choose_plan();
 }
 
-void DraftPolicy::choose_window() {
-  const double plain = rate(0);
-  window_ = 0;
+void DraftPolicy::choose_plan() {
+  const double plain = rate({});
+  plan_ = {};
   best_rate_ = plain;
-  for (int64_t window = 2; window <= kLargestWindow; ++window) {
-    const double own = rate(window);
-    if (own <= best_rate_ || own <= kWorthwhile * plain) continue;
+  const auto consider = [&](const Plan& plan) {
+    const double own = rate(plan);
+    if (own <= best_rate_ || own <= kWorthwhile * plain) return;
     best_rate_ = own;
-    window_ = window;
+    plan_ = plan;
+  };
+  if (can_draft_ahead_) consider({DraftSource::kAhead, 0});
+  for (int64_t window = 2; window <= kLargestWindow; ++window) {
+    consider({DraftSource::kWindow, window});
   }
 }
 
@@ -95,34 +107,48 @@ bool DraftPolicy::worth_drafting(double all_kept, int64_t rows) const {
 }
 
 void DraftPolicy::learn(std::span<const float> maturities, int64_t accepted, int64_t possible,
-                        bool scout) {
+                        bool scout, DraftSource source) {
+  Experience& of_source = source == DraftSource::kAhead ? from_ahead_ : from_window_;
   const auto drafted = static_cast<int64_t>(maturities.size());
   for (int64_t j = 0; j < std::min(drafted, accepted + 1); ++j) {
-    calibration_.learn(maturities[static_cast<size_t>(j)], j < accepted);
+    of_source.calibration.learn(maturities[static_cast<size_t>(j)], j < accepted);
   }
   for (int64_t j = 0; j < std::min(possible, kLargestWindow); ++j) {
-    Depth& depth = depths_[static_cast<size_t>(j)];
+    Depth& depth = of_source.depths[static_cast<size_t>(j)];
     depth.possible = kForgetting * depth.possible + 1;
     depth.made = kForgetting * depth.made + (j < drafted ? 1 : 0);
     depth.kept = kForgetting * depth.kept + (j < accepted ? 1 : 0);
   }
-  if (window_ == 0 && scout) count_trial_pass();
-  choose_window();
-  if (window_ == 0) return;
+  if (scout) count_trial_pass();
+  const DraftSource before = plan_.source;
+  choose_plan();
+  if (plan_.source == before) return;
   trial_left_ = 0;
   trial_interval_ = kFirstInterval;
   until_trial_ = kFirstInterval;
 }
 
-/// Without drafting: one pass nearer to the next trial or to the end of this one.
+/// One pass nearer to the next trial of another way, or to the end of this one.
 void DraftPolicy::count_trial_pass() {
   if (trial_left_ == 0) {
-    if (--until_trial_ == 0) trial_left_ = kTrialPasses;
+    if (--until_trial_ > 0) return;
+    trial_ = next_trial();
+    if (trial_.source == DraftSource::kNone) until_trial_ = trial_interval_;
+    if (trial_.source != DraftSource::kNone) trial_left_ = kTrialPasses;
     return;
   }
   if (--trial_left_ > 0) return;
   until_trial_ = trial_interval_;
   trial_interval_ = std::min(kLongestInterval, 2 * trial_interval_);
+}
+
+/// The ways to draft that are not taken, in turns.
+DraftPolicy::Plan DraftPolicy::next_trial() const {
+  const bool window = plan_.source != DraftSource::kWindow;
+  const bool ahead = can_draft_ahead_ && plan_.source != DraftSource::kAhead;
+  if (ahead && (!window || trial_.source != DraftSource::kAhead)) return {DraftSource::kAhead, 0};
+  if (window) return {DraftSource::kWindow, kTrialWindow};
+  return {};
 }
 
 }  // namespace evo

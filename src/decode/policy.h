@@ -1,10 +1,12 @@
 // How many tokens a pass should evolve, and how far to draft: for the most tokens per second.
 //
 // A pass of cost c(W, K) with a window of W evolving tokens and K drafts yields 1 + A tokens, A of
-// them accepted drafts. What A would be for every W is learnt from the text as it grows; the
-// window with the best rate (1 + A) / c is taken. W = 0 is plain autoregressive decoding: where
-// drafts cannot pay, that is what happens, but for a short trial from time to time. A further
-// draft is made if the tokens it promises are worth more, at the current rate, than its cost.
+// them accepted drafts. Drafts come from a window or, if the model can do that, are made ahead of
+// the last mature token without one (W = 0). What A would be either way, and for every W, is learnt
+// from the text as it grows; what has the best rate (1 + A) / c is done. Where drafts cannot pay,
+// that is plain autoregressive decoding. Ways that are not taken get a short trial from time to
+// time. A further draft is made if the tokens it promises are worth more, at the current rate,
+// than its cost.
 #pragma once
 
 #include <array>
@@ -36,38 +38,67 @@ class Calibration {
   std::array<Count, kBins> counts_{};
 };
 
+/// What drafts are made from.
+enum class DraftSource : uint8_t { kNone, kWindow, kAhead };
+
 class DraftPolicy {
  public:
   static constexpr int64_t kLargestWindow = 24;
 
-  /// `cost` must outlive the policy. `lenience` of verification, see verify().
-  explicit DraftPolicy(const PassCost& cost, double lenience = 1);
+  /// `cost` must outlive the policy. `lenience` of verification, see verify(). `ahead`: the model
+  /// can draft without a window.
+  explicit DraftPolicy(const PassCost& cost, double lenience = 1, bool ahead = false);
 
   /// From now on passes are shared by so many sessions, which are taken to be alike.
   void share_passes(int64_t sessions);
 
   /// Evolving tokens for the coming pass. Of the sessions that share a pass, one is the scout: a
   /// trial is its alone, since what it finds holds for all and a trial of all would be dear.
-  [[nodiscard]] int64_t window(bool scout) const {
-    return trial_left_ > 0 && scout ? kTrialWindow : window_;
+  [[nodiscard]] int64_t window(bool scout) const { return plan(scout).window; }
+  /// Whether to draft ahead after the coming pass.
+  [[nodiscard]] bool drafts_ahead(bool scout) const {
+    return plan(scout).source == DraftSource::kAhead;
   }
   /// Whether to draft another token, kept with probability `all_kept`, in a pass of so many rows.
   [[nodiscard]] bool worth_drafting(double all_kept, int64_t rows) const;
-  [[nodiscard]] const Calibration& calibration() const { return calibration_; }
+  [[nodiscard]] const Calibration& calibration(DraftSource source = DraftSource::kWindow) const {
+    return experience(source).calibration;
+  }
 
-  /// Tells how long a pass took, as a multiple of what `cost` said, and whether it had a window:
-  /// what is done besides, between passes, weighs more where passes are short.
+  /// Tells how long a pass took, as a multiple of what `cost` said, and whether it drafted: what
+  /// is done besides, between passes, weighs more where passes are short.
   void observe(bool drafting, double multiple);
 
   /// Tells what became of a session's drafts in a pass, of which there could have been `possible`.
-  void learn(std::span<const float> maturities, int64_t accepted, int64_t possible, bool scout);
+  void learn(std::span<const float> maturities, int64_t accepted, int64_t possible, bool scout,
+             DraftSource source = DraftSource::kWindow);
 
  private:
   static constexpr int64_t kTrialWindow = 6, kTrialPasses = 4;
 
-  void choose_window();
+  struct Depth {  // of the j-th draft of a pass: how often it could be made, was made, was kept
+    double possible = 0, made = 0, kept = 0;
+  };
+  struct Experience {  // with drafts of one source
+    explicit Experience(double lenience);
+    Calibration calibration;
+    std::array<Depth, kLargestWindow> depths;
+  };
+  struct Plan {
+    DraftSource source = DraftSource::kNone;
+    int64_t window = 0;
+  };
+
+  [[nodiscard]] const Plan& plan(bool scout) const {
+    return trial_left_ > 0 && scout ? trial_ : plan_;
+  }
+  [[nodiscard]] const Experience& experience(DraftSource source) const {
+    return source == DraftSource::kAhead ? from_ahead_ : from_window_;
+  }
+  void choose_plan();
   void count_trial_pass();
-  [[nodiscard]] double rate(int64_t window) const;  ///< tokens per second
+  [[nodiscard]] Plan next_trial() const;
+  [[nodiscard]] double rate(const Plan& plan) const;  ///< tokens per second
 
   /// This session's part of the time of a pass.
   [[nodiscard]] double pass_seconds(double rows, double heads) const;
@@ -75,12 +106,9 @@ class DraftPolicy {
   const PassCost* cost_;
   double sessions_ = 1;
   double plain_multiple_ = 1, drafting_multiple_ = 1;  // of `cost_`, in passes of late
-  Calibration calibration_;
-  struct Depth {  // of the j-th draft of a pass: how often it could be made, was made, was kept
-    double possible = 0, made = 0, kept = 0;
-  };
-  std::array<Depth, kLargestWindow> depths_;
-  int64_t window_ = 0;
+  bool can_draft_ahead_;
+  Experience from_window_, from_ahead_;
+  Plan plan_, trial_;
   double best_rate_ = 0;
   int64_t trial_left_ = 0, trial_interval_;  // in passes
   int64_t until_trial_;                      // in passes

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/random.h"
 
@@ -133,6 +134,50 @@ TEST(DraftPolicy, StopsWhereDraftingTakesLongerThanItShould) {
   }
   EXPECT_GT(windows[0], 400);
   EXPECT_LT(windows[1], windows[0] / 2);
+}
+
+/// Passes of one session whose drafts ahead, and of a window, are kept with these probabilities.
+/// Returns how many of the last hundred passes each source had.
+std::array<int, 3> sources_taken(DraftPolicy& policy, double ahead, double window, int passes) {
+  Random random(1, 7);
+  std::array<int, 3> taken{};
+  DraftSource source = DraftSource::kNone;
+  int64_t pool = 0;
+  for (int pass = 0; pass < passes; ++pass) {
+    const double kept = source == DraftSource::kAhead ? ahead : window;
+    std::vector<float> maturities;
+    double all_kept = 1;
+    for (int64_t j = 0; j < pool; ++j) {
+      all_kept *= policy.calibration(source).kept(kept);
+      if (!policy.worth_drafting(all_kept, 1 + j + policy.window(true))) break;
+      maturities.push_back(static_cast<float>(kept));
+    }
+    int64_t accepted = 0;
+    while (accepted < std::ssize(maturities) && random.uniform() < kept) ++accepted;
+    if (pass >= passes - 100) ++taken[static_cast<size_t>(source)];
+    policy.learn(maturities, accepted, pool, true, source);
+    source = policy.drafts_ahead(true) ? DraftSource::kAhead
+             : policy.window(true) > 0 ? DraftSource::kWindow
+                                       : DraftSource::kNone;
+    pool = source == DraftSource::kAhead ? DraftPolicy::kLargestWindow
+                                         : std::max<int64_t>(0, policy.window(true) - 1);
+  }
+  return taken;
+}
+
+TEST(DraftPolicy, TakesTheSourceOfDraftsThatPaysMore) {
+  DraftPolicy window(nominal(), 1, true), ahead(nominal(), 1, true), neither(nominal(), 1, true);
+  EXPECT_GT(sources_taken(window, 0.2, 0.95, 2000)[static_cast<size_t>(DraftSource::kWindow)], 80);
+  EXPECT_GT(sources_taken(ahead, 0.8, 0.8, 2000)[static_cast<size_t>(DraftSource::kAhead)], 80);
+  EXPECT_GT(sources_taken(neither, 0.05, 0.05, 2000)[static_cast<size_t>(DraftSource::kNone)], 90);
+}
+
+TEST(DraftPolicy, NeverDraftsAheadWithoutTheField) {
+  DraftPolicy policy(nominal());
+  for (int pass = 0; pass < 500; ++pass) {
+    EXPECT_FALSE(policy.drafts_ahead(true));
+    policy.learn({}, 0, 0, true);
+  }
 }
 
 TEST(DraftPolicy, NoticesThatATextHasBecomePredictable) {

@@ -49,16 +49,14 @@ void append_token(ForwardInput& input, int32_t rank, int32_t token, int32_t posi
   input.sequences.push_back(sequence);
 }
 
-/// Logits [sum of counts, V] of the counts[s] rows of h before row ends[s], for every s.
-Tensor last_row_logits(const Model& model, const Tensor& h, std::span<const int64_t> ends,
-                       std::span<const int64_t> counts) {
+/// [sum of counts, D]: the counts[s] rows of h before row ends[s], for every s.
+Tensor last_rows(const Tensor& h, std::span<const int64_t> ends, std::span<const int64_t> counts) {
   Tensor rows = Tensor::empty({std::reduce(counts.begin(), counts.end()), h.cols()});
   int64_t to = 0;
   for (size_t s = 0; s < counts.size(); to += counts[s++]) {
     std::copy_n(h.row(ends[s] - counts[s]), counts[s] * h.cols(), rows.row(to));
   }
-  Tape tape(Tape::Mode::kInference);
-  return head_logits(tape, rows, 0, rows.rows(), model.unembedding(), nullptr);
+  return rows;
 }
 
 }  // namespace
@@ -121,7 +119,7 @@ const PassCost& Decoder::cost(Mode mode) const {
 }
 
 DraftPolicy& Decoder::exact_policy() const {
-  if (!exact_policy_) exact_policy_.emplace(cost(Mode::kExact));
+  if (!exact_policy_) exact_policy_.emplace(cost(Mode::kExact), 1, model_.config().ahead_size > 0);
   return *exact_policy_;
 }
 
@@ -212,24 +210,27 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
   add_windows(sessions, input);
   Tape tape(Tape::Mode::kInference);
   const Tensor h = model.forward(tape, input, caches);
-  const Tensor logits = last_row_logits(model, h, mature_end, scored);
+  const Tensor mature_h = last_rows(h, mature_end, scored);
+  const Tensor logits =
+      head_logits(tape, mature_h, 0, mature_h.rows(), model.unembedding(), nullptr);
 
   std::vector<PassTrace> traces;
   int64_t logit_row = 0, window_row = input.mature();
   for (size_t s = 0; s < count; ++s) {
     Session& session = *sessions[s];
     const int64_t size = std::ssize(session.window_);
-    const Tensor window = slice_rows(tape, h, window_row, window_row + size);
     const auto row = static_cast<size_t>(model.config().vocab_size);
     const auto own = logits.values().subspan(static_cast<size_t>(logit_row) * row,
                                              static_cast<size_t>(scored[s]) * row);
-    traces.push_back(session.finish_pass(own, window));
+    traces.push_back(
+        session.finish_pass({slice_rows(tape, h, window_row, window_row + size),
+                             slice_rows(tape, mature_h, logit_row, logit_row + scored[s]), own}));
     traces.back().rows = mature_end[s] - (s > 0 ? mature_end[s - 1] : 0) + size;
     logit_row += scored[s];
     window_row += size;
   }
   observe_pass(sessions, std::chrono::duration<double>(Clock::now() - start).count(), h.rows(),
-               logit_row, h.rows() - input.mature());
+               logit_row, input.evolving() > 0);
   return traces;
 }
 
@@ -250,7 +251,7 @@ int64_t Session::prepare_pass(ForwardInput& input, int32_t sequence, int64_t gen
 
 /// Lets the policy of exact sessions, whose text does not depend on it, learn what passes take.
 void Session::observe_pass(std::span<Session* const> sessions, double seconds, int64_t rows,
-                           int64_t heads, int64_t window_rows) {
+                           int64_t heads, bool drafting) {
   int64_t drafts = 0;
   DraftPolicy* policy = nullptr;
   for (const Session* session : sessions) {
@@ -262,7 +263,7 @@ void Session::observe_pass(std::span<Session* const> sessions, double seconds, i
   const PassCost& cost = sessions.front()->decoder_.cost(Mode::kExact);
   const double expected = cost.pass(static_cast<double>(rows), static_cast<double>(heads)) +
                           static_cast<double>(drafts) * cost.draft();
-  policy->observe(window_rows > 0, seconds / expected);
+  policy->observe(drafting || drafts > 0, seconds / expected);
 }
 
 /// The evolving rows of all sessions.
@@ -278,16 +279,16 @@ void Session::add_windows(std::span<Session* const> sessions, ForwardInput& inpu
   }
 }
 
-PassTrace Session::finish_pass(std::span<const float> logits, const Tensor& h) {
+PassTrace Session::finish_pass(const PassResult& result) {
   PassTrace trace;
   trace.reading = reading_;
   trace.pass = passes_;
   if (reading_) return trace;
   ++passes_;
   if (options_.mode == Mode::kDiffusion) {
-    evolve_window(h, trace);
+    evolve_window(result.window_h, trace);
   } else {
-    verify_drafts(logits, h, trace);
+    verify_drafts(result, trace);
   }
   return trace;
 }
@@ -387,21 +388,23 @@ int32_t Session::place(int64_t rank) const {
 }
 
 /// Verification, and new drafts from what survives.
-void Session::verify_drafts(std::span<const float> logits, const Tensor& h, PassTrace& trace) {
+void Session::verify_drafts(const PassResult& result, PassTrace& trace) {
   const int64_t drafts = std::ssize(drafts_);
   const Verdict verdict =
-      verify(drafts_, logits, sampler_, std::ssize(text_), lenience_of(options_), shaper_);
+      verify(drafts_, result.logits, sampler_, std::ssize(text_), lenience_of(options_), shaper_);
   cache_.truncate(std::ssize(text_) + verdict.accepted);
   trace.drafted = drafts;
   trace.accepted = verdict.accepted;
   drafted_ += drafts;
   accepted_ += verdict.accepted;
-  if (policy_) policy_->learn(draft_maturities_, verdict.accepted, possible_drafts_, scout_);
+  if (policy_) {
+    policy_->learn(draft_maturities_, verdict.accepted, possible_drafts_, scout_, draft_source_);
+  }
 
   const int32_t last = drafts > 0 ? drafts_.back() : text_.back();
   for (int64_t i = 0; i < verdict.accepted; ++i) commit(drafts_[at(i)], trace);
   commit(verdict.next, trace);
-  if (options_.logprobs >= 0) add_logprobs(logits, trace);
+  if (options_.logprobs >= 0) add_logprobs(result.logits, trace);
 
   // The hidden states that remain true: the new window's if all drafts were right, else those that
   // were made before the rejected draft. `next` takes the place of the first of them.
@@ -409,17 +412,35 @@ void Session::verify_drafts(std::span<const float> logits, const Tensor& h, Pass
   if (verdict.accepted == drafts) {
     pool_ = std::move(window_);
     Tape tape(Tape::Mode::kInference);
-    for (int64_t i = 0; i < std::ssize(pool_); ++i) pool_[at(i)].h = slice_rows(tape, h, i, i + 1);
+    for (int64_t i = 0; i < std::ssize(pool_); ++i) {
+      pool_[at(i)].h = slice_rows(tape, result.window_h, i, i + 1);
+    }
     if (!pool_.empty()) model_.inner_step(pool_.front().h, last, state);
     if (!pool_.empty()) pool_.erase(pool_.begin());
-  } else {
+  } else if (draft_source_ == DraftSource::kWindow) {
     state = pool_[at(verdict.accepted)].inner_state;
     pool_.erase(pool_.begin(), pool_.begin() + verdict.accepted + 1);
   }
   window_.clear();
   drafts_.clear();
   draft_maturities_.clear();
-  if (!done()) draft_tokens(verdict.next, std::move(state), trace);
+  draft_source_ = DraftSource::kNone;
+  possible_drafts_ = 0;
+  if (done()) return;
+  const bool ahead = policy_ != nullptr && policy_->drafts_ahead(scout_);
+  if (ahead) pool_.clear();
+  if (!pool_.empty()) {
+    draft_from_window(verdict.next, std::move(state), trace);
+  } else if (ahead || (window_size() > 0 && can_draft_ahead())) {
+    Tape tape(Tape::Mode::kInference);
+    draft_ahead(slice_rows(tape, result.mature_h, verdict.accepted, verdict.accepted + 1),
+                verdict.next, trace);
+  }
+}
+
+/// Evo mode drafts from windows only: what is leniently kept should have been planned.
+bool Session::can_draft_ahead() const {
+  return model_.config().ahead_size > 0 && options_.mode == Mode::kExact;
 }
 
 /// `logits` [drafts + 1, V]: the row of every committed token, in order.
@@ -441,23 +462,48 @@ void Session::add_logprobs(std::span<const float> logits, PassTrace& trace) cons
   }
 }
 
-void Session::draft_tokens(int32_t previous, std::vector<float> state, PassTrace& trace) {
+template <class TokenOf, class Propose>
+void Session::draft(DraftSource source, int64_t possible, int32_t previous, PassTrace& trace,
+                    const TokenOf& token_of, const Propose& propose) {
+  draft_source_ = source;
   // A draft must leave room for the token that its verification yields.
-  possible_drafts_ = std::min<int64_t>(std::ssize(pool_), room() - 1);
+  possible_drafts_ = std::min(possible, room() - 1);
   double all_kept = 1;
   Shaper shaper = shaper_;
   for (int64_t i = 0; i < possible_drafts_ && previous != end_; ++i) {
-    WindowToken& token = pool_[at(i)];
-    const Proposal proposal = propose(token, previous, std::ssize(text_) + i, shaper, state);
-    all_kept *= policy_ ? policy_->calibration().kept(proposal.maturity) : proposal.maturity;
+    const int64_t rank = std::ssize(text_) + i;
+    const Proposal proposal = propose(i, previous, rank, shaper);
+    all_kept *= policy_ ? policy_->calibration(source).kept(proposal.maturity) : proposal.maturity;
     if (!worth_drafting(all_kept)) break;
-    token.inner_state = state;
     previous = proposal.token;
     shaper.advance(previous);
-    trace.tokens.push_back(trace_of(token, proposal, std::ssize(text_) + i));
+    trace.tokens.push_back(trace_of(token_of(i), proposal, rank));
     drafts_.push_back(proposal.token);
     draft_maturities_.push_back(proposal.maturity);
   }
+}
+
+void Session::draft_from_window(int32_t previous, std::vector<float> state, PassTrace& trace) {
+  const auto token_of = [&](int64_t i) -> WindowToken& { return pool_[at(i)]; };
+  draft(DraftSource::kWindow, std::ssize(pool_), previous, trace, token_of,
+        [&](int64_t i, int32_t before, int64_t rank, const Shaper& shaper) {
+          const Proposal proposal = propose(token_of(i), before, rank, shaper, state);
+          token_of(i).inner_state = state;
+          return proposal;
+        });
+}
+
+/// `h_row` [1, D] of the mature row that gave the token `previous`.
+void Session::draft_ahead(const Tensor& h_row, int32_t previous, PassTrace& trace) {
+  const WindowToken undecided;
+  std::vector<float> state(static_cast<size_t>(model_.config().ahead_size), 0.0f);
+  draft(
+      DraftSource::kAhead, DraftPolicy::kLargestWindow, previous, trace,
+      [&](int64_t) -> const WindowToken& { return undecided; },
+      [&](int64_t, int32_t before, int64_t rank, const Shaper& shaper) {
+        const Tensor o = model_.ahead_step(h_row, before, state);
+        return proposal_of(o, nullptr, model_.ahead_maturity_weight(), rank, shaper);
+      });
 }
 
 bool Session::worth_drafting(double all_kept) const {
@@ -546,13 +592,19 @@ void Session::commit_ripe_window(PassTrace& trace) {
 
 Session::Proposal Session::propose(const WindowToken& token, int32_t previous, int64_t rank,
                                    const Shaper& shaper, std::vector<float>& state) const {
-  Tape tape(Tape::Mode::kInference);
   const Tensor o = model_.inner_step(token.h, previous, state);
   const float kappa[] = {static_cast<float>(model_.time().kappa(token.time))};
   Tensor z = Tensor::empty({1, model_.config().code_size});
   std::ranges::copy(token.z, z.f32());
   const PosteriorTerm term{z, kappa, decoder_.codes()};
-  Tensor logits = head_logits(tape, o, 0, 1, model_.unembedding(), kappa[0] > 0 ? &term : nullptr);
+  return proposal_of(o, kappa[0] > 0 ? &term : nullptr, model_.maturity_weight(), rank, shaper);
+}
+
+Session::Proposal Session::proposal_of(const Tensor& o, const PosteriorTerm* term,
+                                       const Tensor& maturity_weight, int64_t rank,
+                                       const Shaper& shaper) const {
+  Tape tape(Tape::Mode::kInference);
+  Tensor logits = head_logits(tape, o, 0, 1, model_.unembedding(), term);
   std::vector<float> storage;
   const std::span<const float> shaped = shaper.shape(logits.values(), storage);
   Proposal proposal;
@@ -562,7 +614,7 @@ Session::Proposal Session::propose(const WindowToken& token, int32_t previous, i
   const auto log_pmax = static_cast<float>(-std::log(softmax.sum));
   proposal.entropy = static_cast<float>(softmax.entropy());
   proposal.maturity = maturity(tape, o, std::span(&log_pmax, 1), std::span(&proposal.entropy, 1),
-                               model_.maturity_weight(), {}, {})
+                               maturity_weight, {}, {})
                           .probability[0];
   return proposal;
 }

@@ -13,7 +13,8 @@
 //   draft    the inner field reads the window's hidden states left to right and proposes tokens,
 //            each given the one before it, as long as that pays (policy.h). After a rejection it
 //            drafts anew, from the corrected token, on the hidden states that were computed before
-//            the rejected draft was seen;
+//            the rejected draft was seen. Without a window, or where it has nothing left, a second
+//            field drafts ahead of the last mature token, from its hidden state alone;
 //   evolve   in diffusion mode nothing is verified: the window's tokens of which the model is most
 //            sure ripen, wherever they stand: the exact bridge takes z to the code of the
 //            hypothesis at the lowest t. The others stay undecided, and see the ripe ones in the
@@ -201,14 +202,25 @@ class Session {
   void append_mature(ForwardInput& input, int32_t sequence) const;
   void append_evolving(ForwardInput& input, int32_t sequence) const;
   static void observe_pass(std::span<Session* const> sessions, double seconds, int64_t rows,
-                           int64_t heads, int64_t window_rows);
+                           int64_t heads, bool drafting);
   static void add_windows(std::span<Session* const> sessions, ForwardInput& input);
-  /// What the pass made of this session: logits [drafts + 1, V], hidden states of the window [W,
-  /// D].
-  PassTrace finish_pass(std::span<const float> logits, const Tensor& h);
-  void verify_drafts(std::span<const float> logits, const Tensor& h, PassTrace& trace);
+  /// What the pass made of a session: hidden states of the window [W, D] and of the mature rows
+  /// that have logits [drafts + 1, D]; those logits [drafts + 1, V].
+  struct PassResult {
+    Tensor window_h, mature_h;
+    std::span<const float> logits;
+  };
+  PassTrace finish_pass(const PassResult& result);
+  void verify_drafts(const PassResult& result, PassTrace& trace);
   void add_logprobs(std::span<const float> logits, PassTrace& trace) const;
-  void draft_tokens(int32_t previous, std::vector<float> state, PassTrace& trace);
+  void draft_from_window(int32_t previous, std::vector<float> state, PassTrace& trace);
+  void draft_ahead(const Tensor& h_row, int32_t previous, PassTrace& trace);
+  /// Drafts propose(i, token before, rank, shaper) for token_of(i) as long as that pays, `possible`
+  /// of them at most.
+  template <class TokenOf, class Propose>
+  void draft(DraftSource source, int64_t possible, int32_t previous, PassTrace& trace,
+             const TokenOf& token_of, const Propose& propose);
+  [[nodiscard]] bool can_draft_ahead() const;
   [[nodiscard]] bool worth_drafting(double all_kept) const;
   void evolve_window(const Tensor& h, PassTrace& trace);
   [[nodiscard]] Tensor posterior_means(const Tensor& h) const;
@@ -217,6 +229,10 @@ class Session {
   void commit_ripe_window(PassTrace& trace);
   Proposal propose(const WindowToken& token, int32_t previous, int64_t rank, const Shaper& shaper,
                    std::vector<float>& state) const;
+  /// Of a field's output o [1, D]; `term` may be null.
+  [[nodiscard]] Proposal proposal_of(const Tensor& o, const PosteriorTerm* term,
+                                     const Tensor& maturity_weight, int64_t rank,
+                                     const Shaper& shaper) const;
   void move_token(WindowToken& token, int32_t hypothesis, double to);
   void commit(int32_t token, PassTrace& trace);
   [[nodiscard]] TokenTrace trace_of(const WindowToken& token, const Proposal& proposal,
@@ -241,6 +257,7 @@ class Session {
   std::vector<int32_t> drafts_;
   std::vector<float> draft_maturities_;
   int64_t possible_drafts_ = 0;
+  DraftSource draft_source_ = DraftSource::kNone;
   std::vector<WindowToken> pool_;    // from the position after the text on: what drafts are made of
   std::vector<WindowToken> window_;  // behind the drafts, for the coming pass
   int64_t window_age_ = 0;           // diffusion mode: passes that the window has seen

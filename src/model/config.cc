@@ -58,6 +58,7 @@ void ModelConfig::validate() const {
           "time_features must be even, 4 to 1024");
   rope_scaling.validate();
   require(inner_size >= 1 && inner_size <= (1 << 20), "inner_size must be 1 to 2^20");
+  require(ahead_size >= 0 && ahead_size <= (1 << 20), "ahead_size must be 0 to 2^20");
   require(adapter_rank >= 0 && adapter_rank <= (1 << 14), "adapter_rank must be 0 to 2^14");
 }
 
@@ -104,7 +105,9 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
   const int64_t table = checked_mul(c.vocab_size, c.hidden_size, "embedding table");
   const int64_t modulation = c.num_hidden_layers * 4 * c.hidden_size * c.time_features;
   const int64_t evolve_in = c.hidden_size * (2 * c.code_size + c.time_features);
-  const int64_t inner = 5 * c.inner_size * c.hidden_size;
+  const int64_t ahead = 5 * c.ahead_size * c.hidden_size;
+  const int64_t inner = 5 * c.inner_size * c.hidden_size + ahead;
+  const int64_t maturities = (c.ahead_size > 0 ? 2 : 1) * (c.hidden_size + 3);
   const int64_t adapter_sides =
       4 * c.hidden_size + 2 * q_cols + 2 * kv_cols + 3 * c.intermediate_size;
   const int64_t adapters = c.num_hidden_layers * c.adapter_rank * adapter_sides;
@@ -114,7 +117,7 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
                              table * (c.tie_word_embeddings ? 1 : 2);
   if (c.flow) {
     cost.flow_parameters =
-        c.vocab_size * c.code_size + modulation + evolve_in + inner + adapters + c.hidden_size + 3;
+        c.vocab_size * c.code_size + modulation + evolve_in + inner + adapters + maturities;
   }
   const double products = 2.0 * static_cast<double>(c.num_hidden_layers * layer_matrices + table);
   const double per_key = 4.0 * static_cast<double>(c.num_hidden_layers * q_cols);
@@ -130,8 +133,8 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
       stream + 2.0 * static_cast<double>(modulation + evolve_in + adapters) + codes;
   // The inner field trains on detached states: its own matrices forward and backward, the head's
   // logits and the gradient of its input, and no gradient of the head.
-  const double inner_field =
-      6.0 * static_cast<double>(inner) + 4.0 * static_cast<double>(table) + codes;
+  const double draft_heads = (c.ahead_size > 0 ? 8.0 : 4.0) * static_cast<double>(table);
+  const double inner_field = 6.0 * static_cast<double>(inner) + draft_heads + codes;
   cost.training_flops_per_token += 3 * evolving + inner_field;
   cost.first_pass_flops_per_token = stream + evolving - 2.0 * static_cast<double>(table);
   return cost;

@@ -55,6 +55,7 @@ struct FlowConfig {
   int64_t code_size = 16;
   int64_t time_features = 16;
   int64_t inner_size = 128;
+  int64_t ahead_size = 0;
   int64_t adapter_rank = 0;
 
   template <class V>
@@ -63,6 +64,8 @@ struct FlowConfig {
     v("code_size", code_size, "width of a latent code, d");
     v("time_features", time_features, "features of the progression time, K; even, at least 4");
     v("inner_size", inner_size, "width of the inner field, R");
+    v("ahead_size", ahead_size,
+      "width of the field that drafts ahead of a mature token, without a window; 0: none");
     v("adapter_rank", adapter_rank,
       "rank of what evolving tokens add to the backbone's matrices; 0: nothing");
   }

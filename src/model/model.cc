@@ -157,23 +157,43 @@ Tensor Model::adapted_linear(Tape& tape, const Tensor& x, const Weight& weight,
   return y;
 }
 
-Tensor Model::inner_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
-                          std::span<const uint8_t> block_starts) const {
+Tensor Model::drift(Tape& tape, const DraftField& field, const Tensor& h,
+                    std::span<const int32_t> previous,
+                    std::span<const uint8_t> block_starts) const {
   const Tensor inputs[] = {
       h, embed(tape, Weight{embedding_.value.detach(), embedding_.packed}, previous)};
-  const Tensor gates = linear(tape, concat_cols(tape, inputs), inner_in_);
-  const Tensor drift = linear(tape, gated_scan(tape, gates, block_starts), inner_out_);
-  return add_gated(tape, h, drift, Tensor(), 0);
+  const Tensor gates = linear(tape, concat_cols(tape, inputs), field.in);
+  return linear(tape, gated_scan(tape, gates, block_starts), field.out);
+}
+
+Tensor Model::drift_step(Tape& tape, const DraftField& field, const Tensor& h_row, int32_t previous,
+                         std::span<float> state) const {
+  const Tensor inputs[] = {h_row, embed(tape, embedding_, std::span(&previous, 1))};
+  const Tensor gates = linear(tape, concat_cols(tape, inputs), field.in);
+  gated_step(gates.values(), state);
+  const auto size = static_cast<int64_t>(state.size());
+  return linear(tape, Tensor::view(state.data(), {1, size}), field.out);
+}
+
+Tensor Model::inner_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
+                          std::span<const uint8_t> block_starts) const {
+  return add_gated(tape, h, drift(tape, inner_, h, previous, block_starts), Tensor(), 0);
 }
 
 Tensor Model::inner_step(const Tensor& h_row, int32_t previous, std::span<float> state) const {
   Tape tape(Tape::Mode::kInference);
-  const Tensor inputs[] = {h_row, embed(tape, embedding_, std::span(&previous, 1))};
-  const Tensor gates = linear(tape, concat_cols(tape, inputs), inner_in_);
-  gated_step(gates.values(), state);
-  const Tensor drift =
-      linear(tape, Tensor::view(state.data(), {1, static_cast<int64_t>(state.size())}), inner_out_);
-  return add_gated(tape, h_row, drift, Tensor(), 0);
+  return add_gated(tape, h_row, drift_step(tape, inner_, h_row, previous, state), Tensor(), 0);
+}
+
+Tensor Model::ahead_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
+                          std::span<const uint8_t> block_starts) const {
+  EVO_CHECK(config_.ahead_size > 0);
+  return drift(tape, ahead_, h, previous, block_starts);
+}
+
+Tensor Model::ahead_step(const Tensor& h_row, int32_t previous, std::span<float> state) const {
+  Tape tape(Tape::Mode::kInference);
+  return drift_step(tape, ahead_, h_row, previous, state);
 }
 
 Tensor Model::codes(Tape& tape) const {
@@ -200,11 +220,11 @@ void Model::set_time(const EntropicTime& time) {
 
 Tensor Model::bound(const std::string& name) const {
   const Tensor tensor = parameters_.tensor(name);
-  return backbone_frozen_ && !is_flow_parameter(name) ? tensor.detach() : tensor;
+  return trained_ != nullptr && !trained_(name) ? tensor.detach() : tensor;
 }
 
-void Model::freeze_backbone() {
-  backbone_frozen_ = true;
+void Model::train_only(bool (*trained)(std::string_view name)) {
+  trained_ = trained;
   bind();
 }
 
@@ -212,7 +232,7 @@ void Model::bind() {
   const auto weight = [&](const std::string& name) { return Weight{bound(name), nullptr}; };
   const auto fused = [&](const std::string& first, const std::string& last) {
     const Tensor all = parameters_.fused(first, last);
-    return backbone_frozen_ ? all.detach() : all;
+    return trained_ != nullptr && !trained_(first) ? all.detach() : all;
   };
   layers_.resize(static_cast<size_t>(config_.num_hidden_layers));
   for (size_t i = 0; i < layers_.size(); ++i) {
@@ -248,9 +268,11 @@ void Model::bind() {
   if (!config_.flow) return;
   codes_ = bound("evo.codes");
   evolve_in_ = weight("evo.evolve_in.weight");
-  inner_in_ = weight("evo.inner.in.weight");
-  inner_out_ = weight("evo.inner.out.weight");
+  inner_ = {weight("evo.inner.in.weight"), weight("evo.inner.out.weight")};
   maturity_ = bound("evo.maturity.weight");
+  if (config_.ahead_size == 0) return;
+  ahead_ = {weight("evo.ahead.in.weight"), weight("evo.ahead.out.weight")};
+  ahead_maturity_ = bound("evo.ahead.maturity.weight");
 }
 
 std::vector<Weight*> Model::weights() {
@@ -268,7 +290,10 @@ std::vector<Weight*> Model::weights() {
     }
   }
   if (config_.flow) {
-    for (Weight* w : {&evolve_in_, &inner_in_, &inner_out_}) all.push_back(w);
+    for (Weight* w : {&evolve_in_, &inner_.in, &inner_.out}) all.push_back(w);
+  }
+  if (config_.flow && config_.ahead_size > 0) {
+    for (Weight* w : {&ahead_.in, &ahead_.out}) all.push_back(w);
   }
   return all;
 }
@@ -318,8 +343,8 @@ void Model::initialize(uint64_t seed) {
     if (p.name.ends_with("norm.weight")) {
       std::ranges::fill(values, 1.0f);
     } else if (p.name.ends_with("modulation.weight") || p.name == "evo.inner.out.weight" ||
-               p.name == "evo.maturity.weight" || p.name.ends_with("proj.bias") ||
-               p.name.ends_with(".up.weight")) {
+               p.name == "evo.ahead.out.weight" || p.name.ends_with("maturity.weight") ||
+               p.name.ends_with("proj.bias") || p.name.ends_with(".up.weight")) {
       std::ranges::fill(values, 0.0f);
     } else {
       const bool is_residual =

@@ -75,11 +75,20 @@ class Model {
   /// One row of it, for drafting token by token; `state` [R] is 0 before a block's first row.
   Tensor inner_step(const Tensor& h_row, int32_t previous, std::span<float> state) const;
 
+  /// The same without a window: drafts ahead of a mature row, from its hidden state alone.
+  /// o [N, D] of the rows of blocks; h [N, D] (detached) holds for each the last mature row before
+  /// its block. A block's first row is known from that row's own logits; `block_starts` marks the
+  /// second ones, where the field begins. Needs ahead_size > 0.
+  Tensor ahead_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
+                     std::span<const uint8_t> block_starts) const;
+  /// One row of it; `state` [ahead_size] is 0 at first.
+  Tensor ahead_step(const Tensor& h_row, int32_t previous, std::span<float> state) const;
+
   /// Normalised codes [V, d].
   Tensor codes(Tape& tape) const;
 
-  /// From now on only what evolving tokens use has gradients.
-  void freeze_backbone();
+  /// From now on only parameters of these names have gradients.
+  void train_only(bool (*trained)(std::string_view name));
 
   /// Calls `gate` before parameters are read, with their Parameter::first_use: forward() then can
   /// begin while later layers' weights are still on their way.
@@ -92,6 +101,7 @@ class Model {
   [[nodiscard]] Weight detached_unembedding() const;
   [[nodiscard]] const Tensor& embedding() const { return embedding_.value; }
   [[nodiscard]] const Tensor& maturity_weight() const { return maturity_; }
+  [[nodiscard]] const Tensor& ahead_maturity_weight() const { return ahead_maturity_; }
   [[nodiscard]] HeadLayout heads() const;
 
   [[nodiscard]] const EntropicTime& time() const { return *time_; }
@@ -111,6 +121,14 @@ class Model {
     Weight qkv, attention_out, gate_up, down, modulation;
     Adapter qkv_adapter, attention_out_adapter, gate_up_adapter, down_adapter;
   };
+  /// A gated running average of what [h | E[previous]] suggests, and what it adds to h.
+  struct DraftField {
+    Weight in, out;  // [2R, 2D], [D, R]
+  };
+  Tensor drift(Tape& tape, const DraftField& field, const Tensor& h,
+               std::span<const int32_t> previous, std::span<const uint8_t> block_starts) const;
+  Tensor drift_step(Tape& tape, const DraftField& field, const Tensor& h_row, int32_t previous,
+                    std::span<float> state) const;
   void bind();
   [[nodiscard]] Tensor bound(const std::string& name) const;
   std::vector<Weight*> weights();
@@ -142,12 +160,13 @@ class Model {
   ModelConfig config_;
   ParameterStore parameters_;
   std::vector<Layer> layers_;
-  Tensor final_norm_, codes_, maturity_;
-  Weight embedding_, unembedding_, evolve_in_, inner_in_, inner_out_;
+  Tensor final_norm_, codes_, maturity_, ahead_maturity_;
+  Weight embedding_, unembedding_, evolve_in_;
+  DraftField inner_, ahead_;
   std::unique_ptr<RopeTable> rope_;
   std::optional<EntropicTime> time_;
   std::vector<float> unigram_;
-  bool backbone_frozen_ = false;
+  bool (*trained_)(std::string_view) = nullptr;  // by name; null: all
   std::function<void(int64_t use)> gate_;
 };
 

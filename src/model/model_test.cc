@@ -112,7 +112,7 @@ class PackedModel : public ::testing::TestWithParam<std::tuple<Precision, int, b
  protected:
   void SetUp() override {
     ModelConfig config = tiny_config(kVocabulary);
-    config.hidden_size = config.inner_size = kWidth;
+    config.hidden_size = config.inner_size = config.ahead_size = kWidth;
     config.intermediate_size = 704;
     config.head_dim = 48;
     config.qk_norm = std::get<2>(GetParam());
@@ -340,7 +340,7 @@ TEST(Model, AWindowCountsFromTheRowsOwnPlace) {
   }
 }
 
-TEST_P(PackedModel, InnerStepsGiveTheInnerField) {
+TEST_P(PackedModel, StepsOfTheFieldsGiveTheFields) {
   constexpr int32_t kRows = 11;
   const std::vector<int32_t> previous = random_text(5, kRows);
   Tensor h = Tensor::empty({kRows, kWidth});
@@ -349,13 +349,17 @@ TEST_P(PackedModel, InnerStepsGiveTheInnerField) {
   starts[0] = starts[4] = starts[5] = 1;
   Tape tape(Tape::Mode::kInference);
   const Tensor expected = model_->inner_field(tape, h, previous, starts);
-  std::vector<float> state;
+  const Tensor expected_ahead = model_->ahead_field(tape, h, previous, starts);
+  std::vector<float> state, ahead_state;
   for (int32_t r = 0; r < kRows; ++r) {
     const auto i = static_cast<size_t>(r);
     if (starts[i] != 0) state.assign(static_cast<size_t>(model_->config().inner_size), 0.0f);
+    if (starts[i] != 0) ahead_state.assign(static_cast<size_t>(kWidth), 0.0f);
     const Tensor row = Tensor::view(h.row(r), {1, kWidth});
     const Tensor o = model_->inner_step(row, previous[i], state);
     ASSERT_TRUE(std::ranges::equal(o.values(), std::span(expected.row(r), kWidth))) << r;
+    const Tensor ahead = model_->ahead_step(row, previous[i], ahead_state);
+    ASSERT_TRUE(std::ranges::equal(ahead.values(), std::span(expected_ahead.row(r), kWidth))) << r;
   }
 }
 

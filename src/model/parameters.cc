@@ -130,6 +130,10 @@ void declare_flow(const ModelConfig& c, ParameterStore& parameters) {
   parameters.declare("evo.inner.in.weight", {2 * c.inner_size, 2 * c.hidden_size}, last);
   parameters.declare("evo.inner.out.weight", {c.hidden_size, c.inner_size}, last);
   parameters.declare("evo.maturity.weight", {c.hidden_size + 3}, last);
+  if (c.ahead_size == 0) return;
+  parameters.declare("evo.ahead.in.weight", {2 * c.ahead_size, 2 * c.hidden_size}, last);
+  parameters.declare("evo.ahead.out.weight", {c.hidden_size, c.ahead_size}, last);
+  parameters.declare("evo.ahead.maturity.weight", {c.hidden_size + 3}, last);
 }
 
 }  // namespace

@@ -62,6 +62,12 @@ class ParameterStore {
   return name.starts_with("evo.");
 }
 
+/// True for what only drafts, and no distribution, depends on.
+[[nodiscard]] inline bool is_draft_parameter(std::string_view name) {
+  return name.starts_with("evo.inner.") || name.starts_with("evo.ahead.") ||
+         name.starts_with("evo.maturity.");
+}
+
 /// Declares all parameters of such a model, by the names that they have in files. Those of one
 /// layer that are one matrix in use (q, k, v; gate, up) are adjacent.
 void declare_parameters(const ModelConfig& config, ParameterStore& parameters);

@@ -73,6 +73,14 @@ inline Model tiny_model(const ModelConfig& config, uint64_t seed) {
       in.row(config.inner_size + i)[config.hidden_size + i] += 1;
       out.row(i)[i] += 10;
     }
+    if (config.ahead_size > 0) {
+      const Tensor ahead_in = model.parameters().tensor("evo.ahead.in.weight");
+      const Tensor ahead_out = model.parameters().tensor("evo.ahead.out.weight");
+      for (int64_t i = 0; i < std::min(config.ahead_size, config.hidden_size); ++i) {
+        ahead_in.row(config.ahead_size + i)[config.hidden_size + i] += 1;
+        ahead_out.row(i)[i] += 10;
+      }
+    }
     Tape tape(Tape::Mode::kInference);
     const Tensor codes = model.codes(tape);
     model.set_time(estimate_entropic_time(codes.values(), config.code_size, model.unigram()));

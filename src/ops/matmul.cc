@@ -64,6 +64,14 @@ Operand rounded(const MatrixView& view, bool native) {
   return {storage.get(), view.rows, view.cols, by_rows ? length : 1, by_rows ? 1 : length, storage};
 }
 
+bool made_by_intel() {
+#if defined(__x86_64__)
+  return __builtin_cpu_is("intel") != 0;
+#else
+  return false;
+#endif
+}
+
 void fill_zero(float* out, int64_t rows, int64_t cols, int64_t stride) {
   for (int64_t i = 0; i < rows; ++i) std::fill_n(out + i * stride, cols, 0.0f);
 }
@@ -81,7 +89,7 @@ void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_st
     return;
   }
   if (precision == Precision::kBF16) {
-    const bool native = cpu_has_bf16();
+    const bool native = native_bf16();
     run_product(rounded(a, native), rounded(b, native), out, out_stride, accumulate,
                 native ? onednn::DataType::bf16 : onednn::DataType::f32);
     return;
@@ -91,18 +99,22 @@ void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_st
               accumulate, onednn::DataType::f32);
 }
 
-bool cpu_has_bf16() {
+bool native_bf16() {
   // oneDNN looks at CPUID, at XCR0 (whether the system saves the registers) and, for AMX, asks the
   // system's permission. Its values are sets of bits; AMX contains AVX512-BF16.
-  static const bool has = [] {
-    constexpr auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
+  static const bool native = [] {
+    const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+    const auto has = [=](dnnl::cpu_isa wanted) {
+      return (isa & static_cast<unsigned>(wanted)) == static_cast<unsigned>(wanted);
+    };
+    if (has(dnnl::cpu_isa::avx512_core_amx)) return true;
+    return has(dnnl::cpu_isa::avx512_core_bf16) && !made_by_intel();
   }();
-  return has;
+  return native;
 }
 
 Precision best_precision() {
-  return cpu_has_bf16() ? Precision::kBF16 : Precision::kF32;
+  return native_bf16() ? Precision::kBF16 : Precision::kF32;
 }
 
 double measure_matmul_peak(Precision precision, double seconds) {

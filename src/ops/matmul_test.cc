@@ -181,7 +181,7 @@ TEST(Matmul, PeakIsANumber) {
 }
 
 TEST(Matmul, BestPrecisionFollowsTheCpu) {
-  EXPECT_EQ(best_precision() == Precision::kBF16, cpu_has_bf16());
+  EXPECT_EQ(best_precision() == Precision::kBF16, native_bf16());
 }
 
 }  // namespace

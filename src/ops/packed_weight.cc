@@ -158,7 +158,7 @@ struct QuantizedWeight : Impl {
 
 template <class Impl>
 std::unique_ptr<Impl> pack_bf16(const uint16_t* weight, int64_t out, int64_t in, RowAccess access) {
-  if (cpu_has_bf16() && access == RowAccess::kNo) {
+  if (native_bf16() && access == RowAccess::kNo) {
     auto shape = packed_shape(out, in);
     if (shape->row_invariant()) {
       return std::make_unique<OnednnWeight<Impl>>(weight, out, in, std::move(shape));

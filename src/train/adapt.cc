@@ -17,7 +17,8 @@ double deviation(std::span<const float> values) {
 AdaptRecipe parse_recipe(const std::string& name) {
   if (name == "frozen") return AdaptRecipe::kFrozen;
   if (name == "full") return AdaptRecipe::kFull;
-  throw UsageError(fmt::format("--recipe '{}': expected frozen or full", name));
+  if (name == "drafts") return AdaptRecipe::kDrafts;
+  throw UsageError(fmt::format("--recipe '{}': expected frozen, full or drafts", name));
 }
 
 RunConfig adapt_config(const ModelConfig& parent, AdaptRecipe recipe) {
@@ -25,13 +26,22 @@ RunConfig adapt_config(const ModelConfig& parent, AdaptRecipe recipe) {
   RunConfig config;
   static_cast<ModelConfig&>(config) = parent;
   config.flow = true;
-  config.inner_size = std::min(parent.hidden_size, kLargestInner);
+  const int64_t inner = std::min(parent.hidden_size, kLargestInner);
+  if (!parent.flow) config.inner_size = inner;
+  if (parent.ahead_size == 0) config.ahead_size = inner;
   config.steps = kSteps;
   config.batch_size = 8;
   config.sequence_length = std::min(kLength, parent.max_position_embeddings - 1);
+  config.average_decay = 0.99;
+  if (recipe == AdaptRecipe::kDrafts) {
+    config.freeze_flow = true;
+    config.learning_rate = 2e-3;
+    config.flow_weight = config.infill_share = config.self_conditioning = 0;
+    config.inner_weight = 1;
+    return config;
+  }
   // Principal components of the embeddings are codes that need no training.
   config.code_gradient = "pca";
-  config.average_decay = 0.99;
   if (recipe == AdaptRecipe::kFrozen) {
     config.freeze_backbone = true;
     config.adapter_rank = kRank;
@@ -44,14 +54,18 @@ RunConfig adapt_config(const ModelConfig& parent, AdaptRecipe recipe) {
   return config;
 }
 
-void adopt_backbone(const Model& parent, Model& model) {
+void adopt_parent(const Model& parent, Model& model) {
   const ParameterStore& from = parent.parameters();
   const ParameterStore& to = model.parameters();
   for (const Parameter& p : from.list()) {
-    if (is_flow_parameter(p.name)) continue;
     const Parameter& own = to.find(p.name);
     EVO_CHECK(own.shape == p.shape);
     std::ranges::copy(from.values_of(p), to.values_of(own).begin());
+  }
+  if (parent.config().flow) {
+    model.set_time(parent.time());
+    model.set_unigram({parent.unigram().begin(), parent.unigram().end()});
+    return;
   }
   // z, the previous x and phi's waves have unit variance or less, in 2 d + K inputs.
   const std::span<float> input = to.values_of(to.find("evo.evolve_in.weight"));

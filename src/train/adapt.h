@@ -1,4 +1,4 @@
-// From an autoregressive model to one that also evolves.
+// From an autoregressive model to one that also evolves, and from that to one that drafts better.
 #pragma once
 
 #include <string>
@@ -10,15 +10,16 @@ namespace evo {
 
 enum class AdaptRecipe {
   kFrozen,  ///< the backbone stays bit for bit: evolving tokens get adapters of their own
-  kFull     ///< everything is trained
+  kFull,    ///< everything is trained
+  kDrafts   ///< of an Evo model: what it drafts with; all its distributions stay bit for bit
 };
 [[nodiscard]] AdaptRecipe parse_recipe(const std::string& name);  ///< throws UsageError
 
 /// Shape and settings of a run that adapts a model of shape `parent`, in 1000 steps.
 [[nodiscard]] RunConfig adapt_config(const ModelConfig& parent, AdaptRecipe recipe);
 
-/// Gives `model`, which is initialised, the parent's backbone, and its evolving tokens inputs of
-/// the size of the parent's embeddings.
-void adopt_backbone(const Model& parent, Model& model);
+/// Gives `model`, which is initialised, all that the parent has. If that is no more than a
+/// backbone, evolving tokens get inputs of the size of the parent's embeddings.
+void adopt_parent(const Model& parent, Model& model);
 
 }  // namespace evo

@@ -36,9 +36,21 @@ class AdaptTest : public testing::TrainerTest {
 
   Model adapt(AdaptRecipe recipe, int64_t steps, const std::string& name) const {
     TrainOptions options = options_for(folder_ / name);
-    options.initialize = [&](Model& model) { adopt_backbone(parent(), model); };
+    options.initialize = [&](Model& model) { adopt_parent(parent(), model); };
     Trainer(config_for(recipe, steps), tokens_, std::move(options)).run();
     return Model::load((folder_ / name).string());
+  }
+
+  /// An Evo model of a few steps, and what `recipe` makes of it.
+  std::pair<Model, Model> evolving_and_adapted(AdaptRecipe recipe, int64_t steps) {
+    train(tiny_run(30), folder_ / "evolving");
+    Model evolving = Model::load((folder_ / "evolving").string());
+    RunConfig config = config_for(recipe, steps);
+    static_cast<ModelConfig&>(config) = adapt_config(evolving.config(), recipe);
+    TrainOptions options = options_for(folder_ / "drafts");
+    options.initialize = [&](Model& model) { adopt_parent(evolving, model); };
+    Trainer(config, tokens_, std::move(options)).run();
+    return {std::move(evolving), Model::load((folder_ / "drafts").string())};
   }
 
   /// Backbone parameters of `model` that are the parent's bit for bit, and others.
@@ -63,6 +75,23 @@ TEST_F(AdaptTest, FrozenKeepsTheParentBitForBitAndLearnsToEvolve) {
   const double last = metrics.back().get_double("valid_inner_loss");
   // The text repeats seven tokens: a guess costs log 7 = 1.9 nats, and there is much to gain.
   EXPECT_LT(last, first - 0.3);
+  EXPECT_EQ(metrics.front().get_double("valid_ar_nll"), metrics.back().get_double("valid_ar_nll"));
+}
+
+TEST_F(AdaptTest, DraftsKeepsAllButWhatDraftsBitForBit) {
+  const auto [before, after] = evolving_and_adapted(AdaptRecipe::kDrafts, 100);
+  EXPECT_GT(after.config().ahead_size, 0);
+  for (const Parameter& p : before.parameters().list()) {
+    const auto old = before.parameters().values_of(p);
+    const auto now = after.parameters().values_of(after.parameters().find(p.name));
+    const bool same = std::memcmp(old.data(), now.data(), old.size_bytes()) == 0;
+    EXPECT_EQ(same, !is_draft_parameter(p.name)) << p.name;
+  }
+  EXPECT_TRUE(std::ranges::equal(before.time().log_snr(), after.time().log_snr()));
+  EXPECT_TRUE(std::ranges::equal(before.unigram(), after.unigram()));
+  const auto metrics = metrics_of(folder_ / "drafts");
+  EXPECT_LT(metrics.back().get_double("valid_ahead_loss"),
+            metrics.front().get_double("valid_ahead_loss") - 0.3);
   EXPECT_EQ(metrics.front().get_double("valid_ar_nll"), metrics.back().get_double("valid_ar_nll"));
 }
 

@@ -66,6 +66,7 @@ void write_own(CheckpointWriter& writer, const TrainedArrays& arrays) {
 
 bool is_trained(const RunConfig& config, const Parameter& parameter) {
   if (config.code_gradient == "pca" && parameter.name == "evo.codes") return false;
+  if (config.freeze_flow) return is_draft_parameter(parameter.name);
   return !config.freeze_backbone || is_flow_parameter(parameter.name);
 }
 
@@ -77,7 +78,11 @@ TrainedArrays::TrainedArrays(const RunConfig& config, int rank, int ranks)
       average(Tensor::zeros({partition.own_size()})),
       first_moment(Tensor::zeros({partition.own_size()})),
       second_moment(Tensor::zeros({partition.own_size()})) {
-  if (config.freeze_backbone) model.freeze_backbone();
+  if (config.freeze_flow) {
+    model.train_only(is_draft_parameter);
+  } else if (config.freeze_backbone) {
+    model.train_only(is_flow_parameter);
+  }
 }
 
 std::span<float> TrainedArrays::own_weights(const Bucket& bucket) const {

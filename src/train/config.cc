@@ -108,6 +108,7 @@ void RunConfig::validate(int ranks) const {
   require(steps > 0 || minutes > 0, "give `steps` or `minutes`");
   require(flow || ar_weight > 0, "with `ar_weight` 0 and without `flow` nothing is trained");
   require(flow || !freeze_backbone, "with `freeze_backbone` and without `flow` nothing is trained");
+  require(flow || !freeze_flow, "with `freeze_flow` and without `flow` nothing is trained");
   require_count("batch_size", batch_size, 65536);
   require_count("gradient_accumulation", gradient_accumulation, 65536);
   require(sequence_length >= 2, "`sequence_length` must be at least 2");

@@ -42,6 +42,7 @@ struct TrainConfig {
   double self_conditioning = 0.25;
   double infill_share = 0.1;
   bool freeze_backbone = false;
+  bool freeze_flow = false;
   int64_t time_every = 200;
   double time_freeze = 0.7;
 
@@ -89,6 +90,7 @@ struct TrainConfig {
     v("infill_share", infill_share,
       "share of sequences that are rearranged so that the model learns to fill in a middle");
     v("freeze_backbone", freeze_backbone, "train only what evolving tokens use");
+    v("freeze_flow", freeze_flow, "train only what drafts: all distributions stay what they are");
     v("time_every", time_every, "steps between estimates of entropic time");
     v("time_freeze", time_freeze, "fraction of the run after which entropic time is kept");
     v("validation_fraction", validation_fraction,

@@ -15,23 +15,36 @@ namespace {
 // Purposes of random streams within a batch.
 enum NoiseUse : uint64_t { kFirstNoise = 1, kBridgeNoise, kPolicy };
 
+/// The rows over which a loss is a mean: those with a target that counts, all or only those that
+/// are not the first of their block.
+enum class Rows { kAll, kNotFirst };
+
+bool counts(const TrainingBatch& batch, Rows rows, size_t r) {
+  return batch.learns(r) && (rows == Rows::kAll || batch.plan.starts[r] == 0);
+}
+
+double number(const TrainingBatch& batch, Rows rows) {
+  const RowCounts all = batch.row_counts();
+  return static_cast<double>(rows == Rows::kAll ? all.learnt : all.not_first);
+}
+
 /// `total` in equal shares over the rows that count.
-std::vector<float> shares(const TrainingBatch& batch, double total) {
-  const auto rows = static_cast<double>(batch.row_counts().learnt);
+std::vector<float> shares(const TrainingBatch& batch, double total, Rows rows = Rows::kAll) {
+  const double all = number(batch, rows);
   std::vector<float> weights(batch.targets.size(), 0.0f);
   for (size_t r = 0; r < weights.size(); ++r) {
-    if (batch.learns(r)) weights[r] = static_cast<float>(total / rows);
+    if (counts(batch, rows, r)) weights[r] = static_cast<float>(total / all);
   }
   return weights;
 }
 
-double mean(const TrainingBatch& batch, std::span<const float> values) {
+double mean(const TrainingBatch& batch, std::span<const float> values, Rows rows = Rows::kAll) {
   double sum = 0;
   for (size_t r = 0; r < values.size(); ++r) {
-    if (batch.learns(r)) sum += values[r];
+    if (counts(batch, rows, r)) sum += values[r];
   }
-  const auto rows = static_cast<double>(batch.row_counts().learnt);
-  return rows > 0 ? sum / rows : 0;
+  const double all = number(batch, rows);
+  return all > 0 ? sum / all : 0;
 }
 
 /// Standard normal [rows, d]; every row has its own stream, so threads do not matter.
@@ -142,6 +155,55 @@ double dot(std::span<const float> a, std::span<const float> b) {
   return sum;
 }
 
+/// What a field drafted, o [rows, D], and which rows' losses count.
+struct Drafts {
+  Tensor o;
+  Tensor maturity_weight;
+  const PosteriorTerm* term;
+  Rows rows;
+};
+
+struct DraftLosses {
+  double nll = 0, maturity = 0;  ///< means
+};
+
+/// Cross-entropy of the drafts, and of the guess whether the drafted token is the right one.
+DraftLosses draft_losses(Tape& tape, const Model& model, const TrainingBatch& batch,
+                         const Drafts& drafts, const LossWeights& weights, double scale) {
+  const std::vector<float> nll_weights = shares(batch, weights.inner * scale, drafts.rows);
+  const HeadLosses losses{batch.targets, nll_weights};
+  const auto rows = static_cast<int64_t>(batch.targets.size());
+  const HeadResult drafted =
+      head(tape, drafts.o, 0, rows, model.detached_unembedding(), drafts.term, &losses);
+  std::vector<float> kept(batch.targets.size());
+  for (size_t i = 0; i < kept.size(); ++i) {
+    kept[i] = drafted.argmax[i] == batch.targets[i] ? 1.0f : 0.0f;
+  }
+  const std::vector<float> maturity_weights = shares(batch, weights.maturity * scale, drafts.rows);
+  const MaturityResult mature = maturity(tape, drafts.o.detach(), drafted.log_pmax, drafted.entropy,
+                                         drafts.maturity_weight, kept, maturity_weights);
+  return {mean(batch, drafted.nll, drafts.rows),
+          weights.maturity > 0 ? mature.loss / (weights.maturity * scale) : 0};
+}
+
+/// What the field that drafts ahead sees of a batch.
+struct AheadRows {
+  Tensor h;                     ///< [rows, D] of the last mature row before each row's block
+  std::vector<uint8_t> starts;  ///< of the second rows of blocks; first ones stand alone
+};
+
+AheadRows rows_ahead(const TrainingBatch& batch, const Tensor& h) {
+  const auto rows = static_cast<int64_t>(batch.targets.size());
+  AheadRows ahead{Tensor::empty({rows, h.cols()}), batch.plan.starts};
+  for (int64_t r = 0; r < rows; ++r) {
+    const auto i = static_cast<size_t>(r);
+    const int64_t before = r - r % batch.length + batch.plan.begin[i];
+    std::copy_n(h.row(before), h.cols(), ahead.h.row(r));
+    if (r == before + 1) ahead.starts[i] = 1;
+  }
+  return ahead;
+}
+
 }  // namespace
 
 LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& batch,
@@ -162,13 +224,15 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
     latents = first_latents(tape, model, batch, through_z ? codes : codes.detach());
     if (batch.self_condition) latents = self_conditioned_latents(model, batch, codes, latents);
   }
-  const Tensor h = model.forward(tape, two_stream_input(batch, latents));
+  Tape unrecorded(Tape::Mode::kInference, tape.precision());
+  const bool trains_trunk = weights.ar > 0 || weights.flow > 0;
+  const Tensor h =
+      model.forward(trains_trunk ? tape : unrecorded, two_stream_input(batch, latents));
 
   // The staircase leg: exact autoregressive cross-entropy.
   const bool trains_ar = weights.ar > 0;
   const std::vector<float> ar_weights = shares(batch, trains_ar ? weights.ar * scale : scale);
   const HeadLosses ar_losses{batch.targets, ar_weights};
-  Tape unrecorded(Tape::Mode::kInference, tape.precision());
   const HeadResult ar =
       trains_ar ? head(tape, h, 0, rows, model.unembedding(), nullptr, &ar_losses)
                 : head(unrecorded, h, 0, rows, model.unembedding(), nullptr, &ar_losses);
@@ -192,28 +256,29 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
     report.elbo = dot(elbo_weights(model.time(), batch, latents.times, 1), posterior.squared_error);
   }
 
-  // The inner field drafts each block left to right from the truth before each row; everything that
-  // it reads is detached, so the backbone does not notice it.
+  // The fields draft each block left to right from the truth before each row; everything that they
+  // read is detached, so the backbone does not notice them.
   const Tensor states = slice_rows(tape, h.detach(), rows, 2 * rows);
-  const Tensor o = model.inner_field(tape, states, batch.ids, batch.plan.starts);
-  const std::vector<float> inner_weights = shares(batch, weights.inner * scale);
   const PosteriorTerm inner_term{latents.z.detach(), kappa, codes.detach()};
-  const HeadLosses inner_losses{batch.targets, inner_weights};
-  const HeadResult drafts =
-      head(tape, o, 0, rows, model.detached_unembedding(), &inner_term, &inner_losses);
-  report.inner = mean(batch, drafts.nll);
-
-  // Maturity: would the drafted token be the right one?
-  std::vector<float> kept(batch.targets.size());
-  for (size_t i = 0; i < kept.size(); ++i)
-    kept[i] = drafts.argmax[i] == batch.targets[i] ? 1.0f : 0.0f;
-  const std::vector<float> maturity_weights = shares(batch, weights.maturity * scale);
-  const MaturityResult mature = maturity(tape, o.detach(), drafts.log_pmax, drafts.entropy,
-                                         model.maturity_weight(), kept, maturity_weights);
-  report.maturity = weights.maturity > 0 ? mature.loss / (weights.maturity * scale) : 0;
-
+  const DraftLosses inner =
+      draft_losses(tape, model, batch,
+                   {model.inner_field(tape, states, batch.ids, batch.plan.starts),
+                    model.maturity_weight(), &inner_term, Rows::kAll},
+                   weights, scale);
+  report.inner = inner.nll;
+  report.maturity = inner.maturity;
   report.total += weights.flow * report.flow + weights.inner * report.inner +
                   weights.maturity * report.maturity;
+  if (model.config().ahead_size == 0) return report;
+
+  const AheadRows ahead_rows = rows_ahead(batch, h);
+  const DraftLosses ahead =
+      draft_losses(tape, model, batch,
+                   {model.ahead_field(tape, ahead_rows.h, batch.ids, ahead_rows.starts),
+                    model.ahead_maturity_weight(), nullptr, Rows::kNotFirst},
+                   weights, scale);
+  report.ahead = ahead.nll;
+  report.total += weights.inner * ahead.nll + weights.maturity * ahead.maturity;
   return report;
 }
 

@@ -14,8 +14,9 @@ namespace evo {
 
 /// Rows of a batch over which losses are means.
 struct RowCounts {
-  int64_t learnt = 0;  ///< whose targets count
-  int64_t elbo = 0;    ///< of them, those from which the ELBO is estimated
+  int64_t learnt = 0;     ///< whose targets count
+  int64_t elbo = 0;       ///< of them, those from which the ELBO is estimated
+  int64_t not_first = 0;  ///< of them, those that are not the first of their block
 };
 
 /// B texts of n + 1 tokens: mature rows hold the first n, both streams predict the last n.
@@ -53,7 +54,7 @@ struct Latents {
 };
 
 struct LossWeights {
-  double flow = 0, inner = 0, maturity = 0;
+  double flow = 0, inner = 0, maturity = 0;  ///< `inner`: of both fields that draft
   HeadLosses::CodeGradient code_gradient = HeadLosses::CodeGradient::kNone;
   double ar = 1;  ///< 0: the autoregressive loss is reported, but trains nothing
 };
@@ -63,7 +64,7 @@ struct LossWeights {
 struct LossReport {
   double total = 0;
   double ar_nll = 0;
-  double flow = 0, inner = 0, maturity = 0;
+  double flow = 0, inner = 0, ahead = 0, maturity = 0;
   double elbo = 0;        ///< from rows of uniform time; without the reconstruction term
   int64_t elbo_rows = 0;  ///< how many those were
 };

@@ -25,6 +25,8 @@ RowCounts TrainingBatch::own_row_counts() const {
   for (size_t r = 0; r < targets.size(); ++r) {
     count.learnt += learns(r) ? 1 : 0;
     count.elbo += has_uniform_time(r) ? 1 : 0;
+    const bool first = plan.starts.empty() || plan.starts[r] != 0;
+    count.not_first += learns(r) && !first ? 1 : 0;
   }
   return count;
 }

@@ -192,11 +192,13 @@ TEST_F(TrainingLoss, MatureRowsDoNotNoticeTheFlow) {
   }
 }
 
-TEST_F(TrainingLoss, TheInnerFieldAndMaturityDoNotTouchTheBackbone) {
-  const RunConfig config = tiny_run(1);
+TEST_F(TrainingLoss, FieldsThatDraftAndMaturityDoNotTouchTheBackbone) {
+  RunConfig config = tiny_run(1);
+  config.ahead_size = 24;
   const Model model = noisy_model(config, 21);
-  const std::set<std::string> own = {"evo.inner.in.weight", "evo.inner.out.weight",
-                                     "evo.maturity.weight"};
+  const std::set<std::string> own = {"evo.inner.in.weight",  "evo.inner.out.weight",
+                                     "evo.maturity.weight",  "evo.ahead.in.weight",
+                                     "evo.ahead.out.weight", "evo.ahead.maturity.weight"};
   for (bool self_condition : {false, true}) {
     TrainingBatch batch = planned_batch(config, model, 3, 22);
     batch.self_condition = self_condition;
@@ -212,13 +214,33 @@ TEST_F(TrainingLoss, TheInnerFieldAndMaturityDoNotTouchTheBackbone) {
       EXPECT_GT(largest(part(with, p)), 0);
       EXPECT_TRUE(same_bits(part(with, p), part(without, p)));
     }
-    // Nor does maturity touch the inner field.
+    // Nor does maturity touch the fields.
     const auto immature = gradient(model, batch, {0.5, 0.7, 0, CodeGradient::kCrossEntropy});
-    for (const char* name : {"evo.inner.in.weight", "evo.inner.out.weight"}) {
+    for (const char* name : {"evo.inner.in.weight", "evo.inner.out.weight", "evo.ahead.in.weight",
+                             "evo.ahead.out.weight"}) {
       const Parameter& p = model.parameters().find(name);
       EXPECT_TRUE(same_bits(part(with, p), part(immature, p))) << name;
     }
   }
+}
+
+/// The field ahead knows the last mature row before a block and the tokens drafted since: nothing
+/// of the evolving rows, whose noise does not change its loss.
+TEST_F(TrainingLoss, TheFieldAheadSeesNoWindow) {
+  RunConfig config = tiny_run(1);
+  config.ahead_size = 24;
+  const Model model = noisy_model(config, 23);
+  TrainingBatch batch = planned_batch(config, model, 4, 24);
+  Tape tape(Tape::Mode::kInference);
+  const LossReport before = training_loss(tape, model, batch, kEveryPart);
+  batch.seed += 1;
+  const LossReport after = training_loss(tape, model, batch, kEveryPart);
+  EXPECT_NE(before.inner, after.inner);
+  EXPECT_EQ(before.ahead, after.ahead);
+  // Its rows are those that are not the first of their block.
+  const RowCounts rows = batch.row_counts();
+  EXPECT_EQ(rows.not_first, rows.learnt - std::ranges::count(batch.plan.starts, 1));
+  EXPECT_GT(rows.not_first, 0);
 }
 
 TEST_F(TrainingLoss, OnlyTheChosenLossShapesTheCodes) {

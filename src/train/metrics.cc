@@ -23,18 +23,13 @@ std::vector<Record> read_lines(const std::filesystem::path& path, int64_t last_s
 }  // namespace
 
 LossNumbers to_numbers(const LossReport& report) {
-  return {report.total,
-          report.ar_nll,
-          report.flow,
-          report.inner,
-          report.maturity,
-          report.elbo,
-          static_cast<double>(report.elbo_rows)};
+  return {report.total, report.ar_nll,   report.flow, report.inner,
+          report.ahead, report.maturity, report.elbo, static_cast<double>(report.elbo_rows)};
 }
 
 LossReport sum_of_reports(const RankTable& table, size_t place) {
   const auto sum = [&](size_t i) { return table.sum(place + i); };
-  return {sum(0), sum(1), sum(2), sum(3), sum(4), sum(5), static_cast<int64_t>(sum(6))};
+  return {sum(0), sum(1), sum(2), sum(3), sum(4), sum(5), sum(6), static_cast<int64_t>(sum(7))};
 }
 
 void LossMean::add(const LossReport& report, double weight) {
@@ -43,6 +38,7 @@ void LossMean::add(const LossReport& report, double weight) {
   sum_.ar_nll += weight * report.ar_nll;
   sum_.flow += weight * report.flow;
   sum_.inner += weight * report.inner;
+  sum_.ahead += weight * report.ahead;
   sum_.maturity += weight * report.maturity;
   if (report.elbo_rows == 0) return;
   sum_.elbo += static_cast<double>(report.elbo_rows) * report.elbo;
@@ -50,16 +46,21 @@ void LossMean::add(const LossReport& report, double weight) {
 }
 
 LossReport LossMean::mean() const {
-  return {sum_.total / weight_,    sum_.ar_nll / weight_,
-          sum_.flow / weight_,     sum_.inner / weight_,
-          sum_.maturity / weight_, sum_.elbo / static_cast<double>(sum_.elbo_rows),
+  return {sum_.total / weight_,
+          sum_.ar_nll / weight_,
+          sum_.flow / weight_,
+          sum_.inner / weight_,
+          sum_.ahead / weight_,
+          sum_.maturity / weight_,
+          sum_.elbo / static_cast<double>(sum_.elbo_rows),
           sum_.elbo_rows};
 }
 
 Record LossMean::to_record() const {
   Record record;
   record.set("weight", weight_).set("total", sum_.total).set("ar_nll", sum_.ar_nll);
-  record.set("flow", sum_.flow).set("inner", sum_.inner).set("maturity", sum_.maturity);
+  record.set("flow", sum_.flow).set("inner", sum_.inner).set("ahead", sum_.ahead);
+  record.set("maturity", sum_.maturity);
   record.set("elbo", sum_.elbo).set("elbo_rows", sum_.elbo_rows);
   return record;
 }
@@ -67,9 +68,10 @@ Record LossMean::to_record() const {
 LossMean LossMean::from_record(const Record& record) {
   LossMean mean;
   mean.weight_ = record.get_double("weight");
-  mean.sum_ = {record.get_double("total"), record.get_double("ar_nll"),   record.get_double("flow"),
-               record.get_double("inner"), record.get_double("maturity"), record.get_double("elbo"),
-               record.get_int("elbo_rows")};
+  mean.sum_ = {record.get_double("total"), record.get_double("ar_nll"),
+               record.get_double("flow"),  record.get_double("inner"),
+               record.get_double("ahead"), record.get_double("maturity"),
+               record.get_double("elbo"),  record.get_int("elbo_rows")};
   return mean;
 }
 

@@ -15,7 +15,7 @@ namespace evo {
 
 /// A report as numbers, for other ranks, and the sum of those that are in a table from column
 /// `place` on: the report of a batch from those of the ranks' shares.
-using LossNumbers = std::array<double, 7>;
+using LossNumbers = std::array<double, 8>;
 [[nodiscard]] LossNumbers to_numbers(const LossReport& report);
 [[nodiscard]] LossReport sum_of_reports(const RankTable& table, size_t place);
 

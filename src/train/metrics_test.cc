@@ -14,7 +14,7 @@ using testing::TemporaryFolder;
 using testing::write_bytes;
 
 LossReport report(double base, double elbo, int64_t elbo_rows) {
-  return {base, 2 * base, 3 * base, 4 * base, 5 * base, elbo, elbo_rows};
+  return {base, 2 * base, 3 * base, 4 * base, 6 * base, 5 * base, elbo, elbo_rows};
 }
 
 TEST(LossMean, WeighsReportsAndElbosByTheirRows) {
@@ -28,6 +28,7 @@ TEST(LossMean, WeighsReportsAndElbosByTheirRows) {
   EXPECT_DOUBLE_EQ(result.ar_nll, 2 * base);
   EXPECT_DOUBLE_EQ(result.flow, 3 * base);
   EXPECT_DOUBLE_EQ(result.inner, 4 * base);
+  EXPECT_DOUBLE_EQ(result.ahead, 6 * base);
   EXPECT_DOUBLE_EQ(result.maturity, 5 * base);
   EXPECT_DOUBLE_EQ(result.elbo, (3 * 7 + 1 * 1) / 4.0);
   EXPECT_EQ(result.elbo_rows, 4);

@@ -13,8 +13,8 @@ int64_t& part_of_name(ParameterCount& count, std::string_view name) {
   if (name == "evo.evolve_in.weight") return count.evolve_in;
   if (has(".modulation.")) return count.modulation;
   if (has(".adapters.")) return count.adapters;
-  if (name.starts_with("evo.inner.")) return count.inner_field;
-  if (name == "evo.maturity.weight") return count.maturity;
+  if (name.ends_with("maturity.weight")) return count.maturity;
+  if (name.starts_with("evo.inner.") || name.starts_with("evo.ahead.")) return count.inner_field;
   if (name.ends_with("norm.weight")) return count.norms;
   if (has(".self_attn.")) return count.attention;
   if (has(".mlp.")) return count.feed_forward;

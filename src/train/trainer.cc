@@ -64,7 +64,7 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
     arrays_.model.initialize(static_cast<uint64_t>(config.seed));
     if (options_.initialize) options_.initialize(arrays_.model);
     arrays_.start_average(arrays_.model.parameters().list());
-    if (config_.flow) estimate_time();
+    if (config_.flow && !config_.freeze_flow) estimate_time();
   }
   open_metrics();
 }
@@ -157,9 +157,10 @@ void Trainer::recover(const StepResult& result) {
   const std::string where = ranks_.size() == 1 || result.not_finite.empty()
                                 ? ""
                                 : fmt::format(" on rank {}", fmt::join(result.not_finite, ", "));
-  const std::string what =
-      fmt::format("step {}{}: loss {} and gradient norm {} (running mean of the AR loss {:.3f})",
-                  state_.step, where, result.loss.total, result.gradient_norm, state_.watch.mean);
+  // A NaN's sign says nothing.
+  const std::string what = fmt::format(
+      "step {}{}: loss {} and gradient norm {} (running mean of the AR loss {:.3f})", state_.step,
+      where, std::abs(result.loss.total), result.gradient_norm, state_.watch.mean);
   const std::optional<Checkpoint> checkpoint = latest_good(checkpoints_, ranks_);
   if (state_.recoveries > 0 || !checkpoint) {
     const std::string when =

@@ -23,12 +23,14 @@ void Trainer::log(const StepResult& result, bool stopped, Progress& progress) {
       line.set("valid_flow_loss", summary_.validation.flow)
           .set("valid_inner_loss", summary_.validation.inner);
       line.set("valid_elbo", summary_.validation.elbo);
+      if (config_.ahead_size > 0) line.set("valid_ahead_loss", summary_.validation.ahead);
     }
   }
   if (metrics_) metrics_->add(line);
   if (metrics_ && validation_due) metrics_->draw(std::filesystem::path(options_.out) / "loss.svg");
 
-  const std::string elbo = config_.flow ? fmt::format("  ELBO {:.3f}", summary_.last.elbo) : "";
+  const std::string elbo =
+      summary_.last.elbo_rows > 0 ? fmt::format("  ELBO {:.3f}", summary_.last.elbo) : "";
   progress.update(config_.steps > 0 ? static_cast<double>(state_.step) : elapsed(),
                   fmt::format("loss {:.3f}  AR {:.3f}{}  {:.0f} tokens/s  {:.0f}% of peak",
                               summary_.last.total, summary_.last.ar_nll, elbo,
@@ -63,6 +65,7 @@ Record Trainer::metrics_line(const StepResult& result) const {
   line.set("ar_nll", summary_.last.ar_nll);
   if (config_.flow) {
     line.set("flow_loss", summary_.last.flow).set("inner_loss", summary_.last.inner);
+    if (config_.ahead_size > 0) line.set("ahead_loss", summary_.last.ahead);
     line.set("maturity_loss", summary_.last.maturity).set("elbo", summary_.last.elbo);
   }
   line.set("learning_rate", result.learning_rate).set("gradient_norm", result.gradient_norm);

@@ -25,8 +25,8 @@ Trainer::StepResult Trainer::step() {
     update_weights(result.learning_rate, result.gradient_norm);
   }
   ++state_.step;
-  const bool refresh =
-      config_.flow && state_.step % config_.time_every == 0 && progress() < config_.time_freeze;
+  const bool refresh = config_.flow && !config_.freeze_flow &&
+                       state_.step % config_.time_every == 0 && progress() < config_.time_freeze;
   if (refresh) estimate_time();
   return result;
 }
@@ -98,8 +98,9 @@ double Trainer::own_squares() const {
 }
 
 LossWeights Trainer::loss_weights() const {
-  return {config_.flow_weight, config_.inner_weight, config_.maturity_weight,
-          config_.code_gradient_kind(), config_.freeze_backbone ? 0 : config_.ar_weight};
+  const bool backbone = !config_.freeze_backbone && !config_.freeze_flow;
+  return {config_.freeze_flow ? 0 : config_.flow_weight, config_.inner_weight,
+          config_.maturity_weight, config_.code_gradient_kind(), backbone ? config_.ar_weight : 0};
 }
 
 TrainingBatch Trainer::next_batch() {

@@ -1,0 +1,125 @@
+// How long a decoding pass takes by the number of its rows: the first is the token committed last,
+// half of the others are drafts, the rest a window of evolving tokens. See --help.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+#include "base/parallel.h"
+#include "base/random.h"
+#include "model/model.h"
+#include "ops/embedding.h"
+
+namespace evo {
+namespace {
+
+struct Options {
+  std::vector<std::string> presets = {"7m", "30m", "124m"};
+  std::vector<std::string> formats = {"f32", "bf16", "int8"};
+  std::vector<int64_t> rows = {1, 2, 4, 8, 12, 16, 24, 32};
+  int64_t context = 128;
+  double seconds = 2;
+  int threads = 0;
+  bool drafts_only = false;
+};
+
+Precision precision_of(const std::string& format) {
+  if (format == "f32") return Precision::kF32;
+  if (format == "bf16") return Precision::kBF16;
+  if (format == "int8") return Precision::kInt8;
+  throw UsageError(fmt::format("--formats {}: expected f32, bf16 or int8", format));
+}
+
+/// A pass of `rows` rows behind `context` tokens, `evolving` of them a window.
+ForwardInput pass_of(const Model& model, int64_t rows, int64_t evolving, int64_t context) {
+  ForwardInput input;
+  const auto n = static_cast<int32_t>(rows), first = static_cast<int32_t>(rows - evolving);
+  const auto before = static_cast<int32_t>(context);
+  for (int32_t r = 0; r < n; ++r) {
+    input.positions.push_back(before + r);
+    if (r < first) input.ids.push_back(r % 7);
+    input.ranges.push_back(r < first ? KeyRange{0, before + r + 1, 0, 0}
+                                     : KeyRange{0, before + first, first, n});
+  }
+  if (evolving == 0) return input;
+  input.z = Tensor::empty({evolving, model.config().code_size});
+  Random(1).fill_normal(input.z.values());
+  input.previous_x = Tensor::zeros(input.z.shape());
+  input.times.assign(static_cast<size_t>(evolving), 1.0f);
+  return input;
+}
+
+double seconds_of_pass(const Model& model, KvCache& cache, const ForwardInput& input,
+                       int64_t context) {
+  using Clock = std::chrono::steady_clock;
+  cache.truncate(context);
+  const auto start = Clock::now();
+  Tape tape(Tape::Mode::kInference);
+  const Tensor h = model.forward(tape, input, &cache);
+  (void)head_logits(tape, h, 0, input.mature(), model.unembedding(), nullptr);
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void report(const std::string& preset, const std::string& format, const Options& options) {
+  ModelConfig config = ModelConfig::preset(preset);
+  Model model(config, false);
+  model.initialize(1);
+  model.pack(precision_of(format));
+  KvCache cache(config, options.context + 64);
+  Tape tape(Tape::Mode::kInference);
+  (void)model.forward(tape, pass_of(model, options.context, 0, 0), &cache);
+
+  std::vector<ForwardInput> inputs;
+  for (const int64_t rows : options.rows) {
+    inputs.push_back(pass_of(model, rows, options.drafts_only ? 0 : rows / 2, options.context));
+  }
+  // In turns, so that a change of the machine's speed falls on all of them.
+  std::vector<std::vector<double>> times(inputs.size());
+  double spent = 0;
+  while (spent < options.seconds * static_cast<double>(inputs.size()) || times[0].size() < 5) {
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      times[i].push_back(seconds_of_pass(model, cache, inputs[i], options.context));
+      spent += times[i].back();
+    }
+  }
+  double one = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    std::ranges::nth_element(times[i], times[i].begin() + std::ssize(times[i]) / 2);
+    const double median = times[i][times[i].size() / 2];
+    if (i == 0) one = median;
+    fmt::print("{:5} {:5} rows {:3} {:9.3f} ms  x {:5.2f} of {} row  {:6.3f} ms a row\n", preset,
+               format, options.rows[i], 1e3 * median, median / one, options.rows[0],
+               1e3 * median / static_cast<double>(options.rows[i]));
+  }
+  std::fflush(stdout);
+}
+
+int run(int argc, char** argv) {
+  Options options;
+  CLI::App app("Whole passes of decoding, random weights: time by number of rows");
+  app.add_option("--presets", options.presets, "shapes")->delimiter(',');
+  app.add_option("--formats", options.formats, "f32, bf16, int8")->delimiter(',');
+  app.add_option("--rows", options.rows, "rows of a pass")->delimiter(',');
+  app.add_option("--context", options.context, "tokens before it");
+  app.add_option("--seconds", options.seconds, "time for a number of rows");
+  app.add_option("--threads", options.threads, "default: all cores");
+  app.add_flag("--drafts-only", options.drafts_only, "no window: all rows are mature");
+  CLI11_PARSE(app, argc, argv);
+  if (options.threads > 0) set_threads(options.threads);
+  for (const std::string& preset : options.presets) {
+    for (const std::string& format : options.formats) report(preset, format, options);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace evo
+
+int main(int argc, char** argv) {
+  try {
+    return evo::run(argc, argv);
+  } catch (const evo::Error& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 1;
+  }
+}
