@@ -64,8 +64,10 @@ double DraftPolicy::rate(const Plan& plan) const {
   }
   const double rows = 1 + made;
   const double multiple = drafts > 0 ? drafting_multiple_ : plain_multiple_;
+  // Ahead there is always a last proposal that is not worth drafting; a window may just end.
+  const double proposals = plan.source == DraftSource::kAhead ? made + 1 : made;
   return (1 + kept) / (multiple * (pass_seconds(rows + static_cast<double>(plan.window), rows) +
-                                   made * cost_->draft()));
+                                   proposals * cost_->draft()));
 }
 
 void DraftPolicy::observe(bool drafting, double multiple) {

@@ -172,6 +172,20 @@ TEST(DraftPolicy, TakesTheSourceOfDraftsThatPaysMore) {
   EXPECT_GT(sources_taken(neither, 0.05, 0.05, 2000)[static_cast<size_t>(DraftSource::kNone)], 90);
 }
 
+/// To find that no draft is worth making is not free: where that is all that comes of drafting
+/// ahead, it must end, even if plain passes have taken somewhat longer of late than they should.
+TEST(DraftPolicy, ThinkingOfDraftsCosts) {
+  DraftPolicy policy(nominal(), 1, true);
+  int ahead = 0;
+  for (int pass = 0; pass < 600; ++pass) {
+    const bool drafts = policy.drafts_ahead(true);
+    if (pass >= 300) ahead += drafts ? 1 : 0;
+    policy.observe(drafts || policy.window(true) > 0, drafts ? 1 : 1.05);
+    policy.learn({}, 0, drafts ? DraftPolicy::kLargestWindow : 0, true, DraftSource::kAhead);
+  }
+  EXPECT_LT(ahead, 30);
+}
+
 TEST(DraftPolicy, NeverDraftsAheadWithoutTheField) {
   DraftPolicy policy(nominal());
   for (int pass = 0; pass < 500; ++pass) {

@@ -163,19 +163,19 @@ int64_t Session::prepare_pass(ForwardInput& input, int32_t sequence, int64_t gen
 
 /// Lets the policy of exact sessions, whose text does not depend on it, learn what passes take.
 void Session::observe_pass(std::span<Session* const> sessions, double seconds, int64_t rows,
-                           int64_t heads, bool drafting) {
-  int64_t drafts = 0;
+                           int64_t heads, bool windows) {
+  int64_t proposals = 0;
   DraftPolicy* policy = nullptr;
   for (const Session* session : sessions) {
     if (session->reading_) return;  // what prompts take says nothing about passes that draft
-    drafts += std::ssize(session->drafts_);
+    proposals += session->proposals_;
     if (session->options_.mode == Mode::kExact && session->policy_) policy = session->policy_;
   }
   if (policy == nullptr || !sessions.front()->decoder_.measures()) return;
   const PassCost& cost = sessions.front()->decoder_.cost(Mode::kExact);
   const double expected = cost.pass(static_cast<double>(rows), static_cast<double>(heads)) +
-                          static_cast<double>(drafts) * cost.draft();
-  policy->observe(drafting || drafts > 0, seconds / expected);
+                          static_cast<double>(proposals) * cost.draft();
+  policy->observe(windows || proposals > 0, seconds / expected);
 }
 
 /// The evolving rows of all sessions.

@@ -209,7 +209,7 @@ class Session {
   void append_mature(ForwardInput& input, int32_t sequence) const;
   void append_evolving(ForwardInput& input, int32_t sequence) const;
   static void observe_pass(std::span<Session* const> sessions, double seconds, int64_t rows,
-                           int64_t heads, bool drafting);
+                           int64_t heads, bool windows);
   static void add_windows(std::span<Session* const> sessions, ForwardInput& input);
   /// What the pass made of a session: hidden states of the window [W, D] and of the mature rows
   /// that have logits [drafts + 1, D]; those logits [drafts + 1, V].
@@ -266,6 +266,7 @@ class Session {
   std::vector<int32_t> drafts_;
   std::vector<float> draft_maturities_;
   int64_t possible_drafts_ = 0;
+  int64_t proposals_ = 0;  // tokens that the last pass thought of drafting
   DraftSource draft_source_ = DraftSource::kNone;
   std::vector<WindowToken> pool_;    // from the position after the text on: what drafts are made of
   std::vector<WindowToken> window_;  // behind the drafts, for the coming pass

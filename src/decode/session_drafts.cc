@@ -51,7 +51,7 @@ void Session::verify_drafts(const PassResult& result, PassTrace& trace) {
   drafts_.clear();
   draft_maturities_.clear();
   draft_source_ = DraftSource::kNone;
-  possible_drafts_ = 0;
+  possible_drafts_ = proposals_ = 0;
   if (done()) return;
   const bool ahead = policy_ != nullptr && policy_->drafts_ahead(scout_);
   if (ahead) pool_.clear();
@@ -121,6 +121,7 @@ void Session::draft(DraftSource source, int64_t possible, int32_t previous, Pass
   for (int64_t i = 0; i < possible_drafts_ && previous != end_; ++i) {
     const int64_t rank = std::ssize(text_) + i;
     const Proposal proposal = propose(i, previous, rank, shaper);
+    ++proposals_;
     all_kept *= policy_ ? policy_->calibration(source).kept(proposal.maturity) : proposal.maturity;
     if (!worth_drafting(all_kept)) break;
     previous = proposal.token;
