@@ -179,9 +179,11 @@ TEST(DraftPolicy, ThinkingOfDraftsCosts) {
   int ahead = 0;
   for (int pass = 0; pass < 600; ++pass) {
     const bool drafts = policy.drafts_ahead(true);
+    const int64_t window = policy.window(true);
     if (pass >= 300) ahead += drafts ? 1 : 0;
-    policy.observe(drafts || policy.window(true) > 0, drafts ? 1 : 1.05);
-    policy.learn({}, 0, drafts ? DraftPolicy::kLargestWindow : 0, true, DraftSource::kAhead);
+    policy.observe(drafts || window > 0, drafts ? 1 : 1.05);
+    if (drafts) policy.learn({}, 0, DraftPolicy::kLargestWindow, true, DraftSource::kAhead);
+    if (!drafts) policy.learn({}, 0, std::max<int64_t>(0, window - 1), true);
   }
   EXPECT_LT(ahead, 30);
 }
