@@ -3,12 +3,11 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <numeric>
 
 #include "base/parallel.h"
 #include "base/random.h"
+#include "bench_main.h"
 #include "model/model.h"
-#include "ops/embedding.h"
 
 namespace evo {
 namespace {
@@ -116,10 +115,5 @@ int run(int argc, char** argv) {
 }  // namespace evo
 
 int main(int argc, char** argv) {
-  try {
-    return evo::run(argc, argv);
-  } catch (const evo::Error& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    return 1;
-  }
+  return evo::bench_main(argc, argv, evo::run);
 }

@@ -9,6 +9,7 @@
 
 #include "base/parallel.h"
 #include "base/random.h"
+#include "bench_main.h"
 #include "model/config.h"
 #include "ops/bandwidth.h"
 #include "ops/matmul.h"
@@ -212,10 +213,5 @@ int run(int argc, char** argv) {
 }  // namespace evo
 
 int main(int argc, char** argv) {
-  try {
-    return evo::run(argc, argv);
-  } catch (const evo::Error& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    return 1;
-  }
+  return evo::bench_main(argc, argv, evo::run);
 }
