@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "bench_main.h"
 #include "model/model.h"
+#include "ops/head.h"
 
 namespace evo {
 namespace {
@@ -60,11 +61,11 @@ double seconds_of_pass(const Model& model, KvCache& cache, const ForwardInput& i
 }
 
 void report(const std::string& preset, const std::string& format, const Options& options) {
-  ModelConfig config = ModelConfig::preset(preset);
+  const ModelConfig config = ModelConfig::preset(preset);
   Model model(config, false);
   model.initialize(1);
   model.pack(precision_of(format));
-  KvCache cache(config, options.context + 64);
+  KvCache cache(config, options.context + std::ranges::max(options.rows));
   Tape tape(Tape::Mode::kInference);
   (void)model.forward(tape, pass_of(model, options.context, 0, 0), &cache);
 

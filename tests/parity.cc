@@ -42,23 +42,23 @@ struct Batch {
   Tensor noise;                        ///< [Ne, d] of unit variance
 };
 
-/// What the field that drafts ahead yields, if the model has it.
-struct AheadPass {
-  std::vector<int32_t> targets;  ///< [Ne] -1 in first rows of blocks
+/// What a field that drafts yields.
+struct DraftPass {
+  std::vector<int32_t> targets;  ///< [Ne] -1: no loss
   Tensor o;                      ///< [Ne, D]
   HeadResult head;
-  std::vector<float> kept;  ///< [Ne]
+  std::vector<float> kept;  ///< [Ne] 1 where the field's best token is the target
+  MaturityResult maturity;
 };
 
 /// What one pass over the batch yields.
 struct Pass {
-  Tensor h, o;         ///< [N, D], [Ne, D]
+  Tensor h;            ///< [N, D]
   PosteriorTerm term;  ///< of the evolving rows
-  HeadResult ar, flow, inner;
-  std::vector<float> kept;  ///< [Ne] 1 where the inner field's best token is the target
-  MaturityResult maturity;
-  std::optional<AheadPass> ahead;
-  double loss = 0;  ///< the objective
+  HeadResult ar, flow;
+  DraftPass inner;
+  std::optional<DraftPass> ahead;  ///< if the model has that field
+  double loss = 0;                 ///< the objective
 };
 
 std::vector<int32_t> read_ints(const Record& record, std::string_view key, size_t size) {
@@ -208,31 +208,38 @@ PosteriorTerm detached(const PosteriorTerm& term) {
   return {term.z.detach(), term.kappa, term.codes.detach()};
 }
 
-/// Inner field and maturity, which read the backbone detached; fills o, inner, kept and maturity.
-void run_heads(Tape& tape, const Model& model, const Batch& batch, const Objective& objective,
+/// Losses of what a field drafted, drafts.o for drafts.targets; `term` may be null. Fills the rest.
+void judge_drafts(Tape& tape, const Model& model, const Objective& objective,
+                  const PosteriorTerm* term, const Tensor& maturity_weight, DraftPass& drafts) {
+  const std::vector<float> weights = shares(drafts.targets, objective.inner);
+  const HeadLosses losses{drafts.targets, weights, CodeGradient::kNone, {}};
+  drafts.head =
+      head(tape, drafts.o, 0, drafts.o.rows(), model.detached_unembedding(), term, &losses);
+  for (size_t r = 0; r < drafts.targets.size(); ++r) {
+    drafts.kept.push_back(drafts.head.argmax[r] == drafts.targets[r] ? 1.0f : 0.0f);
+  }
+  drafts.maturity =
+      maturity(tape, drafts.o.detach(), drafts.head.log_pmax, drafts.head.entropy, maturity_weight,
+               drafts.kept, shares(drafts.targets, objective.maturity));
+}
+
+/// Inner field and maturity, which read the backbone detached; fills inner.
+void run_inner(Tape& tape, const Model& model, const Batch& batch, const Objective& objective,
                Pass& pass) {
   const int64_t mature = batch.input.mature(), evolving = batch.input.evolving();
   const Tensor states = slice_rows(tape, pass.h.detach(), mature, mature + evolving);
-  pass.o = model.inner_field(tape, states, batch.previous, batch.block_starts);
+  pass.inner.targets = batch.own_tokens;
+  pass.inner.o = model.inner_field(tape, states, batch.previous, batch.block_starts);
   const PosteriorTerm term = detached(pass.term);
-  const std::vector<float> inner_weights = shares(batch.own_tokens, objective.inner);
-  const HeadLosses inner{batch.own_tokens, inner_weights, CodeGradient::kNone, {}};
-  pass.inner = head(tape, pass.o, 0, evolving, model.detached_unembedding(), &term, &inner);
-
-  for (size_t r = 0; r < batch.own_tokens.size(); ++r) {
-    pass.kept.push_back(pass.inner.argmax[r] == batch.own_tokens[r] ? 1.0f : 0.0f);
-  }
-  pass.maturity =
-      maturity(tape, pass.o.detach(), pass.inner.log_pmax, pass.inner.entropy,
-               model.maturity_weight(), pass.kept, shares(batch.own_tokens, objective.maturity));
-  pass.loss += pass.inner.loss + pass.maturity.loss;
+  judge_drafts(tape, model, objective, &term, model.maturity_weight(), pass.inner);
+  pass.loss += pass.inner.head.loss + pass.inner.maturity.loss;
 }
 
 /// The field that drafts ahead, likewise; fills ahead.
 void run_ahead(Tape& tape, const Model& model, const Batch& batch, const Objective& objective,
                Pass& pass) {
   const int64_t mature = batch.input.mature(), evolving = batch.input.evolving();
-  AheadPass& ahead = pass.ahead.emplace();
+  DraftPass& ahead = pass.ahead.emplace();
   const Tensor before = Tensor::empty({evolving, pass.h.cols()});
   std::vector<uint8_t> starts = batch.block_starts;
   ahead.targets = batch.own_tokens;
@@ -244,16 +251,8 @@ void run_ahead(Tape& tape, const Model& model, const Batch& batch, const Objecti
     if (i > 0 && batch.block_starts[i - 1] != 0) starts[i] = 1;
   }
   ahead.o = model.ahead_field(tape, before, batch.previous, starts);
-  const std::vector<float> weights = shares(ahead.targets, objective.inner);
-  const HeadLosses losses{ahead.targets, weights, CodeGradient::kNone, {}};
-  ahead.head = head(tape, ahead.o, 0, evolving, model.detached_unembedding(), nullptr, &losses);
-  for (size_t r = 0; r < ahead.targets.size(); ++r) {
-    ahead.kept.push_back(ahead.head.argmax[r] == ahead.targets[r] ? 1.0f : 0.0f);
-  }
-  const MaturityResult mature_result = maturity(
-      tape, ahead.o.detach(), ahead.head.log_pmax, ahead.head.entropy,
-      model.ahead_maturity_weight(), ahead.kept, shares(ahead.targets, objective.maturity));
-  pass.loss += ahead.head.loss + mature_result.loss;
+  judge_drafts(tape, model, objective, nullptr, model.ahead_maturity_weight(), ahead);
+  pass.loss += ahead.head.loss + ahead.maturity.loss;
 }
 
 /// One pass with its gradient, which replaces the one in the model.
@@ -262,7 +261,7 @@ Pass run_pass(const Model& model, const Batch& batch, const Objective& objective
   Tape tape(Tape::Mode::kTraining);
   Pass pass;
   run_backbone(tape, model, batch, objective, pass);
-  run_heads(tape, model, batch, objective, pass);
+  run_inner(tape, model, batch, objective, pass);
   if (model.config().ahead_size > 0) run_ahead(tape, model, batch, objective, pass);
   tape.backward();
   return pass;
@@ -270,18 +269,17 @@ Pass run_pass(const Model& model, const Batch& batch, const Objective& objective
 
 /// [Ne] the maturity's cross-entropy by row, 0 without a target: maturity() yields only the sum,
 /// and the rounded probability has too few digits of what is close to 1.
-std::vector<float> maturity_by_row(const Tensor& o, const HeadResult& drafts, const Tensor& weight,
-                                   std::span<const float> kept, std::span<const int32_t> targets) {
+std::vector<float> maturity_by_row(const DraftPass& drafts, const Tensor& weight) {
   Tape tape(Tape::Mode::kInference);
   const float one = 1;
-  std::vector<float> losses(kept.size(), 0.0f);
+  std::vector<float> losses(drafts.kept.size(), 0.0f);
   for (size_t r = 0; r < losses.size(); ++r) {
-    if (targets[r] < 0) continue;
+    if (drafts.targets[r] < 0) continue;
     const auto row = static_cast<int64_t>(r);
-    losses[r] = static_cast<float>(maturity(tape, slice_rows(tape, o, row, row + 1),
-                                            {&drafts.log_pmax[r], 1}, {&drafts.entropy[r], 1},
-                                            weight, {&kept[r], 1}, {&one, 1})
-                                       .loss);
+    losses[r] = static_cast<float>(
+        maturity(tape, slice_rows(tape, drafts.o, row, row + 1), {&drafts.head.log_pmax[r], 1},
+                 {&drafts.head.entropy[r], 1}, weight, {&drafts.kept[r], 1}, {&one, 1})
+            .loss);
   }
   return losses;
 }
@@ -324,11 +322,12 @@ void add_states(const Model& model, const Batch& batch, const Pass& pass, Result
   results.add("hidden", pass.h);
   results.add("z", pass.term.z);
   results.add("x", pass.flow.mean_code);
-  results.add("maturity", pass.maturity.probability);
+  results.add("maturity", pass.inner.maturity.probability);
   results.add("mature_logits", head_logits(tape, pass.h, 0, mature, unembedding, nullptr));
   results.add("evolving_logits",
               head_logits(tape, pass.h, mature, evolving, unembedding, &pass.term));
-  results.add("inner_logits", head_logits(tape, pass.o, 0, evolving, unembedding, &pass.term));
+  results.add("inner_logits",
+              head_logits(tape, pass.inner.o, 0, evolving, unembedding, &pass.term));
   if (!pass.ahead) return;
   results.add("ahead_logits", head_logits(tape, pass.ahead->o, 0, evolving, unembedding, nullptr));
 }
@@ -339,22 +338,20 @@ void add_losses(const Model& model, const Batch& batch, const Objective& objecti
     results.add("nll." + name, rows);
     results.add("loss." + name, loss);
   };
-  const std::vector<float> share = shares(batch.own_tokens, 1);
-  const std::vector<float> maturity =
-      maturity_by_row(pass.o, pass.inner, model.maturity_weight(), pass.kept, batch.own_tokens);
+  const auto add_drafts = [&](const char* nll, const char* maturity, const DraftPass& drafts,
+                              const Tensor& weight) {
+    const std::vector<float> share = shares(drafts.targets, 1);
+    const std::vector<float> kept = maturity_by_row(drafts, weight);
+    add(nll, drafts.head.nll, dot(share, drafts.head.nll));
+    add(maturity, kept, dot(share, kept));
+  };
   add("ar", pass.ar.nll, dot(shares(batch.next_tokens, 1), pass.ar.nll));
-  add("flow", pass.flow.nll, dot(share, pass.flow.nll));
-  add("inner", pass.inner.nll, dot(share, pass.inner.nll));
-  add("maturity", maturity, dot(share, maturity));
-  results.add("loss", pass.loss);
+  add("flow", pass.flow.nll, dot(shares(batch.own_tokens, 1), pass.flow.nll));
+  add_drafts("inner", "maturity", pass.inner, model.maturity_weight());
   if (pass.ahead) {
-    const AheadPass& ahead = *pass.ahead;
-    const std::vector<float> ahead_share = shares(ahead.targets, 1);
-    const std::vector<float> kept = maturity_by_row(
-        ahead.o, ahead.head, model.ahead_maturity_weight(), ahead.kept, ahead.targets);
-    add("ahead", ahead.head.nll, dot(ahead_share, ahead.head.nll));
-    add("ahead_maturity", kept, dot(ahead_share, kept));
+    add_drafts("ahead", "ahead_maturity", *pass.ahead, model.ahead_maturity_weight());
   }
+  results.add("loss", pass.loss);
   if (objective.code_gradient != CodeGradient::kSquaredError) return;
   const std::vector<float> weights = squared_weights(batch, objective, 1);
   std::vector<float> squared = pass.flow.squared_error;

@@ -135,8 +135,11 @@ void DraftPolicy::count_trial_pass() {
   if (trial_left_ == 0) {
     if (--until_trial_ > 0) return;
     trial_ = next_trial();
-    if (trial_.source == DraftSource::kNone) until_trial_ = trial_interval_;
-    if (trial_.source != DraftSource::kNone) trial_left_ = kTrialPasses;
+    if (trial_.source == DraftSource::kNone) {
+      until_trial_ = trial_interval_;
+    } else {
+      trial_left_ = kTrialPasses;
+    }
     return;
   }
   if (--trial_left_ > 0) return;

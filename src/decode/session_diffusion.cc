@@ -107,6 +107,7 @@ void Session::commit_ripe_window(PassTrace& trace) {
   window_.clear();
   window_age_ = 0;
 }
+
 /// The exact bridge from z at the token's time to the hypothesis' code at time `to`.
 void Session::move_token(WindowToken& token, int32_t hypothesis, double to) {
   const double from = token.time;

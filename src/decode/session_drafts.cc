@@ -25,6 +25,7 @@ std::vector<int32_t> likeliest(std::span<const float> logits, size_t at_most) {
   order.resize(count);
   return order;
 }
+
 }  // namespace
 
 /// Verification, and new drafts from what survives.
@@ -159,6 +160,7 @@ bool Session::worth_drafting(double all_kept) const {
   if (policy_) return policy_->worth_drafting(all_kept, 1 + std::ssize(drafts_) + window_size());
   return all_kept >= options_.draft_threshold * options_.lenience();
 }
+
 Session::Proposal Session::propose(const WindowToken& token, int32_t previous, int64_t rank,
                                    const Shaper& shaper, std::vector<float>& state) const {
   const Tensor o = model_.inner_step(token.h, previous, state);
@@ -187,6 +189,7 @@ Session::Proposal Session::proposal_of(const Tensor& o, const PosteriorTerm* ter
                           .probability[0];
   return proposal;
 }
+
 TokenTrace Session::trace_of(const WindowToken& token, const Proposal& proposal,
                              int64_t rank) const {
   TokenTrace trace{place(rank), proposal.token, token.time, proposal.entropy, proposal.maturity, {},
