@@ -85,12 +85,17 @@ async function moveTo(page, share) {
   }, share);
 }
 
-/** A picture of a moment in the second half at which several tokens evolve. */
+/** A picture of a moment at which many tokens evolve; which one that is depends on the text. */
 async function picture(page, name, prepare) {
   await page.locator('#pace').selectOption({label: '10 passes a second'});
-  for (let share = 0.5; share < 0.9 && await lane(page).locator(EVOLVING).count() < 4; share += 0.01) {
+  let fullest = {share: 0, evolving: 0};
+  for (let share = 0.9; share > 0 && fullest.evolving < 4; share -= 0.01) {
     await moveTo(page, share);
+    const evolving = await lane(page).locator(EVOLVING).count();
+    if (evolving > fullest.evolving) fullest = {share, evolving};
   }
+  assert.ok(fullest.evolving > 0, 'no token evolves at any moment');
+  await moveTo(page, fullest.share);
   await prepare();
   const pictures = process.env.EVO_SCREENSHOTS;
   if (pictures) await page.screenshot({path: join(pictures, `${name}.png`)});
