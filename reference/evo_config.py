@@ -58,8 +58,12 @@ class Config:
         shapes = {"model.embed_tokens": (V, D), "model.norm": (D,), "evo.evolve_in": (D, 2 * d + K),
                   "evo.inner.in": (2 * R, 2 * D), "evo.inner.out": (D, R), "evo.maturity": (D + 3,)}
         if self.ahead_size:
-            shapes["evo.ahead.in"], shapes["evo.ahead.out"] = (2 * self.ahead_size, 2 * D), (D, self.ahead_size)
-            shapes["evo.ahead.maturity"] = (D + 3,)
+            A, states = self.ahead_size, self.ahead_size // 4
+            shapes |= {"evo.ahead.in": (2 * states, 2 * D), "evo.ahead.out": (D, states + 2 * D),
+                       "evo.ahead.query": (queries, D), "evo.ahead.attention_out": (D, queries),
+                       "evo.ahead.gate_up": (2 * A, D), "evo.ahead.down": (D, A),
+                       "evo.ahead.attention_norm": (D,), "evo.ahead.feed_forward_norm": (D,),
+                       "evo.ahead.norm": (D,), "evo.ahead.maturity": (D + 3,)}
         if not self.tie_word_embeddings:
             shapes["lm_head"] = (V, D)
         for i in range(self.num_hidden_layers):

@@ -151,7 +151,7 @@ class Model:
         return torch.cat((y[:first], y[first:] + more))
 
     def attention(self, n, layer, batch, visible):
-        """n [N, D] -> [N, D]."""
+        """n [N, D] -> [N, D]; and the k and v [N, heads, e] that queries meet."""
         c, name = self.config, f"model.layers.{layer}.self_attn."
         parts = [self.linear(n, f"{name}{part}_proj") for part in "qkv"]
         qkv = self.adapted(torch.cat(parts, -1), n, layer, "qkv", batch)
@@ -165,7 +165,8 @@ class Model:
         scores = torch.einsum("qhe,khe->hqk", q, k) / math.sqrt(c.head_dim)
         weights = scores.masked_fill(~visible, -math.inf).softmax(-1)
         seen = torch.einsum("hqk,khe->qhe", weights, v).flatten(1)
-        return self.adapted(self.linear(seen, name + "o_proj"), seen, layer, "attention_out", batch)
+        out = self.linear(seen, name + "o_proj")
+        return self.adapted(out, seen, layer, "attention_out", batch), (k, v)
 
     def feed_forward(self, n, layer, batch):
         name = f"model.layers.{layer}.mlp."
@@ -175,7 +176,7 @@ class Model:
         return self.adapted(self.linear(gated, name + "down_proj"), gated, layer, "down", batch)
 
     def hidden(self, batch, z):
-        """h [N, D]."""
+        """h [N, D], and what the field ahead sees: k and v [Nm, heads, e] of one layer."""
         # A mature row's phi is 0, so that its scales and gates are 1: the unmodified backbone.
         phi = time_features(batch.time, self.config.time_features)  # [Ne, K]
         all_phi = torch.cat((phi.new_zeros(batch.mature_rows, phi.shape[1]), phi))  # [N, K]
@@ -185,33 +186,57 @@ class Model:
         for i in range(self.config.num_hidden_layers):
             s1, g1, s2, g2 = (1 + self.linear(all_phi, f"evo.layers.{i}.modulation")).chunk(4, -1)
             n = self.norm(x, f"model.layers.{i}.input_layernorm") * s1
-            x = x + g1 * self.attention(n, i, batch, visible)
+            attended, keys = self.attention(n, i, batch, visible)
+            if i == self.config.num_hidden_layers * 3 // 4:
+                ahead_keys = [part[: batch.mature_rows] for part in keys]
+            x = x + g1 * attended
             n = self.norm(x, f"model.layers.{i}.post_attention_layernorm") * s2
             x = x + g2 * self.feed_forward(n, i, batch)
-        return self.norm(x, "model.norm")
+        return self.norm(x, "model.norm"), ahead_keys
 
     def drift(self, h, batch, starts, field):
-        """[Ne, D]: a gated recurrence over h [Ne, D] that begins anew where `starts` says. It drafts
-        for the backbone and must not shape it, so everything that is the backbone's is detached."""
+        """A gated recurrence over h [Ne, D] that begins anew where `starts` says: its states [Ne, R]
+        and its inputs [Ne, 2D]. It drafts for the backbone and must not shape it, so everything that
+        is the backbone's is detached."""
         embedding = self.weight("model.embed_tokens").detach()[batch.previous]
-        u, y = self.linear(torch.cat((h, embedding), -1), field + ".in").chunk(2, -1)
+        inputs = torch.cat((h, embedding), -1)
+        u, y = self.linear(inputs, field + ".in").chunk(2, -1)
         gate, candidate, states = u.sigmoid(), y.tanh(), []
         for r in range(len(h)):
             before = torch.zeros_like(gate[r]) if starts[r] else states[-1]
             states.append((1 - gate[r]) * before + gate[r] * candidate[r])
-        return self.linear(torch.stack(states), field + ".out") if states else torch.zeros_like(h)
+        return torch.stack(states) if states else torch.zeros_like(u[:, :0]), inputs
 
     def inner_field(self, h, batch):
         """o [Ne, D] from the evolving rows' own hidden states h [Ne, D], along each block."""
-        return h.detach() + self.drift(h.detach(), batch, batch.starts_block(), "evo.inner")
+        states, _ = self.drift(h.detach(), batch, batch.starts_block(), "evo.inner")
+        return h.detach() + self.linear(states, "evo.inner.out")
 
-    def ahead_field(self, h, batch):
-        """o [Ne, D] from h [N, D] of the last mature row before each block alone. Of a block's
-        first token that row's own logits tell; the field begins with the second."""
-        before = h.detach()[batch.context_end[batch.mature_rows:] - 1]
+    def ahead_field(self, h, keys, batch):
+        """o [Ne, D] without a window: from h [N, D] of the last mature row before each block, the
+        drafts since, and keys, the k and v [Nm, heads, e] that a layer has of the mature rows. Of a
+        block's first token that row's own logits tell; the field begins with the second."""
+        c, mature = self.config, batch.mature_rows
+        before = h.detach()[batch.context_end[mature:] - 1]
         first = batch.starts_block()
         second = torch.cat((first.new_zeros(1), first[:-1]))
-        return self.drift(before, batch, first | second, "evo.ahead")
+        states, inputs = self.drift(before, batch, first | second, "evo.ahead")
+        x = self.linear(torch.cat((states, inputs), -1), "evo.ahead.out")
+        q = self.linear(self.norm(x, "evo.ahead.attention_norm"), "evo.ahead.query")
+        # A row asks from the place of the token before it.
+        q = rope(q.unflatten(-1, (-1, c.head_dim)), batch.positions[mature:] - 1, c.rope_theta)
+        k, v = (part.detach() for part in keys)
+        scores = torch.einsum("qhe,khe->hqk", q, k) / math.sqrt(c.head_dim)
+        rows = torch.arange(mature)
+        seen = ((batch.context_begin[mature:, None] <= rows)
+                & (rows < batch.context_end[mature:, None]))
+        weights = scores.masked_fill(~seen, -math.inf).softmax(-1)
+        x = x + self.linear(torch.einsum("hqk,khe->qhe", weights, v).flatten(1),
+                            "evo.ahead.attention_out")
+        gate, up = self.linear(self.norm(x, "evo.ahead.feed_forward_norm"),
+                               "evo.ahead.gate_up").chunk(2, -1)
+        x = x + self.linear(F.silu(gate) * up, "evo.ahead.down")
+        return self.norm(x, "evo.ahead.norm")
 
     def maturity(self, o, logits, name="evo.maturity"):
         """Logit of the maturity [Ne]; it trains only its own weight."""
@@ -227,7 +252,7 @@ class Model:
             codes = codes.detach()
         z = batch.signal.sqrt()[:, None] * codes[batch.ids[mature:]] + batch.noise
         gaussian = batch.kappa[:, None] * (z @ codes.T)  # [Ne, V]
-        h = self.hidden(batch, z)
+        h, keys = self.hidden(batch, z)
         logits = h @ unembedding.T
         evolving = logits[mature:] + gaussian
         o = self.inner_field(h[mature:], batch)
@@ -235,7 +260,7 @@ class Model:
         out = Pass(h, logits[:mature], evolving, z, evolving.softmax(-1) @ codes, inner,
                    self.maturity(o, inner))
         if self.config.ahead_size:
-            o = self.ahead_field(h, batch)
+            o = self.ahead_field(h, keys, batch)
             out.ahead_logits = o @ unembedding.detach().T
             out.ahead_maturity_logits = self.maturity(o, out.ahead_logits, "evo.ahead.maturity")
         return out

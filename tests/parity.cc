@@ -54,6 +54,7 @@ struct DraftPass {
 /// What one pass over the batch yields.
 struct Pass {
   Tensor h;            ///< [N, D]
+  Tensor ahead_keys;   ///< what the field ahead sees of the mature rows
   PosteriorTerm term;  ///< of the evolving rows
   HeadResult ar, flow;
   DraftPass inner;
@@ -189,7 +190,8 @@ void run_backbone(Tape& tape, const Model& model, const Batch& batch, const Obje
   ForwardInput input = batch.input;
   input.z = gaussian_bridge(tape, train_latents ? codes : codes.detach(), batch.latent_ids,
                             batch.signal, batch.noise);
-  pass.h = model.forward(tape, input);
+  Tensor* const keys = model.config().ahead_size > 0 ? &pass.ahead_keys : nullptr;
+  pass.h = model.forward(tape, input, {}, keys);
   pass.term = {input.z, batch.kappa, codes};
 
   const std::vector<float> ar_weights = shares(batch.next_tokens, 1);
@@ -240,17 +242,24 @@ void run_ahead(Tape& tape, const Model& model, const Batch& batch, const Objecti
                Pass& pass) {
   const int64_t mature = batch.input.mature(), evolving = batch.input.evolving();
   DraftPass& ahead = pass.ahead.emplace();
-  const Tensor before = Tensor::empty({evolving, pass.h.cols()});
-  std::vector<uint8_t> starts = batch.block_starts;
+  AheadInput input{Tensor::empty({evolving, pass.h.cols()}),
+                   pass.ahead_keys,
+                   batch.previous,
+                   {},
+                   {},
+                   batch.block_starts};
   ahead.targets = batch.own_tokens;
   for (int64_t r = 0; r < evolving; ++r) {
     const auto i = static_cast<size_t>(r);
-    const int32_t context = batch.input.ranges[static_cast<size_t>(mature + r)].context_end;
-    std::copy_n(pass.h.row(context - 1), pass.h.cols(), before.row(r));
+    const auto row = static_cast<size_t>(mature + r);
+    const KeyRange& seen = batch.input.ranges[row];
+    std::copy_n(pass.h.row(seen.context_end - 1), pass.h.cols(), input.h.row(r));
+    input.positions.push_back(batch.input.positions[row] - 1);
+    input.context.push_back({seen.context_begin, seen.context_end, 0, 0});
     if (batch.block_starts[i] != 0) ahead.targets[i] = -1;
-    if (i > 0 && batch.block_starts[i - 1] != 0) starts[i] = 1;
+    if (i > 0 && batch.block_starts[i - 1] != 0) input.starts[i] = 1;
   }
-  ahead.o = model.ahead_field(tape, before, batch.previous, starts);
+  ahead.o = model.ahead_field(tape, input);
   judge_drafts(tape, model, objective, nullptr, model.ahead_maturity_weight(), ahead);
   pass.loss += ahead.head.loss + ahead.maturity.loss;
 }

@@ -71,11 +71,18 @@ PassCost PassCost::measured(const Model& model) {
     cost.head_.seconds.push_back(head);
   }
   if (!model.config().flow) return cost;
-  std::vector<float> state(static_cast<size_t>(model.config().inner_size), 0.0f);
-  cost.draft_ = cost.head_.seconds.front() + shortest([&] {
-                  Tape tape(Tape::Mode::kInference);
-                  model.inner_step(slice_rows(tape, h, 0, 1), 0, state);
-                });
+  Tape tape(Tape::Mode::kInference);
+  const Tensor row = slice_rows(tape, h, 0, 1);
+  const auto measure = [&](DraftSource source, int64_t size, const Weight& head, const auto& step) {
+    std::vector<float> state(static_cast<size_t>(size), 0.0f);
+    cost.draft_[static_cast<size_t>(source)] =
+        shortest([&] { head_logits(tape, step(state), 0, 1, head, nullptr); });
+  };
+  measure(DraftSource::kWindow, model.config().inner_size, model.unembedding(),
+          [&](std::span<float> state) { return model.inner_step(row, 0, state); });
+  if (model.config().ahead_size == 0) return cost;
+  measure(DraftSource::kAhead, model.config().ahead_size / 4, model.ahead_unembedding(),
+          [&](std::span<float> state) { return model.ahead_step(row, 0, 1, cache, state); });
   return cost;
 }
 
@@ -83,7 +90,7 @@ PassCost PassCost::nominal() {
   PassCost cost;
   cost.forward_ = {{1, 8, 16}, {0.9, 1.17, 1.98}};
   cost.head_ = {{1, 8, 16}, {0.1, 0.13, 0.22}};
-  cost.draft_ = 0.1;
+  cost.draft_ = {0, 0.1, 0.1};
   return cost;
 }
 

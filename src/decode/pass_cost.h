@@ -2,11 +2,17 @@
 // against the tokens that a pass yields.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <vector>
 
 #include "model/model.h"
 
 namespace evo {
+
+/// What drafts are made from: nothing, the hidden states of a window, or that of the last mature
+/// row.
+enum class DraftSource : uint8_t { kNone, kWindow, kAhead };
 
 class PassCost {
  public:
@@ -20,7 +26,9 @@ class PassCost {
   /// Time of a pass of `rows` rows of which `heads` need logits.
   [[nodiscard]] double pass(double rows, double heads) const;
   /// Time of drafting one token.
-  [[nodiscard]] double draft() const { return draft_; }
+  [[nodiscard]] double draft(DraftSource source) const {
+    return draft_[static_cast<size_t>(source)];
+  }
 
  private:
   struct Curve {
@@ -28,7 +36,7 @@ class PassCost {
     [[nodiscard]] double at(double n) const;
   };
   Curve forward_, head_;
-  double draft_ = 0;
+  std::array<double, 3> draft_{};  // by source
 };
 
 }  // namespace evo

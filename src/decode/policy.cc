@@ -67,11 +67,12 @@ double DraftPolicy::rate(const Plan& plan) const {
   // Ahead there is always a last proposal that is not worth drafting; a window may just end.
   const double proposals = plan.source == DraftSource::kAhead ? made + 1 : made;
   return (1 + kept) / (multiple * (pass_seconds(rows + static_cast<double>(plan.window), rows) +
-                                   proposals * cost_->draft()));
+                                   proposals * cost_->draft(plan.source)));
 }
 
 void DraftPolicy::observe(bool drafting, double multiple) {
   constexpr double kShare = 0.1, kOutlier = 2;  // other programs disturb a pass now and then
+  observed_ = true;
   double& mean = drafting ? drafting_multiple_ : plain_multiple_;
   mean += kShare * (std::clamp(multiple, mean / kOutlier, mean * kOutlier) - mean);
 }
@@ -102,9 +103,9 @@ void DraftPolicy::choose_plan() {
   }
 }
 
-bool DraftPolicy::worth_drafting(double all_kept, int64_t rows) const {
+bool DraftPolicy::worth_drafting(double all_kept, int64_t rows, DraftSource source) const {
   const auto n = static_cast<double>(rows);
-  const double price = pass_seconds(n + 1, 2) - pass_seconds(n, 1) + cost_->draft();
+  const double price = pass_seconds(n + 1, 2) - pass_seconds(n, 1) + cost_->draft(source);
   return all_kept >= best_rate_ * drafting_multiple_ * price;
 }
 
@@ -115,11 +116,12 @@ void DraftPolicy::learn(std::span<const float> maturities, int64_t accepted, int
   for (int64_t j = 0; j < std::min(drafted, accepted + 1); ++j) {
     of_source.calibration.learn(maturities[static_cast<size_t>(j)], j < accepted);
   }
+  const double forgetting = std::pow(kForgetting, 1 / sessions_);  // all of a pass learn
   for (int64_t j = 0; j < std::min(possible, kLargestWindow); ++j) {
     Depth& depth = of_source.depths[static_cast<size_t>(j)];
-    depth.possible = kForgetting * depth.possible + 1;
-    depth.made = kForgetting * depth.made + (j < drafted ? 1 : 0);
-    depth.kept = kForgetting * depth.kept + (j < accepted ? 1 : 0);
+    depth.possible = forgetting * depth.possible + 1;
+    depth.made = forgetting * depth.made + (j < drafted ? 1 : 0);
+    depth.kept = forgetting * depth.kept + (j < accepted ? 1 : 0);
   }
   if (scout) count_trial_pass();
   const DraftSource before = plan_.source;
@@ -135,11 +137,7 @@ void DraftPolicy::count_trial_pass() {
   if (trial_left_ == 0) {
     if (--until_trial_ > 0) return;
     trial_ = next_trial();
-    if (trial_.source == DraftSource::kNone) {
-      until_trial_ = trial_interval_;
-    } else {
-      trial_left_ = kTrialPasses;
-    }
+    trial_left_ = kTrialPasses;
     return;
   }
   if (--trial_left_ > 0) return;
@@ -147,13 +145,21 @@ void DraftPolicy::count_trial_pass() {
   trial_interval_ = std::min(kLongestInterval, 2 * trial_interval_);
 }
 
-/// The ways to draft that are not taken, in turns.
+/// The ways that are not taken, in turns: after plain passes those that draft ahead, then windows.
+/// Nothing is learnt from drafts that are not made, but what plain passes take can change as well.
 DraftPolicy::Plan DraftPolicy::next_trial() const {
-  const bool window = plan_.source != DraftSource::kWindow;
-  const bool ahead = can_draft_ahead_ && plan_.source != DraftSource::kAhead;
-  if (ahead && (!window || trial_.source != DraftSource::kAhead)) return {DraftSource::kAhead, 0};
-  if (window) return {DraftSource::kWindow, kTrialWindow};
-  return {};
+  constexpr Plan kWays[] = {{}, {DraftSource::kAhead, 0}, {DraftSource::kWindow, kTrialWindow}};
+  const auto is_way = [&](const Plan& way) {
+    return way.source != plan_.source && (way.source != DraftSource::kNone || observed_) &&
+           (way.source != DraftSource::kAhead || can_draft_ahead_);
+  };
+  size_t last = 0;
+  while (kWays[last].source != trial_.source) ++last;
+  for (size_t i = 1;; ++i) {
+    const Plan& way = kWays[(last + i) % std::size(kWays)];
+    if (is_way(way)) return way;
+    if (i == std::size(kWays)) return plan_;
+  }
 }
 
 }  // namespace evo

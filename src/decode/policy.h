@@ -38,9 +38,6 @@ class Calibration {
   std::array<Count, kBins> counts_{};
 };
 
-/// What drafts are made from.
-enum class DraftSource : uint8_t { kNone, kWindow, kAhead };
-
 class DraftPolicy {
  public:
   static constexpr int64_t kLargestWindow = 24;
@@ -60,7 +57,8 @@ class DraftPolicy {
     return plan(scout).source == DraftSource::kAhead;
   }
   /// Whether to draft another token, kept with probability `all_kept`, in a pass of so many rows.
-  [[nodiscard]] bool worth_drafting(double all_kept, int64_t rows) const;
+  [[nodiscard]] bool worth_drafting(double all_kept, int64_t rows,
+                                    DraftSource source = DraftSource::kWindow) const;
   [[nodiscard]] const Calibration& calibration(DraftSource source = DraftSource::kWindow) const {
     return experience(source).calibration;
   }
@@ -107,6 +105,7 @@ class DraftPolicy {
   double sessions_ = 1;
   double plain_multiple_ = 1, drafting_multiple_ = 1;  // of `cost_`, in passes of late
   bool can_draft_ahead_;
+  bool observed_ = false;  // passes have been timed
   Experience from_window_, from_ahead_;
   Plan plan_, trial_;
   double best_rate_ = 0;

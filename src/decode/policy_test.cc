@@ -38,8 +38,8 @@ Decoded decode(DraftPolicy& policy, const PassCost& cost, double kept, int passe
     while (accepted < std::ssize(maturities) && random.uniform() < kept) ++accepted;
     policy.learn(maturities, accepted, pool, true);
     run.tokens += 1 + static_cast<double>(accepted);
-    run.seconds +=
-        cost.pass(1 + drafted + static_cast<double>(window), 1 + drafted) + drafted * cost.draft();
+    run.seconds += cost.pass(1 + drafted + static_cast<double>(window), 1 + drafted) +
+                   drafted * cost.draft(DraftSource::kWindow);
     pool =
         accepted == std::ssize(maturities) ? std::max<int64_t>(0, window - 1) : pool - accepted - 1;
   }
@@ -53,7 +53,8 @@ double best_fixed(const PassCost& cost, double kept) {
   for (int drafts = 1; drafts <= 20; ++drafts) {
     double tokens = 1, all_kept = 1;
     for (int j = 0; j < drafts; ++j) tokens += all_kept *= kept;
-    const double price = cost.pass(1 + 2 * drafts + 1, 1 + drafts) + drafts * cost.draft();
+    const double price =
+        cost.pass(1 + 2 * drafts + 1, 1 + drafts) + drafts * cost.draft(DraftSource::kWindow);
     best = std::max(best, tokens / price * cost.pass(1, 1));
   }
   return best;

@@ -73,7 +73,8 @@ Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt pr
                                   context - 1 - positions_.back()});
   if (options_.window == 0 && options_.mode == Mode::kExact) policy_ = &decoder.exact_policy();
   if (options_.window == 0 && options_.mode == Mode::kEvo) {
-    policy_ = &own_policy_.emplace(decoder.cost(Mode::kEvo), options_.lenience());
+    policy_ =
+        &own_policy_.emplace(decoder.cost(Mode::kEvo), options_.lenience(), can_draft_ahead());
   }
   Session* const only = this;
   while (reading == PromptReading::kAtOnce && unread() > 0 && !done()) {
@@ -164,18 +165,20 @@ int64_t Session::prepare_pass(ForwardInput& input, int32_t sequence, int64_t gen
 /// Lets the policy of exact sessions, whose text does not depend on it, learn what passes take.
 void Session::observe_pass(std::span<Session* const> sessions, double seconds, int64_t rows,
                            int64_t heads, bool windows) {
-  int64_t proposals = 0;
   DraftPolicy* policy = nullptr;
   for (const Session* session : sessions) {
     if (session->reading_) return;  // what prompts take says nothing about passes that draft
-    proposals += session->proposals_;
     if (session->options_.mode == Mode::kExact && session->policy_) policy = session->policy_;
   }
   if (policy == nullptr || !sessions.front()->decoder_.measures()) return;
   const PassCost& cost = sessions.front()->decoder_.cost(Mode::kExact);
-  const double expected = cost.pass(static_cast<double>(rows), static_cast<double>(heads)) +
-                          static_cast<double>(proposals) * cost.draft();
-  policy->observe(windows || proposals > 0, seconds / expected);
+  double drafting = 0;
+  for (const Session* session : sessions) {
+    drafting += static_cast<double>(session->proposals_) * cost.draft(session->draft_source_);
+  }
+  const double expected =
+      cost.pass(static_cast<double>(rows), static_cast<double>(heads)) + drafting;
+  policy->observe(windows || drafting > 0, seconds / expected);
 }
 
 /// The evolving rows of all sessions.

@@ -238,10 +238,10 @@ class Session {
   void commit_ripe_window(PassTrace& trace);
   Proposal propose(const WindowToken& token, int32_t previous, int64_t rank, const Shaper& shaper,
                    std::vector<float>& state) const;
-  /// Of a field's output o [1, D]; `term` may be null.
-  [[nodiscard]] Proposal proposal_of(const Tensor& o, const PosteriorTerm* term,
-                                     const Tensor& maturity_weight, int64_t rank,
-                                     const Shaper& shaper) const;
+  /// Of a field's output o [1, D] and its logits: of `tokens`, or of all if that is empty.
+  [[nodiscard]] Proposal proposal_of(const Tensor& o, const Tensor& logits,
+                                     std::span<const int32_t> tokens, const Tensor& maturity_weight,
+                                     int64_t rank, const Shaper& shaper) const;
   void move_token(WindowToken& token, int32_t hypothesis, double to);
   void commit(int32_t token, PassTrace& trace);
   [[nodiscard]] TokenTrace trace_of(const WindowToken& token, const Proposal& proposal,

@@ -87,9 +87,8 @@ std::vector<float> Session::keep_true_states(const PassResult& result, const Ver
   return state;
 }
 
-/// Evo mode drafts from windows only: what is leniently kept should have been planned.
 bool Session::can_draft_ahead() const {
-  return model_.config().ahead_size > 0 && options_.mode == Mode::kExact;
+  return model_.config().ahead_size > 0;
 }
 
 /// `logits` [drafts + 1, V]: the row of every committed token, in order.
@@ -146,18 +145,24 @@ void Session::draft_from_window(int32_t previous, std::vector<float> state, Pass
 /// `h_row` [1, D] of the mature row that gave the token `previous`.
 void Session::draft_ahead(const Tensor& h_row, int32_t previous, PassTrace& trace) {
   const WindowToken undecided;
-  std::vector<float> state(static_cast<size_t>(model_.config().ahead_size), 0.0f);
+  std::vector<float> state(static_cast<size_t>(model_.config().ahead_size) / 4, 0.0f);
   draft(
       DraftSource::kAhead, DraftPolicy::kLargestWindow, previous, trace,
       [&](int64_t) -> const WindowToken& { return undecided; },
       [&](int64_t, int32_t before, int64_t rank, const Shaper& shaper) {
-        const Tensor o = model_.ahead_step(h_row, before, state);
-        return proposal_of(o, nullptr, model_.ahead_maturity_weight(), rank, shaper);
+        const Tensor o = model_.ahead_step(h_row, before, place(rank - 1), cache_, state);
+        Tape tape(Tape::Mode::kInference);
+        const Tensor logits = head_logits(tape, o, 0, 1, model_.ahead_unembedding(), nullptr);
+        return proposal_of(o, logits, model_.ahead_tokens(), model_.ahead_maturity_weight(), rank,
+                           shaper);
       });
 }
 
 bool Session::worth_drafting(double all_kept) const {
-  if (policy_) return policy_->worth_drafting(all_kept, 1 + std::ssize(drafts_) + window_size());
+  if (policy_) {
+    return policy_->worth_drafting(all_kept, 1 + std::ssize(drafts_) + window_size(),
+                                   draft_source_);
+  }
   return all_kept >= options_.draft_threshold * options_.lenience();
 }
 
@@ -168,22 +173,32 @@ Session::Proposal Session::propose(const WindowToken& token, int32_t previous, i
   Tensor z = Tensor::empty({1, model_.config().code_size});
   std::ranges::copy(token.z, z.f32());
   const PosteriorTerm term{z, kappa, decoder_.codes()};
-  return proposal_of(o, kappa[0] > 0 ? &term : nullptr, model_.maturity_weight(), rank, shaper);
+  Tape tape(Tape::Mode::kInference);
+  const Tensor logits =
+      head_logits(tape, o, 0, 1, model_.unembedding(), kappa[0] > 0 ? &term : nullptr);
+  return proposal_of(o, logits, {}, model_.maturity_weight(), rank, shaper);
 }
 
-Session::Proposal Session::proposal_of(const Tensor& o, const PosteriorTerm* term,
+Session::Proposal Session::proposal_of(const Tensor& o, const Tensor& logits,
+                                       std::span<const int32_t> tokens,
                                        const Tensor& maturity_weight, int64_t rank,
                                        const Shaper& shaper) const {
-  Tape tape(Tape::Mode::kInference);
-  Tensor logits = head_logits(tape, o, 0, 1, model_.unembedding(), term);
+  std::vector<float> all;
+  if (!tokens.empty()) {
+    constexpr float kNever = -1e30f;
+    all.assign(static_cast<size_t>(model_.config().vocab_size), kNever);
+    for (size_t i = 0; i < tokens.size(); ++i) all[at(tokens[i])] = logits.f32()[i];
+  }
   std::vector<float> storage;
-  const std::span<const float> shaped = shaper.shape(logits.values(), storage);
+  const std::span<const float> shaped =
+      shaper.shape(tokens.empty() ? logits.values() : std::span(all), storage);
   Proposal proposal;
   proposal.token = sampler_.choose(shaped, rank);
   if (options_.trace) proposal.top = likeliest(shaped, kTraceTop);
   const SoftmaxRow softmax = softmax_row(logits.f32(), logits.cols());
   const auto log_pmax = static_cast<float>(-std::log(softmax.sum));
   proposal.entropy = static_cast<float>(softmax.entropy());
+  Tape tape(Tape::Mode::kInference);
   proposal.maturity = maturity(tape, o, std::span(&log_pmax, 1), std::span(&proposal.entropy, 1),
                                maturity_weight, {}, {})
                           .probability[0];

@@ -58,7 +58,8 @@ void ModelConfig::validate() const {
           "time_features must be even, 4 to 1024");
   rope_scaling.validate();
   require(inner_size >= 1 && inner_size <= (1 << 20), "inner_size must be 1 to 2^20");
-  require(ahead_size >= 0 && ahead_size <= (1 << 20), "ahead_size must be 0 to 2^20");
+  require(ahead_size >= 0 && ahead_size % 4 == 0 && ahead_size <= (1 << 20),
+          "ahead_size must be a multiple of 4, 0 to 2^20");
   require(adapter_rank >= 0 && adapter_rank <= (1 << 14), "adapter_rank must be 0 to 2^14");
 }
 
@@ -105,7 +106,10 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
   const int64_t table = checked_mul(c.vocab_size, c.hidden_size, "embedding table");
   const int64_t modulation = c.num_hidden_layers * 4 * c.hidden_size * c.time_features;
   const int64_t evolve_in = c.hidden_size * (2 * c.code_size + c.time_features);
-  const int64_t ahead = 5 * c.ahead_size * c.hidden_size;
+  const int64_t ahead =
+      c.ahead_size == 0
+          ? 0
+          : c.hidden_size * (17 * c.ahead_size / 4 + 2 * c.hidden_size + 2 * q_cols + 3);
   const int64_t inner = 5 * c.inner_size * c.hidden_size + ahead;
   const int64_t maturities = (c.ahead_size > 0 ? 2 : 1) * (c.hidden_size + 3);
   const int64_t adapter_sides =

@@ -65,7 +65,8 @@ struct FlowConfig {
     v("time_features", time_features, "features of the progression time, K; even, at least 4");
     v("inner_size", inner_size, "width of the inner field, R");
     v("ahead_size", ahead_size,
-      "width of the field that drafts ahead of a mature token, without a window; 0: none");
+      "width of the field that drafts ahead of a mature token, without a window; a multiple of 4; "
+      "0: none");
     v("adapter_rank", adapter_rank,
       "rank of what evolving tokens add to the backbone's matrices; 0: nothing");
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <numeric>
+#include <utility>
 
 #include "base/parallel.h"
 #include "base/random.h"
@@ -19,6 +21,24 @@ namespace {
 // Columns of a layer's time modulation [Ne, 4D]: scale and gate of the attention branch, then of
 // the feed-forward branch.
 enum ModulationSlot { kAttentionScale, kAttentionGate, kFeedForwardScale, kFeedForwardGate };
+
+constexpr double kAheadCoverage = 0.995;  // of text, by the tokens that the field ahead may draft
+
+/// The fewest tokens that make up a share of text, in their order.
+std::vector<int32_t> likeliest_tokens(std::span<const float> unigram, double share) {
+  std::vector<int32_t> tokens(unigram.size());
+  std::iota(tokens.begin(), tokens.end(), 0);
+  std::ranges::stable_sort(tokens, std::greater(),
+                           [&](int32_t v) { return unigram[static_cast<size_t>(v)]; });
+  double covered = 0;
+  size_t count = 0;
+  while (count < tokens.size() && covered < share) {
+    covered += unigram[static_cast<size_t>(tokens[count++])];
+  }
+  tokens.resize(count);
+  std::ranges::sort(tokens);
+  return tokens;
+}
 
 std::string layer_name(int64_t layer, const char* part) {
   return fmt::format("model.layers.{}.{}", layer, part);
@@ -51,14 +71,15 @@ Model::Model(const ModelConfig& config, bool gradients) : config_(config) {
                   1.0f / static_cast<float>(config.vocab_size));
 }
 
-Tensor Model::forward(Tape& tape, const ForwardInput& input,
-                      std::span<KvCache* const> caches) const {
-  if (caches.empty()) return hidden_states(tape, input, nullptr);
+Tensor Model::forward(Tape& tape, const ForwardInput& input, std::span<KvCache* const> caches,
+                      Tensor* ahead_keys) const {
+  if (caches.empty()) return hidden_states(tape, input, nullptr, ahead_keys);
   KvPass pass(caches, input.sequences, input.mature(), input.mature() + input.evolving());
-  return hidden_states(tape, input, &pass);
+  return hidden_states(tape, input, &pass, ahead_keys);
 }
 
-Tensor Model::hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass) const {
+Tensor Model::hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass,
+                            Tensor* ahead_keys) const {
   const Tensor phi = time_features(input.times, config_.time_features);
   pass_gate(0);
   Tensor x = input_rows(tape, input, phi);
@@ -67,13 +88,16 @@ Tensor Model::hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass)
   for (int64_t i = 0; i < std::ssize(layers_); ++i) {
     const Layer& layer = layers_[static_cast<size_t>(i)];
     pass_gate(i + 1);
+    Tensor* const keys = i == ahead_layer() ? ahead_keys : nullptr;
     if (remakes) {
-      // With a layer of its own: its handles say that the gradients are not complete.
-      x = tape.remade([this, layer, i, x, phi, kept](Tape& on) {
-        return layer_rows(on, layer, i, x, phi, *kept, nullptr);
+      // With a layer of its own: its handles say that the gradients are not complete. The keys are
+      // wanted now, and not when the layer is made again.
+      auto wanted = std::make_shared<Tensor*>(keys);
+      x = tape.remade([this, layer, i, x, phi, kept, wanted](Tape& on) {
+        return layer_rows(on, layer, i, x, phi, *kept, nullptr, std::exchange(*wanted, nullptr));
       });
     } else {
-      x = layer_rows(tape, layer, i, x, phi, input, pass);
+      x = layer_rows(tape, layer, i, x, phi, input, pass, keys);
     }
   }
   if (pass != nullptr) pass->advance();
@@ -86,10 +110,11 @@ void Model::pass_gate(int64_t use) const {
 }
 
 Tensor Model::layer_rows(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
-                         const Tensor& phi, const ForwardInput& input, KvPass* pass) const {
+                         const Tensor& phi, const ForwardInput& input, KvPass* pass,
+                         Tensor* keys) const {
   const int64_t width = config_.hidden_size;
   const Tensor modulation = phi.defined() ? linear(tape, phi, layer.modulation) : Tensor();
-  const Tensor attended = attention_branch(tape, layer, index, x, modulation, input, pass);
+  const Tensor attended = attention_branch(tape, layer, index, x, modulation, input, pass, keys);
   const Tensor between = add_gated(tape, x, attended, modulation, kAttentionGate * width);
   const Tensor fed = feed_forward_branch(tape, layer, between, modulation);
   return add_gated(tape, between, fed, modulation, kFeedForwardGate * width);
@@ -104,14 +129,18 @@ Tensor Model::input_rows(Tape& tape, const ForwardInput& input, const Tensor& ph
 }
 
 Tensor Model::attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
-                               const Tensor& modulation, const ForwardInput& input,
-                               KvPass* pass) const {
+                               const Tensor& modulation, const ForwardInput& input, KvPass* pass,
+                               Tensor* keys) const {
   const auto eps = static_cast<float>(config_.rms_norm_eps);
   Tensor qkv = normed_linear(tape, x, layer.attention_norm, modulation, kAttentionScale, layer.qkv,
                              layer.qkv_adapter);
   if (config_.qkv_bias) add_bias(tape, qkv, layer.qkv_bias);
   if (config_.qk_norm) qkv = head_norm(tape, qkv, heads(), layer.query_norm, layer.key_norm, eps);
   rope(tape, qkv, heads(), *rope_, input.positions);
+  if (keys != nullptr) {
+    Tape unrecorded(Tape::Mode::kInference);
+    *keys = slice_rows(unrecorded, qkv, 0, input.mature());
+  }
   std::vector<KeyRange> narrowed;
   if (const int64_t window = config_.window_of(index); window > 0) {
     narrowed = windowed(input, static_cast<int32_t>(window));
@@ -157,43 +186,76 @@ Tensor Model::adapted_linear(Tape& tape, const Tensor& x, const Weight& weight,
   return y;
 }
 
-Tensor Model::drift(Tape& tape, const DraftField& field, const Tensor& h,
-                    std::span<const int32_t> previous,
-                    std::span<const uint8_t> block_starts) const {
-  const Tensor inputs[] = {
+Tensor Model::draft_inputs(Tape& tape, const Tensor& h, std::span<const int32_t> previous) const {
+  const Tensor parts[] = {
       h, embed(tape, Weight{embedding_.value.detach(), embedding_.packed}, previous)};
-  const Tensor gates = linear(tape, concat_cols(tape, inputs), field.in);
-  return linear(tape, gated_scan(tape, gates, block_starts), field.out);
-}
-
-Tensor Model::drift_step(Tape& tape, const DraftField& field, const Tensor& h_row, int32_t previous,
-                         std::span<float> state) const {
-  const Tensor inputs[] = {h_row, embed(tape, embedding_, std::span(&previous, 1))};
-  const Tensor gates = linear(tape, concat_cols(tape, inputs), field.in);
-  gated_step(gates.values(), state);
-  const auto size = static_cast<int64_t>(state.size());
-  return linear(tape, Tensor::view(state.data(), {1, size}), field.out);
+  return concat_cols(tape, parts);
 }
 
 Tensor Model::inner_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
                           std::span<const uint8_t> block_starts) const {
-  return add_gated(tape, h, drift(tape, inner_, h, previous, block_starts), Tensor(), 0);
+  const Tensor gates = linear(tape, draft_inputs(tape, h, previous), inner_.in);
+  const Tensor drift = linear(tape, gated_scan(tape, gates, block_starts), inner_.out);
+  return add_gated(tape, h, drift, Tensor(), 0);
 }
 
 Tensor Model::inner_step(const Tensor& h_row, int32_t previous, std::span<float> state) const {
   Tape tape(Tape::Mode::kInference);
-  return add_gated(tape, h_row, drift_step(tape, inner_, h_row, previous, state), Tensor(), 0);
+  const Tensor inputs = draft_inputs(tape, h_row, std::span(&previous, 1));
+  gated_step(linear(tape, inputs, inner_.in).values(), state);
+  const auto size = static_cast<int64_t>(state.size());
+  const Tensor drift = linear(tape, Tensor::view(state.data(), {1, size}), inner_.out);
+  return add_gated(tape, h_row, drift, Tensor(), 0);
 }
 
-Tensor Model::ahead_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
-                          std::span<const uint8_t> block_starts) const {
+template <class Attend>
+Tensor Model::ahead_output(Tape& tape, const Tensor& inputs, const Tensor& states,
+                           std::span<const int32_t> positions, const Attend& attend) const {
+  const auto normed = [&](const Tensor& x, const Tensor& norm) {
+    return norm_modulate(tape, x, norm, Tensor(), 0, static_cast<float>(config_.rms_norm_eps));
+  };
+  const Tensor parts[] = {states, inputs};
+  const Tensor first = linear(tape, concat_cols(tape, parts), ahead_.out);
+  const Tensor query[] = {linear(tape, normed(first, ahead_.attention_norm), ahead_.query),
+                          Tensor::zeros({first.rows(), 2 * heads().kv_cols()})};
+  const Tensor qkv = concat_cols(tape, query);
+  rope(tape, qkv, heads(), *rope_, positions);
+  const Tensor seen = linear(tape, attend(qkv), ahead_.attention_out);
+  const Tensor second = add_gated(tape, first, seen, Tensor(), 0);
+  const Tensor gate_up = linear(tape, normed(second, ahead_.feed_forward_norm), ahead_.gate_up);
+  const Tensor fed = linear(tape, swiglu(tape, gate_up), ahead_.down);
+  return normed(add_gated(tape, second, fed, Tensor(), 0), ahead_.norm);
+}
+
+Tensor Model::ahead_field(Tape& tape, const AheadInput& input) const {
   EVO_CHECK(config_.ahead_size > 0);
-  return drift(tape, ahead_, h, previous, block_starts);
+  const Tensor inputs = draft_inputs(tape, input.h, input.previous);
+  const Tensor states = gated_scan(tape, linear(tape, inputs, ahead_.in), input.starts);
+  return ahead_output(tape, inputs, states, input.positions, [&](const Tensor& qkv) {
+    // One call over the mature rows, whose own results nobody needs, and those that ask.
+    std::vector<KeyRange> ranges;
+    for (int32_t r = 0; r < input.keys.rows(); ++r) ranges.push_back({r, r + 1, 0, 0});
+    ranges.insert(ranges.end(), input.context.begin(), input.context.end());
+    const Tensor all = concat_rows(tape, input.keys, qkv);
+    const Tensor seen = attention(tape, all, heads(), ranges, nullptr);
+    return slice_rows(tape, seen, input.keys.rows(), all.rows());
+  });
 }
 
-Tensor Model::ahead_step(const Tensor& h_row, int32_t previous, std::span<float> state) const {
+Tensor Model::ahead_step(const Tensor& h_row, int32_t previous, int32_t position,
+                         const KvCache& cache, std::span<float> state) const {
   Tape tape(Tape::Mode::kInference);
-  return drift_step(tape, ahead_, h_row, previous, state);
+  const Tensor inputs = draft_inputs(tape, h_row, std::span(&previous, 1));
+  gated_step(linear(tape, inputs, ahead_.in).values(), state);
+  const auto size = static_cast<int64_t>(state.size());
+  return ahead_output(tape, inputs, Tensor::view(state.data(), {1, size}), std::span(&position, 1),
+                      [&](const Tensor& qkv) {
+                        const CachedKeys text = cache.view(ahead_layer());
+                        const KeyRange range = {0, static_cast<int32_t>(text.length), 0, 0};
+                        const int32_t first = 0;
+                        return cached_attention(tape, qkv, heads(), std::span(&range, 1),
+                                                std::span(&first, 1), std::span(&text, 1));
+                      });
 }
 
 Tensor Model::codes(Tape& tape) const {
@@ -271,7 +333,14 @@ void Model::bind() {
   inner_ = {weight("evo.inner.in.weight"), weight("evo.inner.out.weight")};
   maturity_ = bound("evo.maturity.weight");
   if (config_.ahead_size == 0) return;
-  ahead_ = {weight("evo.ahead.in.weight"), weight("evo.ahead.out.weight")};
+  ahead_ = {{weight("evo.ahead.in.weight"), weight("evo.ahead.out.weight")},
+            weight("evo.ahead.query.weight"),
+            weight("evo.ahead.attention_out.weight"),
+            weight("evo.ahead.gate_up.weight"),
+            weight("evo.ahead.down.weight"),
+            bound("evo.ahead.attention_norm.weight"),
+            bound("evo.ahead.feed_forward_norm.weight"),
+            bound("evo.ahead.norm.weight")};
   ahead_maturity_ = bound("evo.ahead.maturity.weight");
 }
 
@@ -293,7 +362,10 @@ std::vector<Weight*> Model::weights() {
     for (Weight* w : {&evolve_in_, &inner_.in, &inner_.out}) all.push_back(w);
   }
   if (config_.flow && config_.ahead_size > 0) {
-    for (Weight* w : {&ahead_.in, &ahead_.out}) all.push_back(w);
+    for (Weight* w : {&ahead_.in, &ahead_.out, &ahead_.query, &ahead_.attention_out,
+                      &ahead_.gate_up, &ahead_.down}) {
+      all.push_back(w);
+    }
   }
   return all;
 }
@@ -302,9 +374,34 @@ void Model::pack(Precision precision) {
   for (Weight* w : weights()) pack(*w, precision);
 }
 
+bool Model::is_unembedding(const Weight& w) const {
+  return &w == (config_.tie_word_embeddings ? &embedding_ : &unembedding_);
+}
+
+bool Model::drafts_ahead(const Weight& w) const {
+  const Weight* const own[] = {&ahead_.in,      &ahead_.out, &ahead_.query, &ahead_.attention_out,
+                               &ahead_.gate_up, &ahead_.down};
+  return std::ranges::find(own, &w) != std::end(own);
+}
+
 void Model::pack(Weight& w, Precision precision) {
   set_packed(w, std::make_shared<PackedWeight>(w.value.f32(), w.value.rows(), w.value.cols(),
-                                               precision, row_access(w)));
+                                               drafts_ahead(w) ? Precision::kInt8 : precision,
+                                               row_access(w)));
+  if (config_.flow && config_.ahead_size > 0 && is_unembedding(w)) pack_ahead_unembedding();
+}
+
+void Model::pack_ahead_unembedding() {
+  ahead_tokens_ = likeliest_tokens(unigram_, kAheadCoverage);
+  const int64_t count = std::ssize(ahead_tokens_), width = config_.hidden_size;
+  const Tensor rows = Tensor::empty({count, width});
+  for (int64_t i = 0; i < count; ++i) {
+    std::copy_n(unembedding_.value.row(ahead_tokens_[static_cast<size_t>(i)]), width, rows.row(i));
+  }
+  // Of the values of what is packed only their shape is used.
+  ahead_unembedding_ = {
+      Tensor::view(unembedding_.value.f32(), {count, width}),
+      std::make_shared<PackedWeight>(rows.f32(), count, width, Precision::kInt8, RowAccess::kNo)};
 }
 
 void Model::pack(Weight& w, const Tensor& bits) {
@@ -343,8 +440,9 @@ void Model::initialize(uint64_t seed) {
     if (p.name.ends_with("norm.weight")) {
       std::ranges::fill(values, 1.0f);
     } else if (p.name.ends_with("modulation.weight") || p.name == "evo.inner.out.weight" ||
-               p.name == "evo.ahead.out.weight" || p.name.ends_with("maturity.weight") ||
-               p.name.ends_with("proj.bias") || p.name.ends_with(".up.weight")) {
+               p.name == "evo.ahead.attention_out.weight" || p.name == "evo.ahead.down.weight" ||
+               p.name.ends_with("maturity.weight") || p.name.ends_with("proj.bias") ||
+               p.name.ends_with(".up.weight")) {
       std::ranges::fill(values, 0.0f);
     } else {
       const bool is_residual =

@@ -37,6 +37,17 @@ struct ForwardInput {
   [[nodiscard]] int64_t evolving() const { return static_cast<int64_t>(times.size()); }
 };
 
+/// Rows of blocks as the field ahead sees them. A block's first row is known from the last mature
+/// row's own logits, so the field begins at its second one.
+struct AheadInput {
+  Tensor h;     ///< [N, D] of the last mature row before each row's block (detached)
+  Tensor keys;  ///< [Nm, (H + 2G) e] what forward() said of the mature rows
+  std::vector<int32_t> previous;   ///< [N] the token before each row
+  std::vector<int32_t> positions;  ///< [N] of those tokens
+  std::vector<KeyRange> context;   ///< [N] mature rows that it sees: those up to that of its h
+  std::vector<uint8_t> starts;     ///< [N] marks of the rows that begin a block
+};
+
 class Model {
  public:
   /// `gradients`: allocate them (training).
@@ -61,9 +72,10 @@ class Model {
 
   /// Hidden states [N, D] after the final norm. With caches, keys and values of the mature rows are
   /// appended to those of their sequences; rows of one sequence are consecutive among the mature
-  /// rows. Throws Error if the caches' pool has no room, before anything is appended.
-  Tensor forward(Tape& tape, const ForwardInput& input,
-                 std::span<KvCache* const> caches = {}) const;
+  /// rows. Throws Error if the caches' pool has no room, before anything is appended. `ahead_keys`,
+  /// if given, gets what the field ahead sees of the mature rows (without gradient).
+  Tensor forward(Tape& tape, const ForwardInput& input, std::span<KvCache* const> caches = {},
+                 Tensor* ahead_keys = nullptr) const;
   Tensor forward(Tape& tape, const ForwardInput& input, KvCache* cache) const {
     return forward(tape, input, std::span(&cache, 1));
   }
@@ -75,14 +87,13 @@ class Model {
   /// One row of it, for drafting token by token; `state` [R] is 0 before a block's first row.
   Tensor inner_step(const Tensor& h_row, int32_t previous, std::span<float> state) const;
 
-  /// The same without a window: drafts ahead of a mature row, from its hidden state alone.
-  /// o [N, D] of the rows of blocks; h [N, D] (detached) holds for each the last mature row before
-  /// its block. A block's first row is known from that row's own logits; `block_starts` marks the
-  /// second ones, where the field begins. Needs ahead_size > 0.
-  Tensor ahead_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
-                     std::span<const uint8_t> block_starts) const;
-  /// One row of it; `state` [ahead_size] is 0 at first.
-  Tensor ahead_step(const Tensor& h_row, int32_t previous, std::span<float> state) const;
+  /// The field that drafts without a window, ahead of a mature row: o [N, D] of the rows of blocks.
+  /// Needs ahead_size > 0.
+  Tensor ahead_field(Tape& tape, const AheadInput& input) const;
+  /// One row of it: `h_row` [1, D] is that of the last token in `cache`; `previous`, which stands
+  /// at `position`, and all between them were drafted; `state` [ahead_size] is 0 at first.
+  Tensor ahead_step(const Tensor& h_row, int32_t previous, int32_t position, const KvCache& cache,
+                    std::span<float> state) const;
 
   /// Normalised codes [V, d].
   Tensor codes(Tape& tape) const;
@@ -99,6 +110,14 @@ class Model {
   [[nodiscard]] const ParameterStore& parameters() const { return parameters_; }
   [[nodiscard]] const Weight& unembedding() const { return unembedding_; }
   [[nodiscard]] Weight detached_unembedding() const;
+  /// The rows of the unembedding for tokens that the field ahead may draft, `ahead_tokens`. Once
+  /// packed these are the likeliest ones, which make up nearly all text (as in FR-Spec, Zhao et al.
+  /// 2025), and they and the field are int8 whatever the rest is: drafts are verified, so what they
+  /// cost matters more than their last digits. Before, no tokens are named: all may be drafted.
+  [[nodiscard]] const Weight& ahead_unembedding() const {
+    return ahead_tokens_.empty() ? unembedding_ : ahead_unembedding_;
+  }
+  [[nodiscard]] std::span<const int32_t> ahead_tokens() const { return ahead_tokens_; }
   [[nodiscard]] const Tensor& embedding() const { return embedding_.value; }
   [[nodiscard]] const Tensor& maturity_weight() const { return maturity_; }
   [[nodiscard]] const Tensor& ahead_maturity_weight() const { return ahead_maturity_; }
@@ -125,30 +144,49 @@ class Model {
   struct DraftField {
     Weight in, out;  // [2R, 2D], [D, R]
   };
-  Tensor drift(Tape& tape, const DraftField& field, const Tensor& h,
-               std::span<const int32_t> previous, std::span<const uint8_t> block_starts) const;
-  Tensor drift_step(Tape& tape, const DraftField& field, const Tensor& h_row, int32_t previous,
-                    std::span<float> state) const;
+  /// What the field ahead has besides: it sees the text by the keys and values of one layer. Its
+  /// recurrence is narrow, R' / 4 of its feed-forward part's R' = ahead_size.
+  struct AheadField : DraftField {
+    Weight query, attention_out, gate_up, down;
+    Tensor attention_norm, feed_forward_norm, norm;
+  };
+  /// [h | E[previous]] [N, 2D], of which fields make drafts; E is detached.
+  [[nodiscard]] Tensor draft_inputs(Tape& tape, const Tensor& h,
+                                    std::span<const int32_t> previous) const;
+  /// o [N, D] of the field ahead from its inputs and the states of its recurrence; `attend` tells
+  /// what rows of q | 0 | 0 see.
+  template <class Attend>
+  Tensor ahead_output(Tape& tape, const Tensor& inputs, const Tensor& states,
+                      std::span<const int32_t> positions, const Attend& attend) const;
+  /// The layer whose keys and values the field ahead sees.
+  [[nodiscard]] int64_t ahead_layer() const { return config_.num_hidden_layers * 3 / 4; }
   void bind();
   [[nodiscard]] Tensor bound(const std::string& name) const;
   std::vector<Weight*> weights();
   void pack(Weight& weight, Precision precision);
   void pack(Weight& weight, const Tensor& bits);  ///< bf16 from bf16 [out, in]
+  void pack_ahead_unembedding();
   [[nodiscard]] RowAccess row_access(const Weight& weight) const;
+  [[nodiscard]] bool is_unembedding(const Weight& weight) const;
+  /// Belongs to the field ahead alone.
+  [[nodiscard]] bool drafts_ahead(const Weight& weight) const;
   void set_packed(Weight& weight, std::shared_ptr<const PackedWeight> packed);
   static Model read(const std::string& folder,
                     const std::function<void(Model&, const WeightFolder&)>& read_parameters);
   /// Adjacent parameters that are one weight, or one that is none (`weight` null).
   void read_packed(const WeightFolder& file, std::span<const Parameter> parts, Weight* weight,
                    Precision precision);
-  Tensor hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass) const;
+  Tensor hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass,
+                       Tensor* ahead_keys) const;
   void pass_gate(int64_t use) const;
   Tensor input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const;
-  /// Output of layer `index` from its input x [N, D].
+  /// Output of layer `index` from its input x [N, D]. `keys`, if given, gets q | k | v of the
+  /// mature rows.
   Tensor layer_rows(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
-                    const Tensor& phi, const ForwardInput& input, KvPass* pass) const;
+                    const Tensor& phi, const ForwardInput& input, KvPass* pass, Tensor* keys) const;
   Tensor attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
-                          const Tensor& modulation, const ForwardInput& input, KvPass* pass) const;
+                          const Tensor& modulation, const ForwardInput& input, KvPass* pass,
+                          Tensor* keys) const;
   Tensor normed_linear(Tape& tape, const Tensor& x, const Tensor& norm, const Tensor& modulation,
                        int64_t slot, const Weight& weight, const Adapter& adapter) const;
   /// linear(), and the adapter for the rows that `modulation` is of.
@@ -161,11 +199,13 @@ class Model {
   ParameterStore parameters_;
   std::vector<Layer> layers_;
   Tensor final_norm_, codes_, maturity_, ahead_maturity_;
-  Weight embedding_, unembedding_, evolve_in_;
-  DraftField inner_, ahead_;
+  Weight embedding_, unembedding_, ahead_unembedding_, evolve_in_;
+  DraftField inner_;
+  AheadField ahead_;
   std::unique_ptr<RopeTable> rope_;
   std::optional<EntropicTime> time_;
   std::vector<float> unigram_;
+  std::vector<int32_t> ahead_tokens_;
   bool (*trained_)(std::string_view) = nullptr;  // by name; null: all
   std::function<void(int64_t use)> gate_;
 };

@@ -111,8 +111,11 @@ Model Model::load_packed(const std::string& folder, Precision precision) {
 
 void Model::read_packed(const WeightFolder& file, std::span<const Parameter> parts, Weight* weight,
                         Precision precision) {
+  const bool in_int8 =  // too
+      weight != nullptr && config_.ahead_size > 0 &&
+      (drafts_ahead(*weight) || is_unembedding(*weight));
   const bool as_it_is =
-      weight != nullptr && precision == Precision::kBF16 &&
+      weight != nullptr && !in_int8 && precision == Precision::kBF16 &&
       std::ranges::all_of(parts, [&](const Parameter& p) { return is_bf16(file, p.name); });
   if (as_it_is) {
     pack(*weight, read_bits(file, parts, weight->value.shape()));
@@ -134,12 +137,19 @@ Model Model::read(const std::string& folder,
   const ModelConfig config = ModelConfig::load(path / "config.json");
   const WeightFolder file(path);
   Model model(config, false);
+  // Packing asks for it. Parameters are read before it is missed: what is wrong with them says more.
+  const TensorInfo* const unigram = file.find(kUnigram);
+  const bool has_unigram =
+      unigram != nullptr && unigram->shape == std::vector<int64_t>{config.vocab_size};
+  const auto read_unigram = [&] {
+    read_parameter(file, kUnigram, {config.vocab_size}, model.unigram_);
+  };
+  if (config.flow && has_unigram) read_unigram();
   read_parameters(model, file);
   require_all_used(file, model);
   if (config.flow) {
     model.set_time(read_time(file));
-    model.unigram_.resize(static_cast<size_t>(config.vocab_size));
-    read_parameter(file, kUnigram, {config.vocab_size}, model.unigram_);
+    if (!has_unigram) read_unigram();
   }
   return model;
 }

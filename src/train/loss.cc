@@ -155,12 +155,13 @@ double dot(std::span<const float> a, std::span<const float> b) {
   return sum;
 }
 
-/// What a field drafted, o [rows, D], and which rows' losses count.
+/// What a field drafted, o [rows, D], what it should have, and which rows' losses count.
 struct Drafts {
   Tensor o;
   Tensor maturity_weight;
   const PosteriorTerm* term;
   Rows rows;
+  std::span<const int32_t> targets;
 };
 
 struct DraftLosses {
@@ -171,13 +172,13 @@ struct DraftLosses {
 DraftLosses draft_losses(Tape& tape, const Model& model, const TrainingBatch& batch,
                          const Drafts& drafts, const LossWeights& weights, double scale) {
   const std::vector<float> nll_weights = shares(batch, weights.inner * scale, drafts.rows);
-  const HeadLosses losses{batch.targets, nll_weights};
+  const HeadLosses losses{drafts.targets, nll_weights};
   const auto rows = static_cast<int64_t>(batch.targets.size());
   const HeadResult drafted =
       head(tape, drafts.o, 0, rows, model.detached_unembedding(), drafts.term, &losses);
   std::vector<float> kept(batch.targets.size());
   for (size_t i = 0; i < kept.size(); ++i) {
-    kept[i] = drafted.argmax[i] == batch.targets[i] ? 1.0f : 0.0f;
+    kept[i] = drafted.argmax[i] == drafts.targets[i] ? 1.0f : 0.0f;
   }
   const std::vector<float> maturity_weights = shares(batch, weights.maturity * scale, drafts.rows);
   const MaturityResult mature = maturity(tape, drafts.o.detach(), drafted.log_pmax, drafted.entropy,
@@ -186,19 +187,17 @@ DraftLosses draft_losses(Tape& tape, const Model& model, const TrainingBatch& ba
           weights.maturity > 0 ? mature.loss / (weights.maturity * scale) : 0};
 }
 
-/// What the field that drafts ahead sees of a batch.
-struct AheadRows {
-  Tensor h;                     ///< [rows, D] of the last mature row before each row's block
-  std::vector<uint8_t> starts;  ///< of the second rows of blocks; first ones stand alone
-};
-
-AheadRows rows_ahead(const TrainingBatch& batch, const Tensor& h) {
-  const auto rows = static_cast<int64_t>(batch.targets.size());
-  AheadRows ahead{Tensor::empty({rows, h.cols()}), batch.plan.starts};
-  for (int64_t r = 0; r < rows; ++r) {
+/// What the field that drafts ahead sees of a batch; first rows of blocks stand alone.
+AheadInput ahead_input(const TrainingBatch& batch, const Tensor& h, const Tensor& keys) {
+  const auto rows = static_cast<int32_t>(batch.targets.size());
+  AheadInput ahead{
+      Tensor::empty({rows, h.cols()}), keys, batch.ids, batch.positions, {}, batch.plan.starts};
+  for (int32_t r = 0; r < rows; ++r) {
     const auto i = static_cast<size_t>(r);
-    const int64_t before = r - r % batch.length + batch.plan.begin[i];
+    const auto first = static_cast<int32_t>(r - r % batch.length);
+    const int32_t before = first + batch.plan.begin[i];
     std::copy_n(h.row(before), h.cols(), ahead.h.row(r));
+    ahead.context.push_back({first, before + 1, 0, 0});
     if (r == before + 1) ahead.starts[i] = 1;
   }
   return ahead;
@@ -226,8 +225,10 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
   }
   Tape unrecorded(Tape::Mode::kInference, tape.precision());
   const bool trains_trunk = weights.ar > 0 || weights.flow > 0;
-  const Tensor h =
-      model.forward(trains_trunk ? tape : unrecorded, two_stream_input(batch, latents));
+  const bool drafts_ahead = flow && model.config().ahead_size > 0;
+  Tensor ahead_keys;
+  const Tensor h = model.forward(trains_trunk ? tape : unrecorded, two_stream_input(batch, latents),
+                                 {}, drafts_ahead ? &ahead_keys : nullptr);
 
   // The staircase leg: exact autoregressive cross-entropy.
   const bool trains_ar = weights.ar > 0;
@@ -263,19 +264,19 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
   const DraftLosses inner =
       draft_losses(tape, model, batch,
                    {model.inner_field(tape, states, batch.ids, batch.plan.starts),
-                    model.maturity_weight(), &inner_term, Rows::kAll},
+                    model.maturity_weight(), &inner_term, Rows::kAll, batch.targets},
                    weights, scale);
   report.inner = inner.nll;
   report.maturity = inner.maturity;
   report.total += weights.flow * report.flow + weights.inner * report.inner +
                   weights.maturity * report.maturity;
-  if (model.config().ahead_size == 0) return report;
+  if (!drafts_ahead) return report;
 
-  const AheadRows ahead_rows = rows_ahead(batch, h);
+  // The field ahead has to draft what the autoregressive stream will choose, whatever the text has.
   const DraftLosses ahead =
       draft_losses(tape, model, batch,
-                   {model.ahead_field(tape, ahead_rows.h, batch.ids, ahead_rows.starts),
-                    model.ahead_maturity_weight(), nullptr, Rows::kNotFirst},
+                   {model.ahead_field(tape, ahead_input(batch, h, ahead_keys)),
+                    model.ahead_maturity_weight(), nullptr, Rows::kNotFirst, ar.argmax},
                    weights, scale);
   report.ahead = ahead.nll;
   report.total += weights.inner * ahead.nll + weights.maturity * ahead.maturity;
