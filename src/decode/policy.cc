@@ -71,10 +71,13 @@ double DraftPolicy::rate(const Plan& plan) const {
 }
 
 void DraftPolicy::observe(bool drafting, double multiple) {
-  constexpr double kShare = 0.1, kOutlier = 2;  // other programs disturb a pass now and then
+  // Other programs disturb a pass now and then. A trial is short, so its passes weigh more.
+  constexpr double kShare = 0.1, kShareInTrial = 0.3, kOutlier = 2;
   observed_ = true;
+  const bool planned = drafting == (plan_.source != DraftSource::kNone);
   double& mean = drafting ? drafting_multiple_ : plain_multiple_;
-  mean += kShare * (std::clamp(multiple, mean / kOutlier, mean * kOutlier) - mean);
+  mean += (planned ? kShare : kShareInTrial) *
+          (std::clamp(multiple, mean / kOutlier, mean * kOutlier) - mean);
 }
 
 double DraftPolicy::pass_seconds(double rows, double heads) const {
