@@ -137,7 +137,8 @@ Model Model::read(const std::string& folder,
   const ModelConfig config = ModelConfig::load(path / "config.json");
   const WeightFolder file(path);
   Model model(config, false);
-  // Packing asks for it. Parameters are read before it is missed: what is wrong with them says more.
+  // Packing asks for it. Parameters are read before it is missed: what is wrong with them says
+  // more.
   const TensorInfo* const unigram = file.find(kUnigram);
   const bool has_unigram =
       unigram != nullptr && unigram->shape == std::vector<int64_t>{config.vocab_size};
