@@ -189,6 +189,27 @@ TEST(DraftPolicy, ThinkingOfDraftsCosts) {
   EXPECT_LT(ahead, 30);
 }
 
+/// Something disturbed the first plain passes; drafting then looked better, and plain passes, which
+/// nobody made any more, stayed as slow as they had been.
+TEST(DraftPolicy, TriesPlainPassesAgain) {
+  DraftPolicy policy(nominal(), 1, true);
+  for (int pass = 0; pass < 30; ++pass) policy.observe(false, 4);
+  int ahead = 0;
+  for (int pass = 0; pass < 1500; ++pass) {
+    const bool drafts = policy.drafts_ahead(true);
+    const int64_t window = policy.window(true);
+    if (pass >= 1200) ahead += drafts ? 1 : 0;
+    policy.observe(drafts || window > 0, drafts || window > 0 ? 1.6 : 1);
+    const float maturity[] = {0.5f};
+    if (drafts) {
+      policy.learn(maturity, pass % 2, DraftPolicy::kLargestWindow, true, DraftSource::kAhead);
+    } else {
+      policy.learn({}, 0, std::max<int64_t>(0, window - 1), true);
+    }
+  }
+  EXPECT_LT(ahead, 60);
+}
+
 TEST(DraftPolicy, NeverDraftsAheadWithoutTheField) {
   DraftPolicy policy(nominal());
   for (int pass = 0; pass < 500; ++pass) {

@@ -14,7 +14,7 @@
 //            each given the one before it, as long as that pays (policy.h). After a rejection it
 //            drafts anew, from the corrected token, on the hidden states that were computed before
 //            the rejected draft was seen. Without a window, or where it has nothing left, a second
-//            field drafts ahead of the last mature token, from its hidden state alone;
+//            field drafts ahead of the last mature token, from its hidden state and the cache;
 //   evolve   in diffusion mode nothing is verified: the window's tokens of which the model is most
 //            sure ripen, wherever they stand: the exact bridge takes z to the code of the
 //            hypothesis at the lowest t. The others stay undecided, and see the ripe ones in the
