@@ -64,7 +64,8 @@ class Batch:
         return self.self_begin[first:] == torch.arange(first, len(self.ids))
 
     def ahead_targets(self):
-        """[Ne] The field ahead drafts all tokens of a block but the first; -1: none."""
+        """[Ne] The field ahead drafts all tokens of a block but the first; -1: none. (In training it
+        learns what the mature rows choose; a check must not depend on who wins a tie.)"""
         return self.targets[self.mature_rows:].masked_fill(self.starts_block(), -1)
 
 
