@@ -63,7 +63,7 @@ const PassCost& Decoder::cost(Mode mode) const {
 }
 
 DraftPolicy& Decoder::exact_policy() const {
-  if (!exact_policy_) exact_policy_.emplace(cost(Mode::kExact), 1, model_.config().ahead_size > 0);
+  if (!exact_policy_) exact_policy_.emplace(cost(Mode::kExact), 1, model_.config().drafts_ahead());
   return *exact_policy_;
 }
 

@@ -80,8 +80,8 @@ PassCost PassCost::measured(const Model& model) {
   };
   measure(DraftSource::kWindow, model.config().inner_size, model.unembedding(),
           [&](std::span<float> state) { return model.inner_step(row, 0, state); });
-  if (model.config().ahead_size == 0) return cost;
-  measure(DraftSource::kAhead, model.config().ahead_size / 4, model.ahead_unembedding(),
+  if (!model.config().drafts_ahead()) return cost;
+  measure(DraftSource::kAhead, model.config().ahead_states(), model.ahead_unembedding(),
           [&](std::span<float> state) { return model.ahead_step(row, 0, 1, cache, state); });
   return cost;
 }

@@ -73,8 +73,8 @@ Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt pr
                                   context - 1 - positions_.back()});
   if (options_.window == 0 && options_.mode == Mode::kExact) policy_ = &decoder.exact_policy();
   if (options_.window == 0 && options_.mode == Mode::kEvo) {
-    policy_ =
-        &own_policy_.emplace(decoder.cost(Mode::kEvo), options_.lenience(), can_draft_ahead());
+    policy_ = &own_policy_.emplace(decoder.cost(Mode::kEvo), options_.lenience(),
+                                   model_.config().drafts_ahead());
   }
   Session* const only = this;
   while (reading == PromptReading::kAtOnce && unread() > 0 && !done()) {

@@ -229,7 +229,6 @@ class Session {
   template <class TokenOf, class Propose>
   void draft(DraftSource source, int64_t possible, int32_t previous, PassTrace& trace,
              const TokenOf& token_of, const Propose& propose);
-  [[nodiscard]] bool can_draft_ahead() const;
   [[nodiscard]] bool worth_drafting(double all_kept) const;
   void evolve_window(const Tensor& h, PassTrace& trace);
   [[nodiscard]] Tensor posterior_means(const Tensor& h) const;

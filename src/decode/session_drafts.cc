@@ -58,7 +58,7 @@ void Session::verify_drafts(const PassResult& result, PassTrace& trace) {
   if (ahead) pool_.clear();
   if (!pool_.empty()) {
     draft_from_window(verdict.next, std::move(state), trace);
-  } else if (ahead || (window_size() > 0 && can_draft_ahead())) {
+  } else if (ahead || (window_size() > 0 && model_.config().drafts_ahead())) {
     Tape tape(Tape::Mode::kInference);
     draft_ahead(slice_rows(tape, result.mature_h, verdict.accepted, verdict.accepted + 1),
                 verdict.next, trace);
@@ -85,10 +85,6 @@ std::vector<float> Session::keep_true_states(const PassResult& result, const Ver
     pool_.erase(pool_.begin(), pool_.begin() + verdict.accepted + 1);
   }
   return state;
-}
-
-bool Session::can_draft_ahead() const {
-  return model_.config().ahead_size > 0;
 }
 
 /// `logits` [drafts + 1, V]: the row of every committed token, in order.
@@ -145,7 +141,7 @@ void Session::draft_from_window(int32_t previous, std::vector<float> state, Pass
 /// `h_row` [1, D] of the mature row that gave the token `previous`.
 void Session::draft_ahead(const Tensor& h_row, int32_t previous, PassTrace& trace) {
   const WindowToken undecided;
-  std::vector<float> state(static_cast<size_t>(model_.config().ahead_size) / 4, 0.0f);
+  std::vector<float> state(static_cast<size_t>(model_.config().ahead_states()), 0.0f);
   draft(
       DraftSource::kAhead, DraftPolicy::kLargestWindow, previous, trace,
       [&](int64_t) -> const WindowToken& { return undecided; },

@@ -106,10 +106,10 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
   const int64_t table = checked_mul(c.vocab_size, c.hidden_size, "embedding table");
   const int64_t modulation = c.num_hidden_layers * 4 * c.hidden_size * c.time_features;
   const int64_t evolve_in = c.hidden_size * (2 * c.code_size + c.time_features);
-  const int64_t ahead =
-      c.ahead_size == 0
-          ? 0
-          : c.hidden_size * (17 * c.ahead_size / 4 + 2 * c.hidden_size + 2 * q_cols + 3);
+  const int64_t ahead = c.ahead_size == 0
+                            ? 0
+                            : c.hidden_size * (5 * c.ahead_states() + 3 * c.ahead_size +
+                                               2 * c.hidden_size + 2 * q_cols + 3);
   const int64_t inner = 5 * c.inner_size * c.hidden_size + ahead;
   const int64_t maturities = (c.ahead_size > 0 ? 2 : 1) * (c.hidden_size + 3);
   const int64_t adapter_sides =

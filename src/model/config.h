@@ -58,6 +58,10 @@ struct FlowConfig {
   int64_t ahead_size = 0;
   int64_t adapter_rank = 0;
 
+  [[nodiscard]] bool drafts_ahead() const { return flow && ahead_size > 0; }
+  /// Width of the recurrence of the field ahead.
+  [[nodiscard]] int64_t ahead_states() const { return ahead_size / 4; }
+
   template <class V>
   void visit(V& v) {
     v("flow", flow, "has the evolving stream; false: an autoregressive model and nothing else");

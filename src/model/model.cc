@@ -333,7 +333,8 @@ void Model::bind() {
   inner_ = {weight("evo.inner.in.weight"), weight("evo.inner.out.weight")};
   maturity_ = bound("evo.maturity.weight");
   if (config_.ahead_size == 0) return;
-  ahead_ = {{weight("evo.ahead.in.weight"), weight("evo.ahead.out.weight")},
+  ahead_ = {weight("evo.ahead.in.weight"),
+            weight("evo.ahead.out.weight"),
             weight("evo.ahead.query.weight"),
             weight("evo.ahead.attention_out.weight"),
             weight("evo.ahead.gate_up.weight"),
@@ -361,12 +362,7 @@ std::vector<Weight*> Model::weights() {
   if (config_.flow) {
     for (Weight* w : {&evolve_in_, &inner_.in, &inner_.out}) all.push_back(w);
   }
-  if (config_.flow && config_.ahead_size > 0) {
-    for (Weight* w : {&ahead_.in, &ahead_.out, &ahead_.query, &ahead_.attention_out,
-                      &ahead_.gate_up, &ahead_.down}) {
-      all.push_back(w);
-    }
-  }
+  if (config_.drafts_ahead()) std::ranges::copy(ahead_.weights(), std::back_inserter(all));
   return all;
 }
 
@@ -374,21 +370,20 @@ void Model::pack(Precision precision) {
   for (Weight* w : weights()) pack(*w, precision);
 }
 
-bool Model::is_unembedding(const Weight& w) const {
-  return &w == (config_.tie_word_embeddings ? &embedding_ : &unembedding_);
+bool Model::unembeds_ahead(const Weight& w) const {
+  return config_.drafts_ahead() &&
+         &w == (config_.tie_word_embeddings ? &embedding_ : &unembedding_);
 }
 
-bool Model::drafts_ahead(const Weight& w) const {
-  const Weight* const own[] = {&ahead_.in,      &ahead_.out, &ahead_.query, &ahead_.attention_out,
-                               &ahead_.gate_up, &ahead_.down};
-  return std::ranges::find(own, &w) != std::end(own);
+bool Model::is_ahead(const Weight& w) {
+  return std::ranges::count(ahead_.weights(), &w) > 0;
 }
 
 void Model::pack(Weight& w, Precision precision) {
-  set_packed(w, std::make_shared<PackedWeight>(w.value.f32(), w.value.rows(), w.value.cols(),
-                                               drafts_ahead(w) ? Precision::kInt8 : precision,
-                                               row_access(w)));
-  if (config_.flow && config_.ahead_size > 0 && is_unembedding(w)) pack_ahead_unembedding();
+  set_packed(
+      w, std::make_shared<PackedWeight>(w.value.f32(), w.value.rows(), w.value.cols(),
+                                        is_ahead(w) ? Precision::kInt8 : precision, row_access(w)));
+  if (unembeds_ahead(w)) pack_ahead_unembedding();
 }
 
 void Model::pack_ahead_unembedding() {

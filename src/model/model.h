@@ -1,6 +1,7 @@
 // The Evo network: one time-conditioned Transformer over mature and evolving tokens.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -91,7 +92,7 @@ class Model {
   /// Needs ahead_size > 0.
   Tensor ahead_field(Tape& tape, const AheadInput& input) const;
   /// One row of it: `h_row` [1, D] is that of the last token in `cache`; `previous`, which stands
-  /// at `position`, and all between them were drafted; `state` [ahead_size] is 0 at first.
+  /// at `position`, and all between them were drafted; `state` [ahead_states()] is 0 at first.
   Tensor ahead_step(const Tensor& h_row, int32_t previous, int32_t position, const KvCache& cache,
                     std::span<float> state) const;
 
@@ -141,14 +142,17 @@ class Model {
     Adapter qkv_adapter, attention_out_adapter, gate_up_adapter, down_adapter;
   };
   /// A gated running average of what [h | E[previous]] suggests, and what it adds to h.
-  struct DraftField {
+  struct InnerField {
     Weight in, out;  // [2R, 2D], [D, R]
   };
-  /// What the field ahead has besides: it sees the text by the keys and values of one layer. Its
-  /// recurrence is narrow, R' / 4 of its feed-forward part's R' = ahead_size.
-  struct AheadField : DraftField {
-    Weight query, attention_out, gate_up, down;
+  /// A narrower one, of S = ahead_states() numbers, and a block that sees the text by the keys and
+  /// values of one layer.
+  struct AheadField {
+    Weight in, out, query, attention_out, gate_up, down;  // in [2S, 2D], out [D, S + 2D]
     Tensor attention_norm, feed_forward_norm, norm;
+    std::array<Weight*, 6> weights() {
+      return {&in, &out, &query, &attention_out, &gate_up, &down};
+    }
   };
   /// [h | E[previous]] [N, 2D], of which fields make drafts; E is detached.
   [[nodiscard]] Tensor draft_inputs(Tape& tape, const Tensor& h,
@@ -167,9 +171,10 @@ class Model {
   void pack(Weight& weight, const Tensor& bits);  ///< bf16 from bf16 [out, in]
   void pack_ahead_unembedding();
   [[nodiscard]] RowAccess row_access(const Weight& weight) const;
-  [[nodiscard]] bool is_unembedding(const Weight& weight) const;
+  /// The field ahead has rows of it, packed apart.
+  [[nodiscard]] bool unembeds_ahead(const Weight& weight) const;
   /// Belongs to the field ahead alone.
-  [[nodiscard]] bool drafts_ahead(const Weight& weight) const;
+  [[nodiscard]] bool is_ahead(const Weight& weight);
   void set_packed(Weight& weight, std::shared_ptr<const PackedWeight> packed);
   static Model read(const std::string& folder,
                     const std::function<void(Model&, const WeightFolder&)>& read_parameters);
@@ -200,7 +205,7 @@ class Model {
   std::vector<Layer> layers_;
   Tensor final_norm_, codes_, maturity_, ahead_maturity_;
   Weight embedding_, unembedding_, ahead_unembedding_, evolve_in_;
-  DraftField inner_;
+  InnerField inner_;
   AheadField ahead_;
   std::unique_ptr<RopeTable> rope_;
   std::optional<EntropicTime> time_;

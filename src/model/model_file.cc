@@ -112,8 +112,7 @@ Model Model::load_packed(const std::string& folder, Precision precision) {
 void Model::read_packed(const WeightFolder& file, std::span<const Parameter> parts, Weight* weight,
                         Precision precision) {
   const bool in_int8 =  // too
-      weight != nullptr && config_.ahead_size > 0 &&
-      (drafts_ahead(*weight) || is_unembedding(*weight));
+      weight != nullptr && (is_ahead(*weight) || unembeds_ahead(*weight));
   const bool as_it_is =
       weight != nullptr && !in_int8 && precision == Precision::kBF16 &&
       std::ranges::all_of(parts, [&](const Parameter& p) { return is_bf16(file, p.name); });

@@ -131,10 +131,9 @@ void declare_flow(const ModelConfig& c, ParameterStore& parameters) {
   parameters.declare("evo.inner.out.weight", {c.hidden_size, c.inner_size}, last);
   parameters.declare("evo.maturity.weight", {c.hidden_size + 3}, last);
   if (c.ahead_size == 0) return;
-  const int64_t ahead_states = c.ahead_size / 4;
-  parameters.declare("evo.ahead.in.weight", {2 * ahead_states, 2 * c.hidden_size}, last);
+  parameters.declare("evo.ahead.in.weight", {2 * c.ahead_states(), 2 * c.hidden_size}, last);
   const int64_t q_cols = c.num_attention_heads * c.head_dim;
-  parameters.declare("evo.ahead.out.weight", {c.hidden_size, ahead_states + 2 * c.hidden_size},
+  parameters.declare("evo.ahead.out.weight", {c.hidden_size, c.ahead_states() + 2 * c.hidden_size},
                      last);
   parameters.declare("evo.ahead.attention_norm.weight", {c.hidden_size}, last);
   parameters.declare("evo.ahead.query.weight", {q_cols, c.hidden_size}, last);

@@ -76,7 +76,7 @@ inline Model tiny_model(const ModelConfig& config, uint64_t seed) {
     if (config.ahead_size > 0) {
       const Tensor ahead_in = model.parameters().tensor("evo.ahead.in.weight");
       const Tensor ahead_out = model.parameters().tensor("evo.ahead.out.weight");
-      const int64_t states = config.ahead_size / 4;
+      const int64_t states = config.ahead_states();
       for (int64_t i = 0; i < std::min(states, config.hidden_size); ++i) {
         ahead_in.row(states + i)[config.hidden_size + i] += 1;
         ahead_out.row(i)[i] += 10;
