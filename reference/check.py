@@ -5,7 +5,7 @@
     check.py --self-test          shows that a right dump passes and that wrong ones fail
     check.py --generate DUMP      writes a random tiny model and batch, all but expected.safetensors
                                   (--tied, --qk-norm, --qkv-bias, --seed, --ahead-size,
-                                  --adapter-rank, --code-gradient ce|mse|pca)
+                                  --window-places, --adapter-rank, --code-gradient ce|mse|pca)
 
 A dump folder holds
   config.json, model.safetensors   a model folder, F32 (see evo_config.py)
@@ -191,6 +191,7 @@ def main():
     parser.add_argument("--qkv-bias", action="store_true")
     parser.add_argument("--adapter-rank", type=int, default=0)
     parser.add_argument("--ahead-size", type=int, default=0)
+    parser.add_argument("--window-places", type=int, default=0)
     parser.add_argument("--code-gradient", choices=("ce", "mse", "pca"), default="ce")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quiet", action="store_true", help="only the count of each dump")
@@ -200,7 +201,7 @@ def main():
     import example  # writes dumps; imports this file
     if a.generate:
         example.write_dump(a.generate, a.tied, a.qk_norm, a.code_gradient, a.seed, a.qkv_bias,
-                           a.adapter_rank, a.ahead_size)
+                           a.adapter_rank, a.ahead_size, a.window_places)
     failed = a.self_test and not example.self_test()
     for folder in a.dumps:
         failed = bool(check(folder, not a.quiet)) or failed

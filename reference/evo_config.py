@@ -3,7 +3,8 @@ import json
 import pathlib
 from dataclasses import asdict, dataclass, fields
 
-EVO_KEYS = ("code_size", "time_features", "inner_size", "ahead_size", "adapter_rank")
+EVO_KEYS = ("code_size", "time_features", "inner_size", "ahead_size", "window_places",
+            "adapter_rank")
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Config:
     time_features: int  # K, even
     inner_size: int  # R
     ahead_size: int  # width of the field that drafts ahead; 0: none
+    window_places: int  # P; 0: an evolving token is not told its place
     adapter_rank: int  # r; 0: no adapters
 
     @staticmethod
@@ -41,7 +43,7 @@ class Config:
         raw.setdefault("head_dim", raw["hidden_size"] // raw["num_attention_heads"])
         raw.setdefault("qk_norm", raw["model_type"] == "qwen3")
         raw.setdefault("qkv_bias", raw["model_type"] == "qwen2")
-        known = {"adapter_rank": 0, "ahead_size": 0, **raw, **raw["evo"]}
+        known = {"adapter_rank": 0, "ahead_size": 0, "window_places": 0, **raw, **raw["evo"]}
         return Config(**{f.name: known[f.name] for f in fields(Config)})
 
     def save(self, folder):
@@ -64,6 +66,8 @@ class Config:
                        "evo.ahead.gate_up": (2 * A, D), "evo.ahead.down": (D, A),
                        "evo.ahead.attention_norm": (D,), "evo.ahead.feed_forward_norm": (D,),
                        "evo.ahead.norm": (D,), "evo.ahead.maturity": (D + 3,)}
+        if self.window_places:
+            shapes["evo.places"] = (self.window_places, D)
         if not self.tie_word_embeddings:
             shapes["lm_head"] = (V, D)
         for i in range(self.num_hidden_layers):

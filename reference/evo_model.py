@@ -58,10 +58,14 @@ class Batch:
         return {"ar": mature, "flow": evolving, "inner": evolving, "maturity": evolving,
                 "ahead": ahead, "ahead_maturity": ahead, "squared": 1.0}
 
+    def places(self):
+        """[Ne] Of a row in its block, from 0."""
+        first = self.mature_rows
+        return torch.arange(first, len(self.ids)) - self.self_begin[first:]
+
     def starts_block(self):
         """[Ne] of bool."""
-        first = self.mature_rows
-        return self.self_begin[first:] == torch.arange(first, len(self.ids))
+        return self.places() == 0
 
     def ahead_targets(self):
         """[Ne] The field ahead drafts all tokens of a block but the first; -1: none. (In training it
@@ -183,6 +187,9 @@ class Model:
         all_phi = torch.cat((phi.new_zeros(batch.mature_rows, phi.shape[1]), phi))  # [N, K]
         mature = self.weight("model.embed_tokens")[batch.ids[: batch.mature_rows]]
         evolving = self.linear(torch.cat((z, batch.x_prev, phi), -1), "evo.evolve_in")
+        if self.config.window_places:
+            evolving = evolving + self.weight("evo.places")[
+                batch.places().clamp(max=self.config.window_places - 1)]
         x, visible = torch.cat((mature, evolving)), batch.visible()
         for i in range(self.config.num_hidden_layers):
             s1, g1, s2, g2 = (1 + self.linear(all_phi, f"evo.layers.{i}.modulation")).chunk(4, -1)

@@ -15,7 +15,8 @@ OPTIMIZER = {"steps": 10, "lr": 1e-3, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, 
 WEIGHTS = {"flow_weight": 0.7, "inner_weight": 0.6, "maturity_weight": 0.3, "squared_weight": 0.4}
 
 
-def tiny_config(tied, qk_norm, qkv_bias=False, adapter_rank=0, ahead_size=0):
+def tiny_config(tied, qk_norm, qkv_bias=False, adapter_rank=0, ahead_size=0,
+                window_places=0):
     """Sizes that all differ, so that no two axes can be confused; two query heads to a key head."""
     return Config(
         model_type="qwen3" if qk_norm else "qwen2" if qkv_bias else "llama", qk_norm=qk_norm,
@@ -23,7 +24,7 @@ def tiny_config(tied, qk_norm, qkv_bias=False, adapter_rank=0, ahead_size=0):
         num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=10,
         rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=tied,
         max_position_embeddings=64, code_size=6, time_features=8, inner_size=12,
-        ahead_size=ahead_size, adapter_rank=adapter_rank)
+        ahead_size=ahead_size, window_places=window_places, adapter_rank=adapter_rank)
 
 
 def random_model(config, generator):
@@ -99,11 +100,11 @@ def random_floats(evolving, code_size, generator):
 
 
 def write_dump(folder, tied=False, qk_norm=False, code_gradient="ce", seed=1, qkv_bias=False,
-               adapter_rank=0, ahead_size=0):
+               adapter_rank=0, ahead_size=0, window_places=0):
     """Everything but expected.safetensors."""
     folder, generator = pathlib.Path(folder), torch.Generator().manual_seed(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    config = tiny_config(tied, qk_norm, qkv_bias, adapter_rank, ahead_size)
+    config = tiny_config(tied, qk_norm, qkv_bias, adapter_rank, ahead_size, window_places)
     random_model(config, generator).save(folder)
     raw = two_texts(config.vocab_size, code_gradient, generator)
     (folder / "batch.json").write_text(json.dumps(raw) + "\n")

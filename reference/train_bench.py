@@ -51,7 +51,7 @@ def preset(name):
         num_key_value_heads=key_heads, head_dim=hidden // heads, rms_norm_eps=1e-5,
         rope_theta=10000.0, tie_word_embeddings=tied,
         max_position_embeddings=1024, code_size=16, time_features=16, inner_size=hidden, ahead_size=0,
-        adapter_rank=0)
+        window_places=0, adapter_rank=0)
 
 
 def make_optimizer(model):

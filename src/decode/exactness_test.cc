@@ -52,6 +52,7 @@ TEST(Session, GreedyExactGivesTheAutoregressiveTokens) {
 TEST(Session, GreedyExactGivesTheAutoregressiveTokensWithDraftsAhead) {
   ModelConfig config = tiny_config(64);
   config.ahead_size = config.hidden_size;
+  config.window_places = 4;
   const Model model = tiny_model(config, 4);
   int64_t accepted = 0, rejected = 0, without_window = 0;
   for (uint64_t seed = 0; seed < 60; ++seed) {

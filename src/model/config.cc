@@ -60,6 +60,7 @@ void ModelConfig::validate() const {
   require(inner_size >= 1 && inner_size <= (1 << 20), "inner_size must be 1 to 2^20");
   require(ahead_size >= 0 && ahead_size % 4 == 0 && ahead_size <= (1 << 20),
           "ahead_size must be a multiple of 4, 0 to 2^20");
+  require(window_places >= 0 && window_places <= (1 << 20), "window_places must be 0 to 2^20");
   require(adapter_rank >= 0 && adapter_rank <= (1 << 14), "adapter_rank must be 0 to 2^14");
 }
 
@@ -106,6 +107,7 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
   const int64_t table = checked_mul(c.vocab_size, c.hidden_size, "embedding table");
   const int64_t modulation = c.num_hidden_layers * 4 * c.hidden_size * c.time_features;
   const int64_t evolve_in = c.hidden_size * (2 * c.code_size + c.time_features);
+  const int64_t places = c.hidden_size * c.window_places;
   const int64_t ahead = c.ahead_size == 0
                             ? 0
                             : c.hidden_size * (5 * c.ahead_states() + 3 * c.ahead_size +
@@ -120,8 +122,8 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
   cost.backbone_parameters = c.num_hidden_layers * layer_matrices + norms + biases +
                              table * (c.tie_word_embeddings ? 1 : 2);
   if (c.flow) {
-    cost.flow_parameters =
-        c.vocab_size * c.code_size + modulation + evolve_in + inner + adapters + maturities;
+    cost.flow_parameters = c.vocab_size * c.code_size + modulation + evolve_in + places + inner +
+                           adapters + maturities;
   }
   const double products = 2.0 * static_cast<double>(c.num_hidden_layers * layer_matrices + table);
   const double per_key = 4.0 * static_cast<double>(c.num_hidden_layers * q_cols);

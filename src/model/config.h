@@ -56,6 +56,7 @@ struct FlowConfig {
   int64_t time_features = 16;
   int64_t inner_size = 128;
   int64_t ahead_size = 0;
+  int64_t window_places = 0;
   int64_t adapter_rank = 0;
 
   [[nodiscard]] bool drafts_ahead() const { return flow && ahead_size > 0; }
@@ -71,6 +72,10 @@ struct FlowConfig {
     v("ahead_size", ahead_size,
       "width of the field that drafts ahead of a mature token, without a window; a multiple of 4; "
       "0: none");
+    v("window_places", window_places,
+      "learnt places that tell an evolving token how far from its window's start it is; the last "
+      "is "
+      "also for those behind it; 0: none");
     v("adapter_rank", adapter_rank,
       "rank of what evolving tokens add to the backbone's matrices; 0: nothing");
   }

@@ -73,6 +73,7 @@ TEST(ModelCost, CountsTheParametersThatAModelHas) {
     config.flow = (variant & 2) != 0;
     config.qk_norm = variant / 4 == 1;
     config.qkv_bias = variant / 4 == 2;
+    config.window_places = variant % 3;
     const Model model(config, false);
     const ModelCost cost = model_cost(config, 1);
     EXPECT_EQ(cost.backbone_parameters + cost.flow_parameters,

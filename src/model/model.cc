@@ -57,6 +57,17 @@ std::vector<KeyRange> windowed(const ForwardInput& input, int32_t window) {
   return ranges;
 }
 
+/// Of evolving rows, from 0; the last of so many is also for those behind it.
+std::vector<int32_t> places_in_window(const ForwardInput& input, int64_t places) {
+  std::vector<int32_t> result(input.times.size());
+  for (size_t i = 0; i < result.size(); ++i) {
+    const size_t r = input.ids.size() + i;
+    const int64_t place = static_cast<int64_t>(r) - input.ranges[r].self_begin;
+    result[i] = static_cast<int32_t>(std::min(place, places - 1));
+  }
+  return result;
+}
+
 }  // namespace
 
 Model::Model(const ModelConfig& config, bool gradients) : config_(config) {
@@ -123,7 +134,11 @@ Tensor Model::layer_rows(Tape& tape, const Layer& layer, int64_t index, const Te
 Tensor Model::input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const {
   if (!phi.defined()) return embed(tape, embedding_, input.ids);
   const Tensor parts[] = {input.z, input.previous_x, phi};
-  const Tensor evolving = linear(tape, concat_cols(tape, parts), evolve_in_);
+  Tensor evolving = linear(tape, concat_cols(tape, parts), evolve_in_);
+  if (config_.window_places > 0) {
+    const Tensor places = embed(tape, places_, places_in_window(input, config_.window_places));
+    evolving = add_gated(tape, evolving, places, Tensor(), 0);
+  }
   if (input.ids.empty()) return evolving;
   return concat_rows(tape, embed(tape, embedding_, input.ids), evolving);
 }
@@ -330,6 +345,7 @@ void Model::bind() {
   if (!config_.flow) return;
   codes_ = bound("evo.codes");
   evolve_in_ = weight("evo.evolve_in.weight");
+  if (config_.window_places > 0) places_ = weight("evo.places.weight");
   inner_ = {weight("evo.inner.in.weight"), weight("evo.inner.out.weight")};
   maturity_ = bound("evo.maturity.weight");
   if (config_.ahead_size == 0) return;
@@ -435,9 +451,9 @@ void Model::initialize(uint64_t seed) {
     if (p.name.ends_with("norm.weight")) {
       std::ranges::fill(values, 1.0f);
     } else if (p.name.ends_with("modulation.weight") || p.name == "evo.inner.out.weight" ||
-               p.name == "evo.ahead.attention_out.weight" || p.name == "evo.ahead.down.weight" ||
-               p.name.ends_with("maturity.weight") || p.name.ends_with("proj.bias") ||
-               p.name.ends_with(".up.weight")) {
+               p.name == "evo.places.weight" || p.name == "evo.ahead.attention_out.weight" ||
+               p.name == "evo.ahead.down.weight" || p.name.ends_with("maturity.weight") ||
+               p.name.ends_with("proj.bias") || p.name.ends_with(".up.weight")) {
       std::ranges::fill(values, 0.0f);
     } else {
       const bool is_residual =

@@ -204,7 +204,7 @@ class Model {
   ParameterStore parameters_;
   std::vector<Layer> layers_;
   Tensor final_norm_, codes_, maturity_, ahead_maturity_;
-  Weight embedding_, unembedding_, ahead_unembedding_, evolve_in_;
+  Weight embedding_, unembedding_, ahead_unembedding_, evolve_in_, places_;
   InnerField inner_;
   AheadField ahead_;
   std::unique_ptr<RopeTable> rope_;

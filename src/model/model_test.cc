@@ -114,6 +114,7 @@ class PackedModel : public ::testing::TestWithParam<std::tuple<Precision, int, b
     ModelConfig config = tiny_config(kVocabulary);
     config.hidden_size = config.inner_size = config.ahead_size = kWidth;
     config.intermediate_size = 704;
+    config.window_places = 5;
     config.head_dim = 48;
     config.qk_norm = std::get<2>(GetParam());
     model_.emplace(random_model(config));
@@ -392,6 +393,38 @@ TEST(Model, StepsOfTheFieldAheadGiveTheField) {
   // Each draft depends on where it stands and on what was drafted before.
   const Tensor elsewhere = model.ahead_step(last, ahead.previous.back(), kLength, cache, state);
   EXPECT_GT(std::abs(elsewhere.row(0)[0] - expected.row(kDrafts - 1)[0]), 1e-3);
+}
+
+/// An evolving row is told its place in its window; mature rows are not. As rows of a window see
+/// each other, what is told to one changes all of its window.
+TEST(Model, PlacesAreThoseInTheWindow) {
+  ModelConfig config = tiny_config(kVocabulary);
+  config.window_places = 3;
+  const Model model = random_model(config);
+  const auto width = static_cast<size_t>(config.hidden_size);
+  const auto changed_rows = [&](int32_t count, int32_t block, int64_t place) {
+    ForwardInput input = mature_rows(random_text(1, kLength), 0);
+    add_evolving_rows(input, kLength, count, block);
+    Tape tape(Tape::Mode::kInference);
+    const Tensor before = model.forward(tape, input);
+    const Tensor places = model.parameters().tensor("evo.places.weight");
+    for (size_t c = 0; c < width; ++c) places.row(place)[c] += 1.0f;
+    const Tensor after = model.forward(tape, input);
+    std::vector<int64_t> rows;
+    for (int64_t r = 0; r < after.rows(); ++r) {
+      if (!std::equal(after.row(r), after.row(r) + width, before.row(r))) {
+        rows.push_back(r - kLength);
+      }
+    }
+    return rows;
+  };
+  using Changed = std::vector<int64_t>;
+  // Windows of 2, 2 and 1 tokens.
+  EXPECT_EQ(changed_rows(5, 2, 0), (Changed{0, 1, 2, 3, 4}));
+  EXPECT_EQ(changed_rows(5, 2, 1), (Changed{0, 1, 2, 3}));
+  EXPECT_EQ(changed_rows(5, 2, 2), Changed());
+  // Of a longer window all tokens behind the last place have it.
+  EXPECT_EQ(changed_rows(7, 5, 2), (Changed{0, 1, 2, 3, 4}));
 }
 
 TEST(Model, PackedF32ProductsGiveWhatPlainOnesGive) {

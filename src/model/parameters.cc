@@ -121,6 +121,8 @@ void declare_adapters(const ModelConfig& c, int64_t layer, ParameterStore& param
 void declare_flow(const ModelConfig& c, ParameterStore& parameters) {
   parameters.declare("evo.codes", {c.vocab_size, c.code_size});
   parameters.declare("evo.evolve_in.weight", {c.hidden_size, 2 * c.code_size + c.time_features});
+  if (c.window_places > 0)
+    parameters.declare("evo.places.weight", {c.window_places, c.hidden_size});
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
     parameters.declare(fmt::format("evo.layers.{}.modulation.weight", i),
                        {4 * c.hidden_size, c.time_features}, i + 1);

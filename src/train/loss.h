@@ -19,6 +19,25 @@ struct RowCounts {
   int64_t not_first = 0;  ///< of them, those that are not the first of their block
 };
 
+/// The rows of a batch that evolve, Ne of them, block after block.
+struct EvolvingRows {
+  std::vector<int32_t> rows;               ///< [Ne] of the batch
+  std::vector<int32_t> targets, previous;  ///< [Ne] the token that a row stands for; that before it
+  std::vector<float> times;                ///< [Ne] as planned
+  std::vector<uint8_t> learn, starts;      ///< [Ne] 1: its target counts; it begins a block
+  std::vector<KeyRange> sees;  ///< [Ne] mature rows of the batch; its own block, from the first of
+                               ///< the Ne rows
+
+  [[nodiscard]] int64_t size() const { return std::ssize(rows); }
+  /// What these rows have of one value per row of the batch.
+  template <class Value>
+  [[nodiscard]] std::vector<Value> of(const std::vector<Value>& column) const {
+    std::vector<Value> own;
+    for (int32_t row : rows) own.push_back(column[static_cast<size_t>(row)]);
+    return own;
+  }
+};
+
 /// B texts of n + 1 tokens: mature rows hold the first n, both streams predict the last n.
 struct TrainingBatch {
   int64_t sequences = 0, length = 0;  ///< B, n
@@ -43,14 +62,18 @@ struct TrainingBatch {
   [[nodiscard]] RowCounts row_counts() const;      ///< of the whole batch
   [[nodiscard]] RowCounts own_row_counts() const;  ///< of the rows that are here
 
+  /// Those of every planned block that has a target that counts: of the others nothing would be
+  /// learnt, and nobody sees them.
+  [[nodiscard]] EvolvingRows evolving_rows() const;
+
   [[nodiscard]] bool learns(size_t row) const;            ///< its target counts
   [[nodiscard]] bool has_uniform_time(size_t row) const;  ///< and it estimates the ELBO
 };
 
 /// What the evolving rows start from.
 struct Latents {
-  Tensor z, previous_x;      ///< [B n, d]
-  std::vector<float> times;  ///< [B n]
+  Tensor z, previous_x;      ///< [Ne, d]
+  std::vector<float> times;  ///< [Ne]
 };
 
 struct LossWeights {

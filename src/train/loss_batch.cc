@@ -35,6 +35,33 @@ RowCounts TrainingBatch::row_counts() const {
   return whole ? *whole : own_row_counts();
 }
 
+EvolvingRows TrainingBatch::evolving_rows() const {
+  EvolvingRows evolving;
+  const auto rows = static_cast<int32_t>(plan.times.size());
+  bool learnt = false;  // something, of the block at hand
+  for (int32_t r = 0; r < rows; ++r) {
+    const auto i = static_cast<size_t>(r);
+    const auto sequence = static_cast<int32_t>(r - r % length);  // its first row
+    const int32_t begin = sequence + plan.begin[i], end = sequence + plan.end[i];
+    if (plan.starts[i] != 0) {
+      learnt = false;
+      for (int32_t other = begin; other < end; ++other) learnt |= learns(static_cast<size_t>(other));
+    }
+    if (!learnt) continue;
+    evolving.rows.push_back(r);
+    evolving.learn.push_back(learns(i) ? 1 : 0);
+    // Evolving row r is the token after that of mature row r, so a block that begins at row s has
+    // the mature rows up to s before it.
+    const auto block = static_cast<int32_t>(evolving.size()) - 1 - (r - begin);
+    evolving.sees.push_back({sequence, begin + 1, block, block + end - begin});
+  }
+  evolving.targets = evolving.of(targets);
+  evolving.previous = evolving.of(ids);
+  evolving.times = evolving.of(plan.times);
+  evolving.starts = evolving.of(plan.starts);
+  return evolving;
+}
+
 TrainingBatch TrainingBatch::share(int64_t first, int64_t count) const {
   EVO_CHECK(first >= 0 && count >= 1 && first + count <= sequences);
   TrainingBatch part = *this;

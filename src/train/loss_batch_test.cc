@@ -55,6 +55,42 @@ TEST(Shares, AreTheBatchCutIntoPieces) {
   }
 }
 
+/// Blocks of which nothing would be learnt do not evolve; a block with one learnt target does
+/// whole.
+TEST(EvolvingRowsOfABatch, AreThoseOfBlocksFromWhichSomethingIsLearnt) {
+  TrainingBatch batch = TrainingBatch::from_texts(std::vector<int32_t>{10, 11, 12, 13, 14, 15,  //
+                                                                       20, 21, 22, 23, 24, 25},
+                                                  2);
+  for (int sequence = 0; sequence < 2; ++sequence) {  // | 0 1 | 2 3 4 |
+    batch.plan.append_block(0, 2);
+    batch.plan.append_block(2, 5);
+  }
+  for (int r = 0; r < 10; ++r) batch.plan.times.push_back(0.1f * static_cast<float>(r));
+  batch.plan.uniform_time.assign(10, 0);
+  EXPECT_EQ(batch.evolving_rows().size(), 10);
+  batch.learn = {0, 0, 0, 1, 0, 1, 1, 0, 0, 0};
+  const EvolvingRows evolving = batch.evolving_rows();
+  EXPECT_EQ(evolving.rows, (std::vector<int32_t>{2, 3, 4, 5, 6}));
+  EXPECT_EQ(evolving.targets, (std::vector<int32_t>{13, 14, 15, 21, 22}));
+  EXPECT_EQ(evolving.previous, (std::vector<int32_t>{12, 13, 14, 20, 21}));
+  EXPECT_EQ(evolving.times, (std::vector<float>{0.2f, 0.1f * 3, 0.4f, 0.5f, 0.1f * 6}));
+  EXPECT_EQ(evolving.learn, (std::vector<uint8_t>{0, 1, 0, 1, 1}));
+  EXPECT_EQ(evolving.starts, (std::vector<uint8_t>{1, 0, 0, 1, 0}));
+  const int32_t expected[5][4] = {
+      {0, 3, 0, 3}, {0, 3, 0, 3}, {0, 3, 0, 3}, {5, 6, 3, 5}, {5, 6, 3, 5}};
+  for (size_t e = 0; e < 5; ++e) {
+    const KeyRange& sees = evolving.sees[e];
+    EXPECT_EQ(sees.context_begin, expected[e][0]) << e;
+    EXPECT_EQ(sees.context_end, expected[e][1]) << e;
+    EXPECT_EQ(sees.self_begin, expected[e][2]) << e;
+    EXPECT_EQ(sees.self_end, expected[e][3]) << e;
+  }
+  const ForwardInput input = two_stream_input(batch, {{}, {}, evolving.times});
+  EXPECT_EQ(input.positions, (std::vector<int32_t>{0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 3, 4, 5, 1, 2}));
+  EXPECT_EQ(input.ranges[13].self_begin, 13);
+  EXPECT_EQ(input.ranges[13].self_end, 15);
+}
+
 /// However many ranks there are, and when their number changes on the way: in an epoch every
 /// sequence comes exactly once.
 TEST(Shares, EverySequenceOfAnEpochComesOnceOnAnyNumbersOfRanks) {

@@ -31,7 +31,7 @@ double collective_time(const Plan& plan, double parameters, double width) {
 double outer_parameters(const Plan& plan) {
   const RunConfig& c = plan.run.config;
   return static_cast<double>(c.vocab_size * c.hidden_size + plan.parameters.codes +
-                             plan.parameters.evolve_in);
+                             plan.parameters.evolve_in + plan.parameters.places);
 }
 
 StepTime step_time(const Plan& plan) {

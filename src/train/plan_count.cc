@@ -11,6 +11,7 @@ int64_t& part_of_name(ParameterCount& count, std::string_view name) {
   const auto has = [&](std::string_view word) { return name.find(word) != name.npos; };
   if (name == "evo.codes") return count.codes;
   if (name == "evo.evolve_in.weight") return count.evolve_in;
+  if (name == "evo.places.weight") return count.places;
   if (has(".modulation.")) return count.modulation;
   if (has(".adapters.")) return count.adapters;
   if (name.ends_with("maturity.weight")) return count.maturity;

@@ -22,7 +22,8 @@ template <class Parts>
 /// Parameters by part.
 struct ParameterCount {
   int64_t embedding = 0, attention = 0, feed_forward = 0, norms = 0;
-  int64_t codes = 0, evolve_in = 0, modulation = 0, inner_field = 0, maturity = 0, adapters = 0;
+  int64_t codes = 0, evolve_in = 0, places = 0, modulation = 0, inner_field = 0, maturity = 0,
+          adapters = 0;
 
   template <class V>
   void visit(V& v) {
@@ -32,6 +33,7 @@ struct ParameterCount {
     v("norms", norms, "norms");
     v("codes", codes, "codes");
     v("evolve_in", evolve_in, "entry of evolving tokens");
+    v("places", places, "places in a window");
     v("modulation", modulation, "modulation by time");
     v("inner_field", inner_field, "inner field");
     v("maturity", maturity, "maturity");

@@ -12,6 +12,7 @@ TEST(PlanCount, ParametersOfASmallShapeByHand) {
   ModelConfig c =
       testing::tiny_config(100);  // V 100, D 32, F 48, 2 layers, 4 heads of 8, 2 for k, v
   c.adapter_rank = 3;
+  c.window_places = 5;
   const ParameterCount count = count_parameters(c);
   EXPECT_EQ(count.embedding, 2 * 100 * 32);
   EXPECT_EQ(count.attention, 2 * (32 * 32 + 2 * 16 * 32 + 32 * 32));
@@ -19,6 +20,7 @@ TEST(PlanCount, ParametersOfASmallShapeByHand) {
   EXPECT_EQ(count.norms, 2 * 2 * 32 + 32);
   EXPECT_EQ(count.codes, 100 * 8);
   EXPECT_EQ(count.evolve_in, 32 * (2 * 8 + 16));
+  EXPECT_EQ(count.places, 5 * 32);
   EXPECT_EQ(count.modulation, 2 * 4 * 32 * 16);
   EXPECT_EQ(count.inner_field, 5 * 32 * 32);
   EXPECT_EQ(count.maturity, 32 + 3);
