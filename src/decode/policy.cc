@@ -41,12 +41,11 @@ DraftPolicy::Experience::Experience(double lenience) : calibration(lenience) {
 }
 
 DraftPolicy::DraftPolicy(const PassCost& cost, double lenience, bool ahead)
-    : cost_(&cost),
-      can_draft_ahead_(ahead),
-      from_window_(lenience),
-      from_ahead_(lenience),
-      trial_interval_(kFirstInterval),
-      until_trial_(kFirstInterval) {
+    : cost_(&cost), can_draft_ahead_(ahead), from_window_(lenience), from_ahead_(lenience) {
+  for (const Plan& plan :
+       {Plan(), Plan{DraftSource::kAhead, 0}, Plan{DraftSource::kWindow, kTrialWindow}}) {
+    ways_.push_back({plan, kFirstInterval, kFirstInterval});
+  }
   choose_plan();
 }
 
@@ -70,12 +69,13 @@ double DraftPolicy::rate(const Plan& plan) const {
                                    proposals * cost_->draft(plan.source)));
 }
 
-void DraftPolicy::observe(bool drafting, double multiple) {
+void DraftPolicy::observe(double drafting, double multiple) {
   // Other programs disturb a pass now and then. A trial is short, so its passes weigh more.
   constexpr double kShare = 0.1, kShareInTrial = 0.3, kOutlier = 2;
   observed_ = true;
-  const bool planned = drafting == (plan_.source != DraftSource::kNone);
-  double& mean = drafting ? drafting_multiple_ : plain_multiple_;
+  if (drafting > 0 && drafting < 0.5) return;  // neither the one nor the other
+  const bool planned = (drafting > 0) == (plan_.source != DraftSource::kNone);
+  double& mean = drafting > 0 ? drafting_multiple_ : plain_multiple_;
   mean += (planned ? kShare : kShareInTrial) *
           (std::clamp(multiple, mean / kOutlier, mean * kOutlier) - mean);
 }
@@ -131,38 +131,31 @@ void DraftPolicy::learn(std::span<const float> maturities, int64_t accepted, int
   choose_plan();
   if (plan_.source == before) return;
   trial_left_ = 0;
-  trial_interval_ = kFirstInterval;
-  until_trial_ = kFirstInterval;
+  for (Way& way : ways_) {
+    if (way.plan.source == plan_.source) way.interval = kFirstInterval;
+    if (way.plan.source == before) way.until = way.interval;
+  }
 }
 
 /// One pass nearer to the next trial of another way, or to the end of this one.
 void DraftPolicy::count_trial_pass() {
-  if (trial_left_ == 0) {
-    if (--until_trial_ > 0) return;
-    trial_ = next_trial();
-    trial_left_ = kTrialPasses;
+  if (trial_left_ > 0) {
+    if (--trial_left_ > 0) return;
+    Way& tried = ways_[trial_];
+    tried.until = tried.interval = std::min(kLongestInterval, 2 * tried.interval);
     return;
   }
-  if (--trial_left_ > 0) return;
-  until_trial_ = trial_interval_;
-  trial_interval_ = std::min(kLongestInterval, 2 * trial_interval_);
+  for (size_t i = 0; i < ways_.size(); ++i) {
+    if (!can_try(ways_[i]) || --ways_[i].until > 0 || trial_left_ > 0) continue;
+    trial_ = i;
+    trial_left_ = kTrialPasses;
+  }
 }
 
-/// The ways that are not taken, in turns: after plain passes those that draft ahead, then windows.
 /// Nothing is learnt from drafts that are not made, but what plain passes take can change as well.
-DraftPolicy::Plan DraftPolicy::next_trial() const {
-  constexpr Plan kWays[] = {{}, {DraftSource::kAhead, 0}, {DraftSource::kWindow, kTrialWindow}};
-  const auto is_way = [&](const Plan& way) {
-    return way.source != plan_.source && (way.source != DraftSource::kNone || observed_) &&
-           (way.source != DraftSource::kAhead || can_draft_ahead_);
-  };
-  size_t last = 0;
-  while (kWays[last].source != trial_.source) ++last;
-  for (size_t i = 1;; ++i) {
-    const Plan& way = kWays[(last + i) % std::size(kWays)];
-    if (is_way(way)) return way;
-    if (i == std::size(kWays)) return plan_;
-  }
+bool DraftPolicy::can_try(const Way& way) const {
+  return way.plan.source != plan_.source && (way.plan.source != DraftSource::kNone || observed_) &&
+         (way.plan.source != DraftSource::kAhead || can_draft_ahead_);
 }
 
 }  // namespace evo

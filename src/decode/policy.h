@@ -50,7 +50,8 @@ class DraftPolicy {
   void share_passes(int64_t sessions);
 
   /// Evolving tokens for the coming pass. Of the sessions that share a pass, one is the scout: a
-  /// trial is its alone, since what it finds holds for all and a trial of all would be dear.
+  /// trial of a window is its alone, since what it finds holds for all and a trial of all would be
+  /// dear. In trials without windows all take part: what such a pass takes, only all can tell.
   [[nodiscard]] int64_t window(bool scout) const { return plan(scout).window; }
   /// Whether to draft ahead after the coming pass.
   [[nodiscard]] bool drafts_ahead(bool scout) const {
@@ -63,9 +64,9 @@ class DraftPolicy {
     return experience(source).calibration;
   }
 
-  /// Tells how long a pass took, as a multiple of what `cost` said, and whether it drafted: what
-  /// is done besides, between passes, weighs more where passes are short.
-  void observe(bool drafting, double multiple);
+  /// Tells how long a pass took, as a multiple of what `cost` said, and which share of its sessions
+  /// drafted: what is done besides, between passes, weighs more where passes are short.
+  void observe(double drafting, double multiple);
 
   /// Tells what became of a session's drafts in a pass, of which there could have been `possible`.
   void learn(std::span<const float> maturities, int64_t accepted, int64_t possible, bool scout,
@@ -87,15 +88,22 @@ class DraftPolicy {
     int64_t window = 0;
   };
 
+  /// A way that is not taken, and when it will be tried: the rarer, the more often in vain.
+  struct Way {
+    Plan plan;
+    int64_t interval, until;  // in passes
+  };
+
   [[nodiscard]] const Plan& plan(bool scout) const {
-    return trial_left_ > 0 && scout ? trial_ : plan_;
+    const Plan& tried = ways_[trial_].plan;
+    return trial_left_ > 0 && (scout || tried.window == 0) ? tried : plan_;
   }
   [[nodiscard]] const Experience& experience(DraftSource source) const {
     return source == DraftSource::kAhead ? from_ahead_ : from_window_;
   }
   void choose_plan();
   void count_trial_pass();
-  [[nodiscard]] Plan next_trial() const;
+  [[nodiscard]] bool can_try(const Way& way) const;
   [[nodiscard]] double rate(const Plan& plan) const;  ///< tokens per second
 
   /// This session's part of the time of a pass.
@@ -107,10 +115,11 @@ class DraftPolicy {
   bool can_draft_ahead_;
   bool observed_ = false;  // passes have been timed
   Experience from_window_, from_ahead_;
-  Plan plan_, trial_;
+  Plan plan_;
   double best_rate_ = 0;
-  int64_t trial_left_ = 0, trial_interval_;  // in passes
-  int64_t until_trial_;                      // in passes
+  std::vector<Way> ways_;
+  size_t trial_ = 0;        // the last one, of ways_
+  int64_t trial_left_ = 0;  // passes
 };
 
 }  // namespace evo

@@ -120,6 +120,54 @@ TEST(DraftPolicy, OnlyTheScoutMakesTrials) {
   EXPECT_LT(trials, 40);
 }
 
+/// Without a window all take part, for a few passes, less and less often; what a pass takes in
+/// which only some draft says nothing about the others.
+TEST(DraftPolicy, AllSessionsTryToDraftAhead) {
+  DraftPolicy policy(nominal(), 1, true);
+  policy.share_passes(8);
+  int64_t together = 0, late = 0;
+  for (int pass = 0; pass < 2000; ++pass) {
+    const bool ahead = policy.drafts_ahead(true);
+    EXPECT_EQ(policy.drafts_ahead(false), ahead);
+    EXPECT_EQ(policy.window(false), 0);
+    together += ahead ? 1 : 0;
+    late += ahead && pass >= 1000 ? 1 : 0;
+    policy.observe(ahead ? 1 : 0, 1);
+    policy.observe(0.125, 1e-6);
+    const std::vector<float> maturities(ahead ? 1 : 0, 0.5f);
+    for (int session = 0; session < 8; ++session) {
+      policy.learn(maturities, 0, ahead ? DraftPolicy::kLargestWindow : 0, session == 0,
+                   ahead ? DraftSource::kAhead : DraftSource::kNone);
+    }
+  }
+  EXPECT_GT(together, 4);
+  EXPECT_LT(together, 80);
+  EXPECT_LE(late, 8);
+}
+
+/// Two ways that cost the same and take turns do not bring trials of a third, dear one back.
+TEST(DraftPolicy, TrialsInVainBecomeRareWhateverElseChanges) {
+  DraftPolicy policy(nominal(), 1, true);
+  Random random(1, 9);
+  int64_t early = 0, late = 0, changes = 0;
+  bool before = false;
+  for (int pass = 0; pass < 4000; ++pass) {
+    const bool ahead = policy.drafts_ahead(true);
+    const int64_t window = policy.window(true);
+    if (window > 0) ++(pass < 2000 ? early : late);
+    changes += ahead != before ? 1 : 0;
+    before = ahead;
+    policy.observe(ahead || window > 0 ? 1 : 0, pass / 100 % 2 == 0 && ahead ? 2.5 : 1);
+    const std::vector<float> maturities(ahead ? 1 : 0, 0.5f);
+    policy.learn(maturities, ahead && random.uniform() < 0.7 ? 1 : 0,
+                 ahead ? DraftPolicy::kLargestWindow : std::max<int64_t>(0, window - 1), true,
+                 ahead ? DraftSource::kAhead : DraftSource::kWindow);
+  }
+  EXPECT_GT(changes, 10);
+  EXPECT_GT(early, 0);
+  EXPECT_LE(late, 16);
+}
+
 /// What the costs do not say, time does.
 TEST(DraftPolicy, StopsWhereDraftingTakesLongerThanItShould) {
   int64_t windows[2] = {};
@@ -224,7 +272,7 @@ TEST(DraftPolicy, NoticesThatATextHasBecomePredictable) {
   decode(policy, nominal(), 0, 1000, random);
   EXPECT_EQ(policy.window(true), 0);
   decode(policy, nominal(), 0.95, 1600, random);
-  EXPECT_GT(policy.window(true), 4);
+  EXPECT_GE(policy.window(true), 4);
   EXPECT_GT(decode(policy, nominal(), 0, 300, random).speed_up(), 0.9);
 }
 

@@ -128,7 +128,7 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
       head_logits(tape, mature_h, 0, mature_h.rows(), model.unembedding(), nullptr);
 
   std::vector<PassTrace> traces;
-  int64_t logit_row = 0, window_row = input.mature();
+  int64_t logit_row = 0, window_row = input.mature(), drafting = 0;
   for (size_t s = 0; s < count; ++s) {
     Session& session = *sessions[s];
     const int64_t size = std::ssize(session.window_);
@@ -138,12 +138,13 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
     traces.push_back(
         session.finish_pass({slice_rows(tape, h, window_row, window_row + size),
                              slice_rows(tape, mature_h, logit_row, logit_row + scored[s]), own}));
+    drafting += size > 0 || session.proposals_ > 0 ? 1 : 0;
     traces.back().rows = mature_end[s] - (s > 0 ? mature_end[s - 1] : 0) + size;
     logit_row += scored[s];
     window_row += size;
   }
   observe_pass(sessions, std::chrono::duration<double>(Clock::now() - start).count(), h.rows(),
-               logit_row, input.evolving() > 0);
+               logit_row, static_cast<double>(drafting) / static_cast<double>(count));
   return traces;
 }
 
@@ -164,7 +165,7 @@ int64_t Session::prepare_pass(ForwardInput& input, int32_t sequence, int64_t gen
 
 /// Lets the policy of exact sessions, whose text does not depend on it, learn what passes take.
 void Session::observe_pass(std::span<Session* const> sessions, double seconds, int64_t rows,
-                           int64_t heads, bool windows) {
+                           int64_t heads, double drafting) {
   DraftPolicy* policy = nullptr;
   for (const Session* session : sessions) {
     if (session->reading_) return;  // what prompts take says nothing about passes that draft
@@ -172,13 +173,13 @@ void Session::observe_pass(std::span<Session* const> sessions, double seconds, i
   }
   if (policy == nullptr || !sessions.front()->decoder_.measures()) return;
   const PassCost& cost = sessions.front()->decoder_.cost(Mode::kExact);
-  double drafting = 0;
+  double proposing = 0;
   for (const Session* session : sessions) {
-    drafting += static_cast<double>(session->proposals_) * cost.draft(session->draft_source_);
+    proposing += static_cast<double>(session->proposals_) * cost.draft(session->draft_source_);
   }
   const double expected =
-      cost.pass(static_cast<double>(rows), static_cast<double>(heads)) + drafting;
-  policy->observe(windows || drafting > 0, seconds / expected);
+      cost.pass(static_cast<double>(rows), static_cast<double>(heads)) + proposing;
+  policy->observe(drafting, seconds / expected);
 }
 
 /// The evolving rows of all sessions.

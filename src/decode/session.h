@@ -37,6 +37,7 @@
 #include "decode/sampler.h"
 #include "decode/shaper.h"
 #include "model/model.h"
+#include "ops/head.h"
 
 namespace evo {
 
@@ -189,6 +190,7 @@ class Session {
     std::vector<float> z, previous_x;  // [d]
     float time = 1;
     bool ripe = false;               // diffusion mode: its hypothesis is final
+    bool ripens = false;             // diffusion mode: it becomes so in this pass
     Proposal proposal;               // diffusion mode: the hypothesis
     Tensor h;                        // [1, D] of the last pass
     std::vector<float> inner_state;  // [R] of the inner field after this token
@@ -209,7 +211,7 @@ class Session {
   void append_mature(ForwardInput& input, int32_t sequence) const;
   void append_evolving(ForwardInput& input, int32_t sequence) const;
   static void observe_pass(std::span<Session* const> sessions, double seconds, int64_t rows,
-                           int64_t heads, bool windows);
+                           int64_t heads, double drafting);
   static void add_windows(std::span<Session* const> sessions, ForwardInput& input);
   /// What the pass made of a session: hidden states of the window [W, D] and of the mature rows
   /// that have logits [drafts + 1, D]; those logits [drafts + 1, V].
@@ -231,12 +233,13 @@ class Session {
              const TokenOf& token_of, const Propose& propose);
   [[nodiscard]] bool worth_drafting(double all_kept) const;
   void evolve_window(const Tensor& h, PassTrace& trace);
-  [[nodiscard]] Tensor posterior_means(const Tensor& h) const;
-  void propose_window(const Tensor& h);
-  void ripen_surest();
+  [[nodiscard]] HeadResult window_posterior(const Tensor& h) const;
+  void choose_ripening();
+  void draft_ripening(const Tensor& h);
   void commit_ripe_window(PassTrace& trace);
-  Proposal propose(const WindowToken& token, int32_t previous, int64_t rank, const Shaper& shaper,
-                   std::vector<float>& state) const;
+  /// From o [1, D]: the inner field's output, or the token's own h if nothing is known beside it.
+  [[nodiscard]] Proposal propose(const WindowToken& token, const Tensor& o, int64_t rank,
+                                 const Shaper& shaper) const;
   /// Of a field's output o [1, D] and its logits: of `tokens`, or of all if that is empty.
   [[nodiscard]] Proposal proposal_of(const Tensor& o, const Tensor& logits,
                                      std::span<const int32_t> tokens, const Tensor& maturity_weight,

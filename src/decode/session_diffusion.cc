@@ -5,7 +5,6 @@
 #include "decode/session.h"
 #include "flow/bridge.h"
 #include "ops/embedding.h"
-#include "ops/head.h"
 
 namespace evo {
 
@@ -31,20 +30,30 @@ Session::WindowToken Session::fresh_token(int64_t index) {
 }
 /// One step of the flow for the window.
 void Session::evolve_window(const Tensor& h, PassTrace& trace) {
-  const Tensor means = posterior_means(h);
-  propose_window(h);
+  const HeadResult posterior = window_posterior(h);
   for (int64_t i = 0; i < std::ssize(window_); ++i) {
     WindowToken& token = window_[at(i)];
-    token.previous_x.assign(means.row(i), means.row(i) + means.cols());
-    trace.tokens.push_back(trace_of(token, token.proposal, std::ssize(text_) + i));
+    const float* mean = posterior.mean_code.row(i);
+    token.previous_x.assign(mean, mean + posterior.mean_code.cols());
+    if (token.ripe) continue;
+    token.proposal = {
+        posterior.argmax[at(i)], std::exp(posterior.log_pmax[at(i)]), posterior.entropy[at(i)], {}};
   }
   ++window_age_;
-  ripen_surest();
+  choose_ripening();
+  draft_ripening(h);
+  for (int64_t i = 0; i < std::ssize(window_); ++i) {
+    WindowToken& token = window_[at(i)];
+    trace.tokens.push_back(trace_of(token, token.proposal, std::ssize(text_) + i));
+    if (!std::exchange(token.ripens, false)) continue;
+    move_token(token, token.proposal.token, model_.time().min_time());
+    token.ripe = true;
+  }
   commit_ripe_window(trace);
 }
 
-/// E[c | z] of the window [W, d], which the next pass is told.
-Tensor Session::posterior_means(const Tensor& h) const {
+/// p(w | z) of every token of the window by itself, and E[c | z], which the next pass is told.
+HeadResult Session::window_posterior(const Tensor& h) const {
   const int64_t size = std::ssize(window_);
   Tape tape(Tape::Mode::kInference);
   std::vector<float> kappa;
@@ -55,30 +64,11 @@ Tensor Session::posterior_means(const Tensor& h) const {
     std::ranges::copy(token.z, z.row(i));
   }
   const PosteriorTerm term{z, kappa, decoder_.codes()};
-  return head(tape, h, 0, size, model_.unembedding(), &term, nullptr).mean_code;
+  return head(tape, h, 0, size, model_.unembedding(), &term, nullptr);
 }
 
-/// The hypothesis is one joint draft of the window, left to right, around what is ripe.
-void Session::propose_window(const Tensor& h) {
-  Tape tape(Tape::Mode::kInference);
-  int32_t previous = text_.back();
-  Shaper shaper = shaper_;
-  std::vector<float> state(static_cast<size_t>(model_.config().inner_size), 0.0f);
-  for (int64_t i = 0; i < std::ssize(window_); ++i) {
-    WindowToken& token = window_[at(i)];
-    token.h = slice_rows(tape, h, i, i + 1);
-    if (token.ripe) {
-      model_.inner_step(token.h, previous, state);
-    } else {
-      token.proposal = propose(token, previous, std::ssize(text_) + i, shaper, state);
-    }
-    previous = token.proposal.token;
-    shaper.advance(previous);
-  }
-}
-
-/// As many ripe tokens as the window's age asks for, or more if the model is sure of more.
-void Session::ripen_surest() {
+/// The surest tokens: as many as the window's age asks for, or more if the model is sure of more.
+void Session::choose_ripening() {
   std::vector<WindowToken*> unripe;
   for (WindowToken& token : window_) {
     if (!token.ripe) unripe.push_back(&token);
@@ -91,8 +81,31 @@ void Session::ripen_surest() {
   for (int64_t i = 0; i < std::ssize(unripe); ++i) {
     WindowToken& token = *unripe[at(i)];
     if (i >= due && token.proposal.maturity < options_.commit_maturity) break;
-    move_token(token, token.proposal.token, model_.time().min_time());
-    token.ripe = true;
+    token.ripens = true;
+  }
+}
+
+/// What ripens is drafted jointly, left to right, wherever the token before is settled; where that
+/// is not known yet, a token can only be what it is by itself.
+void Session::draft_ripening(const Tensor& h) {
+  Tape tape(Tape::Mode::kInference);
+  int32_t previous = text_.back();
+  bool settled = true;
+  Shaper shaper = shaper_;
+  std::vector<float> state(static_cast<size_t>(model_.config().inner_size), 0.0f);
+  for (int64_t i = 0; i < std::ssize(window_); ++i) {
+    WindowToken& token = window_[at(i)];
+    token.h = slice_rows(tape, h, i, i + 1);
+    const int64_t rank = std::ssize(text_) + i;
+    const Tensor o = model_.inner_step(token.h, previous, state);
+    if (token.ripens || (options_.trace && !token.ripe)) {
+      const float sure = token.proposal.maturity;
+      token.proposal = propose(token, settled && token.ripens ? o : token.h, rank, shaper);
+      token.proposal.maturity = sure;
+    }
+    previous = token.proposal.token;
+    settled = token.ripe || token.ripens;
+    shaper.advance(previous);
   }
 }
 

@@ -5,7 +5,6 @@
 
 #include "decode/session.h"
 #include "ops/embedding.h"
-#include "ops/head.h"
 #include "ops/maturity.h"
 #include "ops/softmax.h"
 
@@ -132,9 +131,9 @@ void Session::draft_from_window(int32_t previous, std::vector<float> state, Pass
   const auto token_of = [&](int64_t i) -> WindowToken& { return pool_[at(i)]; };
   draft(DraftSource::kWindow, std::ssize(pool_), previous, trace, token_of,
         [&](int64_t i, int32_t before, int64_t rank, const Shaper& shaper) {
-          const Proposal proposal = propose(token_of(i), before, rank, shaper, state);
+          const Tensor o = model_.inner_step(token_of(i).h, before, state);
           token_of(i).inner_state = state;
-          return proposal;
+          return propose(token_of(i), o, rank, shaper);
         });
 }
 
@@ -162,9 +161,8 @@ bool Session::worth_drafting(double all_kept) const {
   return all_kept >= options_.draft_threshold * options_.lenience();
 }
 
-Session::Proposal Session::propose(const WindowToken& token, int32_t previous, int64_t rank,
-                                   const Shaper& shaper, std::vector<float>& state) const {
-  const Tensor o = model_.inner_step(token.h, previous, state);
+Session::Proposal Session::propose(const WindowToken& token, const Tensor& o, int64_t rank,
+                                   const Shaper& shaper) const {
   const float kappa[] = {static_cast<float>(model_.time().kappa(token.time))};
   Tensor z = Tensor::empty({1, model_.config().code_size});
   std::ranges::copy(token.z, z.f32());

@@ -81,6 +81,41 @@ TEST(Session, DiffusionRipensTheSurestFirst) {
   EXPECT_GE(least_ripe, most_open);
 }
 
+/// A joint draft reads the tokens before: where those are not settled, the inner field has no say.
+TEST(Session, DiffusionDraftsJointlyOnlyBehindSettledTokens) {
+  const Model joint = tiny_model(tiny_config(64), 4);
+  Model alone = tiny_model(tiny_config(64), 4);
+  std::ranges::fill(alone.parameters().tensor("evo.inner.out.weight").values(), 0.0f);
+  alone.pack(Precision::kF32);
+  DecodeOptions options = options_of(Mode::kDiffusion, 8);
+  options.window = 8;
+  options.commit_maturity = 2;
+  options.trace = true;
+  const auto passes_of = [&](const Model& model, uint64_t prompt, int64_t steps) {
+    options.steps = steps;
+    const Decoder decoder(model);
+    Session session(decoder, options, Prompt::of_text(random_prompt(prompt, 4)), kNoEnd);
+    return finish(session, options);
+  };
+  int behind_open = 0, jointly = 0;
+  for (uint64_t prompt = 1; prompt <= 12; ++prompt) {
+    const auto with = passes_of(joint, prompt, 8), without = passes_of(alone, prompt, 8);
+    const auto is_ripe = [](const TokenTrace& token) { return token.time < 1; };
+    const auto& second = with[1].tokens;  // one token is ripe
+    const auto first_ripe = std::ranges::find_if(second, is_ripe) - second.begin();
+    if (first_ripe > 0) {
+      ++behind_open;
+      const TokenTrace& other = without[1].tokens[static_cast<size_t>(first_ripe)];
+      EXPECT_TRUE(is_ripe(other)) << prompt;
+      EXPECT_EQ(other.token, second[static_cast<size_t>(first_ripe)].token) << prompt;
+    }
+    const auto whole = passes_of(joint, prompt, 1), apart = passes_of(alone, prompt, 1);
+    jointly += whole[0].committed != apart[0].committed ? 1 : 0;
+  }
+  EXPECT_GT(behind_open, 3);  // else this tests nothing
+  EXPECT_GT(jointly, 3);
+}
+
 TEST(Session, DiffusionRespectsTopK) {
   DecodeOptions greedy = options_of(Mode::kDiffusion, 16);
   DecodeOptions only_best = greedy;
