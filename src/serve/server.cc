@@ -79,9 +79,10 @@ class Server::Http : public httplib::Server {
     set_payload_max_length(kBodyBytes);
     set_tcp_nodelay(true);
     // Not the library's default, with which a second server could share the port unnoticed.
-    set_socket_options([](socket_t socket) {
+    set_socket_options([this](socket_t socket) {
       const int yes = 1;
       setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+      socket_ = socket;  // the last one tried is the one bound
     });
     set_pre_routing_handler(
         [this](const Request& request, Response& response) { return before(request, response); });
@@ -101,6 +102,9 @@ class Server::Http : public httplib::Server {
       fail("cannot listen on {} port {}: choose another --host or --port, or 0 for any free port",
            options_.host, options_.port);
     }
+    // The library lets five connections wait to be accepted, and the kernel drops what comes
+    // beyond: such a client tries again after a second.
+    ::listen(socket_, SOMAXCONN);
     listener_ = std::thread([this] { listen_after_bind(); });
     while (!is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return port;
@@ -206,6 +210,7 @@ class Server::Http : public httplib::Server {
   ServerOptions options_;
   std::atomic<int64_t> connections_ = 0;
   std::thread listener_;
+  socket_t socket_ = INVALID_SOCKET;
 };
 
 Server::Server(Engine& engine, const Service& service, Metrics& metrics,
