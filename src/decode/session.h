@@ -37,7 +37,6 @@
 #include "decode/sampler.h"
 #include "decode/shaper.h"
 #include "model/model.h"
-#include "ops/head.h"
 
 namespace evo {
 
@@ -190,7 +189,6 @@ class Session {
     std::vector<float> z, previous_x;  // [d]
     float time = 1;
     bool ripe = false;               // diffusion mode: its hypothesis is final
-    bool ripens = false;             // diffusion mode: it becomes so in this pass
     Proposal proposal;               // diffusion mode: the hypothesis
     Tensor h;                        // [1, D] of the last pass
     std::vector<float> inner_state;  // [R] of the inner field after this token
@@ -233,9 +231,9 @@ class Session {
              const TokenOf& token_of, const Propose& propose);
   [[nodiscard]] bool worth_drafting(double all_kept) const;
   void evolve_window(const Tensor& h, PassTrace& trace);
-  [[nodiscard]] HeadResult window_posterior(const Tensor& h) const;
-  void choose_ripening();
-  void draft_ripening(const Tensor& h);
+  Tensor evolve_codes(const Tensor& h);
+  void propose_window(const Tensor& h, const Tensor& marginals);
+  void ripen_surest();
   void commit_ripe_window(PassTrace& trace);
   /// From o [1, D]: the inner field's output, or the token's own h if nothing is known beside it.
   [[nodiscard]] Proposal propose(const WindowToken& token, const Tensor& o, int64_t rank,

@@ -5,6 +5,8 @@
 #include "decode/session.h"
 #include "flow/bridge.h"
 #include "ops/embedding.h"
+#include "ops/head.h"
+#include "ops/softmax.h"
 
 namespace evo {
 
@@ -30,30 +32,20 @@ Session::WindowToken Session::fresh_token(int64_t index) {
 }
 /// One step of the flow for the window.
 void Session::evolve_window(const Tensor& h, PassTrace& trace) {
-  const HeadResult posterior = window_posterior(h);
+  const Tensor marginals = evolve_codes(h);
+  propose_window(h, marginals);
   for (int64_t i = 0; i < std::ssize(window_); ++i) {
-    WindowToken& token = window_[at(i)];
-    const float* mean = posterior.mean_code.row(i);
-    token.previous_x.assign(mean, mean + posterior.mean_code.cols());
-    if (token.ripe) continue;
-    token.proposal = {
-        posterior.argmax[at(i)], std::exp(posterior.log_pmax[at(i)]), posterior.entropy[at(i)], {}};
+    const WindowToken& token = window_[at(i)];
+    trace.tokens.push_back(trace_of(token, token.proposal, std::ssize(text_) + i));
   }
   ++window_age_;
-  choose_ripening();
-  draft_ripening(h);
-  for (int64_t i = 0; i < std::ssize(window_); ++i) {
-    WindowToken& token = window_[at(i)];
-    trace.tokens.push_back(trace_of(token, token.proposal, std::ssize(text_) + i));
-    if (!std::exchange(token.ripens, false)) continue;
-    move_token(token, token.proposal.token, model_.time().min_time());
-    token.ripe = true;
-  }
+  ripen_surest();
   commit_ripe_window(trace);
 }
 
-/// p(w | z) of every token of the window by itself, and E[c | z], which the next pass is told.
-HeadResult Session::window_posterior(const Tensor& h) const {
+/// Logits [W, V] of every token of the window by itself; their E[c | z] is what the next pass is
+/// told.
+Tensor Session::evolve_codes(const Tensor& h) {
   const int64_t size = std::ssize(window_);
   Tape tape(Tape::Mode::kInference);
   std::vector<float> kappa;
@@ -64,11 +56,39 @@ HeadResult Session::window_posterior(const Tensor& h) const {
     std::ranges::copy(token.z, z.row(i));
   }
   const PosteriorTerm term{z, kappa, decoder_.codes()};
-  return head(tape, h, 0, size, model_.unembedding(), &term, nullptr);
+  const Tensor means = head(tape, h, 0, size, model_.unembedding(), &term, nullptr).mean_code;
+  for (int64_t i = 0; i < size; ++i) {
+    window_[at(i)].previous_x.assign(means.row(i), means.row(i) + means.cols());
+  }
+  return head_logits(tape, h, 0, size, model_.unembedding(), &term);
 }
 
-/// The surest tokens: as many as the window's age asks for, or more if the model is sure of more.
-void Session::choose_ripening() {
+/// The hypothesis is one joint draft of the window, left to right, around what is ripe. However
+/// sure a draft is, given those before it, these may be wrong: it is no more mature than it is
+/// likely without them.
+void Session::propose_window(const Tensor& h, const Tensor& marginals) {
+  Tape tape(Tape::Mode::kInference);
+  int32_t previous = text_.back();
+  Shaper shaper = shaper_;
+  std::vector<float> state(static_cast<size_t>(model_.config().inner_size), 0.0f);
+  for (int64_t i = 0; i < std::ssize(window_); ++i) {
+    WindowToken& token = window_[at(i)];
+    token.h = slice_rows(tape, h, i, i + 1);
+    const Tensor o = model_.inner_step(token.h, previous, state);
+    if (!token.ripe) {
+      token.proposal = propose(token, o, std::ssize(text_) + i, shaper);
+      const float logit = marginals.row(i)[token.proposal.token];
+      const SoftmaxRow softmax = softmax_row(marginals.row(i), marginals.cols());
+      const float alone = std::exp(logit - softmax.max) / static_cast<float>(softmax.sum);
+      token.proposal.maturity = std::min(token.proposal.maturity, alone);
+    }
+    previous = token.proposal.token;
+    shaper.advance(previous);
+  }
+}
+
+/// As many ripe tokens as the window's age asks for, or more if the model is sure of more.
+void Session::ripen_surest() {
   std::vector<WindowToken*> unripe;
   for (WindowToken& token : window_) {
     if (!token.ripe) unripe.push_back(&token);
@@ -81,31 +101,8 @@ void Session::choose_ripening() {
   for (int64_t i = 0; i < std::ssize(unripe); ++i) {
     WindowToken& token = *unripe[at(i)];
     if (i >= due && token.proposal.maturity < options_.commit_maturity) break;
-    token.ripens = true;
-  }
-}
-
-/// What ripens is drafted jointly, left to right, wherever the token before is settled; where that
-/// is not known yet, a token can only be what it is by itself.
-void Session::draft_ripening(const Tensor& h) {
-  Tape tape(Tape::Mode::kInference);
-  int32_t previous = text_.back();
-  bool settled = true;
-  Shaper shaper = shaper_;
-  std::vector<float> state(static_cast<size_t>(model_.config().inner_size), 0.0f);
-  for (int64_t i = 0; i < std::ssize(window_); ++i) {
-    WindowToken& token = window_[at(i)];
-    token.h = slice_rows(tape, h, i, i + 1);
-    const int64_t rank = std::ssize(text_) + i;
-    const Tensor o = model_.inner_step(token.h, previous, state);
-    if (token.ripens || (options_.trace && !token.ripe)) {
-      const float sure = token.proposal.maturity;
-      token.proposal = propose(token, settled && token.ripens ? o : token.h, rank, shaper);
-      token.proposal.maturity = sure;
-    }
-    previous = token.proposal.token;
-    settled = token.ripe || token.ripens;
-    shaper.advance(previous);
+    move_token(token, token.proposal.token, model_.time().min_time());
+    token.ripe = true;
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "decode/session.h"
 #include "ops/embedding.h"
+#include "ops/head.h"
 #include "ops/maturity.h"
 #include "ops/softmax.h"
 
