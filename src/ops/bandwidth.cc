@@ -8,20 +8,53 @@
 #include "base/error.h"
 #include "base/parallel.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/bandwidth.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace evo {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// Several sums side by side: an addition takes longer than a load.
+uint64_t sum(const uint64_t* from, size_t count) {
+  constexpr size_t kSums = 4;
+  const hn::ScalableTag<uint64_t> d;
+  const size_t lanes = hn::Lanes(d);
+  auto first = hn::Zero(d), second = first, third = first, fourth = first;
+  size_t i = 0;
+  for (; i + kSums * lanes <= count; i += kSums * lanes) {
+    first = hn::Add(first, hn::LoadU(d, from + i));
+    second = hn::Add(second, hn::LoadU(d, from + i + lanes));
+    third = hn::Add(third, hn::LoadU(d, from + i + 2 * lanes));
+    fourth = hn::Add(fourth, hn::LoadU(d, from + i + 3 * lanes));
+  }
+  const auto all = hn::Add(hn::Add(first, second), hn::Add(third, fourth));
+  return std::accumulate(from + i, from + count, hn::GetLane(hn::SumOfLanes(d, all)));
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace evo
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace evo {
 namespace {
 
-__attribute__((target_clones("default", "avx2", "avx512f"))) uint64_t sum(const uint64_t* from,
-                                                                          int64_t count) {
-  return std::accumulate(from, from + count, uint64_t{0});
-}
+HWY_EXPORT(sum);
 
 }  // namespace
 
 void read_ones(std::span<const uint64_t> ones) {
   parallel_for(std::ssize(ones), 4096, [&](int64_t begin, int64_t end) {
     // Checked, so that the reading cannot be optimised away.
-    EVO_CHECK(sum(ones.data() + begin, end - begin) == static_cast<uint64_t>(end - begin));
+    const auto count = static_cast<size_t>(end - begin);
+    EVO_CHECK(HWY_DYNAMIC_DISPATCH(sum)(ones.data() + begin, count) == count);
   });
 }
 
@@ -43,3 +76,4 @@ double measure_read_bandwidth(size_t bytes, double seconds) {
 }
 
 }  // namespace evo
+#endif
