@@ -73,16 +73,23 @@ PassCost PassCost::measured(const Model& model) {
   if (!model.config().flow) return cost;
   Tape tape(Tape::Mode::kInference);
   const Tensor row = slice_rows(tape, h, 0, 1);
-  const auto measure = [&](DraftSource source, int64_t size, const Weight& head, const auto& step) {
-    std::vector<float> state(static_cast<size_t>(size), 0.0f);
-    cost.draft_[static_cast<size_t>(source)] =
-        shortest([&] { head_logits(tape, step(state), 0, 1, head, nullptr); });
-  };
-  measure(DraftSource::kWindow, model.config().inner_size, model.unembedding(),
-          [&](std::span<float> state) { return model.inner_step(row, 0, state); });
+  std::vector<float> state(static_cast<size_t>(model.config().inner_size), 0.0f);
+  cost.from_window_ = shortest([&] {
+    head_logits(tape, model.inner_step(row, 0, state), 0, 1, model.unembedding(), nullptr);
+  });
   if (!model.config().drafts_ahead()) return cost;
-  measure(DraftSource::kAhead, model.config().ahead_states(), model.ahead_unembedding(),
-          [&](std::span<float> state) { return model.ahead_step(row, 0, 1, cache, state); });
+  for (const int64_t sessions : {1, 8}) {
+    const auto count = static_cast<size_t>(sessions);
+    const Tensor hs = Tensor::zeros({sessions, model.config().hidden_size});
+    const Tensor states = Tensor::zeros({sessions, model.config().ahead_states()});
+    const std::vector<int32_t> zeros(count, 0);
+    const std::vector<const KvCache*> caches(count, &cache);
+    cost.ahead_.rows.push_back(static_cast<double>(sessions));
+    cost.ahead_.seconds.push_back(shortest([&] {
+      head_logits(tape, model.ahead_step(hs, zeros, zeros, caches, states), 0, sessions,
+                  model.ahead_unembedding(), nullptr);
+    }));
+  }
   return cost;
 }
 
@@ -90,12 +97,18 @@ PassCost PassCost::nominal() {
   PassCost cost;
   cost.forward_ = {{1, 8, 16}, {0.9, 1.17, 1.98}};
   cost.head_ = {{1, 8, 16}, {0.1, 0.13, 0.22}};
-  cost.draft_ = {0, 0.1, 0.1};
+  cost.ahead_ = {{1, 8}, {0.1, 0.13}};
+  cost.from_window_ = 0.1;
   return cost;
 }
 
 double PassCost::pass(double rows, double heads) const {
   return forward_.at(rows) + head_.at(heads);
+}
+
+double PassCost::draft(DraftSource source, double sessions) const {
+  if (source == DraftSource::kNone) return 0;
+  return source == DraftSource::kWindow ? from_window_ : ahead_.at(sessions) / sessions;
 }
 
 double PassCost::Curve::at(double n) const {

@@ -2,7 +2,6 @@
 // against the tokens that a pass yields.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -25,18 +24,17 @@ class PassCost {
 
   /// Time of a pass of `rows` rows of which `heads` need logits.
   [[nodiscard]] double pass(double rows, double heads) const;
-  /// Time of drafting one token.
-  [[nodiscard]] double draft(DraftSource source) const {
-    return draft_[static_cast<size_t>(source)];
-  }
+  /// Time of drafting one token, where so many sessions draft side by side: ahead that is one step
+  /// of all, in windows each is on its own.
+  [[nodiscard]] double draft(DraftSource source, double sessions = 1) const;
 
  private:
   struct Curve {
     std::vector<double> rows, seconds;  // rising; linear between, and beyond the last two
     [[nodiscard]] double at(double n) const;
   };
-  Curve forward_, head_;
-  std::array<double, 3> draft_{};  // by source
+  Curve forward_, head_, ahead_;  // ahead: a step of so many sessions
+  double from_window_ = 0;
 };
 
 }  // namespace evo

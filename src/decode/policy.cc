@@ -66,7 +66,7 @@ double DraftPolicy::rate(const Plan& plan) const {
   // Ahead there is always a last proposal that is not worth drafting; a window may just end.
   const double proposals = plan.source == DraftSource::kAhead ? made + 1 : made;
   return (1 + kept) / (multiple * (pass_seconds(rows + static_cast<double>(plan.window), rows) +
-                                   proposals * cost_->draft(plan.source)));
+                                   proposals * cost_->draft(plan.source, sessions_)));
 }
 
 void DraftPolicy::observe(double drafting, double multiple) {
@@ -108,7 +108,8 @@ void DraftPolicy::choose_plan() {
 
 bool DraftPolicy::worth_drafting(double all_kept, int64_t rows, DraftSource source) const {
   const auto n = static_cast<double>(rows);
-  const double price = pass_seconds(n + 1, 2) - pass_seconds(n, 1) + cost_->draft(source);
+  const double price =
+      pass_seconds(n + 1, 2) - pass_seconds(n, 1) + cost_->draft(source, sessions_);
   return all_kept >= best_rate_ * drafting_multiple_ * price;
 }
 

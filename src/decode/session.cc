@@ -128,6 +128,7 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
       head_logits(tape, mature_h, 0, mature_h.rows(), model.unembedding(), nullptr);
 
   std::vector<PassTrace> traces;
+  std::vector<bool> evolving;
   int64_t logit_row = 0, window_row = input.mature(), drafting = 0;
   for (size_t s = 0; s < count; ++s) {
     Session& session = *sessions[s];
@@ -138,10 +139,14 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
     traces.push_back(
         session.finish_pass({slice_rows(tape, h, window_row, window_row + size),
                              slice_rows(tape, mature_h, logit_row, logit_row + scored[s]), own}));
-    drafting += size > 0 || session.proposals_ > 0 ? 1 : 0;
     traces.back().rows = mature_end[s] - (s > 0 ? mature_end[s - 1] : 0) + size;
     logit_row += scored[s];
     window_row += size;
+    evolving.push_back(size > 0);
+  }
+  draft_ahead(sessions, traces);
+  for (size_t s = 0; s < count; ++s) {
+    drafting += evolving[s] || sessions[s]->proposals_ > 0 ? 1 : 0;
   }
   observe_pass(sessions, std::chrono::duration<double>(Clock::now() - start).count(), h.rows(),
                logit_row, static_cast<double>(drafting) / static_cast<double>(count));
@@ -173,9 +178,11 @@ void Session::observe_pass(std::span<Session* const> sessions, double seconds, i
   }
   if (policy == nullptr || !sessions.front()->decoder_.measures()) return;
   const PassCost& cost = sessions.front()->decoder_.cost(Mode::kExact);
+  const auto count = static_cast<double>(sessions.size());
   double proposing = 0;
   for (const Session* session : sessions) {
-    proposing += static_cast<double>(session->proposals_) * cost.draft(session->draft_source_);
+    proposing +=
+        static_cast<double>(session->proposals_) * cost.draft(session->draft_source_, count);
   }
   const double expected =
       cost.pass(static_cast<double>(rows), static_cast<double>(heads)) + proposing;

@@ -223,12 +223,20 @@ class Session {
                                       int32_t last);
   void add_logprobs(std::span<const float> logits, PassTrace& trace) const;
   void draft_from_window(int32_t previous, std::vector<float> state, PassTrace& trace);
-  void draft_ahead(const Tensor& h_row, int32_t previous, PassTrace& trace);
-  /// Drafts propose(i, token before, rank, shaper) for token_of(i) as long as that pays, `possible`
-  /// of them at most.
-  template <class TokenOf, class Propose>
-  void draft(DraftSource source, int64_t possible, int32_t previous, PassTrace& trace,
-             const TokenOf& token_of, const Propose& propose);
+  static void draft_ahead(std::span<Session* const> sessions, std::span<PassTrace> traces);
+  /// A chain of drafts that grows: the token before the next one, the probability that all are
+  /// kept.
+  struct Drafting {
+    int32_t previous = 0;
+    double all_kept = 1;
+    Shaper shaper;
+  };
+  Drafting begin_drafts(DraftSource source, int64_t possible, int32_t previous);
+  [[nodiscard]] bool wants_draft(const Drafting& drafting) const;
+  /// False if the proposal does not pay: then it is no draft, and there are no more.
+  bool take_draft(const Proposal& proposal, const WindowToken& token, Drafting& drafting,
+                  PassTrace& trace);
+  [[nodiscard]] int64_t draft_rank() const { return std::ssize(text_) + std::ssize(drafts_); }
   [[nodiscard]] bool worth_drafting(double all_kept) const;
   void evolve_window(const Tensor& h, PassTrace& trace);
   Tensor evolve_codes(const Tensor& h);
@@ -268,6 +276,7 @@ class Session {
   int64_t possible_drafts_ = 0;
   int64_t proposals_ = 0;  // tokens that the last pass thought of drafting
   DraftSource draft_source_ = DraftSource::kNone;
+  Tensor ahead_h_;  // [1, D] of the last mature row, if drafts are to be made from it
   std::vector<WindowToken> pool_;    // from the position after the text on: what drafts are made of
   std::vector<WindowToken> window_;  // behind the drafts, for the coming pass
   int64_t window_age_ = 0;           // diffusion mode: passes that the window has seen

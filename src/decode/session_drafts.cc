@@ -60,8 +60,7 @@ void Session::verify_drafts(const PassResult& result, PassTrace& trace) {
     draft_from_window(verdict.next, std::move(state), trace);
   } else if (ahead || (window_size() > 0 && model_.config().drafts_ahead())) {
     Tape tape(Tape::Mode::kInference);
-    draft_ahead(slice_rows(tape, result.mature_h, verdict.accepted, verdict.accepted + 1),
-                verdict.next, trace);
+    ahead_h_ = slice_rows(tape, result.mature_h, verdict.accepted, verdict.accepted + 1);
   }
 }
 
@@ -106,52 +105,95 @@ void Session::add_logprobs(std::span<const float> logits, PassTrace& trace) cons
   }
 }
 
-template <class TokenOf, class Propose>
-void Session::draft(DraftSource source, int64_t possible, int32_t previous, PassTrace& trace,
-                    const TokenOf& token_of, const Propose& propose) {
+Session::Drafting Session::begin_drafts(DraftSource source, int64_t possible, int32_t previous) {
   draft_source_ = source;
   // A draft must leave room for the token that its verification yields.
   possible_drafts_ = std::min(possible, room() - 1);
-  double all_kept = 1;
-  Shaper shaper = shaper_;
-  for (int64_t i = 0; i < possible_drafts_ && previous != end_; ++i) {
-    const int64_t rank = std::ssize(text_) + i;
-    const Proposal proposal = propose(i, previous, rank, shaper);
-    ++proposals_;
-    all_kept *= policy_ ? policy_->calibration(source).kept(proposal.maturity) : proposal.maturity;
-    if (!worth_drafting(all_kept)) break;
-    previous = proposal.token;
-    shaper.advance(previous);
-    trace.tokens.push_back(trace_of(token_of(i), proposal, rank));
-    drafts_.push_back(proposal.token);
-    draft_maturities_.push_back(proposal.maturity);
-  }
+  return {previous, 1, shaper_};
+}
+
+bool Session::wants_draft(const Drafting& drafting) const {
+  return std::ssize(drafts_) < possible_drafts_ && drafting.previous != end_;
+}
+
+bool Session::take_draft(const Proposal& proposal, const WindowToken& token, Drafting& drafting,
+                         PassTrace& trace) {
+  ++proposals_;
+  drafting.all_kept *= policy_ ? policy_->calibration(draft_source_).kept(proposal.maturity)
+                               : static_cast<double>(proposal.maturity);
+  if (!worth_drafting(drafting.all_kept)) return false;
+  drafting.previous = proposal.token;
+  drafting.shaper.advance(proposal.token);
+  trace.tokens.push_back(trace_of(token, proposal, draft_rank()));
+  drafts_.push_back(proposal.token);
+  draft_maturities_.push_back(proposal.maturity);
+  return true;
 }
 
 void Session::draft_from_window(int32_t previous, std::vector<float> state, PassTrace& trace) {
-  const auto token_of = [&](int64_t i) -> WindowToken& { return pool_[at(i)]; };
-  draft(DraftSource::kWindow, std::ssize(pool_), previous, trace, token_of,
-        [&](int64_t i, int32_t before, int64_t rank, const Shaper& shaper) {
-          const Tensor o = model_.inner_step(token_of(i).h, before, state);
-          token_of(i).inner_state = state;
-          return propose(token_of(i), o, rank, shaper);
-        });
+  Drafting drafting = begin_drafts(DraftSource::kWindow, std::ssize(pool_), previous);
+  while (wants_draft(drafting)) {
+    WindowToken& token = pool_[drafts_.size()];
+    const Tensor o = model_.inner_step(token.h, drafting.previous, state);
+    token.inner_state = state;
+    const Proposal proposal = propose(token, o, draft_rank(), drafting.shaper);
+    if (!take_draft(proposal, token, drafting, trace)) break;
+  }
 }
 
-/// `h_row` [1, D] of the mature row that gave the token `previous`.
-void Session::draft_ahead(const Tensor& h_row, int32_t previous, PassTrace& trace) {
+/// All sessions that draft ahead of their last mature token do so in step: a step of several costs
+/// little more than that of one.
+void Session::draft_ahead(std::span<Session* const> sessions, std::span<PassTrace> traces) {
+  struct Ahead {
+    Session* session;
+    PassTrace* trace;
+    Drafting drafting;
+    Tensor h, state;  // [1, D], [1, states]
+  };
+  std::vector<Ahead> active;
+  for (size_t s = 0; s < sessions.size(); ++s) {
+    Session& session = *sessions[s];
+    if (!session.ahead_h_.defined()) continue;
+    active.push_back({&session, &traces[s],
+                      session.begin_drafts(DraftSource::kAhead, DraftPolicy::kLargestWindow,
+                                           session.text_.back()),
+                      std::exchange(session.ahead_h_, Tensor()),
+                      Tensor::zeros({1, session.model_.config().ahead_states()})});
+  }
   const WindowToken undecided;
-  std::vector<float> state(static_cast<size_t>(model_.config().ahead_states()), 0.0f);
-  draft(
-      DraftSource::kAhead, DraftPolicy::kLargestWindow, previous, trace,
-      [&](int64_t) -> const WindowToken& { return undecided; },
-      [&](int64_t, int32_t before, int64_t rank, const Shaper& shaper) {
-        const Tensor o = model_.ahead_step(h_row, before, place(rank - 1), cache_, state);
-        Tape tape(Tape::Mode::kInference);
-        const Tensor logits = head_logits(tape, o, 0, 1, model_.ahead_unembedding(), nullptr);
-        return proposal_of(o, logits, model_.ahead_tokens(), model_.ahead_maturity_weight(), rank,
-                           shaper);
-      });
+  while (true) {
+    std::erase_if(active, [](const Ahead& a) { return !a.session->wants_draft(a.drafting); });
+    if (active.empty()) return;
+    const Model& model = active.front().session->model_;
+    Tape tape(Tape::Mode::kInference);
+    Tensor h = active.front().h, states = active.front().state;
+    for (size_t i = 1; i < active.size(); ++i) {
+      h = concat_rows(tape, h, active[i].h);
+      states = concat_rows(tape, states, active[i].state);
+    }
+    std::vector<int32_t> previous, positions;
+    std::vector<const KvCache*> caches;
+    for (const Ahead& a : active) {
+      previous.push_back(a.drafting.previous);
+      positions.push_back(a.session->place(a.session->draft_rank() - 1));
+      caches.push_back(&a.session->cache_);
+    }
+    const Tensor o = model.ahead_step(h, previous, positions, caches, states);
+    const Tensor logits =
+        head_logits(tape, o, 0, std::ssize(active), model.ahead_unembedding(), nullptr);
+    for (size_t i = active.size(); i-- > 0;) {
+      Ahead& a = active[i];
+      const auto row = static_cast<int64_t>(i);
+      a.state = slice_rows(tape, states, row, row + 1);
+      const Proposal proposal = a.session->proposal_of(
+          slice_rows(tape, o, row, row + 1), slice_rows(tape, logits, row, row + 1),
+          model.ahead_tokens(), model.ahead_maturity_weight(), a.session->draft_rank(),
+          a.drafting.shaper);
+      if (!a.session->take_draft(proposal, undecided, a.drafting, *a.trace)) {
+        active.erase(active.begin() + row);
+      }
+    }
+  }
 }
 
 bool Session::worth_drafting(double all_kept) const {

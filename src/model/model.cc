@@ -257,20 +257,27 @@ Tensor Model::ahead_field(Tape& tape, const AheadInput& input) const {
   });
 }
 
-Tensor Model::ahead_step(const Tensor& h_row, int32_t previous, int32_t position,
-                         const KvCache& cache, std::span<float> state) const {
+Tensor Model::ahead_step(const Tensor& h, std::span<const int32_t> previous,
+                         std::span<const int32_t> positions, std::span<const KvCache* const> caches,
+                         const Tensor& states) const {
   Tape tape(Tape::Mode::kInference);
-  const Tensor inputs = draft_inputs(tape, h_row, std::span(&previous, 1));
-  gated_step(linear(tape, inputs, ahead_.in).values(), state);
-  const auto size = static_cast<int64_t>(state.size());
-  return ahead_output(tape, inputs, Tensor::view(state.data(), {1, size}), std::span(&position, 1),
-                      [&](const Tensor& qkv) {
-                        const CachedKeys text = cache.view(ahead_layer());
-                        const KeyRange range = {0, static_cast<int32_t>(text.length), 0, 0};
-                        const int32_t first = 0;
-                        return cached_attention(tape, qkv, heads(), std::span(&range, 1),
-                                                std::span(&first, 1), std::span(&text, 1));
-                      });
+  const Tensor inputs = draft_inputs(tape, h, previous);
+  const Tensor gates = linear(tape, inputs, ahead_.in);
+  for (int64_t r = 0; r < states.rows(); ++r) {
+    gated_step({gates.row(r), static_cast<size_t>(gates.cols())},
+               {states.row(r), static_cast<size_t>(states.cols())});
+  }
+  return ahead_output(tape, inputs, states, positions, [&](const Tensor& qkv) {
+    std::vector<KeyRange> ranges;
+    std::vector<int32_t> sequences;
+    std::vector<CachedKeys> texts;
+    for (const KvCache* cache : caches) {
+      sequences.push_back(static_cast<int32_t>(texts.size()));
+      texts.push_back(cache->view(ahead_layer()));
+      ranges.push_back({0, static_cast<int32_t>(texts.back().length), 0, 0});
+    }
+    return cached_attention(tape, qkv, heads(), ranges, sequences, texts);
+  });
 }
 
 Tensor Model::codes(Tape& tape) const {

@@ -91,10 +91,12 @@ class Model {
   /// The field that drafts without a window, ahead of a mature row: o [N, D] of the rows of blocks.
   /// Needs ahead_size > 0.
   Tensor ahead_field(Tape& tape, const AheadInput& input) const;
-  /// One row of it: `h_row` [1, D] is that of the last token in `cache`; `previous`, which stands
-  /// at `position`, and all between them were drafted; `state` [ahead_states()] is 0 at first.
-  Tensor ahead_step(const Tensor& h_row, int32_t previous, int32_t position, const KvCache& cache,
-                    std::span<float> state) const;
+  /// One row of it for each of N texts: h [N, D] is that of the last token in a text's cache;
+  /// `previous`, which stands at `position`, and all between them were drafted; `states`
+  /// [N, ahead_states()], 0 at first, are brought up to date.
+  Tensor ahead_step(const Tensor& h, std::span<const int32_t> previous,
+                    std::span<const int32_t> positions, std::span<const KvCache* const> caches,
+                    const Tensor& states) const;
 
   /// Normalised codes [V, d].
   Tensor codes(Tape& tape) const;

@@ -384,14 +384,28 @@ TEST(Model, StepsOfTheFieldAheadGiveTheField) {
     ahead.starts.push_back(j == 0);
   }
   const Tensor expected = model.ahead_field(tape, ahead);
-  std::vector<float> state(6, 0.0f);
+  // Beside another text, from whose start the same tokens are drafted at other places.
+  const std::vector<int32_t> other_text = random_text(3, 5);
+  KvCache other(model.config(), kTinyContext);
+  KvCache* const others[] = {&other};
+  const Tensor other_h = model.forward(tape, mature_rows(other_text, 0), others);
+  const KvCache* const both[] = {&other, &cache};
+  const Tensor hs = concat_rows(tape, slice_rows(tape, other_h, 4, 5), last);
+  const Tensor states = Tensor::zeros({2, 6}), alone = Tensor::zeros({1, 6});
   for (int32_t j = 0; j < kDrafts; ++j) {
-    const Tensor o =
-        model.ahead_step(last, ahead.previous[static_cast<size_t>(j)], kLength + j, cache, state);
-    for (int64_t c = 0; c < o.cols(); ++c) ASSERT_NEAR(o.row(0)[c], expected.row(j)[c], 2e-5);
+    const int32_t previous = ahead.previous[static_cast<size_t>(j)], place = kLength + j;
+    const int32_t previous_of_both[] = {previous, previous}, places[] = {5 + j, place};
+    const Tensor o = model.ahead_step(hs, previous_of_both, places, both, states);
+    for (int64_t c = 0; c < o.cols(); ++c) ASSERT_NEAR(o.row(1)[c], expected.row(j)[c], 2e-5);
+    const Tensor same = model.ahead_step(last, std::span(&previous, 1), std::span(&place, 1),
+                                         std::span(both).subspan(1), alone);
+    EXPECT_TRUE(std::ranges::equal(same.values(), slice_rows(tape, o, 1, 2).values()));
+    EXPECT_GT(std::abs(o.row(0)[0] - o.row(1)[0]), 1e-3);  // each looks at its own text
   }
   // Each draft depends on where it stands and on what was drafted before.
-  const Tensor elsewhere = model.ahead_step(last, ahead.previous.back(), kLength, cache, state);
+  const int32_t previous = ahead.previous.back(), place = kLength;
+  const Tensor elsewhere = model.ahead_step(last, std::span(&previous, 1), std::span(&place, 1),
+                                            std::span(both).subspan(1), alone);
   EXPECT_GT(std::abs(elsewhere.row(0)[0] - expected.row(kDrafts - 1)[0]), 1e-3);
 }
 
