@@ -45,7 +45,8 @@ EvolvingRows TrainingBatch::evolving_rows() const {
     const int32_t begin = sequence + plan.begin[i], end = sequence + plan.end[i];
     if (plan.starts[i] != 0) {
       learnt = false;
-      for (int32_t other = begin; other < end; ++other) learnt |= learns(static_cast<size_t>(other));
+      for (int32_t other = begin; other < end; ++other)
+        learnt |= learns(static_cast<size_t>(other));
     }
     if (!learnt) continue;
     evolving.rows.push_back(r);
