@@ -223,7 +223,9 @@ class Session {
                                       int32_t last);
   void add_logprobs(std::span<const float> logits, PassTrace& trace) const;
   void draft_from_window(int32_t previous, std::vector<float> state, PassTrace& trace);
+  struct Ahead;
   static void draft_ahead(std::span<Session* const> sessions, std::span<PassTrace> traces);
+  static std::vector<Proposal> propose_ahead(std::span<Ahead> active);
   /// A chain of drafts that grows: the token before the next one, the probability that all are
   /// kept.
   struct Drafting {

@@ -43,7 +43,7 @@ void Session::evolve_window(const Tensor& h, PassTrace& trace) {
   commit_ripe_window(trace);
 }
 
-/// Logits [W, V] of every token of the window by itself; their E[c | z] is what the next pass is
+/// p(w | z) [W, V] of every token of the window by itself; its E[c | z] is what the next pass is
 /// told.
 Tensor Session::evolve_codes(const Tensor& h) {
   const int64_t size = std::ssize(window_);
@@ -57,10 +57,13 @@ Tensor Session::evolve_codes(const Tensor& h) {
   }
   const PosteriorTerm term{z, kappa, decoder_.codes()};
   const Tensor means = head(tape, h, 0, size, model_.unembedding(), &term, nullptr).mean_code;
+  Tensor p = head_logits(tape, h, 0, size, model_.unembedding(), &term);
   for (int64_t i = 0; i < size; ++i) {
     window_[at(i)].previous_x.assign(means.row(i), means.row(i) + means.cols());
+    const SoftmaxRow softmax = softmax_row(p.row(i), p.cols());
+    scale_row(p.row(i), p.cols(), static_cast<float>(1 / softmax.sum));
   }
-  return head_logits(tape, h, 0, size, model_.unembedding(), &term);
+  return p;
 }
 
 /// The hypothesis is one joint draft of the window, left to right, around what is ripe. However
@@ -77,9 +80,7 @@ void Session::propose_window(const Tensor& h, const Tensor& marginals) {
     const Tensor o = model_.inner_step(token.h, previous, state);
     if (!token.ripe) {
       token.proposal = propose(token, o, std::ssize(text_) + i, shaper);
-      const float logit = marginals.row(i)[token.proposal.token];
-      const SoftmaxRow softmax = softmax_row(marginals.row(i), marginals.cols());
-      const float alone = std::exp(logit - softmax.max) / static_cast<float>(softmax.sum);
+      const float alone = marginals.row(i)[token.proposal.token];
       token.proposal.maturity = std::min(token.proposal.maturity, alone);
     }
     previous = token.proposal.token;

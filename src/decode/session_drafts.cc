@@ -141,15 +141,16 @@ void Session::draft_from_window(int32_t previous, std::vector<float> state, Pass
   }
 }
 
-/// All sessions that draft ahead of their last mature token do so in step: a step of several costs
-/// little more than that of one.
+/// A session that drafts ahead of its last mature token, and where it has come.
+struct Session::Ahead {
+  Session* session;
+  PassTrace* trace;
+  Drafting drafting;
+  Tensor h, state;  // [1, D], [1, states]
+};
+
+/// All of them draft in step: a step of several costs little more than that of one.
 void Session::draft_ahead(std::span<Session* const> sessions, std::span<PassTrace> traces) {
-  struct Ahead {
-    Session* session;
-    PassTrace* trace;
-    Drafting drafting;
-    Tensor h, state;  // [1, D], [1, states]
-  };
   std::vector<Ahead> active;
   for (size_t s = 0; s < sessions.size(); ++s) {
     Session& session = *sessions[s];
@@ -164,36 +165,45 @@ void Session::draft_ahead(std::span<Session* const> sessions, std::span<PassTrac
   while (true) {
     std::erase_if(active, [](const Ahead& a) { return !a.session->wants_draft(a.drafting); });
     if (active.empty()) return;
-    const Model& model = active.front().session->model_;
-    Tape tape(Tape::Mode::kInference);
-    Tensor h = active.front().h, states = active.front().state;
-    for (size_t i = 1; i < active.size(); ++i) {
-      h = concat_rows(tape, h, active[i].h);
-      states = concat_rows(tape, states, active[i].state);
-    }
-    std::vector<int32_t> previous, positions;
-    std::vector<const KvCache*> caches;
-    for (const Ahead& a : active) {
-      previous.push_back(a.drafting.previous);
-      positions.push_back(a.session->place(a.session->draft_rank() - 1));
-      caches.push_back(&a.session->cache_);
-    }
-    const Tensor o = model.ahead_step(h, previous, positions, caches, states);
-    const Tensor logits =
-        head_logits(tape, o, 0, std::ssize(active), model.ahead_unembedding(), nullptr);
-    for (size_t i = active.size(); i-- > 0;) {
+    const std::vector<Proposal> proposals = propose_ahead(active);
+    std::vector<Ahead> go_on;
+    for (size_t i = 0; i < active.size(); ++i) {
       Ahead& a = active[i];
-      const auto row = static_cast<int64_t>(i);
-      a.state = slice_rows(tape, states, row, row + 1);
-      const Proposal proposal = a.session->proposal_of(
-          slice_rows(tape, o, row, row + 1), slice_rows(tape, logits, row, row + 1),
-          model.ahead_tokens(), model.ahead_maturity_weight(), a.session->draft_rank(),
-          a.drafting.shaper);
-      if (!a.session->take_draft(proposal, undecided, a.drafting, *a.trace)) {
-        active.erase(active.begin() + row);
-      }
+      if (!a.session->take_draft(proposals[i], undecided, a.drafting, *a.trace)) continue;
+      go_on.push_back(std::move(a));
     }
+    active = std::move(go_on);
   }
+}
+
+/// The next token of each; their states move on to it.
+std::vector<Session::Proposal> Session::propose_ahead(std::span<Ahead> active) {
+  const Model& model = active.front().session->model_;
+  Tape tape(Tape::Mode::kInference);
+  Tensor h = active.front().h, states = active.front().state;
+  std::vector<int32_t> previous, positions;
+  std::vector<const KvCache*> caches;
+  for (const Ahead& a : active) {
+    if (&a != &active.front()) {
+      h = concat_rows(tape, h, a.h);
+      states = concat_rows(tape, states, a.state);
+    }
+    previous.push_back(a.drafting.previous);
+    positions.push_back(a.session->place(a.session->draft_rank() - 1));
+    caches.push_back(&a.session->cache_);
+  }
+  const Tensor o = model.ahead_step(h, previous, positions, caches, states);
+  const Tensor logits =
+      head_logits(tape, o, 0, std::ssize(active), model.ahead_unembedding(), nullptr);
+  std::vector<Proposal> proposals;
+  for (int64_t i = 0; i < std::ssize(active); ++i) {
+    Ahead& a = active[at(i)];
+    a.state = slice_rows(tape, states, i, i + 1);
+    proposals.push_back(a.session->proposal_of(
+        slice_rows(tape, o, i, i + 1), slice_rows(tape, logits, i, i + 1), model.ahead_tokens(),
+        model.ahead_maturity_weight(), a.session->draft_rank(), a.drafting.shaper));
+  }
+  return proposals;
 }
 
 bool Session::worth_drafting(double all_kept) const {
