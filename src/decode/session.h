@@ -245,7 +245,7 @@ class Session {
   void propose_window(const Tensor& h, const Tensor& marginals);
   void ripen_surest();
   void commit_ripe_window(PassTrace& trace);
-  /// From o [1, D]: the inner field's output, or the token's own h if nothing is known beside it.
+  /// From o [1, D], the inner field's output for this token.
   [[nodiscard]] Proposal propose(const WindowToken& token, const Tensor& o, int64_t rank,
                                  const Shaper& shaper) const;
   /// Of a field's output o [1, D] and its logits: of `tokens`, or of all if that is empty.
