@@ -1,6 +1,5 @@
 #include "text/regex.h"
 
-#include <chrono>
 
 #include "text/testing.h"
 
@@ -50,16 +49,14 @@ TEST(Regex, LiteralsMatchThemselves) {
   }
 }
 
-// Each match stays below PCRE2's limit, but there are as many as the text has bytes.
+// Each match stays below PCRE2's limit, but there are as many as the text has bytes, and each reads
+// all that follows: hours together, so that no machine is fast enough to be let through.
 TEST(Regex, ManySlowMatchesAreGivenUp) {
-  const std::string text(300'000, 'a');
-  const auto start = std::chrono::steady_clock::now();
+  const std::string text(5'000'000, 'a');
   const std::string message = error_of([&] { matches("(?=a*b)|a", text); });
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   EXPECT_TRUE(message.find("too slow") != std::string::npos ||
               message.find("limit") != std::string::npos)
       << message;
-  EXPECT_LT(elapsed.count(), 60);
 }
 
 TEST(Regex, HugePatternsAreErrors) {
