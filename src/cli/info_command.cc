@@ -68,7 +68,7 @@ void add_info_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("info", "What a model needs: parameters, memory, FLOPs");
   command->add_option("model", flags->model, "model folder");
-  command->add_option("--preset", flags->preset, "demo, 7m, 30m, 124m, 1b or 8b");
+  command->add_option("--preset", flags->preset, "demo, 7m, 15m, 30m, 110m, 124m, 1b or 8b");
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });
 }

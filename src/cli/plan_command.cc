@@ -153,7 +153,7 @@ void add_machine_options(CLI::App& command, Flags& flags) {
 }
 
 void add_run_options(CLI::App& command, Flags& flags) {
-  command.add_option("--preset", flags.preset, "shape: demo, 7m, 30m, 124m, 1b, 8b");
+  command.add_option("--preset", flags.preset, "shape: demo, 7m, 15m, 30m, 110m, 124m, 1b, 8b");
   command.add_option("--config", flags.config, "JSON file with settings, as of evo train");
   command.add_option("--set", flags.set, "key=value: change one setting; may be repeated")
       ->take_all()

@@ -88,7 +88,7 @@ void train(Flags& flags) {
 void add_train_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("train", "Train a model on text files");
-  command->add_option("--preset", flags->preset, "shape: demo, 7m, 30m, 124m, 1b, 8b");
+  command->add_option("--preset", flags->preset, "shape: demo, 7m, 15m, 30m, 110m, 124m, 1b, 8b");
   command->add_option("--config", flags->config, "JSON file with the settings listed below");
   add_run_options(*command, *flags);
   command->add_option("--tokenizer", flags->request.tokenizer,

@@ -18,7 +18,9 @@ const std::map<std::string, Shape>& shapes() {
   static const std::map<std::string, Shape> table = {
       {"demo", {1024, 128, 4, 4, 4, 352, 512, 1e4, true}},
       {"7m", {4096, 256, 7, 4, 4, 704, 1024, 1e4, true}},
+      {"15m", {32000, 288, 6, 6, 6, 768, 1024, 1e4, true}},  // llama2.c's stories15M
       {"30m", {8192, 512, 8, 8, 8, 1408, 1024, 1e4, true}},
+      {"110m", {32000, 768, 12, 12, 12, 2048, 1024, 1e4, true}},  // llama2.c's stories110M
       {"124m", {50304, 768, 12, 12, 12, 2048, 1024, 1e4, true}},
       {"1b", {32000, 2048, 22, 32, 4, 5632, 2048, 1e4, false}},
       {"8b", {128256, 4096, 32, 32, 8, 14336, 8192, 5e5, false}},  // Llama-3-8B's
@@ -87,7 +89,7 @@ ModelConfig ModelConfig::preset(const std::string& name) {
 }
 
 std::vector<std::string> ModelConfig::preset_names() {
-  return {"demo", "7m", "30m", "124m", "1b", "8b"};
+  return {"demo", "7m", "15m", "30m", "110m", "124m", "1b", "8b"};
 }
 
 std::string ModelConfig::family() const {

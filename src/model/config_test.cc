@@ -20,8 +20,9 @@ TEST(ModelConfig, Llama3Has8030261248BackboneParameters) {
 
 TEST(ModelConfig, EveryPresetIsPossibleAndHasItsSize) {
   // The size that the name promises, the flow excluded, within a factor of 1.25.
-  const std::pair<const char*, double> sizes[] = {{"7m", 7e6},     {"30m", 30e6}, {"124m", 124e6},
-                                                  {"1b", 1.034e9}, {"8b", 8e9},   {"demo", 1e6}};
+  const std::pair<const char*, double> sizes[] = {{"7m", 7e6},     {"15m", 15e6},   {"30m", 30e6},
+                                                  {"110m", 110e6}, {"124m", 124e6}, {"1b", 1.034e9},
+                                                  {"8b", 8e9},     {"demo", 1e6}};
   for (const auto& [name, size] : sizes) {
     const ModelConfig config = ModelConfig::preset(name);
     EXPECT_NO_THROW(config.validate()) << name;
@@ -29,7 +30,7 @@ TEST(ModelConfig, EveryPresetIsPossibleAndHasItsSize) {
     EXPECT_TRUE(found < 1.25 * size && found > size / 1.25) << name << ": " << found;
   }
   EXPECT_EQ(ModelConfig::preset_names().size(), std::size(sizes));
-  expect_error<UsageError>([] { ModelConfig::preset("9m"); }, {"9m", "demo, 7m, 30m"});
+  expect_error<UsageError>([] { ModelConfig::preset("9m"); }, {"9m", "demo, 7m, 15m, 30m"});
 }
 
 /// V = 10, D = 4, F = 6, 2 layers, H = 2, G = 1, e = 2, d = 2, K = 4, R = 3.
