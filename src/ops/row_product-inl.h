@@ -36,9 +36,10 @@ inline constexpr int64_t kKernelRows = 6;
 /// So many rows make a product's arithmetic dearer than reading the weights once more.
 inline constexpr int64_t kTileRows = 48;
 /// A piece of a block: this much of it and a kernel's rows of x fit into an L1 cache of 32 KB, and
-/// memory has the time of a piece to bring the next one.
+/// memory has the time of three quarters of a piece to bring what follows.
 template <class Kernel>
 inline constexpr int64_t kPieceSteps = 8192 / Kernel::kStepBytes;
+inline constexpr int64_t kFetchedAhead = 6144;  // bytes
 
 /// What a kernel works on: `steps` steps along `in`.
 template <class Input, class Weight>
@@ -51,14 +52,15 @@ struct Piece {
   int64_t ahead_step;
 };
 
-/// Asks for what comes next, to be brought into the L2 cache: all groups of rows do their part, so
-/// that memory is busy the whole time.
+/// Asks for what comes next: all groups of rows do their part, so that memory is busy the whole
+/// time. Into the L1 cache where that gains: eight rows of bf16 take 1.32 times one row then, and
+/// 1.38 out of the L2 cache; wider steps are as fast from there, those of f32 faster.
 template <int64_t kStepBytes, class Input, class Weight>
 HWY_INLINE void fetch_ahead(const Piece<Input, Weight>& piece, int64_t step) {
-  constexpr int kSecondLevel = 2;  // "locality" of __builtin_prefetch
+  constexpr int kLocality = kStepBytes > 64 ? 2 : 3;  // of __builtin_prefetch: the cache's level
   const char* from = piece.ahead + step * piece.ahead_step;
-  __builtin_prefetch(from, 0, kSecondLevel);
-  if constexpr (kStepBytes > 64) __builtin_prefetch(from + 64, 0, kSecondLevel);
+  __builtin_prefetch(from, 0, kLocality);
+  if constexpr (kStepBytes > 64) __builtin_prefetch(from + 64, 0, kLocality);
 }
 
 /// The rows of a kernel, 0, 1 ...: written out one by one, sums become registers at any level of
@@ -93,7 +95,7 @@ void add_piece(const Kernel& kernel, int64_t b, int64_t first, int64_t count, in
          .x_stride = kernel.x_stride,
          .w = reinterpret_cast<decltype(kernel.w)>(w),
          .steps = steps,
-         .ahead = w + steps * kBytes * (groups + g) / groups,
+         .ahead = w + kFetchedAhead + steps * kBytes * g / groups,
          .ahead_step = kBytes / groups},
         sums + row * kRowProductBlock);
   }
