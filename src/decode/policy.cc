@@ -12,6 +12,9 @@ constexpr double kPriorKept = 0.6, kPriorWeight = 2;
 constexpr double kForgetting = 0.96;  // per pass: text changes
 constexpr double kWorthwhile = 1.03;  // gain below which drafting is not worth its risk
 constexpr int64_t kFirstInterval = 24, kLongestInterval = 768;  // passes between trials
+// Passes of a trial; a pass of many sessions tells as much as several of one.
+constexpr int64_t kTrialPasses = 4, kTrialPassesOfMany = 2;
+constexpr double kMany = 4;
 
 }  // namespace
 
@@ -26,17 +29,24 @@ double Calibration::kept(double maturity) const {
   return (count.kept + kOwnWeight * expected) / (count.seen + kOwnWeight);
 }
 
+double Calibration::kept() const {
+  const double expected = 1 - lenience_ * (1 - kPriorKept);
+  return (all_.kept + kPriorWeight * expected) / (all_.seen + kPriorWeight);
+}
+
 void Calibration::learn(double maturity, bool kept) {
-  Count& count = counts_[bin(maturity)];
-  count.seen += 1;
-  count.kept += kept ? 1 : 0;
+  for (Count* count : {&counts_[bin(maturity)], &all_}) {
+    count->seen += 1;
+    count->kept += kept ? 1 : 0;
+  }
 }
 
 DraftPolicy::Experience::Experience(double lenience) : calibration(lenience) {
   const double kept = 1 - lenience * (1 - kPriorKept);
   for (size_t j = 0; j < depths.size(); ++j) {
     const double reached = std::pow(kept, static_cast<double>(j));
-    depths[j] = {kPriorWeight, kPriorWeight * reached, kPriorWeight * reached * kept};
+    depths[j] = {kPriorWeight, kPriorWeight * reached, kPriorWeight * reached,
+                 kPriorWeight * reached * kept};
   }
 }
 
@@ -54,19 +64,18 @@ double DraftPolicy::rate(const Plan& plan) const {
   const int64_t drafts = plan.source == DraftSource::kAhead    ? kLargestWindow
                          : plan.source == DraftSource::kWindow ? plan.window - 1
                                                                : 0;
-  double made = 0, kept = 0, made_here = 1, kept_here = 1;
+  double proposed = 0, made = 0, kept = 0, proposed_here = 1, made_here = 1, kept_here = 1;
   for (int64_t j = 0; j < drafts; ++j) {
     const Depth& depth = experience(plan.source).depths[static_cast<size_t>(j)];
     // A deeper draft cannot be kept more often; depths that were not tried yet know only the prior.
+    proposed += proposed_here = std::min(proposed_here, depth.proposed / depth.possible);
     made += made_here = std::min(made_here, depth.made / depth.possible);
     kept += kept_here = std::min(kept_here, depth.kept / depth.possible);
   }
   const double rows = 1 + made;
   const double multiple = drafts > 0 ? drafting_multiple_ : plain_multiple_;
-  // Ahead there is always a last proposal that is not worth drafting; a window may just end.
-  const double proposals = plan.source == DraftSource::kAhead ? made + 1 : made;
   return (1 + kept) / (multiple * (pass_seconds(rows + static_cast<double>(plan.window), rows) +
-                                   proposals * cost_->draft(plan.source, sessions_)));
+                                   proposed * cost_->draft(plan.source, sessions_)));
 }
 
 void DraftPolicy::observe(double drafting, double multiple) {
@@ -106,24 +115,31 @@ void DraftPolicy::choose_plan() {
   }
 }
 
-bool DraftPolicy::worth_drafting(double all_kept, int64_t rows, DraftSource source) const {
+double DraftPolicy::price_of_row(int64_t rows) const {
   const auto n = static_cast<double>(rows);
-  const double price =
-      pass_seconds(n + 1, 2) - pass_seconds(n, 1) + cost_->draft(source, sessions_);
-  return all_kept >= best_rate_ * drafting_multiple_ * price;
+  return best_rate_ * drafting_multiple_ * (pass_seconds(n + 1, 2) - pass_seconds(n, 1));
 }
 
-void DraftPolicy::learn(std::span<const float> maturities, int64_t accepted, int64_t possible,
-                        bool scout, DraftSource source) {
-  Experience& of_source = source == DraftSource::kAhead ? from_ahead_ : from_window_;
-  const auto drafted = static_cast<int64_t>(maturities.size());
+bool DraftPolicy::worth_proposing(double all_kept, int64_t rows, DraftSource source) const {
+  const double price = best_rate_ * drafting_multiple_ * cost_->draft(source, sessions_);
+  return all_kept * calibration(source).kept() >= price + price_of_row(rows);
+}
+
+bool DraftPolicy::worth_verifying(double all_kept, int64_t rows) const {
+  return all_kept >= price_of_row(rows);
+}
+
+void DraftPolicy::learn(const DraftOutcome& outcome, bool scout) {
+  Experience& of_source = outcome.source == DraftSource::kAhead ? from_ahead_ : from_window_;
+  const int64_t drafted = std::ssize(outcome.maturities), accepted = outcome.accepted;
   for (int64_t j = 0; j < std::min(drafted, accepted + 1); ++j) {
-    of_source.calibration.learn(maturities[static_cast<size_t>(j)], j < accepted);
+    of_source.calibration.learn(outcome.maturities[static_cast<size_t>(j)], j < accepted);
   }
   const double forgetting = std::pow(kForgetting, 1 / sessions_);  // all of a pass learn
-  for (int64_t j = 0; j < std::min(possible, kLargestWindow); ++j) {
+  for (int64_t j = 0; j < std::min(outcome.possible, kLargestWindow); ++j) {
     Depth& depth = of_source.depths[static_cast<size_t>(j)];
     depth.possible = forgetting * depth.possible + 1;
+    depth.proposed = forgetting * depth.proposed + (j < outcome.proposed ? 1 : 0);
     depth.made = forgetting * depth.made + (j < drafted ? 1 : 0);
     depth.kept = forgetting * depth.kept + (j < accepted ? 1 : 0);
   }
@@ -149,7 +165,7 @@ void DraftPolicy::count_trial_pass() {
   for (size_t i = 0; i < ways_.size(); ++i) {
     if (!can_try(ways_[i]) || --ways_[i].until > 0 || trial_left_ > 0) continue;
     trial_ = i;
-    trial_left_ = kTrialPasses;
+    trial_left_ = sessions_ < kMany ? kTrialPasses : kTrialPassesOfMany;
   }
 }
 

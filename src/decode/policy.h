@@ -5,8 +5,9 @@
 // the last mature token without one (W = 0). What A would be either way, and for every W, is learnt
 // from the text as it grows; what has the best rate (1 + A) / c is done. Where drafts cannot pay,
 // that is plain autoregressive decoding. Ways that are not taken get a short trial from time to
-// time. A further draft is made if the tokens it promises are worth more, at the current rate,
-// than its cost.
+// time. A further token is proposed if what it promises, before its maturity is known, is worth
+// more, at the current rate, than proposing and verifying it; then it is verified if that alone
+// pays.
 #pragma once
 
 #include <array>
@@ -26,6 +27,7 @@ class Calibration {
   /// of those are taken to be.
   explicit Calibration(double lenience = 1) : lenience_(lenience) {}
   [[nodiscard]] double kept(double maturity) const;  ///< probability
+  [[nodiscard]] double kept() const;                 ///< of a draft of unknown maturity
   void learn(double maturity, bool kept);
 
  private:
@@ -36,6 +38,16 @@ class Calibration {
   };
   double lenience_;
   std::array<Count, kBins> counts_{};
+  Count all_;
+};
+
+/// What became of a session's drafts in a pass.
+struct DraftOutcome {
+  DraftSource source = DraftSource::kNone;
+  int64_t possible = 0;               ///< drafts that there could have been
+  int64_t proposed = 0;               ///< tokens; all are drafts but perhaps the last
+  std::span<const float> maturities;  ///< of the drafts
+  int64_t accepted = 0;
 };
 
 class DraftPolicy {
@@ -57,9 +69,12 @@ class DraftPolicy {
   [[nodiscard]] bool drafts_ahead(bool scout) const {
     return plan(scout).source == DraftSource::kAhead;
   }
-  /// Whether to draft another token, kept with probability `all_kept`, in a pass of so many rows.
-  [[nodiscard]] bool worth_drafting(double all_kept, int64_t rows,
-                                    DraftSource source = DraftSource::kWindow) const;
+  /// Whether to propose another token, if those before it are all kept with probability `all_kept`
+  /// and the pass has so many rows.
+  [[nodiscard]] bool worth_proposing(double all_kept, int64_t rows,
+                                     DraftSource source = DraftSource::kWindow) const;
+  /// Whether to verify the token that was proposed, now that `all_kept` is its probability as well.
+  [[nodiscard]] bool worth_verifying(double all_kept, int64_t rows) const;
   [[nodiscard]] const Calibration& calibration(DraftSource source = DraftSource::kWindow) const {
     return experience(source).calibration;
   }
@@ -68,15 +83,15 @@ class DraftPolicy {
   /// drafted: what is done besides, between passes, weighs more where passes are short.
   void observe(double drafting, double multiple);
 
-  /// Tells what became of a session's drafts in a pass, of which there could have been `possible`.
-  void learn(std::span<const float> maturities, int64_t accepted, int64_t possible, bool scout,
-             DraftSource source = DraftSource::kWindow);
+  /// After every pass of every session.
+  void learn(const DraftOutcome& outcome, bool scout);
 
  private:
-  static constexpr int64_t kTrialWindow = 6, kTrialPasses = 4;
+  static constexpr int64_t kTrialWindow = 6;
 
-  struct Depth {  // of the j-th draft of a pass: how often it could be made, was made, was kept
-    double possible = 0, made = 0, kept = 0;
+  /// Of the j-th draft of a pass: how often there could be one, it was proposed, made, kept.
+  struct Depth {
+    double possible = 0, proposed = 0, made = 0, kept = 0;
   };
   struct Experience {  // with drafts of one source
     explicit Experience(double lenience);
@@ -106,6 +121,8 @@ class DraftPolicy {
   [[nodiscard]] bool can_try(const Way& way) const;
   [[nodiscard]] double rate(const Plan& plan) const;  ///< tokens per second
 
+  /// Tokens that another row of a pass of so many must yield to pay.
+  [[nodiscard]] double price_of_row(int64_t rows) const;
   /// This session's part of the time of a pass.
   [[nodiscard]] double pass_seconds(double rows, double heads) const;
 

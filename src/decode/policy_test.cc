@@ -20,23 +20,32 @@ struct Decoded {
   [[nodiscard]] double speed_up() const { return tokens / seconds * plain_seconds / tokens; }
 };
 
+/// The maturities of the drafts that a policy makes of proposals of one maturity, `pool` at most.
+std::vector<float> drafts_of(const DraftPolicy& policy, double maturity, int64_t pool,
+                             DraftSource source = DraftSource::kWindow) {
+  std::vector<float> maturities;
+  double all_kept = 1;
+  while (std::ssize(maturities) < pool) {
+    const int64_t rows = 1 + std::ssize(maturities) + policy.window(true);
+    if (!policy.worth_proposing(all_kept, rows, source)) break;
+    all_kept *= policy.calibration(source).kept(maturity);
+    if (!policy.worth_verifying(all_kept, rows)) break;
+    maturities.push_back(static_cast<float>(maturity));
+  }
+  return maturities;
+}
+
 /// A text each of whose drafts is kept with probability `kept`, decoded for `passes` passes.
 Decoded decode(DraftPolicy& policy, const PassCost& cost, double kept, int passes, Random& random) {
   Decoded run;
   int64_t pool = 0;
   for (int pass = 0; pass < passes; ++pass) {
-    std::vector<float> maturities;
-    double all_kept = 1;
     const int64_t window = policy.window(true);
-    for (int64_t j = 0; j < pool; ++j) {
-      all_kept *= policy.calibration().kept(kept);
-      if (!policy.worth_drafting(all_kept, 1 + j + window)) break;
-      maturities.push_back(static_cast<float>(kept));
-    }
+    const std::vector<float> maturities = drafts_of(policy, kept, pool);
     const auto drafted = static_cast<double>(maturities.size());
     int64_t accepted = 0;
     while (accepted < std::ssize(maturities) && random.uniform() < kept) ++accepted;
-    policy.learn(maturities, accepted, pool, true);
+    policy.learn({DraftSource::kWindow, pool, std::ssize(maturities), maturities, accepted}, true);
     run.tokens += 1 + static_cast<double>(accepted);
     run.seconds += cost.pass(1 + drafted + static_cast<double>(window), 1 + drafted) +
                    drafted * cost.draft(DraftSource::kWindow);
@@ -113,8 +122,8 @@ TEST(DraftPolicy, OnlyTheScoutMakesTrials) {
     const int64_t pool = policy.window(true);
     trials += pool > 0 ? 1 : 0;
     const std::vector<float> maturities(static_cast<size_t>(std::min<int64_t>(pool, 1)), 0.5f);
-    policy.learn(maturities, 0, pool, true);
-    for (int other = 1; other < 8; ++other) policy.learn({}, 0, 0, false);
+    policy.learn({DraftSource::kWindow, pool, std::ssize(maturities), maturities, 0}, true);
+    for (int other = 1; other < 8; ++other) policy.learn({}, false);
   }
   EXPECT_GT(trials, 0);
   EXPECT_LT(trials, 40);
@@ -136,8 +145,9 @@ TEST(DraftPolicy, AllSessionsTryToDraftAhead) {
     policy.observe(0.125, 1e-6);
     const std::vector<float> maturities(ahead ? 1 : 0, 0.5f);
     for (int session = 0; session < 8; ++session) {
-      policy.learn(maturities, 0, ahead ? DraftPolicy::kLargestWindow : 0, session == 0,
-                   ahead ? DraftSource::kAhead : DraftSource::kNone);
+      policy.learn({ahead ? DraftSource::kAhead : DraftSource::kNone,
+                    ahead ? DraftPolicy::kLargestWindow : 0, std::ssize(maturities), maturities, 0},
+                   session == 0);
     }
   }
   EXPECT_GT(together, 4);
@@ -159,9 +169,10 @@ TEST(DraftPolicy, TrialsInVainBecomeRareWhateverElseChanges) {
     before = ahead;
     policy.observe(ahead || window > 0 ? 1 : 0, pass / 100 % 2 == 0 && ahead ? 2.5 : 1);
     const std::vector<float> maturities(ahead ? 1 : 0, 0.5f);
-    policy.learn(maturities, ahead && random.uniform() < 0.7 ? 1 : 0,
-                 ahead ? DraftPolicy::kLargestWindow : std::max<int64_t>(0, window - 1), true,
-                 ahead ? DraftSource::kAhead : DraftSource::kWindow);
+    policy.learn({ahead ? DraftSource::kAhead : DraftSource::kWindow,
+                  ahead ? DraftPolicy::kLargestWindow : std::max<int64_t>(0, window - 1),
+                  std::ssize(maturities), maturities, ahead && random.uniform() < 0.7 ? 1 : 0},
+                 true);
   }
   EXPECT_GT(changes, 10);
   EXPECT_GT(early, 0);
@@ -194,17 +205,11 @@ std::array<int, 3> sources_taken(DraftPolicy& policy, double ahead, double windo
   int64_t pool = 0;
   for (int pass = 0; pass < passes; ++pass) {
     const double kept = source == DraftSource::kAhead ? ahead : window;
-    std::vector<float> maturities;
-    double all_kept = 1;
-    for (int64_t j = 0; j < pool; ++j) {
-      all_kept *= policy.calibration(source).kept(kept);
-      if (!policy.worth_drafting(all_kept, 1 + j + policy.window(true))) break;
-      maturities.push_back(static_cast<float>(kept));
-    }
+    const std::vector<float> maturities = drafts_of(policy, kept, pool, source);
     int64_t accepted = 0;
     while (accepted < std::ssize(maturities) && random.uniform() < kept) ++accepted;
     if (pass >= passes - 100) ++taken[static_cast<size_t>(source)];
-    policy.learn(maturities, accepted, pool, true, source);
+    policy.learn({source, pool, std::ssize(maturities), maturities, accepted}, true);
     source = policy.drafts_ahead(true) ? DraftSource::kAhead
              : policy.window(true) > 0 ? DraftSource::kWindow
                                        : DraftSource::kNone;
@@ -221,6 +226,31 @@ TEST(DraftPolicy, TakesTheSourceOfDraftsThatPaysMore) {
   EXPECT_GT(sources_taken(neither, 0.05, 0.05, 2000)[static_cast<size_t>(DraftSource::kNone)], 90);
 }
 
+/// What it took to propose a token is spent: it is verified if its row alone pays, but no further
+/// one is proposed unless it pays for both. Where tokens are seldom kept, fewer are proposed.
+TEST(DraftPolicy, ProposesNoMoreThanItExpectsToPay) {
+  const auto least_to_propose = [](double share) {
+    DraftPolicy policy(nominal(), 1, true);
+    Random random(1, 3);
+    const float maturity[] = {0.5f};
+    for (int pass = 0; pass < 400; ++pass) {
+      policy.learn({DraftSource::kAhead, DraftPolicy::kLargestWindow, 1, maturity,
+                    random.uniform() < share ? 1 : 0},
+                   true);
+    }
+    for (double all_kept = 0; all_kept <= 1; all_kept += 0.01) {
+      const bool proposes = policy.worth_proposing(all_kept, 2, DraftSource::kAhead);
+      if (!proposes) continue;
+      EXPECT_TRUE(policy.worth_verifying(all_kept * 0.9, 2)) << all_kept;
+      return all_kept;
+    }
+    return 2.0;
+  };
+  const double seldom = least_to_propose(0.5), often = least_to_propose(0.9);
+  EXPECT_LT(often, 0.5);
+  EXPECT_GT(seldom, 1.3 * often);
+}
+
 /// To find that no draft is worth making is not free: where that is all that comes of drafting
 /// ahead, it must end, even if plain passes have taken somewhat longer of late than they should.
 TEST(DraftPolicy, ThinkingOfDraftsCosts) {
@@ -231,8 +261,9 @@ TEST(DraftPolicy, ThinkingOfDraftsCosts) {
     const int64_t window = policy.window(true);
     if (pass >= 300) ahead += drafts ? 1 : 0;
     policy.observe(drafts || window > 0, drafts ? 1 : 1.05);
-    if (drafts) policy.learn({}, 0, DraftPolicy::kLargestWindow, true, DraftSource::kAhead);
-    if (!drafts) policy.learn({}, 0, std::max<int64_t>(0, window - 1), true);
+    if (drafts) policy.learn({DraftSource::kAhead, DraftPolicy::kLargestWindow, 1, {}, 0}, true);
+    if (!drafts)
+      policy.learn({DraftSource::kWindow, std::max<int64_t>(0, window - 1), 0, {}, 0}, true);
   }
   EXPECT_LT(ahead, 30);
 }
@@ -250,9 +281,9 @@ TEST(DraftPolicy, TriesPlainPassesAgain) {
     policy.observe(drafts || window > 0, drafts || window > 0 ? 1.6 : 1);
     const float maturity[] = {0.5f};
     if (drafts) {
-      policy.learn(maturity, pass % 2, DraftPolicy::kLargestWindow, true, DraftSource::kAhead);
+      policy.learn({DraftSource::kAhead, DraftPolicy::kLargestWindow, 1, maturity, pass % 2}, true);
     } else {
-      policy.learn({}, 0, std::max<int64_t>(0, window - 1), true);
+      policy.learn({DraftSource::kWindow, std::max<int64_t>(0, window - 1), 0, {}, 0}, true);
     }
   }
   EXPECT_LT(ahead, 60);
@@ -262,7 +293,7 @@ TEST(DraftPolicy, NeverDraftsAheadWithoutTheField) {
   DraftPolicy policy(nominal());
   for (int pass = 0; pass < 500; ++pass) {
     EXPECT_FALSE(policy.drafts_ahead(true));
-    policy.learn({}, 0, 0, true);
+    policy.learn({}, true);
   }
 }
 
@@ -296,14 +327,7 @@ TEST(Calibration, LenienceKeepsAShareOfTheWrongDrafts) {
 /// A lenient session drafts further from its first pass on: it need not learn that this pays.
 TEST(DraftPolicy, LenienceDraftsFurther) {
   const auto drafts = [](double lenience) {
-    const DraftPolicy policy(nominal(), lenience);
-    int64_t count = 0;
-    for (double all_kept = policy.calibration().kept(0.6);
-         policy.worth_drafting(all_kept, 1 + count + policy.window(true));
-         all_kept *= policy.calibration().kept(0.6)) {
-      ++count;
-    }
-    return count;
+    return std::ssize(drafts_of(DraftPolicy(nominal(), lenience), 0.6, 1000));
   };
   EXPECT_GE(drafts(0.25), 2 * drafts(1));
   EXPECT_GT(drafts(1), 0);

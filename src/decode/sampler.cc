@@ -36,25 +36,29 @@ double gumbel_bound(uint32_t bits) {
 
 constexpr size_t kNoiseBlock = 4;  // tokens that share a call of the generator
 
-/// Noise of the tokens [4 block, 4 block + 4) at a position.
+/// Noise of the tokens at a position; cheap for a token of the block asked for before.
 class TokenNoise {
  public:
   TokenNoise(uint64_t seed, int64_t position)
       : key_{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)},
         stream_(stream_id({kGumbelStream, static_cast<uint64_t>(position)})) {}
 
-  [[nodiscard]] auto block(size_t block) const {
-    return philox({static_cast<uint32_t>(block), static_cast<uint32_t>(uint64_t{block} >> 32),
-                   static_cast<uint32_t>(stream_), static_cast<uint32_t>(stream_ >> 32)},
-                  key_);
-  }
-  [[nodiscard]] uint32_t bits(size_t token) const {
-    return block(token / kNoiseBlock)[token % kNoiseBlock];
+  [[nodiscard]] uint32_t bits(size_t token) {
+    const uint64_t block = token / kNoiseBlock;
+    if (block != block_) {
+      block_ = block;
+      words_ = philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
+                       static_cast<uint32_t>(stream_), static_cast<uint32_t>(stream_ >> 32)},
+                      key_);
+    }
+    return words_[token % kNoiseBlock];
   }
 
  private:
   std::array<uint32_t, 2> key_;
   uint64_t stream_;
+  uint64_t block_ = ~uint64_t{0};
+  std::array<uint32_t, kNoiseBlock> words_{};
 };
 
 /// Throws Error if a logit is NaN.
@@ -87,14 +91,16 @@ Sampler::Sampler(const SamplerOptions& options, uint64_t seed) : options_(option
   validate(options);
 }
 
-int32_t Sampler::choose(std::span<const float> logits, int64_t position) const {
-  return static_cast<int32_t>(best(logits, position).token);
+int32_t Sampler::choose(std::span<const float> logits, int64_t position,
+                        std::span<const int32_t> tokens) const {
+  const size_t index = best(logits, position, tokens).index;
+  return tokens.empty() ? static_cast<int32_t>(index) : tokens[index];
 }
 
 double Sampler::regret(std::span<const float> logits, int64_t position, int32_t token) const {
-  const Best chosen = best(logits, position);
+  const Best chosen = best(logits, position, {});
   const auto index = static_cast<size_t>(token);
-  if (index == chosen.token) return 0;
+  if (index == chosen.index) return 0;
   if (options_.temperature > 0 && !kept(logits, likeliest_token(logits)).has(logits, index)) {
     return kInfinity;
   }
@@ -106,30 +112,29 @@ double Sampler::score(float logit, int64_t position, size_t token) const {
   return logit / options_.temperature + gumbel(TokenNoise(seed_, position).bits(token));
 }
 
-Sampler::Best Sampler::best(std::span<const float> logits, int64_t position) const {
+Sampler::Best Sampler::best(std::span<const float> logits, int64_t position,
+                            std::span<const int32_t> tokens) const {
+  EVO_CHECK(tokens.empty() || tokens.size() == logits.size());
+  const auto token = [&](size_t i) { return tokens.empty() ? i : static_cast<size_t>(tokens[i]); };
   const size_t likeliest = likeliest_token(logits);
-  Best result{likeliest, score(logits[likeliest], position, likeliest)};
+  Best result{likeliest, score(logits[likeliest], position, token(likeliest))};
   if (options_.temperature == 0) return result;
   const Kept keep = kept(logits, likeliest);
-  const TokenNoise noise(seed_, position);
+  TokenNoise noise(seed_, position);
   // Most tokens cannot win with the largest noise there is, and need none; most others cannot win
   // with the noise they have, which its leading bits tell.
   const auto hopeless = [&](double bound) { return (result.score - bound) * options_.temperature; };
   double lowest = hopeless(kMaxGumbel);
-  for (size_t first = 0; first < logits.size(); first += kNoiseBlock) {
-    const auto block = logits.subspan(first, std::min(kNoiseBlock, logits.size() - first));
-    if (std::ranges::all_of(block, [&](float logit) { return logit < lowest; })) continue;
-    const auto bits = noise.block(first / kNoiseBlock);
-    for (size_t i = 0; i < block.size(); ++i) {
-      const size_t v = first + i;
-      if (block[i] < hopeless(gumbel_bound(bits[i])) || v == likeliest || !keep.has(logits, v)) {
-        continue;
-      }
-      const double own = block[i] / options_.temperature + gumbel(bits[i]);
-      if (own < result.score || (own == result.score && v > result.token)) continue;
-      result = {v, own};
-      lowest = hopeless(kMaxGumbel);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (logits[i] < lowest) continue;
+    const uint32_t bits = noise.bits(token(i));
+    if (logits[i] < hopeless(gumbel_bound(bits)) || i == likeliest || !keep.has(logits, i)) {
+      continue;
     }
+    const double own = logits[i] / options_.temperature + gumbel(bits);
+    if (own < result.score || (own == result.score && i > result.index)) continue;
+    result = {i, own};
+    lowest = hopeless(kMaxGumbel);
   }
   return result;
 }

@@ -32,8 +32,10 @@ class Sampler {
 
   /// The token at `position`, given its logits [V]: a draw from the distribution that the options
   /// make of them, independent between positions and seeds. Ties: the lower id. Throws Error if a
-  /// logit is NaN.
-  [[nodiscard]] int32_t choose(std::span<const float> logits, int64_t position) const;
+  /// logit is NaN. If the logits are those of some tokens only, `tokens` names them, in rising
+  /// order, and the choice is as if all others were impossible.
+  [[nodiscard]] int32_t choose(std::span<const float> logits, int64_t position,
+                               std::span<const int32_t> tokens = {}) const;
 
   /// By how much `token` misses being the choice: the difference of log p + g (greedy: of log p at
   /// temperature 1), at least 0; infinite if the options exclude it.
@@ -50,11 +52,12 @@ class Sampler {
     }
   };
   struct Best {
-    size_t token;
+    size_t index;  // into the logits
     double score;
   };
   [[nodiscard]] Kept kept(std::span<const float> logits, size_t likeliest) const;
-  [[nodiscard]] Best best(std::span<const float> logits, int64_t position) const;
+  [[nodiscard]] Best best(std::span<const float> logits, int64_t position,
+                          std::span<const int32_t> tokens) const;
   [[nodiscard]] double score(float logit, int64_t position, size_t token) const;
 
   SamplerOptions options_;

@@ -66,6 +66,27 @@ TEST(Sampler, NoTokenHasAHigherScoreThanTheChoice) {
   }
 }
 
+/// With the logits of some tokens only, it chooses as if the others could not be, at any
+/// temperature: who drafts from few tokens must meet the noise that the model's own choice will
+/// meet.
+TEST(Sampler, OfSomeTokensAsIfOthersWereImpossible) {
+  constexpr int32_t kTokens = 1003;
+  std::vector<float> all(kTokens, -std::numeric_limits<float>::infinity()), some;
+  std::vector<int32_t> tokens;
+  Random random(9, 1);
+  for (int32_t token = 2; token < kTokens; token += 1 + token % 4) {
+    tokens.push_back(token);
+    some.push_back(all[static_cast<size_t>(token)] = random.normal());
+  }
+  for (double temperature : {0.0, 0.3, 1.0, 20.0}) {
+    const Sampler sampler({.temperature = temperature}, 3);
+    for (int64_t position = 0; position < 50; ++position) {
+      ASSERT_EQ(sampler.choose(some, position, tokens), sampler.choose(all, position))
+          << temperature << ' ' << position;
+    }
+  }
+}
+
 /// More tokens than a block of random words, and most of them hopeless most of the time.
 TEST(Sampler, DrawsFromAWideVocabulary) {
   std::vector<float> logits(1003);

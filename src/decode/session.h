@@ -239,7 +239,7 @@ class Session {
   bool take_draft(const Proposal& proposal, const WindowToken& token, Drafting& drafting,
                   PassTrace& trace);
   [[nodiscard]] int64_t draft_rank() const { return std::ssize(text_) + std::ssize(drafts_); }
-  [[nodiscard]] bool worth_drafting(double all_kept) const;
+  [[nodiscard]] int64_t coming_rows() const;  ///< of the next pass, as it stands
   void evolve_window(const Tensor& h, PassTrace& trace);
   Tensor evolve_codes(const Tensor& h);
   void propose_window(const Tensor& h, const Tensor& marginals);

@@ -39,7 +39,8 @@ void Session::verify_drafts(const PassResult& result, PassTrace& trace) {
   drafted_ += drafts;
   accepted_ += verdict.accepted;
   if (policy_) {
-    policy_->learn(draft_maturities_, verdict.accepted, possible_drafts_, scout_, draft_source_);
+    policy_->learn(
+        {draft_source_, possible_drafts_, proposals_, draft_maturities_, verdict.accepted}, scout_);
   }
 
   const int32_t last = drafts > 0 ? drafts_.back() : text_.back();
@@ -113,7 +114,8 @@ Session::Drafting Session::begin_drafts(DraftSource source, int64_t possible, in
 }
 
 bool Session::wants_draft(const Drafting& drafting) const {
-  return std::ssize(drafts_) < possible_drafts_ && drafting.previous != end_;
+  return std::ssize(drafts_) < possible_drafts_ && drafting.previous != end_ &&
+         (!policy_ || policy_->worth_proposing(drafting.all_kept, coming_rows(), draft_source_));
 }
 
 bool Session::take_draft(const Proposal& proposal, const WindowToken& token, Drafting& drafting,
@@ -121,7 +123,10 @@ bool Session::take_draft(const Proposal& proposal, const WindowToken& token, Dra
   ++proposals_;
   drafting.all_kept *= policy_ ? policy_->calibration(draft_source_).kept(proposal.maturity)
                                : static_cast<double>(proposal.maturity);
-  if (!worth_drafting(drafting.all_kept)) return false;
+  if (policy_ ? !policy_->worth_verifying(drafting.all_kept, coming_rows())
+              : drafting.all_kept < options_.draft_threshold * options_.lenience()) {
+    return false;
+  }
   drafting.previous = proposal.token;
   drafting.shaper.advance(proposal.token);
   trace.tokens.push_back(trace_of(token, proposal, draft_rank()));
@@ -206,12 +211,8 @@ std::vector<Session::Proposal> Session::propose_ahead(std::span<Ahead> active) {
   return proposals;
 }
 
-bool Session::worth_drafting(double all_kept) const {
-  if (policy_) {
-    return policy_->worth_drafting(all_kept, 1 + std::ssize(drafts_) + window_size(),
-                                   draft_source_);
-  }
-  return all_kept >= options_.draft_threshold * options_.lenience();
+int64_t Session::coming_rows() const {
+  return 1 + std::ssize(drafts_) + window_size();
 }
 
 Session::Proposal Session::propose(const WindowToken& token, const Tensor& o, int64_t rank,
@@ -230,18 +231,22 @@ Session::Proposal Session::proposal_of(const Tensor& o, const Tensor& logits,
                                        std::span<const int32_t> tokens,
                                        const Tensor& maturity_weight, int64_t rank,
                                        const Shaper& shaper) const {
-  std::vector<float> all;
-  if (!tokens.empty()) {
+  std::span<const float> known = logits.values();
+  std::vector<float> all, storage;
+  if (!tokens.empty() && !shaper.is_idle()) {  // which wants the logits of all tokens
     constexpr float kNever = -1e30f;
     all.assign(static_cast<size_t>(model_.config().vocab_size), kNever);
-    for (size_t i = 0; i < tokens.size(); ++i) all[at(tokens[i])] = logits.f32()[i];
+    for (size_t i = 0; i < tokens.size(); ++i) all[at(tokens[i])] = known[i];
+    known = all;
+    tokens = {};
   }
-  std::vector<float> storage;
-  const std::span<const float> shaped =
-      shaper.shape(tokens.empty() ? logits.values() : std::span(all), storage);
+  const std::span<const float> shaped = shaper.shape(known, storage);
   Proposal proposal;
-  proposal.token = sampler_.choose(shaped, rank);
-  if (options_.trace) proposal.top = likeliest(shaped, kTraceTop);
+  proposal.token = sampler_.choose(shaped, rank, tokens);
+  if (options_.trace) {
+    proposal.top = likeliest(shaped, kTraceTop);
+    for (int32_t& token : proposal.top) token = tokens.empty() ? token : tokens[at(token)];
+  }
   const SoftmaxRow softmax = softmax_row(logits.f32(), logits.cols());
   const auto log_pmax = static_cast<float>(-std::log(softmax.sum));
   proposal.entropy = static_cast<float>(softmax.entropy());

@@ -22,17 +22,21 @@ namespace {
 // the feed-forward branch.
 enum ModulationSlot { kAttentionScale, kAttentionGate, kFeedForwardScale, kFeedForwardGate };
 
-constexpr double kAheadCoverage = 0.995;  // of text, by the tokens that the field ahead may draft
+// The field ahead may draft the likeliest tokens that make up this share of text, but only so many
+// per column of h that unembedding takes a third of a step: rarer tokens slow drafts more than they
+// are worth (7m: 1.74 times ar with 0.86 of text, 1.60 with 0.995).
+constexpr double kAheadCoverage = 0.995;
+constexpr int64_t kAheadTokensPerColumn = 4;
 
-/// The fewest tokens that make up a share of text, in their order.
-std::vector<int32_t> likeliest_tokens(std::span<const float> unigram, double share) {
+/// The fewest tokens that make up a share of text, but no more than `most`, in their order.
+std::vector<int32_t> likeliest_tokens(std::span<const float> unigram, double share, size_t most) {
   std::vector<int32_t> tokens(unigram.size());
   std::iota(tokens.begin(), tokens.end(), 0);
   std::ranges::stable_sort(tokens, std::greater(),
                            [&](int32_t v) { return unigram[static_cast<size_t>(v)]; });
   double covered = 0;
   size_t count = 0;
-  while (count < tokens.size() && covered < share) {
+  while (count < std::min(most, tokens.size()) && covered < share) {
     covered += unigram[static_cast<size_t>(tokens[count++])];
   }
   tokens.resize(count);
@@ -410,8 +414,10 @@ void Model::pack(Weight& w, Precision precision) {
 }
 
 void Model::pack_ahead_unembedding() {
-  ahead_tokens_ = likeliest_tokens(unigram_, kAheadCoverage);
-  const int64_t count = std::ssize(ahead_tokens_), width = config_.hidden_size;
+  const int64_t width = config_.hidden_size;
+  ahead_tokens_ = likeliest_tokens(unigram_, kAheadCoverage,
+                                   static_cast<size_t>(kAheadTokensPerColumn * width));
+  const int64_t count = std::ssize(ahead_tokens_);
   const Tensor rows = Tensor::empty({count, width});
   for (int64_t i = 0; i < count; ++i) {
     std::copy_n(unembedding_.value.row(ahead_tokens_[static_cast<size_t>(i)]), width, rows.row(i));

@@ -409,6 +409,25 @@ TEST(Model, StepsOfTheFieldAheadGiveTheField) {
   EXPECT_GT(std::abs(elsewhere.row(0)[0] - expected.row(kDrafts - 1)[0]), 1e-3);
 }
 
+/// Those that make up nearly all of text, in their order, as long as they are few for the width.
+TEST(Model, DraftsAheadFromTheLikeliestTokens) {
+  ModelConfig config = tiny_config(300);
+  config.ahead_size = 24;
+  Model model = random_model(config);
+  std::vector<float> unigram(300, 0.0f);
+  for (size_t token : {7, 20, 299}) unigram[token] = 0.333f;
+  unigram[1] = 0.001f;
+  model.set_unigram(unigram);
+  model.pack(Precision::kF32);
+  EXPECT_TRUE(std::ranges::equal(model.ahead_tokens(), std::vector<int32_t>{7, 20, 299}));
+  std::ranges::fill(unigram, 1 / 300.0f);
+  unigram[250] = 0.01f;
+  model.set_unigram(unigram);
+  model.pack(Precision::kF32);
+  EXPECT_EQ(std::ssize(model.ahead_tokens()), 4 * config.hidden_size);
+  EXPECT_EQ(model.ahead_tokens().back(), 250);
+}
+
 /// An evolving row is told its place in its window; mature rows are not. As rows of a window see
 /// each other, what is told to one changes all of its window.
 TEST(Model, PlacesAreThoseInTheWindow) {

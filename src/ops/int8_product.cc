@@ -80,7 +80,7 @@ void Int8Weight::multiply(const float* x, int64_t rows, float* y) const {
                          steps_,       out_,
                          weights_,     scales_,
                          sums_,        y};
-  parallel_for(row_product_blocks(out_), row_product_grain(in_, rows),
+  parallel_for(row_product_blocks(out_), row_product_grain(in_, rows, 1),
                [&](int64_t begin, int64_t end) { int8_multiply_blocks(task, begin, end); });
 }
 

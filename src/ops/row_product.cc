@@ -104,9 +104,9 @@ namespace evo {
 HWY_EXPORT(blocks_f32);
 HWY_EXPORT(blocks_bf16);
 
-int64_t row_product_grain(int64_t in, int64_t rows) {
-  constexpr int64_t kWorthwhile = 1 << 19;
-  return 1 + kWorthwhile / (kRowProductBlock * in * (rows + 4));
+int64_t row_product_grain(int64_t in, int64_t rows, int64_t weight_bytes) {
+  constexpr int64_t kWorthwhile = 1 << 18;
+  return 1 + kWorthwhile / (kRowProductBlock * in * weight_bytes * (rows + 4));
 }
 
 namespace {
@@ -160,7 +160,7 @@ void row_product(const float* x, int64_t rows, const float* packed, int64_t out,
                  float* y) {
   const auto blocks = HWY_DYNAMIC_DISPATCH(blocks_f32);
   parallel_for(
-      row_product_blocks(out), row_product_grain(in, rows),
+      row_product_blocks(out), row_product_grain(in, rows, sizeof(*packed)),
       [=](int64_t begin, int64_t end) { blocks(x, rows, packed, out, in, y, begin, end); });
 }
 
@@ -168,7 +168,7 @@ void row_product(const float* x, int64_t rows, const uint16_t* packed, int64_t o
                  float* y) {
   const auto blocks = HWY_DYNAMIC_DISPATCH(blocks_bf16);
   parallel_for(
-      row_product_blocks(out), row_product_grain(in, rows),
+      row_product_blocks(out), row_product_grain(in, rows, sizeof(*packed)),
       [=](int64_t begin, int64_t end) { blocks(x, rows, packed, out, in, y, begin, end); });
 }
 

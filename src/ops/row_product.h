@@ -15,7 +15,7 @@ inline constexpr int64_t kRowProductBlock = 32;
   return (out + kRowProductBlock - 1) / kRowProductBlock;
 }
 /// How many blocks a thread must get to be worth waking.
-[[nodiscard]] int64_t row_product_grain(int64_t in, int64_t rows);
+[[nodiscard]] int64_t row_product_grain(int64_t in, int64_t rows, int64_t weight_bytes);
 [[nodiscard]] int64_t row_product_size(int64_t out, int64_t in);  ///< elements
 template <class Type>
 void pack_row_product(const Type* weight, int64_t out, int64_t in, Type* packed);

@@ -1,6 +1,5 @@
 #include "text/regex.h"
 
-
 #include "text/testing.h"
 
 namespace evo {
