@@ -14,7 +14,7 @@ inline constexpr int64_t kRowProductBlock = 32;
 [[nodiscard]] inline int64_t row_product_blocks(int64_t out) {
   return (out + kRowProductBlock - 1) / kRowProductBlock;
 }
-/// How many blocks a thread must get to be worth waking.
+/// How many blocks a thread must get to be worth waking, by the bytes of a weight.
 [[nodiscard]] int64_t row_product_grain(int64_t in, int64_t rows, int64_t weight_bytes);
 [[nodiscard]] int64_t row_product_size(int64_t out, int64_t in);  ///< elements
 template <class Type>

@@ -94,9 +94,11 @@ TEST(RowProduct, TakesBF16Weights) {
 
 TEST(RowProduct, WakesThreadsForEnoughWorkOnly) {
   // 50304 x 768 with one row is worth any number of threads, a block of 32 x 64 is not worth two.
-  EXPECT_LE(row_product_grain(768, 1), row_product_blocks(50304) / 256);
-  EXPECT_GT(row_product_grain(64, 1), row_product_blocks(64));
-  EXPECT_LT(row_product_grain(64, 512), row_product_grain(64, 1));
+  EXPECT_LE(row_product_grain(768, 1, 1), row_product_blocks(50304) / 256);
+  EXPECT_GT(row_product_grain(64, 1, 4), row_product_blocks(64));
+  EXPECT_LT(row_product_grain(64, 512, 1), row_product_grain(64, 1, 1));
+  // One row waits for the weights, so that their size counts.
+  EXPECT_LT(row_product_grain(64, 1, 4), row_product_grain(64, 1, 1));
 }
 
 }  // namespace
