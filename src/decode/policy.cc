@@ -59,23 +59,19 @@ DraftPolicy::DraftPolicy(const PassCost& cost, double lenience, bool ahead)
   choose_plan();
 }
 
-double DraftPolicy::rate(const Plan& plan) const {
-  // A window of W serves W - 1 drafts: its first token is the one that verification yields.
-  const int64_t drafts = plan.source == DraftSource::kAhead    ? kLargestWindow
-                         : plan.source == DraftSource::kWindow ? plan.window - 1
-                                                               : 0;
-  double proposed = 0, made = 0, kept = 0, proposed_here = 1, made_here = 1, kept_here = 1;
-  for (int64_t j = 0; j < drafts; ++j) {
-    const Depth& depth = experience(plan.source).depths[static_cast<size_t>(j)];
-    // A deeper draft cannot be kept more often; depths that were not tried yet know only the prior.
-    proposed += proposed_here = std::min(proposed_here, depth.proposed / depth.possible);
-    made += made_here = std::min(made_here, depth.made / depth.possible);
-    kept += kept_here = std::min(kept_here, depth.kept / depth.possible);
-  }
-  const double rows = 1 + made;
-  const double multiple = drafts > 0 ? drafting_multiple_ : plain_multiple_;
-  return (1 + kept) / (multiple * (pass_seconds(rows + static_cast<double>(plan.window), rows) +
-                                   proposed * cost_->draft(plan.source, sessions_)));
+void DraftPolicy::Chain::add(const Depth& depth) {
+  // A deeper draft cannot be kept more often; depths that were not tried yet know only the prior.
+  proposed += last_proposed = std::min(last_proposed, depth.proposed / depth.possible);
+  made += last_made = std::min(last_made, depth.made / depth.possible);
+  kept += last_kept = std::min(last_kept, depth.kept / depth.possible);
+}
+
+double DraftPolicy::rate(const Plan& plan, const Chain& drafts) const {
+  const double rows = 1 + drafts.made;
+  const double multiple = plan.source == DraftSource::kNone ? plain_multiple_ : drafting_multiple_;
+  return (1 + drafts.kept) /
+         (multiple * (pass_seconds(rows + static_cast<double>(plan.window), rows) +
+                      drafts.proposed * cost_->draft(plan.source, sessions_)));
 }
 
 void DraftPolicy::observe(double drafting, double multiple) {
@@ -100,18 +96,25 @@ void DraftPolicy::share_passes(int64_t sessions) {
 }
 
 void DraftPolicy::choose_plan() {
-  const double plain = rate({});
+  const double plain = rate({}, {});
   plan_ = {};
   best_rate_ = plain;
-  const auto consider = [&](const Plan& plan) {
-    const double own = rate(plan);
+  const auto consider = [&](const Plan& plan, const Chain& drafts) {
+    const double own = rate(plan, drafts);
     if (own <= best_rate_ || own <= kWorthwhile * plain) return;
     best_rate_ = own;
     plan_ = plan;
   };
-  if (can_draft_ahead_) consider({DraftSource::kAhead, 0});
+  if (can_draft_ahead_) {
+    Chain all;
+    for (const Depth& depth : from_ahead_.depths) all.add(depth);
+    consider({DraftSource::kAhead, 0}, all);
+  }
+  // A window of W serves W - 1 drafts: its first token is the one that verification yields.
+  Chain drafts;
   for (int64_t window = 2; window <= kLargestWindow; ++window) {
-    consider({DraftSource::kWindow, window});
+    drafts.add(from_window_.depths[static_cast<size_t>(window - 2)]);
+    consider({DraftSource::kWindow, window}, drafts);
   }
 }
 
@@ -143,7 +146,8 @@ void DraftPolicy::learn(const DraftOutcome& outcome, bool scout) {
     depth.made = forgetting * depth.made + (j < drafted ? 1 : 0);
     depth.kept = forgetting * depth.kept + (j < accepted ? 1 : 0);
   }
-  if (scout) count_trial_pass();
+  if (!scout) return;  // once per pass is enough
+  count_trial_pass();
   const DraftSource before = plan_.source;
   choose_plan();
   if (plan_.source == before) return;

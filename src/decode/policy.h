@@ -93,6 +93,12 @@ class DraftPolicy {
   struct Depth {
     double possible = 0, proposed = 0, made = 0, kept = 0;
   };
+  /// What is expected of a pass's drafts.
+  struct Chain {
+    double proposed = 0, made = 0, kept = 0;
+    double last_proposed = 1, last_made = 1, last_kept = 1;
+    void add(const Depth& depth);  ///< another draft behind the others
+  };
   struct Experience {  // with drafts of one source
     explicit Experience(double lenience);
     Calibration calibration;
@@ -119,7 +125,8 @@ class DraftPolicy {
   void choose_plan();
   void count_trial_pass();
   [[nodiscard]] bool can_try(const Way& way) const;
-  [[nodiscard]] double rate(const Plan& plan) const;  ///< tokens per second
+  /// Tokens per second.
+  [[nodiscard]] double rate(const Plan& plan, const Chain& drafts) const;
 
   /// Tokens that another row of a pass of so many must yield to pay.
   [[nodiscard]] double price_of_row(int64_t rows) const;
