@@ -76,9 +76,9 @@ size_t likeliest_token(std::span<const float> logits) {
 }  // namespace
 
 void validate(const SamplerOptions& options) {
-  if (!(options.temperature >= 0 && options.temperature <= 100)) {
-    throw UsageError(
-        fmt::format("--temperature {}: expected 0 (greedy) to 100", options.temperature));
+  if (!(options.temperature >= 0 && options.temperature <= kMaxTemperature)) {
+    throw UsageError(fmt::format("--temperature {}: expected 0 (greedy) to {}", options.temperature,
+                                 kMaxTemperature));
   }
   if (options.top_k < 0)
     throw UsageError(fmt::format("--top-k {}: expected 0 (all) or more", options.top_k));

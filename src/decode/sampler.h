@@ -22,6 +22,8 @@ struct SamplerOptions {
   double top_p = 1;        ///< keep the smallest set with at least this probability
 };
 
+inline constexpr double kMaxTemperature = 100;
+
 /// Throws UsageError for values out of range.
 void validate(const SamplerOptions& options);
 

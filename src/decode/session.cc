@@ -23,6 +23,14 @@ void append_token(ForwardInput& input, int32_t rank, int32_t token, int32_t posi
   input.sequences.push_back(sequence);
 }
 
+/// The field ahead learns which token the model thinks likeliest, and so becomes surer than that
+/// is: its logits are for another temperature. Greedy choices are the same.
+SamplerOptions of_field_ahead(SamplerOptions options) {
+  constexpr double kAheadFlatness = 0.7;  // drafts kept at 0.8 and 1.0: docs/log.md, 2026-11-28
+  options.temperature = std::min(kMaxTemperature, options.temperature / kAheadFlatness);
+  return options;
+}
+
 /// [sum of counts, D]: the counts[s] rows of h before row ends[s], for every s.
 Tensor last_rows(const Tensor& h, std::span<const int64_t> ends, std::span<const int64_t> counts) {
   Tensor rows = Tensor::empty({std::reduce(counts.begin(), counts.end()), h.cols()});
@@ -42,6 +50,7 @@ Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt pr
       options_(options),
       end_(end),
       sampler_(options.sampler, options.seed),
+      ahead_sampler_(of_field_ahead(options.sampler), options.seed),
       shaper_(options.shape),
       cache_(cache ? std::move(*cache)
                    : KvCache(model_.config(), model_.config().max_position_embeddings)),

@@ -248,9 +248,13 @@ class Session {
   /// From o [1, D], the inner field's output for this token.
   [[nodiscard]] Proposal propose(const WindowToken& token, const Tensor& o, int64_t rank,
                                  const Shaper& shaper) const;
-  /// Of a field's output o [1, D] and its logits: of `tokens`, or of all if that is empty.
-  [[nodiscard]] Proposal proposal_of(const Tensor& o, const Tensor& logits,
-                                     std::span<const int32_t> tokens, const Tensor& maturity_weight,
+  struct Proposer {
+    const Sampler& sampler;
+    const Tensor& maturity_weight;
+    std::span<const int32_t> tokens = {};  ///< of which it has logits, if not of all
+  };
+  /// Of a field's output o [1, D] and its logits.
+  [[nodiscard]] Proposal proposal_of(const Tensor& o, const Tensor& logits, Proposer proposer,
                                      int64_t rank, const Shaper& shaper) const;
   void move_token(WindowToken& token, int32_t hypothesis, double to);
   void commit(int32_t token, PassTrace& trace);
@@ -262,7 +266,9 @@ class Session {
   DecodeOptions options_;
   int32_t end_;
   Sampler sampler_;
-  Shaper shaper_;  // of the token after the committed ones
+  Sampler
+      ahead_sampler_;  // of the field ahead, which is surer than the model whose choice it learns
+  Shaper shaper_;      // of the token after the committed ones
   std::optional<DraftPolicy> own_policy_;
   DraftPolicy* policy_ = nullptr;   // own or the decoder's; null if the window is of fixed size
   bool scout_ = true;               // the one of a pass that does the policy's trials

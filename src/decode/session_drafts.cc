@@ -205,8 +205,9 @@ std::vector<Session::Proposal> Session::propose_ahead(std::span<Ahead> active) {
     Ahead& a = active[at(i)];
     a.state = slice_rows(tape, states, i, i + 1);
     proposals.push_back(a.session->proposal_of(
-        slice_rows(tape, o, i, i + 1), slice_rows(tape, logits, i, i + 1), model.ahead_tokens(),
-        model.ahead_maturity_weight(), a.session->draft_rank(), a.drafting.shaper));
+        slice_rows(tape, o, i, i + 1), slice_rows(tape, logits, i, i + 1),
+        {a.session->ahead_sampler_, model.ahead_maturity_weight(), model.ahead_tokens()},
+        a.session->draft_rank(), a.drafting.shaper));
   }
   return proposals;
 }
@@ -224,13 +225,12 @@ Session::Proposal Session::propose(const WindowToken& token, const Tensor& o, in
   Tape tape(Tape::Mode::kInference);
   const Tensor logits =
       head_logits(tape, o, 0, 1, model_.unembedding(), kappa[0] > 0 ? &term : nullptr);
-  return proposal_of(o, logits, {}, model_.maturity_weight(), rank, shaper);
+  return proposal_of(o, logits, {sampler_, model_.maturity_weight()}, rank, shaper);
 }
 
-Session::Proposal Session::proposal_of(const Tensor& o, const Tensor& logits,
-                                       std::span<const int32_t> tokens,
-                                       const Tensor& maturity_weight, int64_t rank,
-                                       const Shaper& shaper) const {
+Session::Proposal Session::proposal_of(const Tensor& o, const Tensor& logits, Proposer proposer,
+                                       int64_t rank, const Shaper& shaper) const {
+  std::span<const int32_t> tokens = proposer.tokens;
   std::span<const float> known = logits.values();
   std::vector<float> all, storage;
   if (!tokens.empty() && !shaper.is_idle()) {  // which wants the logits of all tokens
@@ -242,7 +242,7 @@ Session::Proposal Session::proposal_of(const Tensor& o, const Tensor& logits,
   }
   const std::span<const float> shaped = shaper.shape(known, storage);
   Proposal proposal;
-  proposal.token = sampler_.choose(shaped, rank, tokens);
+  proposal.token = proposer.sampler.choose(shaped, rank, tokens);
   if (options_.trace) {
     proposal.top = likeliest(shaped, kTraceTop);
     for (int32_t& token : proposal.top) token = tokens.empty() ? token : tokens[at(token)];
@@ -252,7 +252,7 @@ Session::Proposal Session::proposal_of(const Tensor& o, const Tensor& logits,
   proposal.entropy = static_cast<float>(softmax.entropy());
   Tape tape(Tape::Mode::kInference);
   proposal.maturity = maturity(tape, o, std::span(&log_pmax, 1), std::span(&proposal.entropy, 1),
-                               maturity_weight, {}, {})
+                               proposer.maturity_weight, {}, {})
                           .probability[0];
   return proposal;
 }
