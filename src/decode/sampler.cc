@@ -1,16 +1,15 @@
 #include "decode/sampler.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cmath>
 #include <limits>
-#include <numbers>
 #include <numeric>
 #include <vector>
 
 #include "base/error.h"
 #include "base/random.h"
+#include "ops/gumbel.h"
+#include "ops/softmax.h"
 
 namespace evo {
 namespace {
@@ -18,59 +17,16 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr uint64_t kGumbelStream = 0x47756D62;
 
-/// Uniform in (0, 1), from 32 bits: the largest Gumbel number is then below kMaxGumbel.
-double open_uniform(uint32_t bits) {
-  return (static_cast<double>(bits) + 0.5) * 0x1p-32;
+GumbelNoise noise_at(uint64_t seed, int64_t position) {
+  return {{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)},
+          stream_id({kGumbelStream, static_cast<uint64_t>(position)})};
 }
-constexpr double kMaxGumbel = 22.9;  // -log(-log(1 - 2^-33)) = 22.874
-
-double gumbel(uint32_t bits) {
-  return -std::log(-std::log(open_uniform(bits)));
-}
-
-/// An upper bound of gumbel(bits), without logarithms: with k leading ones, 1 - u > 2^-(k + 1), and
-/// g = -log(-log u) < -log(1 - u) < (k + 1) log 2.
-double gumbel_bound(uint32_t bits) {
-  return (std::countl_one(bits) + 1) * std::numbers::ln2;
-}
-
-constexpr size_t kNoiseBlock = 4;  // tokens that share a call of the generator
-
-/// Noise of the tokens at a position; cheap for a token of the block asked for before.
-class TokenNoise {
- public:
-  TokenNoise(uint64_t seed, int64_t position)
-      : key_{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)},
-        stream_(stream_id({kGumbelStream, static_cast<uint64_t>(position)})) {}
-
-  [[nodiscard]] uint32_t bits(size_t token) {
-    const uint64_t block = token / kNoiseBlock;
-    if (block != block_) {
-      block_ = block;
-      words_ = philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
-                       static_cast<uint32_t>(stream_), static_cast<uint32_t>(stream_ >> 32)},
-                      key_);
-    }
-    return words_[token % kNoiseBlock];
-  }
-
- private:
-  std::array<uint32_t, 2> key_;
-  uint64_t stream_;
-  uint64_t block_ = ~uint64_t{0};
-  std::array<uint32_t, kNoiseBlock> words_{};
-};
 
 /// Throws Error if a logit is NaN.
 size_t likeliest_token(std::span<const float> logits) {
-  size_t best = 0;
-  bool nan = false;
-  for (size_t v = 0; v < logits.size(); ++v) {
-    nan |= std::isnan(logits[v]);
-    if (logits[v] > logits[best]) best = v;
-  }
-  if (nan) fail("the model's output is not a number: its weights are damaged");
-  return best;
+  const int64_t best = largest_logit(logits.data(), std::ssize(logits));
+  if (best < 0) fail("the model's output is not a number: its weights are damaged");
+  return static_cast<size_t>(best);
 }
 
 }  // namespace
@@ -109,7 +65,8 @@ double Sampler::regret(std::span<const float> logits, int64_t position, int32_t 
 
 double Sampler::score(float logit, int64_t position, size_t token) const {
   if (options_.temperature == 0) return logit;
-  return logit / options_.temperature + gumbel(TokenNoise(seed_, position).bits(token));
+  return logit / options_.temperature +
+         gumbel(noise_at(seed_, position).bits(static_cast<int64_t>(token)));
 }
 
 Sampler::Best Sampler::best(std::span<const float> logits, int64_t position,
@@ -120,21 +77,14 @@ Sampler::Best Sampler::best(std::span<const float> logits, int64_t position,
   Best result{likeliest, score(logits[likeliest], position, token(likeliest))};
   if (options_.temperature == 0) return result;
   const Kept keep = kept(logits, likeliest);
-  TokenNoise noise(seed_, position);
-  // Most tokens cannot win with the largest noise there is, and need none; most others cannot win
-  // with the noise they have, which its leading bits tell.
-  const auto hopeless = [&](double bound) { return (result.score - bound) * options_.temperature; };
-  double lowest = hopeless(kMaxGumbel);
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] < lowest) continue;
-    const uint32_t bits = noise.bits(token(i));
-    if (logits[i] < hopeless(gumbel_bound(bits)) || i == likeliest || !keep.has(logits, i)) {
-      continue;
-    }
-    const double own = logits[i] / options_.temperature + gumbel(bits);
+  const GumbelNoise noise = noise_at(seed_, position);
+  for (const GumbelCandidate& other :
+       gumbel_candidates(noise, logits, tokens, options_.temperature, result.score)) {
+    const auto i = static_cast<size_t>(other.index);
+    if (i == likeliest || !keep.has(logits, i)) continue;
+    const double own = logits[i] / options_.temperature + gumbel(other.bits);
     if (own < result.score || (own == result.score && i > result.index)) continue;
     result = {i, own};
-    lowest = hopeless(kMaxGumbel);
   }
   return result;
 }

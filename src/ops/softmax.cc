@@ -66,6 +66,16 @@ int32_t index_of(const float* logits, size_t n, float value) {
   return 0;
 }
 
+int64_t index_of_largest(const float* logits, size_t n) {
+  const FloatTag d;
+  bool nan = false;
+  for_each_vector(d, n, [&](size_t i, auto lanes) HWY_ATTR {
+    const auto values = lanes.load(d, logits + i);
+    nan |= !hn::AllTrue(d, hn::Eq(values, values));
+  });
+  return nan ? -1 : index_of(logits, n, largest(logits, n));
+}
+
 SoftmaxRow softmax(float* logits, size_t n) {
   const FloatTag d;
   // f32 sums of short stretches, added up in double: a long row loses no digits.
@@ -116,12 +126,17 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace evo {
 
+HWY_EXPORT(index_of_largest);
 HWY_EXPORT(softmax);
 HWY_EXPORT(scale);
 HWY_EXPORT(softmax_gradient);
 
 double SoftmaxRow::entropy() const {
   return std::log(sum) - weighted / sum;
+}
+
+int64_t largest_logit(const float* logits, int64_t n) {
+  return HWY_DYNAMIC_DISPATCH(index_of_largest)(logits, static_cast<size_t>(n));
 }
 
 SoftmaxRow softmax_row(float* logits, int64_t n) {

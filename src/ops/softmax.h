@@ -15,6 +15,9 @@ struct SoftmaxRow {
   [[nodiscard]] double entropy() const;
 };
 
+/// Lowest index of the largest of n > 0 logits; -1 if one is NaN.
+int64_t largest_logit(const float* logits, int64_t n);
+
 /// Replaces the logits l [n] by e^(l - m): the probabilities times `sum`. n > 0.
 SoftmaxRow softmax_row(float* logits, int64_t n);
 

@@ -55,6 +55,18 @@ void check(const std::vector<float>& logits) {
   });
 }
 
+TEST(LargestLogit, IsTheFirstOfThemOrNone) {
+  for (const size_t size : {1u, 5u, 16u, 17u, 100u}) {
+    std::vector<float> logits(size, -std::numeric_limits<float>::infinity());
+    EXPECT_EQ(largest_logit(logits.data(), std::ssize(logits)), 0);
+    logits[size - 1] = 2;
+    logits[size / 2] = 2;
+    EXPECT_EQ(largest_logit(logits.data(), std::ssize(logits)), static_cast<int64_t>(size / 2));
+    logits[size - 1] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_EQ(largest_logit(logits.data(), std::ssize(logits)), -1);
+  }
+}
+
 TEST(Softmax, EveryLengthIsCloseToReference) {
   for (size_t n = 1; n <= 140; ++n) {
     SCOPED_TRACE(n);
