@@ -31,14 +31,15 @@ double Calibration::kept(double maturity) const {
 
 double Calibration::kept() const {
   const double expected = 1 - lenience_ * (1 - kPriorKept);
-  return (all_.kept + kPriorWeight * expected) / (all_.seen + kPriorWeight);
+  return (of_late_.kept + kPriorWeight * expected) / (of_late_.seen + kPriorWeight);
 }
 
 void Calibration::learn(double maturity, bool kept) {
-  for (Count* count : {&counts_[bin(maturity)], &all_}) {
-    count->seen += 1;
-    count->kept += kept ? 1 : 0;
-  }
+  constexpr double kMeanForgetting = 0.99;  // per draft: unlike what a maturity means, text changes
+  Count& count = counts_[bin(maturity)];
+  count = {count.seen + 1, count.kept + (kept ? 1 : 0)};
+  of_late_ = {kMeanForgetting * of_late_.seen + 1,
+              kMeanForgetting * of_late_.kept + (kept ? 1 : 0)};
 }
 
 DraftPolicy::Experience::Experience(double lenience) : calibration(lenience) {
@@ -124,6 +125,7 @@ double DraftPolicy::price_of_row(int64_t rows) const {
 }
 
 bool DraftPolicy::worth_proposing(double all_kept, int64_t rows, DraftSource source) const {
+  if (trial_left_ > 0 && all_kept >= 1) return true;  // else nothing would be learnt
   const double price = best_rate_ * drafting_multiple_ * cost_->draft(source, sessions_);
   return all_kept * calibration(source).kept() >= price + price_of_row(rows);
 }
@@ -133,7 +135,7 @@ bool DraftPolicy::worth_verifying(double all_kept, int64_t rows) const {
 }
 
 void DraftPolicy::learn(const DraftOutcome& outcome, bool scout) {
-  Experience& of_source = outcome.source == DraftSource::kAhead ? from_ahead_ : from_window_;
+  Experience& of_source = experience(outcome.source);
   const int64_t drafted = std::ssize(outcome.maturities), accepted = outcome.accepted;
   for (int64_t j = 0; j < std::min(drafted, accepted + 1); ++j) {
     of_source.calibration.learn(outcome.maturities[static_cast<size_t>(j)], j < accepted);
@@ -169,6 +171,9 @@ void DraftPolicy::count_trial_pass() {
   for (size_t i = 0; i < ways_.size(); ++i) {
     if (!can_try(ways_[i]) || --ways_[i].until > 0 || trial_left_ > 0) continue;
     trial_ = i;
+    if (ways_[i].plan.source != DraftSource::kNone) {
+      experience(ways_[i].plan.source).calibration.expect_anew();
+    }
     trial_left_ = sessions_ < kMany ? kTrialPasses : kTrialPassesOfMany;
   }
 }

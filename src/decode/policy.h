@@ -27,8 +27,9 @@ class Calibration {
   /// of those are taken to be.
   explicit Calibration(double lenience = 1) : lenience_(lenience) {}
   [[nodiscard]] double kept(double maturity) const;  ///< probability
-  [[nodiscard]] double kept() const;                 ///< of a draft of unknown maturity
+  [[nodiscard]] double kept() const;                 ///< of a draft of unknown maturity, of late
   void learn(double maturity, bool kept);
+  void expect_anew() { of_late_ = {}; }  ///< of other text than of late
 
  private:
   static constexpr size_t kBins = 10;
@@ -38,7 +39,7 @@ class Calibration {
   };
   double lenience_;
   std::array<Count, kBins> counts_{};
-  Count all_;
+  Count of_late_;
 };
 
 /// What became of a session's drafts in a pass.
@@ -120,6 +121,9 @@ class DraftPolicy {
     return trial_left_ > 0 && (scout || tried.window == 0) ? tried : plan_;
   }
   [[nodiscard]] const Experience& experience(DraftSource source) const {
+    return source == DraftSource::kAhead ? from_ahead_ : from_window_;
+  }
+  [[nodiscard]] Experience& experience(DraftSource source) {
     return source == DraftSource::kAhead ? from_ahead_ : from_window_;
   }
   void choose_plan();

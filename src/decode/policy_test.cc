@@ -95,6 +95,18 @@ TEST(DraftPolicy, UselessDraftsCostLittle) {
   }
 }
 
+/// Text that nobody could draft is no reason not to draft the text after it.
+TEST(DraftPolicy, TriesAgainWhenTextChanges) {
+  Random random(1, 4);
+  DraftPolicy policy(nominal());
+  const float maturity[] = {0.02f};
+  for (int pass = 0; pass < 300; ++pass) {
+    policy.learn({DraftSource::kWindow, DraftPolicy::kLargestWindow, 1, maturity, 0}, true);
+  }
+  decode(policy, nominal(), 0.9, 1000, random);
+  EXPECT_GT(decode(policy, nominal(), 0.9, 500, random).speed_up(), 1.5);
+}
+
 /// A pass that many sessions share is wide already: further rows cost their full price.
 TEST(DraftPolicy, DraftsLessInSharedPasses) {
   int64_t windows[2] = {};
