@@ -11,9 +11,9 @@ namespace {
 constexpr double kPriorKept = 0.6, kPriorWeight = 2;
 constexpr double kForgetting = 0.96;  // per pass: text changes
 constexpr double kWorthwhile = 1.03;  // gain below which drafting is not worth its risk
-constexpr int64_t kFirstInterval = 24, kLongestInterval = 768;  // passes between trials
+constexpr int64_t kFirstInterval = 24, kIntervalGrowth = 3, kLongestInterval = 768;  // in passes
 // Passes of a trial; a pass of many sessions tells as much as several of one.
-constexpr int64_t kTrialPasses = 4, kTrialPassesOfMany = 2;
+constexpr int64_t kTrialPasses = 3, kTrialPassesOfMany = 2;
 constexpr double kMany = 4;
 
 }  // namespace
@@ -165,7 +165,7 @@ void DraftPolicy::count_trial_pass() {
   if (trial_left_ > 0) {
     if (--trial_left_ > 0) return;
     Way& tried = ways_[trial_];
-    tried.until = tried.interval = std::min(kLongestInterval, 2 * tried.interval);
+    tried.until = tried.interval = std::min(kLongestInterval, kIntervalGrowth * tried.interval);
     return;
   }
   for (size_t i = 0; i < ways_.size(); ++i) {
