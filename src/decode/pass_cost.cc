@@ -97,7 +97,7 @@ PassCost PassCost::nominal() {
   PassCost cost;
   cost.forward_ = {{1, 8, 16}, {0.9, 1.17, 1.98}};
   cost.head_ = {{1, 8, 16}, {0.1, 0.13, 0.22}};
-  cost.ahead_ = {{1, 8}, {0.1, 0.13}};
+  cost.ahead_ = {{1, 8}, {0.05, 0.065}};
   cost.from_window_ = 0.1;
   return cost;
 }
