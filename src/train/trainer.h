@@ -45,8 +45,9 @@ struct TrainSummary {
   double seconds = 0;
   bool interrupted = false;
   LossReport last, validation;  ///< last: of the last line of metrics; NaN if no step was left
-  double tokens_per_second = 0, gemm_peak_fraction = 0;
-  size_t peak_bytes = 0;  ///< largest memory in tensors
+  double tokens_per_second = 0;
+  double gemm_peak_fraction = 0;  ///< NaN if a part of the model is frozen
+  size_t peak_bytes = 0;          ///< largest memory in tensors
   int ranks = 1;
   double communication_hidden = 0;  ///< share of the time of communication, NaN for one rank
 };

@@ -1,4 +1,7 @@
 // What a run tells while it trains: lines of metrics, the loss curve, the progress line.
+#include <cmath>
+#include <limits>
+
 #include "train/trainer.h"
 
 namespace evo {
@@ -31,10 +34,13 @@ void Trainer::log(const StepResult& result, bool stopped, Progress& progress) {
 
   const std::string elbo =
       summary_.last.elbo_rows > 0 ? fmt::format("  ELBO {:.3f}", summary_.last.elbo) : "";
+  const std::string of_peak =
+      std::isnan(summary_.gemm_peak_fraction)
+          ? ""
+          : fmt::format("  {:.0f}% of peak", 100 * summary_.gemm_peak_fraction);
   progress.update(config_.steps > 0 ? static_cast<double>(state_.step) : elapsed(),
-                  fmt::format("loss {:.3f}  AR {:.3f}{}  {:.0f} tokens/s  {:.0f}% of peak",
-                              summary_.last.total, summary_.last.ar_nll, elbo,
-                              summary_.tokens_per_second, 100 * summary_.gemm_peak_fraction));
+                  fmt::format("loss {:.3f}  AR {:.3f}{}  {:.0f} tokens/s{}", summary_.last.total,
+                              summary_.last.ar_nll, elbo, summary_.tokens_per_second, of_peak));
   if (planned) state_.since_line = {};
   start_rate();
 }
@@ -52,9 +58,12 @@ void Trainer::measure_rate() {
       config_.flow ? config_.self_conditioning * cost.first_pass_flops_per_token : 0;
   summary_.tokens_per_second =
       static_cast<double>((state_.step - rate_start_step_) * tokens_per_step()) / seconds;
-  summary_.gemm_peak_fraction = summary_.tokens_per_second *
-                                (cost.training_flops_per_token + first_passes) * 1e-9 /
-                                peak_gflops_;
+  // What is frozen has no gradients, which the count does not know.
+  const bool counted = !config_.freeze_backbone && !config_.freeze_flow;
+  summary_.gemm_peak_fraction = counted ? summary_.tokens_per_second *
+                                              (cost.training_flops_per_token + first_passes) *
+                                              1e-9 / peak_gflops_
+                                        : std::numeric_limits<double>::quiet_NaN();
 }
 
 Record Trainer::metrics_line(const StepResult& result) const {
