@@ -119,19 +119,19 @@ void DraftPolicy::choose_plan() {
   }
 }
 
-double DraftPolicy::price_of_row(int64_t rows) const {
+double DraftPolicy::price_of_row(int64_t rows, DraftSource proposed) const {
   const auto n = static_cast<double>(rows);
-  return best_rate_ * drafting_multiple_ * (pass_seconds(n + 1, 2) - pass_seconds(n, 1));
+  const double seconds = pass_seconds(n + 1, 2) - pass_seconds(n, 1);
+  return best_rate_ * drafting_multiple_ * (seconds + cost_->draft(proposed, sessions_));
 }
 
 bool DraftPolicy::worth_proposing(double all_kept, int64_t rows, DraftSource source) const {
   if (trial_left_ > 0 && all_kept >= 1) return true;  // else nothing would be learnt
-  const double price = best_rate_ * drafting_multiple_ * cost_->draft(source, sessions_);
-  return all_kept * calibration(source).kept() >= price + price_of_row(rows);
+  return all_kept * calibration(source).kept() >= price_of_row(rows, source);
 }
 
 bool DraftPolicy::worth_verifying(double all_kept, int64_t rows) const {
-  return all_kept >= price_of_row(rows);
+  return all_kept >= price_of_row(rows, DraftSource::kNone);
 }
 
 void DraftPolicy::learn(const DraftOutcome& outcome, bool scout) {

@@ -132,8 +132,8 @@ class DraftPolicy {
   /// Tokens per second.
   [[nodiscard]] double rate(const Plan& plan, const Chain& drafts) const;
 
-  /// Tokens that another row of a pass of so many must yield to pay.
-  [[nodiscard]] double price_of_row(int64_t rows) const;
+  /// Tokens that another row of a pass of so many must yield to pay, also for being `proposed`.
+  [[nodiscard]] double price_of_row(int64_t rows, DraftSource proposed) const;
   /// This session's part of the time of a pass.
   [[nodiscard]] double pass_seconds(double rows, double heads) const;
 

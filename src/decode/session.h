@@ -266,9 +266,8 @@ class Session {
   DecodeOptions options_;
   int32_t end_;
   Sampler sampler_;
-  Sampler
-      ahead_sampler_;  // of the field ahead, which is surer than the model whose choice it learns
-  Shaper shaper_;      // of the token after the committed ones
+  Sampler ahead_sampler_;  // of the field ahead, surer than the model whose choice it learns
+  Shaper shaper_;          // of the token after the committed ones
   std::optional<DraftPolicy> own_policy_;
   DraftPolicy* policy_ = nullptr;   // own or the decoder's; null if the window is of fixed size
   bool scout_ = true;               // the one of a pass that does the policy's trials

@@ -107,7 +107,7 @@ void candidates(const GumbelNoise& noise, const float* logits, size_t n, const i
   constexpr float kMaxGumbel = 22.9f;
   const FloatTag d;
   const hn::RebindToUnsigned<FloatTag> integers;
-  const size_t blocks = hn::Lanes(WordTag()), lanes = hn::Lanes(d);
+  const size_t blocks = hn::Lanes(WordTag());
   const size_t group = tokens == nullptr ? 4 * blocks : blocks;
   const float hopeless = least - temperature * kMaxGumbel;
   HWY_ALIGN uint32_t bits[kMaxGroup] = {};
@@ -122,21 +122,19 @@ void candidates(const GumbelNoise& noise, const float* logits, size_t n, const i
     } else {
       bits_of_tokens(noise, tokens + begin, count, bits);
     }
-    for (size_t i = 0; i < count; i += lanes) {
-      const size_t part = std::min(lanes, count - i);
-      const auto logit = part == lanes ? hn::LoadU(d, logits + begin + i)
-                                       : PartVector{part}.load(d, logits + begin + i);
+    for_each_vector(d, count, [&](size_t i, auto part) HWY_ATTR {
       const auto bound = bounds(d, hn::LoadU(integers, bits + i));
-      const auto best = hn::MulAdd(bound, hn::Set(d, temperature), logit);
-      const auto hopes = hn::And(hn::Ge(best, hn::Set(d, least)), hn::FirstN(d, part));
-      if (hn::AllFalse(d, hopes)) continue;
+      const auto best =
+          hn::MulAdd(bound, hn::Set(d, temperature), part.load(d, logits + begin + i));
+      const auto hopes = hn::And(hn::Ge(best, hn::Set(d, least)), hn::FirstN(d, count - i));
+      if (hn::AllFalse(d, hopes)) return;
       uint8_t mask[8] = {};
       hn::StoreMaskBits(d, hopes, mask);
-      for (size_t j = 0; j < part; ++j) {
+      for (size_t j = 0; j < hn::Lanes(d); ++j) {
         if ((mask[j / 8] >> (j % 8) & 1) == 0) continue;
         found.push_back({static_cast<int64_t>(begin + i + j), bits[i + j]});
       }
-    }
+    });
   }
 }
 
