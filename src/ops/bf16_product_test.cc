@@ -50,7 +50,9 @@ std::vector<float> multiply(const BF16Weight& weight, int64_t out, const float* 
 class BF16Product : public ::testing::TestWithParam<BF16Kernel> {
  protected:
   void SetUp() override {
-    if (!has_bf16_kernel(GetParam())) GTEST_SKIP() << "no such instructions: " << isa_name(isa());
+    if (!has_bf16_kernel(GetParam())) {
+      GTEST_SKIP() << "BF16Product: a kernel for more than " << isa_name(isa());
+    }
   }
 
   [[nodiscard]] static BF16Weight pack(const Problem& problem) {

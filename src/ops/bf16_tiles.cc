@@ -29,6 +29,9 @@ constexpr int64_t kStepBytes = kTileSteps * kLineBytes;
 constexpr int64_t kCacheLine = 64;
 /// What is asked for while few rows wait for memory; many have the time of a whole block.
 constexpr int64_t kFetchedAhead = 8192;
+/// Of x, so that it stays in an L2 cache of 2 MB beside a block of weights: for more rows the
+/// weights are read once more.
+constexpr int64_t kMostInputBytes = 1 << 20;
 
 /// Tiles 0 to 5, of sums and of x, have `rows` rows, 6 and 7 those of weights 16; each of 64 bytes.
 EVO_TARGET_TILES void set_up_tiles(int64_t rows) {
@@ -122,6 +125,23 @@ void multiply_group(const BF16Task& task, const Part& part, int64_t b, int64_t f
   }
 }
 
+/// Block b for `groups` groups of rows, the first of which is `group`.
+void multiply_block(const BF16Task& task, int64_t b, int64_t group, int64_t groups) {
+  const int64_t steps = task.steps / kTileSteps, block_bytes = steps * kStepBytes;
+  const char* w = reinterpret_cast<const char*>(task.w) + b * block_bytes;
+  for (int64_t g = 0; g < groups; ++g) {
+    const int64_t first = (group + g) * kGroupRows;
+    const Part part = {
+        .x = static_cast<const uint16_t*>(task.x) + first * task.stride,
+        .w = w,
+        .stride = task.stride * static_cast<int64_t>(sizeof(uint16_t)),
+        .steps = steps,
+        .ahead = w + (groups == 1 ? kFetchedAhead : block_bytes + block_bytes * g / groups),
+        .ahead_step = kStepBytes / groups};
+    multiply_group(task, part, b, first, std::min(kGroupRows, task.rows - first));
+  }
+}
+
 EVO_TARGET_TILES void release_tiles() {
   _tile_release();
 }
@@ -130,21 +150,13 @@ EVO_TARGET_TILES void release_tiles() {
 
 void bf16_multiply_tiles(const BF16Task& task, int64_t begin, int64_t end) {
   set_up_tiles(std::min(task.rows, kBF16TileRows));
-  const int64_t steps = task.steps / kTileSteps, block_bytes = steps * kStepBytes;
   const int64_t groups = (task.rows + kGroupRows - 1) / kGroupRows;
-  for (int64_t b = begin; b < end; ++b) {
-    const char* w = reinterpret_cast<const char*>(task.w) + b * block_bytes;
-    for (int64_t g = 0; g < groups; ++g) {
-      const int64_t first = g * kGroupRows;
-      const Part part = {
-          .x = static_cast<const uint16_t*>(task.x) + first * task.stride,
-          .w = w,
-          .stride = task.stride * static_cast<int64_t>(sizeof(uint16_t)),
-          .steps = steps,
-          .ahead = w + (groups == 1 ? kFetchedAhead : block_bytes + block_bytes * g / groups),
-          .ahead_step = kStepBytes / groups};
-      multiply_group(task, part, b, first, std::min(kGroupRows, task.rows - first));
-    }
+  const int64_t group_bytes = kGroupRows * task.stride * static_cast<int64_t>(sizeof(uint16_t));
+  const int64_t parts =
+      std::min(groups, (groups * group_bytes + kMostInputBytes - 1) / kMostInputBytes);
+  for (int64_t p = 0; p < parts; ++p) {
+    const int64_t first = groups * p / parts, last = groups * (p + 1) / parts;
+    for (int64_t b = begin; b < end; ++b) multiply_block(task, b, first, last - first);
   }
   release_tiles();
 }
