@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "ops/isa.h"
 #include "program.h"
 
 namespace evo::testing {
@@ -186,6 +187,26 @@ TEST_F(Train, ResumesOnlyTheSameRun) {
   ASSERT_EQ(longer.code, 0) << longer.err;
   EXPECT_EQ(Json::parse(longer.out).at("step"), 6);
   EXPECT_FALSE(read_bytes(out + "/model.safetensors") == before);
+}
+
+TEST_F(Train, SaysWhenAnotherArithmeticGoesOn) {
+  const std::string out = path("other_arithmetic");
+  const auto go_on = [&](const std::string& steps, const std::string& arithmetic) {
+    const Outcome outcome = run_shell(arithmetic + " $EVO " +
+                                      train(out, "--resume --steps " + steps) + " --precision f32");
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return outcome.err;
+  };
+  ASSERT_EQ(run(train(out, "--steps 2 --precision bf16")).code, 0);
+  const std::string other = go_on("4", "");
+  EXPECT_NE(other.find("computed in bf16, "), std::string::npos) << other;
+  EXPECT_NE(other.find("from here on they are in f32, "), std::string::npos) << other;
+  const std::string same = go_on("6", "");
+  EXPECT_EQ(same.find("from here on"), std::string::npos) << same;
+  if (isa() == Isa::kBaseline) return;
+  // As on an older CPU.
+  const std::string older = go_on("8", "ONEDNN_MAX_CPU_ISA=SSE41");
+  EXPECT_NE(older.find("from here on they are in f32, baseline"), std::string::npos) << older;
 }
 
 TEST_F(Train, DamagedCheckpointsAreSteppedOver) {

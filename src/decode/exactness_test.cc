@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 
 #include "decode/session_testing.h"
 
@@ -48,14 +49,17 @@ TEST(Session, GreedyExactGivesTheAutoregressiveTokens) {
   EXPECT_GT(std::ranges::unique(texts).begin() - texts.begin(), 100);
 }
 
-/// Whatever the drafts are made from, and whenever a window's are followed by others without one.
+/// Whatever the drafts are made from, and whenever a window's are followed by others without one;
+/// at every precision, so with every kernel that decoding multiplies with on this CPU.
 TEST(Session, GreedyExactGivesTheAutoregressiveTokensWithDraftsAhead) {
   ModelConfig config = tiny_config(64);
   config.ahead_size = config.hidden_size;
   config.window_places = 4;
-  const Model model = tiny_model(config, 4);
+  Model model = tiny_model(config, 4);
   int64_t accepted = 0, rejected = 0, without_window = 0;
-  for (uint64_t seed = 0; seed < 60; ++seed) {
+  for (uint64_t seed = 0; seed < 90; ++seed) {
+    constexpr std::array kPrecisions = {Precision::kF32, Precision::kBF16, Precision::kInt8};
+    if (seed % 30 == 0) model.pack(kPrecisions[seed / 30]);
     const Decoder decoder(model, seed % 2 == 0);
     const std::vector<int32_t> prompt = random_prompt(seed, 1 + seed % 20);
     DecodeOptions options = options_of(Mode::kAr, 40);

@@ -132,7 +132,9 @@ INSTANTIATE_TEST_SUITE_P(Formats, PackedModel,
                          ::testing::Values(std::tuple(Precision::kF32, 1, false),
                                            std::tuple(Precision::kF32, 1, true),
                                            std::tuple(Precision::kF32, 2, false),
-                                           std::tuple(Precision::kBF16, 1, false)));
+                                           std::tuple(Precision::kBF16, 1, false),
+                                           std::tuple(Precision::kBF16, 2, true),
+                                           std::tuple(Precision::kInt8, 2, false)));
 
 TEST_P(PackedModel, LogitsHaveTheSameBitsInEveryGroupingOfRows) {
   const Rows expected = cached_logits_of(*model_, mature_rows(text_, 0));

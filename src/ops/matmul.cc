@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "ops/bf16.h"
 #include "ops/bounded_cache.h"
+#include "ops/isa.h"
 #include "ops/onednn.h"
 
 namespace evo {
@@ -100,17 +101,7 @@ void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_st
 }
 
 bool native_bf16() {
-  // oneDNN looks at CPUID, at XCR0 (whether the system saves the registers) and, for AMX, asks the
-  // system's permission. Its values are sets of bits; AMX contains AVX512-BF16.
-  static const bool native = [] {
-    const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-    const auto has = [=](dnnl::cpu_isa wanted) {
-      return (isa & static_cast<unsigned>(wanted)) == static_cast<unsigned>(wanted);
-    };
-    if (has(dnnl::cpu_isa::avx512_core_amx)) return true;
-    return has(dnnl::cpu_isa::avx512_core_bf16) && !made_by_intel();
-  }();
-  return native;
+  return isa() == Isa::kAmx || (isa() == Isa::kAvx512BF16 && !made_by_intel());
 }
 
 Precision best_precision() {

@@ -1,4 +1,5 @@
-// The loops around the kernels of row_product.cc and int8_product.cc. Re-included per target.
+// The loops around the kernels of row_product.cc, bf16_kernel.cc and int8_kernel.cc. Re-included
+// per target.
 //
 // A kernel multiplies up to kKernelRows rows of x by a piece of a block of outputs, with all sums
 // in registers. Around it, from the inside:
@@ -53,11 +54,10 @@ struct Piece {
 };
 
 /// Asks for what comes next: all groups of rows do their part, so that memory is busy the whole
-/// time. Into the L1 cache where that gains: eight rows of bf16 take 1.32 times one row then, and
-/// 1.38 out of the L2 cache; wider steps are as fast from there, those of f32 faster.
-template <int64_t kStepBytes, class Input, class Weight>
+/// time. Into the L2 cache, from where wide steps are as fast, those of f32 faster; or nearer, if
+/// kLocality, that of __builtin_prefetch, is 3.
+template <int64_t kStepBytes, int kLocality = 2, class Input, class Weight>
 HWY_INLINE void fetch_ahead(const Piece<Input, Weight>& piece, int64_t step) {
-  constexpr int kLocality = kStepBytes > 64 ? 2 : 3;  // of __builtin_prefetch: the cache's level
   const char* from = piece.ahead + step * piece.ahead_step;
   __builtin_prefetch(from, 0, kLocality);
   if constexpr (kStepBytes > 64) __builtin_prefetch(from + 64, 0, kLocality);

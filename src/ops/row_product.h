@@ -7,9 +7,7 @@
 
 namespace evo {
 
-/// A weight [out, in] in blocks of 32 outputs, [ceil(out / 32), in, 32], padded with zeros. Type is
-/// float or uint16_t (bf16); the 32 of a bf16 block lie in the order 0, 16, 1, 17 ... 15, 31, so
-/// that a vector of pairs becomes two vectors of floats without moving anything between lanes.
+/// A weight [out, in] in blocks of 32 outputs, [ceil(out / 32), in, 32], padded with zeros.
 inline constexpr int64_t kRowProductBlock = 32;
 [[nodiscard]] inline int64_t row_product_blocks(int64_t out) {
   return (out + kRowProductBlock - 1) / kRowProductBlock;
@@ -17,18 +15,14 @@ inline constexpr int64_t kRowProductBlock = 32;
 /// How many blocks a thread must get to be worth waking, by the bytes of a weight.
 [[nodiscard]] int64_t row_product_grain(int64_t in, int64_t rows, int64_t weight_bytes);
 [[nodiscard]] int64_t row_product_size(int64_t out, int64_t in);  ///< elements
-template <class Type>
-void pack_row_product(const Type* weight, int64_t out, int64_t in, Type* packed);
+void pack_row_product(const float* weight, int64_t out, int64_t in, float* packed);
 
 /// Row `index` of the packed weight, [in].
-template <class Type>
-void unpack_row(const Type* packed, int64_t in, int64_t index, float* row);
+void unpack_row(const float* packed, int64_t in, int64_t index, float* row);
 
 /// y [rows, out] = x [rows, in] W^T. Each element of y is one chain of additions over `in` in
 /// rising order, whatever else is computed beside it.
 void row_product(const float* x, int64_t rows, const float* packed, int64_t out, int64_t in,
-                 float* y);
-void row_product(const float* x, int64_t rows, const uint16_t* packed, int64_t out, int64_t in,
                  float* y);
 
 }  // namespace evo

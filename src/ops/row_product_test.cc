@@ -4,25 +4,23 @@
 #include <cstring>
 
 #include "base/parallel.h"
-#include "ops/bf16.h"
 #include "ops/matmul_reference.h"
 #include "tensor/tensor.h"
 
 namespace evo {
 namespace {
 
-// out, in: whole and broken blocks, one and several pieces of `in` (64 floats or 128 bf16).
+// out, in: whole and broken blocks, one and several pieces of `in` (64).
 constexpr std::array<std::array<int64_t, 2>, 8> kShapes = {
     {{1, 1}, {5, 7}, {32, 16}, {33, 100}, {127, 65}, {96, 1}, {31, 128}, {40, 300}}};
 constexpr int64_t kMostRows = 61;  // two tiles, and groups of every size
 
-template <class Type>
 class Packed {
  public:
-  Packed(const std::vector<Type>& weight, int64_t out, int64_t in)
+  Packed(const std::vector<float>& weight, int64_t out, int64_t in)
       : out_(out),
         in_(in),
-        storage_(pooled_bytes(static_cast<size_t>(row_product_size(out, in)) * sizeof(Type))) {
+        storage_(pooled_bytes(static_cast<size_t>(row_product_size(out, in)) * sizeof(float))) {
     pack_row_product(weight.data(), out, in, data());
   }
   [[nodiscard]] std::vector<float> multiply(const float* x, int64_t rows) const {
@@ -39,21 +37,19 @@ class Packed {
   }
 
  private:
-  [[nodiscard]] Type* data() const { return static_cast<Type*>(storage_.get()); }
+  [[nodiscard]] float* data() const { return static_cast<float*>(storage_.get()); }
   int64_t out_, in_;
   std::shared_ptr<void> storage_;
 };
 
-template <class Type>
-void check(const std::vector<Type>& weight, const std::vector<float>& as_floats, int64_t out,
-           int64_t in) {
+void check(const std::vector<float>& weight, int64_t out, int64_t in) {
   // From the second float on: x need not be aligned.
   const std::vector<float> values =
       testing::random_values(static_cast<size_t>(kMostRows * in) + 1, 8);
   const float* x = values.data() + 1;
   const reference::Product expected =
-      reference::matmul(matrix(x, kMostRows, in), matrix(as_floats.data(), out, in).transposed());
-  const Packed<Type> packed(weight, out, in);
+      reference::matmul(matrix(x, kMostRows, in), matrix(weight.data(), out, in).transposed());
+  const Packed packed(weight, out, in);
   testing::for_each_simd_target([&] {
     const std::vector<float> all = packed.multiply(x, kMostRows);
     for (size_t i = 0; i < all.size(); ++i) {
@@ -68,7 +64,7 @@ void check(const std::vector<Type>& weight, const std::vector<float>& as_floats,
   });
   for (int64_t o = 0; o < out; ++o) {
     const std::vector<float> row = packed.row(o);
-    ASSERT_EQ(std::memcmp(row.data(), as_floats.data() + o * in, row.size() * sizeof(float)), 0)
+    ASSERT_EQ(std::memcmp(row.data(), weight.data() + o * in, row.size() * sizeof(float)), 0)
         << "row " << o << " is not what was packed";
   }
 }
@@ -77,18 +73,7 @@ TEST(RowProduct, IsCloseToReferenceAndIndependentOfOtherRows) {
   for (const auto& [out, in] : kShapes) {
     SCOPED_TRACE(fmt::format("out {} in {}", out, in));
     const std::vector<float> weight = testing::random_values(static_cast<size_t>(out * in), 9);
-    check(weight, weight, out, in);
-  }
-}
-
-TEST(RowProduct, TakesBF16Weights) {
-  for (const auto& [out, in] : kShapes) {
-    SCOPED_TRACE(fmt::format("out {} in {}", out, in));
-    std::vector<float> weight = testing::random_values(static_cast<size_t>(out * in), 10);
-    std::vector<uint16_t> halves(weight.size());
-    convert_to_bf16(weight.data(), out * in, halves.data());
-    round_to_bf16(weight.data(), out * in, weight.data());
-    check(halves, weight, out, in);
+    check(weight, out, in);
   }
 }
 

@@ -18,7 +18,7 @@ Record to_record(const RunState& state) {
   record.set("next_sequence", state.next_sequence).set("seconds", state.seconds);
   record.set("loss_mean", state.watch.mean).set("loss_deviation", state.watch.deviation);
   record.set("spikes", state.watch.spikes).set("recoveries", state.recoveries);
-  record.set("since_line", state.since_line.to_record());
+  record.set("since_line", state.since_line.to_record()).set("arithmetic", state.arithmetic);
   return record;
 }
 
@@ -29,7 +29,9 @@ RunState from_record(int64_t step, const Record& record) {
           {record.get_double("loss_mean"), record.get_double("loss_deviation"),
            record.get_int("spikes")},
           record.get_int("recoveries"),
-          LossMean::from_record(record.get_record("since_line"))};
+          LossMean::from_record(record.get_record("since_line")),
+          // Checkpoints of before that was recorded have none.
+          record.has("arithmetic") ? record.get_string("arithmetic") : ""};
 }
 
 // Arrays of a checkpoint, in the order of the file. The first four are flat, one number per weight.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "comm/rank_table.h"
 #include "io/checkpoint.h"
@@ -47,6 +48,7 @@ struct RunState {
   LossWatch watch;
   int64_t recoveries = 0;  ///< how often the run went back to a checkpoint
   LossMean since_line;     ///< the losses since the last line of metrics
+  std::string arithmetic;  ///< what decides on the bits of products, "bf16, AVX512_CORE_AMX"
 };
 
 /// All ranks together, each its own parts. The file is the same for every number of ranks, and so

@@ -24,7 +24,7 @@ TEST(Checkpointing, ARunComesBackBitForBit) {
   TrainedArrays saved(config);
   fill(saved, 1);
   saved.model.set_time(EntropicTime({-3.0, -1.0, 0.5}, {0.75, 0.5, 0.25}));
-  RunState state{7, 28, 1.0 / 3, {2.5, 0.1, 2}, 1, {}};
+  RunState state{7, 28, 1.0 / 3, {2.5, 0.1, 2}, 1, {}, "bf16, AVX2"};
   state.since_line.add({1, 0.5, 0.25, 0.125, 0.0625, 0.75, 3});
   CheckpointFolder checkpoints = testing::checkpoints_in(folder.path());
   save_run(checkpoints, saved, state, *single_communicator());
@@ -38,6 +38,7 @@ TEST(Checkpointing, ARunComesBackBitForBit) {
   EXPECT_EQ(back.watch.deviation, 0.1);
   EXPECT_EQ(back.watch.spikes, 2);
   EXPECT_EQ(back.recoveries, 1);
+  EXPECT_EQ(back.arithmetic, "bf16, AVX2");
   EXPECT_EQ(back.since_line.to_record().dump(), state.since_line.to_record().dump());
   const auto same = [](std::span<const float> a, std::span<const float> b) {
     return std::ranges::equal(a, b);

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "ops/isa.h"
 #include "train/validation.h"
 
 namespace evo {
@@ -30,6 +31,11 @@ LoaderOptions loader_options(const TokenFile& tokens, const RunConfig& config, i
   options.shuffle = !held_out;
   if (config.whole_documents) options.separator = end_of_text;
   return options;
+}
+
+/// What decides, beside the threads, on the bits of a training product.
+std::string arithmetic(Precision precision) {
+  return fmt::format("{}, {}", precision == Precision::kBF16 ? "bf16" : "f32", isa_name(isa()));
 }
 
 }  // namespace
@@ -61,6 +67,7 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
     restore(*checkpoint);
     if (ranks_.is_first()) log_info("resuming after step {}", state_.step);
   } else {
+    state_.arithmetic = arithmetic(options_.precision);
     arrays_.model.initialize(static_cast<uint64_t>(config.seed));
     if (options_.initialize) options_.initialize(arrays_.model);
     arrays_.start_average(arrays_.model.parameters().list());
@@ -240,6 +247,13 @@ void Trainer::save_checkpoint() {
 
 void Trainer::restore(const Checkpoint& checkpoint) {
   state_ = restore_run(checkpoint, arrays_);
+  const std::string before = std::exchange(state_.arithmetic, arithmetic(options_.precision));
+  if (!before.empty() && before != state_.arithmetic && ranks_.is_first()) {
+    log_info(
+        "the checkpoint's products were computed in {}, from here on they are in {}: the numbers "
+        "differ in their last bits from those of a run on the same kind of machine",
+        before, state_.arithmetic);
+  }
   start_ = Clock::now();
 }
 

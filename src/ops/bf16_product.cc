@@ -1,0 +1,129 @@
+#include "ops/bf16_product.h"
+
+#include <hwy/targets.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/float_formats.h"
+#include "base/parallel.h"
+#include "ops/bf16.h"
+#include "ops/bf16_kernel.h"
+#include "ops/isa.h"
+#include "ops/matmul.h"
+#include "ops/row_product.h"
+#include "ops/weight_memory.h"
+#include "tensor/tensor.h"
+
+namespace evo {
+namespace {
+
+constexpr int64_t kBlock = kRowProductBlock;
+constexpr int64_t kStepWeights = kBlock * kBF16Step;
+
+int64_t round_up(int64_t count, int64_t unit) {
+  return (count + unit - 1) / unit * unit;
+}
+
+using MultiplyBlocks = void (*)(const BF16Task&, int64_t begin, int64_t end);
+
+MultiplyBlocks function_of(BF16Kernel kernel) {
+  switch (kernel) {
+    case BF16Kernel::kWidened:
+      return bf16_multiply_widened;
+    case BF16Kernel::kDots:
+      return bf16_multiply_dots;
+    case BF16Kernel::kTiles:
+      return bf16_multiply_tiles;
+  }
+  check_failed("a kernel for bf16", __FILE__, __LINE__);
+}
+
+}  // namespace
+
+bool has_bf16_kernel(BF16Kernel kernel) {
+  switch (kernel) {
+    case BF16Kernel::kWidened:
+      return true;
+    case BF16Kernel::kDots:
+      return isa() >= Isa::kAvx512BF16 && (hwy::SupportedTargets() & HWY_AVX3_DL) != 0;
+    case BF16Kernel::kTiles:
+      return isa() >= Isa::kAmx;
+  }
+  return false;
+}
+
+BF16Kernel best_bf16_kernel() {
+  if (has_bf16_kernel(BF16Kernel::kTiles)) return BF16Kernel::kTiles;
+  return native_bf16() ? BF16Kernel::kDots : BF16Kernel::kWidened;
+}
+
+BF16Weight::BF16Weight(const uint16_t* weight, int64_t out, int64_t in, BF16Kernel kernel)
+    : out_(out), in_(in), steps_(round_up(in, kBF16TileInputs) / kBF16Step), kernel_(kernel) {
+  EVO_CHECK(has_bf16_kernel(kernel));
+  weights_ = std::static_pointer_cast<uint16_t>(weight_bytes(bytes()));
+  parallel_for(row_product_blocks(out), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) pack_block(weight, b);
+  });
+}
+
+void BF16Weight::pack_block(const uint16_t* weight, int64_t block) {
+  const int64_t outputs = std::min(kBlock, out_ - block * kBlock);
+  const uint16_t* from = weight + block * kBlock * in_;
+  uint16_t* to = weights_.get() + block * steps_ * kStepWeights;
+  std::fill_n(to, steps_ * kStepWeights, uint16_t{0});
+  // Line by line of the result: 32 rows of `weight` are read side by side.
+  for (int64_t k = 0; k < in_; k += kBF16Step, to += kStepWeights) {
+    const int64_t inputs = std::min(kBF16Step, in_ - k);
+    for (int64_t j = 0; j < outputs; ++j) {
+      std::copy_n(from + j * in_ + k, inputs, to + j * kBF16Step);
+    }
+  }
+}
+
+std::shared_ptr<void> BF16Weight::inputs(const float* x, int64_t rows, int64_t stride) const {
+  const bool widened = kernel_ == BF16Kernel::kWidened;
+  const bool pad = kernel_ == BF16Kernel::kTiles && rows > kBF16TileRows;
+  const int64_t padded_rows = pad ? round_up(rows, kBF16TileRows) : rows;
+  const auto copy = pooled_bytes(static_cast<size_t>(padded_rows * stride) *
+                                 (widened ? sizeof(float) : sizeof(uint16_t)));
+  parallel_for(padded_rows, 65536 / in_ + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t count = r < rows ? in_ : 0;
+      if (widened) {
+        float* to = static_cast<float*>(copy.get()) + r * stride;
+        round_to_bf16(x + r * in_, count, to);
+        std::fill(to + count, to + steps_ * kBF16Step, 0.0f);
+      } else {
+        uint16_t* to = static_cast<uint16_t*>(copy.get()) + r * stride;
+        convert_to_bf16(x + r * in_, count, to);
+        std::fill(to + count, to + steps_ * kBF16Step, uint16_t{0});
+      }
+    }
+  });
+  return copy;
+}
+
+void BF16Weight::multiply(const float* x, int64_t rows, float* y) const {
+  // An odd number of cache lines, so that rows do not compete for the same places in the cache.
+  const int64_t stride = steps_ * kBF16Step | kBF16TileInputs;
+  const std::shared_ptr<void> copy = inputs(x, rows, stride);
+  const BF16Task task = {copy.get(), rows, stride, steps_, out_, weights_.get(), y};
+  const MultiplyBlocks multiply_blocks = function_of(kernel_);
+  parallel_for(row_product_blocks(out_), row_product_grain(in_, rows, sizeof(uint16_t)),
+               [&](int64_t begin, int64_t end) { multiply_blocks(task, begin, end); });
+}
+
+void BF16Weight::row(int64_t index, float* values) const {
+  const uint16_t* from =
+      weights_.get() + index / kBlock * steps_ * kStepWeights + index % kBlock * kBF16Step;
+  for (int64_t k = 0; k < in_; ++k) {
+    values[k] = from_bf16(from[k / kBF16Step * kStepWeights + k % kBF16Step]);
+  }
+}
+
+size_t BF16Weight::bytes() const {
+  return static_cast<size_t>(row_product_blocks(out_) * steps_ * kStepWeights) * sizeof(uint16_t);
+}
+
+}  // namespace evo
