@@ -22,6 +22,7 @@ TEST_F(Cli, UnknownCommandsAndOptionsAreNamed) {
   expect_refusal("info --preset 9b", 2, {"unknown preset '9b'", "demo, 7m"});
   expect_refusal("info", 2, {"model folder", "--preset"});
   expect_refusal("generate m --threads -1", 2, {"--threads -1", "expected"});
+  expect_refusal("generate m --threads 9999", 2, {"--threads 9999", "expected 1 to", "CPUs"});
   expect_refusal("generate m --precision f64 --mode ar", 2, {"f64", "auto, f32, bf16 or int8"});
   expect_refusal("train --preset demo --data x --out y --precision int8", 2,
                  {"int8 is for decoding"});

@@ -8,4 +8,8 @@ namespace evo {
 /// the products of such gradients are slower for it (docs/log.md).
 void flush_denormals();
 
+/// How this thread rounds and treats denormals, as its processor has it.
+[[nodiscard]] unsigned floating_point_modes();
+void set_floating_point_modes(unsigned modes);
+
 }  // namespace evo

@@ -1,45 +1,52 @@
 #include "base/parallel.h"
 
-#include <omp.h>
-
 #include <atomic>
 #include <exception>
 #include <mutex>
 
+#include "base/cpu_limit.h"
 #include "base/error.h"
-
-// The thread sanitizer does not see how libgomp hands work over and waits for it. So it is not
-// shown the OpenMP loops (the functions that GCC makes of them inherit the attribute), and the two
-// atomics of Parts tell it what it has to know.
-#if defined(__SANITIZE_THREAD__)
-#define EVO_UNSEEN_BY_TSAN __attribute__((no_sanitize("thread"), noinline))
-#else
-#define EVO_UNSEEN_BY_TSAN
-#endif
+#include "base/thread_pool.h"
 
 namespace evo {
-
-void set_threads(int count) {
-  EVO_CHECK(count >= 1);
-  omp_set_num_threads(count);
-}
-
-int threads() {
-  return omp_get_max_threads();
-}
-
-namespace parallel_internal {
 namespace {
 
-/// The parts of one loop. An exception must not leave an OpenMP loop, so it is kept for later.
-class Parts {
+std::atomic<int>& thread_count() {
+  static std::atomic<int> count =
+      static_cast<int>(std::min<int64_t>(default_threads(), kMaxThreads));
+  return count;
+}
+
+using Call = void (*)(const void* fn, int64_t part);
+
+/// One loop. An exception must not leave a helper, so it is kept for later.
+class Loop {
  public:
-  Parts(void (*call)(const void* fn, int64_t part), const void* fn) : call_(call), fn_(fn) {
-    begun_.store(true, std::memory_order_release);
+  Loop(int64_t count, Call call, const void* fn) : count_(count), call_(call), fn_(fn) {}
+
+  void run_fixed() { run_on_threads(count_, run_one); }
+  void run_dynamic(int max_threads) {
+    run_on_threads(std::min<int64_t>(count_, max_threads), run_next);
   }
 
-  [[gnu::noinline]] void run(int64_t part) {
-    (void)begun_.load(std::memory_order_acquire);
+ private:
+  void run_on_threads(int64_t parts, void (*part_of)(void* loop, int64_t part)) {
+    run_in_pool({parts, part_of, this});
+    if (exception_) std::rethrow_exception(exception_);
+  }
+
+  static void run_one(void* self, int64_t part) { static_cast<Loop*>(self)->run(part); }
+
+  /// What one thread does: the next part that nobody has begun, until there is none.
+  static void run_next(void* self, int64_t /*thread*/) {
+    Loop& loop = *static_cast<Loop*>(self);
+    for (int64_t part = 0;
+         (part = loop.next_.fetch_add(1, std::memory_order_relaxed)) < loop.count_;) {
+      loop.run(part);
+    }
+  }
+
+  void run(int64_t part) {
     try {
       if (!failed_.load(std::memory_order_relaxed)) call_(fn_, part);
     } catch (...) {
@@ -47,49 +54,41 @@ class Parts {
       if (!exception_) exception_ = std::current_exception();
       failed_.store(true, std::memory_order_relaxed);
     }
-    ended_.fetch_add(1, std::memory_order_release);
   }
 
-  void finish() {
-    (void)ended_.load(std::memory_order_acquire);
-    if (exception_) std::rethrow_exception(exception_);
-  }
-
- private:
-  void (*call_)(const void* fn, int64_t part);
+  int64_t count_;
+  Call call_;
   const void* fn_;
-  std::atomic<bool> begun_ = false;  // what came before the loop is before every part ...
-  std::atomic<int64_t> ended_ = 0;   // ... and every part before what comes after the loop
+  std::atomic<int64_t> next_ = 0;
   std::atomic<bool> failed_ = false;
   std::mutex mutex_;
   std::exception_ptr exception_;
 };
 
-EVO_UNSEEN_BY_TSAN void run_fixed(int64_t count, int max_threads, Parts& parts) {
-#pragma omp parallel for num_threads(max_threads) schedule(static, 1)
-  for (int64_t part = 0; part < count; ++part) parts.run(part);
-}
-
-EVO_UNSEEN_BY_TSAN void run_dynamic(int64_t count, int max_threads, Parts& parts) {
-#pragma omp parallel for num_threads(max_threads) schedule(dynamic, 1)
-  for (int64_t part = 0; part < count; ++part) parts.run(part);
-}
-
 }  // namespace
 
-bool in_parallel() {
-  return omp_in_parallel() != 0;
+void set_threads(int count) {
+  EVO_CHECK(count >= 1 && count <= kMaxThreads);
+  thread_count().store(count, std::memory_order_relaxed);
 }
 
-void run_parts(int64_t count, int max_threads, Schedule schedule,
-               void (*call)(const void* fn, int64_t part), const void* fn) {
-  Parts parts(call, fn);
+int threads() {
+  return thread_count().load(std::memory_order_relaxed);
+}
+
+namespace parallel_internal {
+
+bool in_parallel() {
+  return in_pool_loop();
+}
+
+void run_parts(int64_t count, int max_threads, Schedule schedule, Call call, const void* fn) {
+  Loop loop(count, call, fn);
   if (schedule == Schedule::kFixed) {
-    run_fixed(count, max_threads, parts);
+    loop.run_fixed();
   } else {
-    run_dynamic(count, max_threads, parts);
+    loop.run_dynamic(max_threads);
   }
-  parts.finish();
 }
 
 }  // namespace parallel_internal

@@ -1,6 +1,10 @@
 #include "cli/options.h"
 
+#include <algorithm>
+
+#include "base/cpu_limit.h"
 #include "base/parallel.h"
+#include "base/thread_pool.h"
 #include "io/files.h"
 
 namespace evo {
@@ -39,8 +43,12 @@ void check_tokenizer(const Tokenizer& tokenizer, const ModelConfig& config, cons
 }  // namespace
 
 void use_threads(int threads) {
-  if (threads < 0 || threads > 4096)
-    throw UsageError(fmt::format("--threads {}: expected 1 to 4096", threads));
+  const int64_t most = std::min<int64_t>(online_cpus(), kMaxThreads);
+  if (threads < 0 || threads > most) {
+    throw UsageError(fmt::format(
+        "--threads {}: expected 1 to {}, the CPUs of this machine; without it {} {} used", threads,
+        most, default_threads(), default_threads() == 1 ? "is" : "are"));
+  }
   if (threads > 0) set_threads(threads);
 }
 

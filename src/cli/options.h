@@ -11,7 +11,8 @@
 
 namespace evo {
 
-/// --threads: 0 means as many as the machine has (or OMP_NUM_THREADS says).
+/// --threads: 0 means default_threads() (base/cpu_limit.h). Throws UsageError for more than the
+/// machine has CPUs.
 void use_threads(int threads);
 
 /// --precision auto|f32|bf16|int8; auto is bf16 where the CPU has it. Throws UsageError.

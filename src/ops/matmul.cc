@@ -14,8 +14,8 @@
 namespace evo {
 namespace {
 
-/// m, n, k, strides of a, b and out, flags, threads: what a primitive depends on.
-using ProductKey = std::array<int64_t, 11>;
+/// m, n, k, strides of a, b and out, flags: what a primitive depends on.
+using ProductKey = std::array<int64_t, 10>;
 
 BoundedCache<ProductKey, onednn::Product>& product_cache() {
   static auto* const cache = new BoundedCache<ProductKey, onednn::Product>(512);
@@ -24,24 +24,78 @@ BoundedCache<ProductKey, onednn::Product>& product_cache() {
 
 /// A matrix as oneDNN reads it; `data` is f32 or bf16.
 struct Operand {
-  const void* data;
+  const std::byte* data;
   int64_t rows, cols, row_stride, col_stride;
+  onednn::DataType type;
   std::shared_ptr<void> storage;  // owns `data` if it is a rounded copy
+
+  [[nodiscard]] const std::byte* at(int64_t row, int64_t col) const {
+    const int64_t size = type == onednn::DataType::bf16 ? 2 : 4;
+    return data + (row * row_stride + col * col_stride) * size;
+  }
 };
 
-void run_product(const Operand& a, const Operand& b, float* out, int64_t out_stride,
-                 bool accumulate, onednn::DataType type) {
+struct Output {
+  float* data;
+  int64_t stride;
+  bool accumulate;
+};
+
+/// The rows or the columns of a product in bands, each for one thread.
+struct Bands {
+  bool of_rows = true;
+  int64_t width = 0, count = 1;
+};
+
+/// Multiply-adds for which it is not worth waking another thread: oneDNN does them in 10 to 50 us.
+constexpr int64_t kSerialProduct = 1 << 21;
+
+/// Bands of one width, so that they share a primitive, in whole cache lines and tiles. They depend
+/// on the product's size and threads() alone, and so do the bits, also inside a parallel loop.
+Bands bands_of(int64_t m, int64_t n, int64_t k) {
+  constexpr int64_t kTile = 64;
+  Bands bands;
+  bands.of_rows = m >= n;
+  const int64_t length = bands.of_rows ? m : n;
+  bands.width = length;
+  if (threads() == 1 || m * n < kSerialProduct / k + 1) return bands;
+  const int64_t lines = kTile * threads();
+  bands.width = (length + lines - 1) / lines * kTile;
+  bands.count = (length + bands.width - 1) / bands.width;
+  return bands;
+}
+
+/// out = a b or out += a b on one thread.
+void run_product(const Operand& a, const Operand& b, const Output& out) {
   const ProductKey key = {
-      a.rows,       b.cols,       a.cols,     a.row_stride, a.col_stride,
-      b.row_stride, b.col_stride, out_stride, accumulate,   type == onednn::DataType::bf16,
-      threads()};
+      a.rows,       b.cols,       a.cols,     a.row_stride,   a.col_stride,
+      b.row_stride, b.col_stride, out.stride, out.accumulate, a.type == onednn::DataType::bf16};
   const auto product = product_cache().get(key, [&] {
     return std::make_shared<const onednn::Product>(
-        onednn::strided(a.rows, a.cols, type, a.row_stride, a.col_stride),
-        onednn::strided(b.rows, b.cols, type, b.row_stride, b.col_stride),
-        onednn::strided(a.rows, b.cols, onednn::DataType::f32, out_stride, 1), accumulate);
+        onednn::strided(a.rows, a.cols, a.type, a.row_stride, a.col_stride),
+        onednn::strided(b.rows, b.cols, b.type, b.row_stride, b.col_stride),
+        onednn::strided(a.rows, b.cols, onednn::DataType::f32, out.stride, 1), out.accumulate);
   });
-  product->run(a.data, b.data, out);
+  product->run(a.data, b.data, out.data);
+}
+
+void run_in_bands(const Operand& a, const Operand& b, const Output& out) {
+  const Bands bands = bands_of(a.rows, b.cols, a.cols);
+  parallel_items(bands.count, [&](int64_t i) {
+    const int64_t begin = i * bands.width;
+    Operand left = a, right = b;
+    Output to = out;
+    if (bands.of_rows) {
+      left.data = a.at(begin, 0);
+      left.rows = std::min(bands.width, a.rows - begin);
+      to.data += begin * out.stride;
+    } else {
+      right.data = b.at(0, begin);
+      right.cols = std::min(bands.width, b.cols - begin);
+      to.data += begin;
+    }
+    run_product(left, right, to);
+  });
 }
 
 /// A dense copy of the same orientation, rounded to bf16: as bf16 where the CPU multiplies that, as
@@ -62,7 +116,23 @@ Operand rounded(const MatrixView& view, bool native) {
       }
     }
   });
-  return {storage.get(), view.rows, view.cols, by_rows ? length : 1, by_rows ? 1 : length, storage};
+  return {static_cast<const std::byte*>(storage.get()),
+          view.rows,
+          view.cols,
+          by_rows ? length : 1,
+          by_rows ? 1 : length,
+          native ? onednn::DataType::bf16 : onednn::DataType::f32,
+          storage};
+}
+
+Operand as_it_is(const MatrixView& view) {
+  return {reinterpret_cast<const std::byte*>(view.data),
+          view.rows,
+          view.cols,
+          view.row_stride,
+          view.col_stride,
+          onednn::DataType::f32,
+          nullptr};
 }
 
 bool made_by_intel() {
@@ -89,15 +159,13 @@ void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_st
     if (!accumulate) fill_zero(out, a.rows, b.cols, out_stride);
     return;
   }
+  const Output output = {out, out_stride, accumulate};
   if (precision == Precision::kBF16) {
     const bool native = native_bf16();
-    run_product(rounded(a, native), rounded(b, native), out, out_stride, accumulate,
-                native ? onednn::DataType::bf16 : onednn::DataType::f32);
-    return;
+    run_in_bands(rounded(a, native), rounded(b, native), output);
+  } else {
+    run_in_bands(as_it_is(a), as_it_is(b), output);
   }
-  run_product({a.data, a.rows, a.cols, a.row_stride, a.col_stride, nullptr},
-              {b.data, b.rows, b.cols, b.row_stride, b.col_stride, nullptr}, out, out_stride,
-              accumulate, onednn::DataType::f32);
 }
 
 bool native_bf16() {

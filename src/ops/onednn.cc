@@ -1,5 +1,7 @@
 #include "ops/onednn.h"
 
+#include <omp.h>
+
 #include "tensor/tensor.h"
 
 namespace evo::onednn {
@@ -10,7 +12,17 @@ const dnnl::engine& engine() {
   return made;
 }
 
+/// oneDNN works on the thread that calls it and makes no others: they would wait for each other by
+/// spinning. The number is one per thread, so every thread that comes here says it once.
+void stay_on_this_thread() {
+  [[maybe_unused]] thread_local const bool said = [] {
+    omp_set_num_threads(1);
+    return true;
+  }();
+}
+
 dnnl::stream& stream() {
+  stay_on_this_thread();
   thread_local dnnl::stream made(engine());
   return made;
 }
@@ -22,6 +34,7 @@ dnnl::memory wrap(const Layout& layout, const void* data) {
 
 dnnl::matmul::primitive_desc describe(const Layout& src, const Layout& weights, const Layout& dst,
                                       bool accumulate) {
+  stay_on_this_thread();  // the plan depends on it
   dnnl::primitive_attr attributes;
   // Scratch from the caller is what makes a primitive safe to run on several threads.
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);

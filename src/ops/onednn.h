@@ -14,7 +14,7 @@ using DataType = dnnl::memory::data_type;
 /// [rows, cols] with the given strides, in elements.
 Layout strided(int64_t rows, int64_t cols, DataType type, int64_t row_stride, int64_t col_stride);
 
-/// dst = src weights, or += if `accumulate`, planned for the number of threads set at construction.
+/// dst = src weights, or += if `accumulate`, on the thread that calls run().
 /// Making one takes milliseconds; running one is safe from several threads at once.
 class Product {
  public:
