@@ -81,6 +81,29 @@ TEST_F(BenchDecode, ItsRivalGetsAFileOfTheSameShape) {
   EXPECT_EQ(read_bytes(path("same.gguf")), file);
 }
 
+/// Rounds in processes of their own, whose texts must be the same; the context holds 64 tokens.
+TEST_F(BenchDecode, ComparesExactWithArByLength) {
+  const Json found = result(model() + " --lengths 8,24,60 --rounds 2 --batches 1,2 --precisions " +
+                            "f32,int8 --starts cold,known,warm");
+  const Json& rows = found.at("rows");
+  ASSERT_EQ(rows.size(), 2 * 2 * 2 * 3);  // 60 tokens have no room
+  for (const Json& row : rows) {
+    EXPECT_LE(row.at("tokens"), 24);
+    EXPECT_EQ(row.at("rounds"), 2);
+    EXPECT_EQ(row.at("texts_equal_to_ar"), 2) << row;
+    EXPECT_GT(row.at("ratio_to_ar").get<double>(), 0);
+    EXPECT_EQ(row.at("exact_tokens_per_second").size(), 2);
+  }
+  const Outcome table = run("bench decode --random demo --lengths 4 --rounds 1 --batches 1 "
+                            "--precisions int8 --starts cold --threads 1");
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_NE(table.out.find("1/1"), std::string::npos) << table.out;
+  expect_refusal("bench decode " + model() + " --lengths 64", 2, {"--lengths", "40"});
+  expect_refusal("bench decode " + model() + " --lengths 8 --starts hot", 2, {"--starts"});
+  const std::string plain = model("plain", "--set flow=false");
+  expect_refusal("bench decode " + plain + " --lengths 8", 1, {"no evolving stream"});
+}
+
 TEST_F(BenchDecode, RefusesWhatItCannotMeasure) {
   expect_refusal("bench decode", 2, {"model folder or --random"});
   expect_refusal("bench decode " + model() + " --random demo", 2, {"one of them"});

@@ -40,6 +40,35 @@ TEST_F(Generate, ShowsPromptAndText) {
   EXPECT_NE(shown.err.find("tokens/s"), std::string::npos) << shown.err;
 }
 
+/// What passes take is learnt for the next process; whatever becomes of that, the text is the same.
+TEST_F(Generate, KeepsWhatItLearntOfPasses) {
+  const auto generate = [&](const std::string& environment, const std::string& mode) {
+    const Outcome outcome = run_shell("env " + environment + " $EVO generate " + model() +
+                                      " --prompt 'The cat' --max-tokens 24 --mode " + mode);
+    EXPECT_EQ(outcome.code, 0) << environment << outcome.err;
+    EXPECT_EQ(outcome.err.find("evo:"), std::string::npos) << outcome.err;
+    return outcome.out;
+  };
+  const std::string text = generate("XDG_CACHE_HOME=" + path("none"), "ar");
+  EXPECT_TRUE(is_empty_or_absent(path("none")));
+  const fs::path folder = path("cache") + "/evo";
+  EXPECT_EQ(generate("XDG_CACHE_HOME=" + path("cache"), "exact"), text);
+  ASSERT_EQ(std::distance(fs::directory_iterator(folder), {}), 1);
+  const fs::path file = fs::directory_iterator(folder)->path();
+  EXPECT_EQ(generate("XDG_CACHE_HOME=" + path("cache"), "exact"), text);
+  for (const char* damaged : {"", "{", "{\"format\": 1}"}) {
+    write_bytes(file, damaged);
+    EXPECT_EQ(generate("XDG_CACHE_HOME=" + path("cache"), "exact"), text);
+    EXPECT_GT(fs::file_size(file), 500) << damaged;  // written anew
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder), {}), 1);
+  EXPECT_EQ(generate("-u XDG_CACHE_HOME HOME=" + path("home"), "exact"), text);
+  EXPECT_TRUE(fs::is_directory(path("home") + "/.cache/evo"));
+  EXPECT_EQ(generate("XDG_CACHE_HOME=/dev/null", "exact"), text);
+  EXPECT_EQ(generate("-u HOME XDG_CACHE_HOME=relative-cache", "exact"), text);
+  EXPECT_FALSE(fs::exists("relative-cache"));
+}
+
 TEST_F(Generate, TakesAnyPromptThatFits) {
   const Json none = result(generate("--prompt ''"));
   EXPECT_EQ(none.at("text"), result(generate("")).at("text"));

@@ -153,6 +153,21 @@ TEST_F(Train, LeavesWhatItPromises) {
   EXPECT_EQ(summary.at("ar_nll"), lines.back().at("ar_nll"));
 }
 
+/// What mode exact gains is measured: as the last line, and in the summary.
+TEST_F(Train, EndsWithWhatExactGains) {
+  const std::string settings = std::string(kSettings) + " --data " + shared("text.txt");
+  const Outcome outcome = run("train " + settings + " --steps 4 --out " + path("told"));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  const size_t line = outcome.err.rfind("mode exact, ");
+  ASSERT_NE(line, std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find('\n', line), outcome.err.size() - 1) << outcome.err;
+  const auto summary = result("train " + settings + " --quiet --minutes 0.03 --out " + path("out"));
+  EXPECT_GT(summary.at("exact_speed_up").get<double>(), 0);
+  const auto plain =
+      result("train " + settings + " --quiet --steps 2 --set flow=false --out " + path("plain"));
+  EXPECT_FALSE(plain.contains("exact_speed_up"));
+}
+
 TEST_F(Train, ResumesOnlyTheSameRun) {
   const std::string out = path("out"), tokenizer = path("other.json");
   fs::copy(model(), out, fs::copy_options::recursive);

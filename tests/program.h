@@ -30,12 +30,19 @@ inline int exit_code(int status) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/// Runs a line of shell in which $EVO is the program.
-inline Outcome run_shell(const std::string& line) {
-  static const TemporaryFolder folder;
+/// The environment that the program gets.
+inline void prepare_environment() {
+  static const TemporaryFolder cache;
   // Tests run side by side: waiting threads must not spin on each other's cores.
   setenv("OMP_WAIT_POLICY", "passive", 0);
   setenv("EVO", EVO_BINARY, 1);
+  setenv("XDG_CACHE_HOME", cache.path().c_str(), 1);  // the user's is none of a test's business
+}
+
+/// Runs a line of shell in which $EVO is the program.
+inline Outcome run_shell(const std::string& line) {
+  static const TemporaryFolder folder;
+  prepare_environment();
   const std::string redirected =
       "{ " + line + "\n} >" + (folder / "out").string() + " 2>" + (folder / "err").string();
   const int code = exit_code(std::system(redirected.c_str()));
@@ -72,6 +79,7 @@ class Background {
   /// `output`: where standard output goes; -1: nowhere.
   explicit Background(const std::string& arguments, int output = -1) {
     const std::string line = "exec " EVO_BINARY " " + arguments;
+    prepare_environment();
     pid_ = fork();
     EVO_CHECK(pid_ >= 0);
     if (pid_ > 0) return;

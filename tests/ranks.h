@@ -57,7 +57,7 @@ class TrainOnRanks : public ProgramTest {
 class Job {
  public:
   Job(const std::string& line, std::string log) : log_(std::move(log)) {
-    setenv("EVO", EVO_BINARY, 1);
+    prepare_environment();
     const std::string redirected = "exec " + line + " >/dev/null 2>" + log_;
     pid_ = fork();
     EVO_CHECK(pid_ >= 0);

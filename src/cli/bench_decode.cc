@@ -152,8 +152,7 @@ std::vector<DecodeBenchRow> bench_decode(const Decoder& decoder, const DecodeLim
   std::vector<std::map<std::string, DecodeTally>> tallies(ways.size());
   size_t most = 1;
   for (const DecodeWay& way : ways) most = std::max(most, static_cast<size_t>(way.batch));
-  // The first pass of each kind makes what later ones find: threads, scratch memory, costs of
-  // passes.
+  // The first pass of each kind makes what later ones find: threads, scratch memory.
   DecodeBenchOptions brief = options;
   brief.max_tokens = std::min<int64_t>(options.max_tokens, kWarmUpTokens);
   for (const DecodeWay& way : ways) {

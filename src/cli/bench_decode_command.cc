@@ -1,6 +1,7 @@
 // evo bench decode
 #include <CLI/CLI.hpp>
-#include <fstream>
+#include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -8,15 +9,19 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "cli/bench_decode.h"
+#include "cli/bench_lengths.h"
+#include "cli/bench_prompts.h"
 #include "cli/llama_peer.h"
 #include "cli/options.h"
 #include "cli/program.h"
-#include "decode/generate.h"
+#include "train/config.h"
 
 namespace evo {
 namespace {
 
-constexpr int64_t kRandomPrompts = 4, kRandomPromptTokens = 16;
+constexpr const char* kInProcess = "--in-process";
+constexpr const char* kFirst = "--first";
+constexpr const char* kCosts = "--costs";
 
 struct Flags {
   std::string model, random, prompts, precision = "auto", llama_bench, llama_model;
@@ -24,68 +29,18 @@ struct Flags {
   std::vector<int64_t> batches = {1, 8};
   int64_t limit = 24;
   DecodeBenchOptions options;
+  LengthsBench lengths{{}, {"f32", "bf16", "int8"}, {}, {}, {"cold", "known", "warm"}};
+  std::optional<LengthsWork> in_process;
   int threads = 0;
   bool json = false;
 };
 
 /// A model of which only the speed means anything.
 Model random_model(const Flags& flags, Precision precision) {
-  Model model(ModelConfig::preset(flags.random), false);
+  Model model(RunConfig::preset(flags.random), false);
   model.initialize(1);
   model.pack(precision);
   return model;
-}
-
-std::vector<DecodeBenchPrompt> random_prompts(const ModelConfig& config) {
-  std::vector<DecodeBenchPrompt> prompts;
-  for (int64_t i = 0; i < kRandomPrompts; ++i) {
-    Random random(static_cast<uint64_t>(i));
-    DecodeBenchPrompt prompt{"random", {}};
-    for (int64_t t = 0; t < kRandomPromptTokens; ++t) {
-      const auto vocabulary = static_cast<uint64_t>(config.vocab_size);
-      prompt.tokens.push_back(static_cast<int32_t>(random.below(vocabulary)));
-    }
-    prompts.push_back(std::move(prompt));
-  }
-  return prompts;
-}
-
-constexpr const char* kOpenings[] = {
-    "Once upon a time, there was a little girl named Lily.",
-    "One day, a dog and a cat went to the park.",
-    "Tom and Sam were good friends. They liked to",
-    "The king was very old, and he had three sons.",
-    "It was a cold morning in winter, and the snow",
-    "\"What is this?\" asked the boy. His mother",
-    "In a small village by the sea there lived a fisherman",
-    "When the sun went down, the children",
-};
-
-/// JSON lines with `prompt` and perhaps `kind`, or plain lines.
-std::vector<DecodeBenchPrompt> read_prompts(const Flags& flags, const Tokenizer& tokenizer) {
-  std::vector<DecodeBenchPrompt> prompts;
-  const auto add = [&](const std::string& kind, std::string_view text) {
-    prompts.push_back({kind, text_prompt(tokenizer, text).tokens});
-  };
-  if (flags.prompts.empty()) {
-    for (const char* opening : kOpenings) add("stories", opening);
-    return prompts;
-  }
-  std::ifstream file(flags.prompts);
-  if (!file) fail("{}: cannot be read: expected a file with a prompt per line", flags.prompts);
-  std::string line;
-  for (int64_t number = 1; std::ssize(prompts) < flags.limit && std::getline(file, line);
-       ++number) {
-    if (line.empty()) continue;
-    if (line.front() != '{') {
-      add("prompts", line);
-      continue;
-    }
-    const Record record = Record::parse(line, fmt::format("{}:{}", flags.prompts, number));
-    add(record.has("kind") ? record.get_string("kind") : "prompts", record.get_string("prompt"));
-  }
-  if (prompts.empty()) fail("{}: no prompts in it: expected one per line", flags.prompts);
-  return prompts;
 }
 
 std::vector<DecodeWay> ways_of(const Flags& flags, const ModelConfig& config) {
@@ -138,16 +93,66 @@ void print_table(const std::vector<DecodeBenchRow>& rows) {
   }
 }
 
+ModelConfig config_of(const Flags& flags) {
+  if (!flags.random.empty()) return RunConfig::preset(flags.random);
+  return ModelConfig::load((std::filesystem::path(flags.model) / "config.json").string());
+}
+
+/// The table by length, each measurement in a process of its own.
+void run_lengths(Flags& flags) {
+  constexpr int64_t kRoomForPrompt = 24;
+  LengthsBench& bench = flags.lengths;
+  const ModelConfig config = config_of(flags);
+  if (!config.flow) {
+    fail("{}: this model has no evolving stream, so that exact is ar: there is nothing to compare",
+         flags.model);
+  }
+  const int64_t room = config.max_position_embeddings - kRoomForPrompt;
+  std::erase_if(bench.lengths, [&](int64_t length) { return length > room; });
+  if (bench.lengths.empty()) {
+    throw UsageError(fmt::format("--lengths: expected some of at most {} tokens, which this "
+                                 "model's context holds behind a prompt",
+                                 room));
+  }
+  bench.batches = flags.batches;
+  if (!flags.model.empty()) bench.words.push_back(flags.model);
+  const auto pass_on = [&](const char* flag, const std::string& value) {
+    if (!value.empty()) bench.words.insert(bench.words.end(), {flag, value});
+  };
+  pass_on("--random", flags.random);
+  pass_on("--prompts", flags.prompts);
+  pass_on("--limit", std::to_string(flags.limit));
+  pass_on("--temperature", fmt::format("{}", flags.options.temperature));
+  pass_on("--seed", std::to_string(flags.options.seed));
+  pass_on("--threads", std::to_string(threads()));
+  const std::vector<LengthsRow> rows = bench_lengths(bench);
+  if (flags.json) {
+    fmt::print("{}\n", lengths_record(rows).set("threads", threads()).dump());
+  } else {
+    fmt::print("{}", lengths_table(rows));
+  }
+}
+
+void run_in_process(const Flags& flags, const Model& model, Precision precision,
+                    const std::vector<DecodeBenchPrompt>& prompts) {
+  LengthsWork work = *flags.in_process;
+  work.batch = flags.batches.front();
+  work.rounds = flags.lengths.rounds;
+  fmt::print("{}\n", measure_lengths(model, precision, prompts, work, flags.options).dump());
+}
+
 void run(Flags& flags) {
   use_threads(flags.threads);
   if (flags.model.empty() == flags.random.empty())
     throw UsageError("bench decode: expected a model folder or --random PRESET, one of them");
+  if (!flags.lengths.lengths.empty()) return run_lengths(flags);
   const Precision precision = parse_precision(flags.precision);
   std::optional<LoadedModel> loaded;
   std::optional<Model> made;
   if (flags.random.empty()) {
     loaded.emplace(load_model(flags.model, precision));
-    flags.options.end = loaded->tokenizer.end_of_text();
+    // Texts of one length do not end before.
+    if (!flags.in_process) flags.options.end = loaded->tokenizer.end_of_text();
   } else {
     made.emplace(random_model(flags, precision));
   }
@@ -155,10 +160,12 @@ void run(Flags& flags) {
   if (!flags.llama_model.empty()) {
     return write_llama_model(flags.llama_model, model.config(), precision);
   }
+  const auto prompts =
+      made ? random_prompts(model.config())
+           : read_prompts(flags.prompts, flags.limit, loaded->tokenizer);
+  if (flags.in_process) return run_in_process(flags, model, precision, prompts);
   const Decoder decoder(model);
   const DecodeLimits limits = measure_decode_limits(model, precision);
-  const auto prompts =
-      made ? random_prompts(model.config()) : read_prompts(flags, loaded->tokenizer);
   const auto rows =
       bench_decode(decoder, limits, prompts, ways_of(flags, model.config()), flags.options);
 
@@ -191,6 +198,43 @@ void run(Flags& flags) {
     result.set("ratio_to_peer", plain / peer->tokens_per_second);
   }
   fmt::print("{}\n", result.dump());
+}
+
+void add_lengths_options(CLI::App& command, Flags& flags) {
+  LengthsBench& bench = flags.lengths;
+  command
+      .add_option("--lengths", bench.lengths,
+                  "another table: exact against ar for texts of so many tokens, as in "
+                  "16,60,256,1000, in rounds of both; for --batches, --precisions and --starts")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 100000));
+  command.add_option("--precisions", bench.precisions, "of that table, separated by commas")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}))
+      ->capture_default_str();
+  command
+      .add_option("--starts", bench.starts,
+                  "of that table: cold, a process that has learnt nothing, known, one that begins "
+                  "with what others learnt, warm, one that has decoded before")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"cold", "known", "warm"}))
+      ->capture_default_str();
+  command.add_option("--rounds", bench.rounds, "of that table; the median counts")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  // What the processes of that table are started as; not for people.
+  const auto work = [&flags]() -> LengthsWork& {
+    if (!flags.in_process) flags.in_process.emplace();
+    return *flags.in_process;
+  };
+  const auto hidden = [&](const char* name, const std::function<void(const std::string&)>& take) {
+    command.add_option_function(name, take)->group("");
+  };
+  hidden(kInProcess, [work](const std::string& modes) { work().modes = modes; });
+  hidden(kCosts, [work](const std::string& folder) { work().costs = folder; });
+  command
+      .add_option_function<int64_t>(kFirst, [work](int64_t first) { work().first = first; })
+      ->group("");
 }
 
 }  // namespace
@@ -237,6 +281,7 @@ void add_bench_decode_command(CLI::App& bench, Action& action) {
                       "for other programs of llama.cpp");
   command->add_option("--threads", flags->threads, "threads; default: all cores");
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
+  add_lengths_options(*command, *flags);
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });
 }
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "cli/chat_history.h"
 #include "cli/chat_input.h"
+#include "cli/learnt_costs.h"
 #include "cli/live_view.h"
 #include "cli/mode_choice.h"
 #include "cli/options.h"
@@ -118,6 +119,7 @@ class Chat {
         options_(flags.options),
         tokenizer_(loaded.tokenizer),
         decoder_(loaded.model),
+        costs_(decoder_, parse_precision(flags.precision)),
         context_(loaded.model.config().max_position_embeddings),
         known_(std::make_shared<KvPool>(loaded.model.config(), 2 * context_ + kCacheBlock)),
         template_(ChatTemplate::load(flags.model)),
@@ -250,6 +252,7 @@ class Chat {
   GenerateOptions options_;
   const Tokenizer& tokenizer_;
   Decoder decoder_;
+  LearntCosts costs_;
   int64_t context_;
   PrefixCache known_;  // the conversation so far: a turn reads what is new
   ChatTemplate template_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "cli/learnt_costs.h"
 #include "cli/live_view.h"
 #include "cli/mode_choice.h"
 #include "cli/options.h"
@@ -185,10 +186,12 @@ void run(Flags& flags) {
   check(flags);
   TraceFiles files(flags.trace, flags.trace_map);
   flags.options.decode.trace = files.wanted();
-  const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
+  const Precision precision = parse_precision(flags.precision);
+  const LoadedModel loaded = load_model(flags.model, precision);
   suit_model(flags.mode, flags.balance, loaded.model.config(), flags.options.decode);
   constrain(flags, loaded.tokenizer, flags.options.decode);
   const Decoder decoder(loaded.model);
+  const LearntCosts costs(decoder, precision);
   const Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
   const Tracer tracer(decoder, loaded.tokenizer, flags.options.decode, prompt, task.before,
                       task.after);

@@ -5,6 +5,7 @@
 
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "cli/learnt_costs.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "io/record.h"
@@ -47,10 +48,10 @@ void run(Flags& flags) {
   if (const char* key = std::getenv("EVO_API_KEY"); flags.server.api_key.empty() && key) {
     flags.server.api_key = key;
   }
-  const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
+  const Precision precision = parse_precision(flags.precision);
+  const LoadedModel loaded = load_model(flags.model, precision);
   const Decoder decoder(loaded.model);
-  // Timed now, or the first client would wait for it.
-  if (loaded.model.config().flow) (void)decoder.cost(Mode::kExact);
+  const LearntCosts costs(decoder, precision);
   Metrics metrics;
   const Service service(decoder, loaded.tokenizer, flags.model, served_name(flags),
                         flags.longest_prompt);

@@ -3,9 +3,11 @@
 #include <cmath>
 #include <csignal>
 #include <memory>
+#include <optional>
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "cli/draft_gain.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/run_flags.h"
@@ -37,7 +39,7 @@ extern "C" void on_stop_asked(int) {
 }
 
 /// What is wrong on one rank ends all.
-TrainSummary train_on(Communicator& ranks, Flags& flags) {
+TrainSummary train_on(Communicator& ranks, Flags& flags, std::optional<DraftGain>& gain) {
   if (flags.request.quiet || !ranks.is_first()) set_log_level(LogLevel::kQuiet);
   flags.request.ranks = &ranks;
   // What mpirun passes on without counting the seconds until it kills.
@@ -47,6 +49,8 @@ TrainSummary train_on(Communicator& ranks, Flags& flags) {
   try {
     flags.request.config = configuration(flags);
     flags.request.precision = parse_training_precision(flags.precision);
+    // Other ranks would wait on the cores where it is measured.
+    if (ranks.size() == 1) report_gain(flags.request, gain);
     return run_training(flags.request);
   } catch (const std::exception& error) {
     if (ranks.size() > 1) ranks.end_job(error.what());
@@ -57,7 +61,8 @@ TrainSummary train_on(Communicator& ranks, Flags& flags) {
 void train(Flags& flags) {
   use_threads(flags.threads);
   const std::unique_ptr<Communicator> ranks = make_communicator({.patience = flags.rank_timeout});
-  const TrainSummary summary = train_on(*ranks, flags);
+  std::optional<DraftGain> gain;
+  const TrainSummary summary = train_on(*ranks, flags, gain);
   if (!ranks->is_first()) return;
   if (flags.json) {
     Record record;
@@ -68,6 +73,10 @@ void train(Flags& flags) {
         .set("tokens_per_second", summary.tokens_per_second);
     record.set("gemm_peak_fraction", summary.gemm_peak_fraction);
     record.set("peak_bytes", summary.peak_bytes);
+    if (gain) {
+      record.set("exact_speed_up", gain->speed_up);
+      record.set("exact_precision", precision_name(gain->precision));
+    }
     if (summary.ranks > 1) {
       record.set("ranks", summary.ranks);
       record.set("communication_hidden", summary.communication_hidden);
@@ -81,6 +90,7 @@ void train(Flags& flags) {
   log_info("{} after {} steps and {}: {}held out {:.3f}. Model and loss.svg in {}",
            summary.interrupted ? "stopped (continue with --resume)" : "done", summary.step,
            format_duration(summary.seconds), loss, summary.validation.ar_nll, flags.request.out);
+  if (gain) log_info("{}", gain->line());
 }
 
 }  // namespace

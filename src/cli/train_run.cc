@@ -252,6 +252,7 @@ TrainSummary run_training(const TrainRequest& request) {
 
   RunConfig config = request.config;
   if (!request.initialize) config.vocab_size = start->tokenizer.vocab_size();
+  if (config.minutes > 0) config.minutes -= request.report_seconds / 60;
   if (first) log_size(config, start->data.tokens);
   TrainOptions options;
   options.out = request.out;
@@ -268,9 +269,12 @@ TrainSummary run_training(const TrainRequest& request) {
       show_sample(model, start->tokenizer, request.sample_prompt, step);
     };
   }
-  Trainer trainer(config, start->data.tokens, options);
+  std::optional<Trainer> trainer(std::in_place, config, start->data.tokens, options);
   if (first) save_settings(request, *start);
-  return trainer.run();
+  const TrainSummary summary = trainer->run();
+  trainer.reset();  // its memory
+  if (first && request.report) request.report(summary, start->data.tokens);
+  return summary;
 }
 
 }  // namespace evo

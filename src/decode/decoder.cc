@@ -51,20 +51,30 @@ Prompt Prompt::of_gap(std::vector<int32_t> prefix, std::span<const int32_t> suff
   return prompt;
 }
 
-Decoder::Decoder(const Model& model, bool measure) : model_(model), measure_(measure) {
+Decoder::Decoder(const Model& model, bool measure)
+    : model_(model),
+      measure_(measure),
+      exact_policy_(measure ? DraftPolicy(times_, model.config().drafts_ahead())
+                            : DraftPolicy(nominal_, 1, model.config().drafts_ahead())) {
   Tape tape(Tape::Mode::kInference);
   if (model.config().flow) codes_ = model.codes(tape);
 }
 
-const PassCost& Decoder::cost(Mode mode) const {
-  if (mode != Mode::kExact || !measure_) return nominal_;
-  if (!measured_) measured_ = PassCost::measured(model_);
-  return *measured_;
-}
-
-DraftPolicy& Decoder::exact_policy() const {
-  if (!exact_policy_) exact_policy_.emplace(cost(Mode::kExact), 1, model_.config().drafts_ahead());
-  return *exact_policy_;
+void Decoder::learn(const PassRun& run, int64_t sessions, int64_t accepted) const {
+  EVO_CHECK(measure_ && sessions > 0);
+  times_.learn(run);
+  const PassCost& cost = times_.cost();
+  const auto count = static_cast<double>(sessions);
+  const double plain = cost.pass(count, count);
+  double multiple = 1;
+  if (run.drafts() || run.rows > count) {
+    constexpr double kDisturbed = 2;  // by other programs, who cannot be charged to drafts
+    const double expected = cost.pass(run.rows, run.heads) +
+                            run.window_steps * cost.draft(DraftSource::kWindow) +
+                            run.ahead_steps * cost.draft(DraftSource::kAhead);
+    multiple = std::min(run.total_seconds(), kDisturbed * expected) / plain;
+  }
+  exact_policy_.settle(multiple, 1 + static_cast<double>(accepted) / count);
 }
 
 }  // namespace evo

@@ -1,96 +1,27 @@
 #include "decode/pass_cost.h"
 
 #include <algorithm>
-#include <chrono>
-
-#include "ops/embedding.h"
-#include "ops/head.h"
 
 namespace evo {
 namespace {
 
-constexpr int64_t kMeasuredRows[] = {1, 4, 8, 16, 32};
-constexpr double kEnoughSeconds = 0.004;  // per measurement: noise is then a few percent
-constexpr int kMostRuns = 5;
-
-/// The shortest of a few runs, after one that touches everything.
-template <class Run>
-double shortest(const Run& run) {
-  using Clock = std::chrono::steady_clock;
-  run();
-  double best = 1e30, spent = 0;
-  for (int i = 0; i < kMostRuns && spent < kEnoughSeconds; ++i) {
-    const auto start = Clock::now();
-    run();
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    best = std::min(best, seconds);
-    spent += seconds;
-  }
-  return best;
-}
-
-/// One mature row, the rest evolving at t = 1.
-ForwardInput rows_of(const Model& model, int64_t rows) {
-  ForwardInput input;
-  const auto n = static_cast<int32_t>(rows);
-  input.ids = {0};
-  for (int32_t r = 0; r < n; ++r) {
-    input.positions.push_back(r);
-    input.ranges.push_back(r == 0 ? KeyRange{0, 1, 0, 0} : KeyRange{0, 1, 1, n});
-  }
-  if (rows == 1) return input;
-  input.z = Tensor::zeros({rows - 1, model.config().code_size});
-  input.previous_x = input.z;
-  input.times.assign(static_cast<size_t>(rows - 1), 1.0f);
-  return input;
-}
+constexpr double kHeadShare = 0.1;  // of a pass of one row
+constexpr double kManyRows = 16;    // where curves have their last point
 
 }  // namespace
 
-PassCost PassCost::measured(const Model& model) {
-  PassCost cost;
-  const int64_t context = model.config().max_position_embeddings;
-  KvCache cache(model.config(), context);
-  Tensor h;
-  for (int64_t rows : kMeasuredRows) {
-    if (rows > context) break;
-    const ForwardInput input = rows_of(model, rows);
-    const double pass = shortest([&] {
-      cache.truncate(0);
-      Tape tape(Tape::Mode::kInference);
-      h = model.forward(tape, input, &cache);
-    });
-    const double head = shortest([&] {
-      Tape tape(Tape::Mode::kInference);
-      head_logits(tape, h, 0, rows, model.unembedding(), nullptr);
-    });
-    for (Curve* curve : {&cost.forward_, &cost.head_}) {
-      curve->rows.push_back(static_cast<double>(rows));
-    }
-    cost.forward_.seconds.push_back(pass);
-    cost.head_.seconds.push_back(head);
-  }
-  if (!model.config().flow) return cost;
-  Tape tape(Tape::Mode::kInference);
-  const Tensor row = slice_rows(tape, h, 0, 1);
-  std::vector<float> state(static_cast<size_t>(model.config().inner_size), 0.0f);
-  cost.from_window_ = shortest([&] {
-    head_logits(tape, model.inner_step(row, 0, state), 0, 1, model.unembedding(), nullptr);
-  });
-  if (!model.config().drafts_ahead()) return cost;
-  for (const int64_t sessions : {1, 8}) {
-    const auto count = static_cast<size_t>(sessions);
-    const Tensor hs = Tensor::zeros({sessions, model.config().hidden_size});
-    const Tensor states = Tensor::zeros({sessions, model.config().ahead_states()});
-    const std::vector<int32_t> zeros(count, 0);
-    const std::vector<const KvCache*> caches(count, &cache);
-    cost.ahead_.rows.push_back(static_cast<double>(sessions));
-    cost.ahead_.seconds.push_back(shortest([&] {
-      head_logits(tape, model.ahead_step(hs, zeros, zeros, caches, states), 0, sessions,
-                  model.ahead_unembedding(), nullptr);
-    }));
-  }
-  return cost;
+PassCost::PassCost(const CostRatios& ratios) {
+  const double few = 1 + (CostRatios::kFewRows - 1) * ratios.few_rows;
+  const double many = few + (kManyRows - CostRatios::kFewRows) * ratios.many_rows;
+  const auto curve = [&](double share) {
+    const double first = share * ratios.scale;
+    return Curve{{1, CostRatios::kFewRows, kManyRows}, {first, first * few, first * many}};
+  };
+  forward_ = curve(1 - kHeadShare);
+  head_ = curve(kHeadShare);
+  const double step = ratios.scale * ratios.ahead_step;
+  ahead_ = {{1, 2}, {step, step * CostRatios::ahead_steps(2)}};
+  from_window_ = ratios.scale * ratios.window_step;
 }
 
 PassCost PassCost::nominal() {
@@ -114,10 +45,8 @@ double PassCost::draft(DraftSource source, double sessions) const {
 double PassCost::Curve::at(double n) const {
   size_t i = 1;
   while (i + 1 < rows.size() && rows[i] < n) ++i;
-  if (rows.size() == 1) return seconds[0] * n / rows[0];
   const double slope = (seconds[i] - seconds[i - 1]) / (rows[i] - rows[i - 1]);
-  // Noise must not make more rows cheaper.
-  return seconds[i - 1] + std::max(0.0, slope) * (n - rows[i - 1]);
+  return seconds[i - 1] + slope * (n - rows[i - 1]);
 }
 
 }  // namespace evo

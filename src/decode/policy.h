@@ -8,14 +8,20 @@
 // time. A further token is proposed if what it promises, before its maturity is known, is worth
 // more, at the current rate, than proposing and verifying it; then it is verified if that alone
 // pays.
+//
+// A thrifty policy also keeps a budget, so that decoding never falls far behind plain passes,
+// whatever it believes: drafts may cost more than they yield only as far as earlier ones have
+// yielded more than they cost, and a percent or two of the time besides. It expects little at first.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "decode/pass_cost.h"
+#include "decode/pass_times.h"
 
 namespace evo {
 
@@ -25,19 +31,25 @@ class Calibration {
  public:
   /// With lenience < 1, drafts are also kept that are wrong: at first, all but a share `lenience`
   /// of those are taken to be.
-  explicit Calibration(double lenience = 1) : lenience_(lenience) {}
+  explicit Calibration(double lenience = 1, double first_kept = kFirstKept)
+      : lenience_(lenience), first_kept_(first_kept) {}
   [[nodiscard]] double kept(double maturity) const;  ///< probability
   [[nodiscard]] double kept() const;                 ///< of a draft of unknown maturity, of late
   void learn(double maturity, bool kept);
   void expect_anew() { of_late_ = {}; }  ///< of other text than of late
 
- private:
+  /// A draft is taken to be kept with this probability, given those before it, until a handful of
+  /// passes say otherwise.
+  static constexpr double kFirstKept = 0.6;
   static constexpr size_t kBins = 10;
-  [[nodiscard]] static size_t bin(double maturity);
   struct Count {
     double seen = 0, kept = 0;
   };
-  double lenience_;
+
+ private:
+  friend class DraftPolicy;
+  [[nodiscard]] static size_t bin(double maturity);
+  double lenience_, first_kept_;
   std::array<Count, kBins> counts_{};
   Count of_late_;
 };
@@ -49,6 +61,33 @@ struct DraftOutcome {
   int64_t proposed = 0;               ///< tokens; all are drafts but perhaps the last
   std::span<const float> maturities;  ///< of the drafts
   int64_t accepted = 0;
+  /// The last token proposed, if it was no draft: its maturity, and whether it was right after all.
+  struct Refused {
+    float maturity = 0;
+    bool right = false;
+  };
+  std::optional<Refused> refused = {};
+};
+
+/// What drafts may still lose, in plain passes.
+class DraftBudget {
+ public:
+  [[nodiscard]] double left() const { return passes_ < kPlain ? 0 : left_; }
+  /// A pass that cost `cost` plain ones and yielded `tokens`, per session.
+  void settle(double cost, double tokens) {
+    ++passes_;
+    left_ = std::min(kMost, left_ + kShare * cost + tokens - cost);
+  }
+  /// There is experience to go by.
+  void trust() { left_ = std::max(left_, kTrust); }
+
+ private:
+  // The first passes are plain, and say what that takes. Gains are no credit beyond a few passes:
+  // text that cannot be drafted may follow.
+  static constexpr int64_t kPlain = 3;
+  static constexpr double kShare = 0.02, kTrust = 0.5, kMost = 3;
+  double left_ = 0;
+  int64_t passes_ = 0;
 };
 
 class DraftPolicy {
@@ -57,7 +96,11 @@ class DraftPolicy {
 
   /// `cost` must outlive the policy. `lenience` of verification, see verify(). `ahead`: the model
   /// can draft without a window.
-  explicit DraftPolicy(const PassCost& cost, double lenience = 1, bool ahead = false);
+  explicit DraftPolicy(const PassCost& cost, double lenience = 1, bool ahead = false)
+      : DraftPolicy(cost, cost, lenience, ahead, {}) {}
+  /// A thrifty one, which needs settle() after every pass. `times` must outlive it.
+  DraftPolicy(const PassTimes& times, bool ahead)
+      : DraftPolicy(times.cost(), times.cost_at_worst(), 1, ahead, DraftBudget()) {}
 
   /// From now on passes are shared by so many sessions, which are taken to be alike.
   void share_passes(int64_t sessions);
@@ -80,15 +123,21 @@ class DraftPolicy {
     return experience(source).calibration;
   }
 
-  /// Tells how long a pass took, as a multiple of what `cost` said, and which share of its sessions
-  /// drafted: what is done besides, between passes, weighs more where passes are short.
-  void observe(double drafting, double multiple);
-
   /// After every pass of every session.
   void learn(const DraftOutcome& outcome, bool scout);
 
+  /// A thrifty policy: after every pass, what it cost in plain passes, drafting included, and the
+  /// tokens that it yielded per session.
+  void settle(double cost, double tokens);
+
+  /// What was learnt of the drafts of a source, for another process: numbers from 0 to 1e9.
+  [[nodiscard]] std::vector<double> experience_of(DraftSource source) const;
+  /// Begins with that, as with a few passes' experience. Throws Error if it cannot be such numbers.
+  void recall(DraftSource source, std::span<const double> numbers);
+
  private:
-  static constexpr int64_t kTrialWindow = 6;
+  DraftPolicy(const PassCost& cost, const PassCost& at_worst, double lenience, bool ahead,
+              std::optional<DraftBudget> budget);
 
   /// Of the j-th draft of a pass: how often there could be one, it was proposed, made, kept.
   struct Depth {
@@ -101,7 +150,8 @@ class DraftPolicy {
     void add(const Depth& depth);  ///< another draft behind the others
   };
   struct Experience {  // with drafts of one source
-    explicit Experience(double lenience);
+    Experience(double lenience, double first_kept);
+    void fade(double passes);  ///< what was learnt counts as so many passes at most
     Calibration calibration;
     std::array<Depth, kLargestWindow> depths;
   };
@@ -118,7 +168,7 @@ class DraftPolicy {
 
   [[nodiscard]] const Plan& plan(bool scout) const {
     const Plan& tried = ways_[trial_].plan;
-    return trial_left_ > 0 && (scout || tried.window == 0) ? tried : plan_;
+    return trial_left_ > 0 && (scout || tried.window == 0) ? tried : affordable_;
   }
   [[nodiscard]] const Experience& experience(DraftSource source) const {
     return source == DraftSource::kAhead ? from_ahead_ : from_window_;
@@ -128,26 +178,40 @@ class DraftPolicy {
   }
   void choose_plan();
   void count_trial_pass();
+  void choose_affordable();
+  [[nodiscard]] int64_t trial_passes(const Way& way) const;
+  void begin_trial(size_t way);
+  void end_trial();
   [[nodiscard]] bool can_try(const Way& way) const;
+  /// What a session may lose in so many passes by going this way for a draft, in plain ones.
+  [[nodiscard]] double risk(const Plan& plan, int64_t passes) const;
+  [[nodiscard]] bool can_lose(double passes) const { return !budget_ || passes <= budget_->left(); }
+  /// With so many rows in the coming pass, by proposing another token.
+  [[nodiscard]] bool can_propose(int64_t rows, DraftSource source) const;
   /// Tokens per second.
   [[nodiscard]] double rate(const Plan& plan, const Chain& drafts) const;
 
   /// Tokens that another row of a pass of so many must yield to pay, also for being `proposed`.
   [[nodiscard]] double price_of_row(int64_t rows, DraftSource proposed) const;
   /// This session's part of the time of a pass.
-  [[nodiscard]] double pass_seconds(double rows, double heads) const;
+  [[nodiscard]] double pass_seconds(double rows, double heads) const {
+    return pass_seconds(*cost_, rows, heads);
+  }
+  [[nodiscard]] double pass_seconds(const PassCost& cost, double rows, double heads) const;
 
   const PassCost* cost_;
+  const PassCost* at_worst_;
   double sessions_ = 1;
-  double plain_multiple_ = 1, drafting_multiple_ = 1;  // of `cost_`, in passes of late
   bool can_draft_ahead_;
-  bool observed_ = false;  // passes have been timed
+  std::optional<DraftBudget> budget_;
   Experience from_window_, from_ahead_;
-  Plan plan_;
+  Plan plan_;        // what promises most
+  Plan affordable_;  // that, or nothing
   double best_rate_ = 0;
   std::vector<Way> ways_;
-  size_t trial_ = 0;        // the last one, of ways_
-  int64_t trial_left_ = 0;  // passes
+  size_t trial_ = 0;         // the last one, of ways_
+  int64_t trial_left_ = 0;   // passes
+  bool trial_kept_ = false;  // a draft of it
 };
 
 }  // namespace evo

@@ -23,6 +23,16 @@ void append_token(ForwardInput& input, int32_t rank, int32_t token, int32_t posi
   input.sequences.push_back(sequence);
 }
 
+class Stopwatch {
+ public:
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
 /// The field ahead learns which token the model thinks likeliest, and so becomes surer than that
 /// is: its logits are for another temperature. Greedy choices are the same.
 SamplerOptions of_field_ahead(SamplerOptions options) {
@@ -82,7 +92,7 @@ Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt pr
                                   context - 1 - positions_.back()});
   if (options_.window == 0 && options_.mode == Mode::kExact) policy_ = &decoder.exact_policy();
   if (options_.window == 0 && options_.mode == Mode::kEvo) {
-    policy_ = &own_policy_.emplace(decoder.cost(Mode::kEvo), options_.lenience(),
+    policy_ = &own_policy_.emplace(decoder.nominal_cost(), options_.lenience(),
                                    model_.config().drafts_ahead());
   }
   Session* const only = this;
@@ -105,8 +115,7 @@ PassTrace Session::step() {
 std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions,
                                               int64_t prompt_rows) {
   EVO_CHECK(!sessions.empty() && prompt_rows > 0);
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
+  const Stopwatch watch;
   const Model& model = sessions.front()->model_;
   const auto count = sessions.size();
   const int64_t generating = std::ranges::count(sessions, 0, &Session::unread);
@@ -137,8 +146,7 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
       head_logits(tape, mature_h, 0, mature_h.rows(), model.unembedding(), nullptr);
 
   std::vector<PassTrace> traces;
-  std::vector<bool> evolving;
-  int64_t logit_row = 0, window_row = input.mature(), drafting = 0;
+  int64_t logit_row = 0, window_row = input.mature();
   for (size_t s = 0; s < count; ++s) {
     Session& session = *sessions[s];
     const int64_t size = std::ssize(session.window_);
@@ -151,14 +159,12 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
     traces.back().rows = mature_end[s] - (s > 0 ? mature_end[s - 1] : 0) + size;
     logit_row += scored[s];
     window_row += size;
-    evolving.push_back(size > 0);
   }
-  draft_ahead(sessions, traces);
-  for (size_t s = 0; s < count; ++s) {
-    drafting += evolving[s] || sessions[s]->proposals_ > 0 ? 1 : 0;
-  }
-  observe_pass(sessions, std::chrono::duration<double>(Clock::now() - start).count(), h.rows(),
-               logit_row, static_cast<double>(drafting) / static_cast<double>(count));
+  PassRun run{.rows = static_cast<double>(h.rows()), .heads = static_cast<double>(logit_row)};
+  run.seconds = watch.seconds();
+  run.ahead_steps = draft_ahead(sessions, traces);
+  run.ahead_seconds = watch.seconds() - run.seconds;
+  observe_pass(sessions, traces, run);
   return traces;
 }
 
@@ -177,25 +183,23 @@ int64_t Session::prepare_pass(ForwardInput& input, int32_t sequence, int64_t gen
   return options_.mode == Mode::kDiffusion ? 0 : std::ssize(drafts_) + 1;
 }
 
-/// Lets the policy of exact sessions, whose text does not depend on it, learn what passes take.
-void Session::observe_pass(std::span<Session* const> sessions, double seconds, int64_t rows,
-                           int64_t heads, double drafting) {
-  DraftPolicy* policy = nullptr;
-  for (const Session* session : sessions) {
-    if (session->reading_) return;  // what prompts take says nothing about passes that draft
-    if (session->options_.mode == Mode::kExact && session->policy_) policy = session->policy_;
+/// Lets the decoder learn what passes of exact sessions take, whose text does not depend on it.
+void Session::observe_pass(std::span<Session* const> sessions, std::span<const PassTrace> traces,
+                           PassRun run) {
+  const Decoder& decoder = sessions.front()->decoder_;
+  if (!decoder.measures()) return;
+  int64_t accepted = 0;
+  for (size_t s = 0; s < sessions.size(); ++s) {
+    const Session& session = *sessions[s];
+    // What prompts take says nothing about passes that draft, and others spend as they like.
+    if (session.reading_ || session.policy_ != &decoder.exact_policy()) return;
+    accepted += traces[s].accepted;
+    if (session.draft_source_ != DraftSource::kWindow) continue;
+    run.window_steps += static_cast<double>(session.proposals_);
+    run.window_seconds += session.window_seconds_;
   }
-  if (policy == nullptr || !sessions.front()->decoder_.measures()) return;
-  const PassCost& cost = sessions.front()->decoder_.cost(Mode::kExact);
-  const auto count = static_cast<double>(sessions.size());
-  double proposing = 0;
-  for (const Session* session : sessions) {
-    proposing +=
-        static_cast<double>(session->proposals_) * cost.draft(session->draft_source_, count);
-  }
-  const double expected =
-      cost.pass(static_cast<double>(rows), static_cast<double>(heads)) + proposing;
-  policy->observe(drafting, seconds / expected);
+  run.seconds -= run.window_seconds;
+  decoder.learn(run, std::ssize(sessions), accepted);
 }
 
 /// The evolving rows of all sessions.

@@ -33,6 +33,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "decode/pass_times.h"
 #include "decode/policy.h"
 #include "decode/sampler.h"
 #include "decode/shaper.h"
@@ -91,23 +92,28 @@ class Decoder {
   /// `model` must outlive the decoder, packed. With `measure` false nothing depends on the clock:
   /// not only texts, but passes and drafts are the same everywhere.
   explicit Decoder(const Model& model, bool measure = true);
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
 
   [[nodiscard]] const Model& model() const { return model_; }
   [[nodiscard]] const Tensor& codes() const { return codes_; }  ///< [V, d]; without flow undefined
-  /// What passes cost: in exact mode, whose text does not depend on it, as measured when it is
-  /// first asked for; else nominally, so that a seed gives the same text everywhere.
-  [[nodiscard]] const PassCost& cost(Mode mode) const;
+  /// What passes cost anywhere, so that what depends on it is the same everywhere.
+  [[nodiscard]] const PassCost& nominal_cost() const { return nominal_; }
   [[nodiscard]] bool measures() const { return measure_; }
   /// What all exact sessions learn together: a new one begins with the experience of those before.
-  [[nodiscard]] DraftPolicy& exact_policy() const;
+  [[nodiscard]] DraftPolicy& exact_policy() const { return exact_policy_; }
+  /// What they learn of passes, if it measures.
+  [[nodiscard]] PassTimes& times() const { return times_; }
+  /// A pass that only exact sessions shared, `sessions` of them, and that kept so many drafts.
+  void learn(const PassRun& run, int64_t sessions, int64_t accepted) const;
 
  private:
   const Model& model_;
   bool measure_;
   Tensor codes_;
   PassCost nominal_ = PassCost::nominal();
-  mutable std::optional<PassCost> measured_;
-  mutable std::optional<DraftPolicy> exact_policy_;
+  mutable PassTimes times_;
+  mutable DraftPolicy exact_policy_;
 };
 
 /// What a pass knew about a token that is not committed yet.
@@ -208,8 +214,8 @@ class Session {
   void append_prompt(ForwardInput& input, int32_t sequence, int64_t rows) const;
   void append_mature(ForwardInput& input, int32_t sequence) const;
   void append_evolving(ForwardInput& input, int32_t sequence) const;
-  static void observe_pass(std::span<Session* const> sessions, double seconds, int64_t rows,
-                           int64_t heads, double drafting);
+  static void observe_pass(std::span<Session* const> sessions, std::span<const PassTrace> traces,
+                           PassRun run);
   static void add_windows(std::span<Session* const> sessions, ForwardInput& input);
   /// What the pass made of a session: hidden states of the window [W, D] and of the mature rows
   /// that have logits [drafts + 1, D]; those logits [drafts + 1, V].
@@ -224,7 +230,8 @@ class Session {
   void add_logprobs(std::span<const float> logits, PassTrace& trace) const;
   void draft_from_window(int32_t previous, std::vector<float> state, PassTrace& trace);
   struct Ahead;
-  static void draft_ahead(std::span<Session* const> sessions, std::span<PassTrace> traces);
+  /// Returns what it took, as steps of CostRatios::ahead_steps().
+  static double draft_ahead(std::span<Session* const> sessions, std::span<PassTrace> traces);
   static std::vector<Proposal> propose_ahead(std::span<Ahead> active);
   /// A chain of drafts that grows: the token before the next one, the probability that all are
   /// kept.
@@ -282,6 +289,8 @@ class Session {
   std::vector<float> draft_maturities_;
   int64_t possible_drafts_ = 0;
   int64_t proposals_ = 0;  // tokens that the last pass thought of drafting
+  std::optional<std::pair<int32_t, float>> refused_;  // the last of them, if it was no draft
+  double window_seconds_ = 0;                         // that drafting from the window took
   DraftSource draft_source_ = DraftSource::kNone;
   Tensor ahead_h_;  // [1, D] of the last mature row, if drafts are to be made from it
   std::vector<WindowToken> pool_;    // from the position after the text on: what drafts are made of

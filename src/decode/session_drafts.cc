@@ -1,5 +1,6 @@
 // Verification of drafts, and new ones.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <numeric>
 
@@ -39,8 +40,10 @@ void Session::verify_drafts(const PassResult& result, PassTrace& trace) {
   drafted_ += drafts;
   accepted_ += verdict.accepted;
   if (policy_) {
-    policy_->learn(
-        {draft_source_, possible_drafts_, proposals_, draft_maturities_, verdict.accepted}, scout_);
+    DraftOutcome outcome{draft_source_, possible_drafts_, proposals_, draft_maturities_,
+                         verdict.accepted};
+    if (refused_) outcome.refused = {refused_->second, refused_->first == verdict.next};
+    policy_->learn(outcome, scout_);
   }
 
   const int32_t last = drafts > 0 ? drafts_.back() : text_.back();
@@ -54,6 +57,7 @@ void Session::verify_drafts(const PassResult& result, PassTrace& trace) {
   draft_maturities_.clear();
   draft_source_ = DraftSource::kNone;
   possible_drafts_ = proposals_ = 0;
+  refused_.reset();
   if (done()) return;
   const bool ahead = policy_ != nullptr && policy_->drafts_ahead(scout_);
   if (ahead) pool_.clear();
@@ -125,6 +129,7 @@ bool Session::take_draft(const Proposal& proposal, const WindowToken& token, Dra
                                : static_cast<double>(proposal.maturity);
   if (policy_ ? !policy_->worth_verifying(drafting.all_kept, coming_rows())
               : drafting.all_kept < options_.draft_threshold * options_.lenience()) {
+    refused_ = {proposal.token, proposal.maturity};
     return false;
   }
   drafting.previous = proposal.token;
@@ -136,6 +141,7 @@ bool Session::take_draft(const Proposal& proposal, const WindowToken& token, Dra
 }
 
 void Session::draft_from_window(int32_t previous, std::vector<float> state, PassTrace& trace) {
+  const auto start = std::chrono::steady_clock::now();
   Drafting drafting = begin_drafts(DraftSource::kWindow, std::ssize(pool_), previous);
   while (wants_draft(drafting)) {
     WindowToken& token = pool_[drafts_.size()];
@@ -144,6 +150,8 @@ void Session::draft_from_window(int32_t previous, std::vector<float> state, Pass
     const Proposal proposal = propose(token, o, draft_rank(), drafting.shaper);
     if (!take_draft(proposal, token, drafting, trace)) break;
   }
+  const auto end = std::chrono::steady_clock::now();
+  window_seconds_ = std::chrono::duration<double>(end - start).count();
 }
 
 /// A session that drafts ahead of its last mature token, and where it has come.
@@ -155,7 +163,7 @@ struct Session::Ahead {
 };
 
 /// All of them draft in step: a step of several costs little more than that of one.
-void Session::draft_ahead(std::span<Session* const> sessions, std::span<PassTrace> traces) {
+double Session::draft_ahead(std::span<Session* const> sessions, std::span<PassTrace> traces) {
   std::vector<Ahead> active;
   for (size_t s = 0; s < sessions.size(); ++s) {
     Session& session = *sessions[s];
@@ -167,9 +175,11 @@ void Session::draft_ahead(std::span<Session* const> sessions, std::span<PassTrac
                       Tensor::zeros({1, session.model_.config().ahead_states()})});
   }
   const WindowToken undecided;
+  double steps = 0;
   while (true) {
     std::erase_if(active, [](const Ahead& a) { return !a.session->wants_draft(a.drafting); });
-    if (active.empty()) return;
+    if (active.empty()) return steps;
+    steps += CostRatios::ahead_steps(static_cast<double>(active.size()));
     const std::vector<Proposal> proposals = propose_ahead(active);
     std::vector<Ahead> go_on;
     for (size_t i = 0; i < active.size(); ++i) {

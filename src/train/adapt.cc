@@ -26,9 +26,8 @@ RunConfig adapt_config(const ModelConfig& parent, AdaptRecipe recipe) {
   RunConfig config;
   static_cast<ModelConfig&>(config) = parent;
   config.flow = true;
-  const int64_t inner = std::min(parent.hidden_size, kLargestInner);
-  if (!parent.flow) config.inner_size = inner;
-  if (parent.ahead_size == 0) config.ahead_size = inner;
+  if (!parent.flow) config.inner_size = std::min(parent.hidden_size, kLargestInner);
+  if (parent.ahead_size == 0) config.ahead_size = good_ahead_size(parent.hidden_size);
   config.steps = kSteps;
   config.batch_size = 8;
   config.sequence_length = std::min(kLength, parent.max_position_embeddings - 1);

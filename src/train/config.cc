@@ -85,9 +85,15 @@ Wire TrainConfig::wire_format() const {
   return wire == "bf16" ? Wire::kBF16 : Wire::kF32;
 }
 
+int64_t good_ahead_size(int64_t hidden_size) {
+  constexpr int64_t kLargest = 1024;
+  return std::max<int64_t>(4, std::min(hidden_size, kLargest) / 4 * 4);
+}
+
 RunConfig RunConfig::preset(const std::string& name) {
   RunConfig config;
   static_cast<ModelConfig&>(config) = ModelConfig::preset(name);
+  config.ahead_size = good_ahead_size(config.hidden_size);
   if (name == "demo") {
     config.learning_rate = 4e-3;
     return config;

@@ -115,12 +115,15 @@ struct RunConfig : ModelConfig, TrainConfig {
     TrainConfig::visit(v);
   }
 
-  /// A preset's shape with training settings that suit it.
+  /// A preset's shape with training settings that suit it, and a field that drafts ahead.
   static RunConfig preset(const std::string& name);
 
   /// Throws Error for contradictory settings of model and training, or if the batch cannot be
   /// divided among so many ranks.
   void validate(int ranks = 1) const;
 };
+
+/// Width of a field ahead that drafts well for a model of this width.
+[[nodiscard]] int64_t good_ahead_size(int64_t hidden_size);
 
 }  // namespace evo

@@ -18,7 +18,8 @@ export class Served {
     const served = new Served();
     served.process = spawn(
         binary, ['serve', model, '--port', '0', '--json', '--threads', '1', ...more],
-        {stdio: ['ignore', 'pipe', 'ignore']});
+        {stdio: ['ignore', 'pipe', 'ignore'],
+         env: {...process.env, XDG_CACHE_HOME: '/dev/null'}});  // not the user's
     for await (const line of createInterface({input: served.process.stdout})) {
       served.url = JSON.parse(line).url;
       return served;
