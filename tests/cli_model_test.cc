@@ -238,8 +238,7 @@ TEST_F(BadModel, ConfigThatContradictsItselfOrTheWeights) {
   expect_config_refused(config, {"out of memory: use a smaller model"});
   config = good;
   config["evo"]["code_sise"] = 16;
-  expect_config_refused(config,
-                        {"copy/config.json: evo", "code_sise", "did you mean \"code_size\""});
+  expect_config_refused(config, {"copy/config.json: evo", "code_sise", "did you mean 'code_size'"});
   // Other programs' keys are none of our business, but then ours is missing.
   config = with("hidden_sise", 32);
   config.erase("hidden_size");

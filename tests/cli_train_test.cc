@@ -74,7 +74,8 @@ TEST_F(Train, TextThatIsNotUtf8) {
 
 TEST_F(Train, SettingsThatAreUnknownOrContradictory) {
   const auto demo = [](const std::string& more) { return with_settings("--preset demo " + more); };
-  expect_no_start(demo("--set no_such_key=1"), 2, {"no_such_key", "did you mean", "batch_size"});
+  expect_no_start(demo("--set no_such_key=1"), 2, {"no_such_key", "expected one of", "batch_size"});
+  expect_no_start(demo("--set batch_szie=2"), 2, {"batch_szie", "did you mean 'batch_size'?"});
   expect_no_start(demo("--set batch_size"), 2, {"expected key=value", "batch_size"});
   expect_no_start(demo("--set batch_size=many"), 2, {"batch_size", "a whole number", "many"});
   expect_no_start(demo("--set flow=1"), 2, {"flow", "true or false"});
@@ -99,7 +100,7 @@ TEST_F(Train, ConfigFiles) {
   };
   expect_no_start(with_settings("--config " + path("none.json")), 1, {"none.json", "No such file"});
   expect_no_start(config(R"({"hidden_sise": 64})"), 1,
-                  {"c.json", "hidden_sise", "did you mean \"hidden_size\""});
+                  {"c.json", "hidden_sise", "did you mean 'hidden_size'"});
   expect_no_start(config(R"({"hidden_size": "64"})"), 1, {"c.json", "hidden_size", "whole number"});
   expect_no_start(config(R"({"steps": 2, "steps": 3})"), 1, {"c.json", "steps", "twice"});
   expect_no_start(config("{"), 1, {"c.json", "not valid JSON"});

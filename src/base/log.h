@@ -9,6 +9,7 @@ namespace evo {
 
 enum class LogLevel { kQuiet, kInfo };
 void set_log_level(LogLevel level);
+LogLevel log_level();
 
 void log_line(const std::string& text);   ///< shown at kInfo
 void warn_line(const std::string& text);  ///< always shown, prefixed "warning: "

@@ -4,7 +4,12 @@
 #include <unistd.h>
 
 #include <cmath>
-#include <cstdio>
+#include <vector>
+
+#include "base/log.h"
+#include "base/status_line.h"
+#include "base/terminal.h"
+#include "base/text_width.h"
 
 namespace evo {
 namespace {
@@ -19,12 +24,18 @@ std::string scaled(double value, const char* const* units, int count, double ste
   return fmt::format("{:.{}f}{}", value, value < 9.995 ? 2 : 1, units[unit]);
 }
 
+/// `text` before its last part, where parts are divided by two blanks.
+std::string_view without_last_part(std::string_view text) {
+  const size_t end = text.rfind("  ");
+  return end == std::string_view::npos ? "" : text.substr(0, end);
+}
+
 }  // namespace
 
 Progress::Progress(std::string label, double total, std::string unit, bool quiet, double begin)
     : state_{.label = std::move(label), .unit = std::move(unit), .total = total, .begin = begin},
-      quiet_(quiet),
-      terminal_(isatty(STDERR_FILENO) != 0),
+      quiet_(quiet || log_level() == LogLevel::kQuiet),
+      live_(is_live_terminal(STDERR_FILENO)),
       start_(Clock::now()),
       last_(start_) {}
 
@@ -37,33 +48,42 @@ void Progress::update(double done, const std::string& note) {
   const auto now = Clock::now();
   const double elapsed = std::chrono::duration<double>(now - start_).count();
   const double since = std::chrono::duration<double>(now - last_).count();
-  if (elapsed < 2 || since < (terminal_ ? 0.2 : 10)) return;
+  if (elapsed < 2 || since < (live_ ? 0.2 : 10)) return;
   last_ = now;
   state_.done = done;
-  const std::string line = progress_line(state_, elapsed, note);
-  if (terminal_) {
-    fmt::print(stderr, "\r{}\x1b[K", line);
+  if (live_) {
+    show_status_line(progress_line(state_, elapsed, note, terminal_columns(STDERR_FILENO) - 1));
+    shown_ = true;
   } else {
-    fmt::print(stderr, "{}\n", line);
+    write_above_status_line(progress_line(state_, elapsed, note) + "\n");
   }
-  std::fflush(stderr);
-  shown_ = true;
 }
 
 void Progress::finish() {
-  if (shown_ && terminal_) fmt::print(stderr, "\r\x1b[K");
-  std::fflush(stderr);
+  if (shown_) clear_status_line();
   shown_ = false;
 }
 
-std::string progress_line(const ProgressState& state, double elapsed, const std::string& note) {
+std::string progress_line(const ProgressState& state, double elapsed, std::string_view note,
+                          size_t columns) {
   const double rate = (state.done - state.begin) / elapsed;
-  const double left = rate > 0 ? (state.total - state.done) / rate : 0;
   const double percent = state.total > 0 ? 100 * state.done / state.total : 0;
+  const std::string label = printable(state.label), share = fmt::format("{:5.0f}%", percent);
   // A run by the clock does a second per second.
-  const std::string speed = state.unit == "s" ? "" : fmt::format("{:.3g} {}/s  ", rate, state.unit);
-  return fmt::format("{}  {:3.0f}%  {}{} left  {}", state.label, percent, speed,
-                     format_duration(left), note);
+  const std::string speed =
+      state.unit == "s" ? "" : fmt::format("  {:.3g} {}/s", rate, printable(state.unit));
+  const std::string left =
+      rate > 0 ? fmt::format("  {} left", format_duration((state.total - state.done) / rate)) : "";
+  std::vector<std::string> choices;  // the longest first
+  for (std::string_view kept = note; !kept.empty(); kept = without_last_part(kept)) {
+    choices.push_back(label + share + speed + left + "  " + printable(kept));
+  }
+  choices.insert(choices.end(), {label + share + speed + left, label + share + left});
+  for (const std::string& choice : choices) {
+    if (text_columns(choice) <= columns) return choice;
+  }
+  if (columns <= share.size()) return fitting(fmt::format("{:.0f}%", percent), columns);
+  return fitting(label, columns - share.size()) + share;
 }
 
 std::string format_duration(double seconds) {

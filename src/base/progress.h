@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace evo {
 
@@ -14,11 +15,15 @@ struct ProgressState {
   double begin = 0;            ///< what was done before, by an earlier run
 };
 
-/// What Progress shows after `elapsed` seconds.
-std::string progress_line(const ProgressState& state, double elapsed, const std::string& note);
+/// What Progress shows after `elapsed` seconds. Of what does not fit into so many columns, first
+/// the last parts of the note go (they are divided by two blanks, and go as a whole: half a number
+/// is a wrong one), then the rate, the time left, and the end of the label.
+std::string progress_line(const ProgressState& state, double elapsed, std::string_view note,
+                          size_t columns = std::string::npos);
 
 /// Shows "label  37%  1.2 MB/s  0:41 left  <note>" on standard error: rewritten in place on a
-/// terminal, one line every ten seconds elsewhere, nothing before two seconds have passed.
+/// terminal, as wide as it is at that time; one line every ten seconds elsewhere; nothing before
+/// two seconds have passed, nor while the log is quiet.
 class Progress {
  public:
   /// `total` in `unit`s ("MB", "tokens", "steps").
@@ -33,7 +38,7 @@ class Progress {
  private:
   using Clock = std::chrono::steady_clock;
   ProgressState state_;
-  bool quiet_, terminal_, shown_ = false;
+  bool quiet_, live_, shown_ = false;
   Clock::time_point start_, last_;
 };
 

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "base/text_width.h"
+
 namespace evo {
 namespace {
 
@@ -45,13 +47,49 @@ TEST(Progress, Line) {
   EXPECT_EQ(progress_line({.label = "reading", .unit = "MB", .done = 25, .total = 100}, 50, "x"),
             "reading   25%  0.5 MB/s  2:30 left  x");
   EXPECT_EQ(progress_line({.label = "steps", .unit = "steps", .done = 0, .total = 0}, 3, ""),
-            "steps    0%  0 steps/s  0:00 left  ");
+            "steps    0%  0 steps/s")
+      << "nothing is known about the time";
   // What an earlier run did says nothing about this one's rate.
   EXPECT_EQ(progress_line({.label = "reading", .unit = "MB", .done = 75, .total = 100, .begin = 50},
                           50, "x"),
             "reading   75%  0.5 MB/s  0:50 left  x");
   EXPECT_EQ(progress_line({.label = "training", .unit = "s", .done = 25, .total = 100}, 25, "x"),
             "training   25%  1:15 left  x");
+}
+
+TEST(Progress, ShortensTheNoteFirst) {
+  const ProgressState state{.label = "training", .unit = "MB", .done = 25, .total = 100};
+  const auto line = [&](size_t columns) {
+    return progress_line(state, 50, "loss 3.125  AR 3.000  900 tokens/s", columns);
+  };
+  const std::string whole =
+      "training   25%  0.5 MB/s  2:30 left  loss 3.125  AR 3.000  900 tokens/s";
+  EXPECT_EQ(line(std::string::npos), whole);
+  EXPECT_EQ(line(whole.size()), whole);
+  EXPECT_EQ(line(whole.size() - 1), "training   25%  0.5 MB/s  2:30 left  loss 3.125  AR 3.000");
+  EXPECT_EQ(line(50), "training   25%  0.5 MB/s  2:30 left  loss 3.125");
+  EXPECT_EQ(line(40), "training   25%  0.5 MB/s  2:30 left");
+  EXPECT_EQ(line(30), "training   25%  2:30 left") << "then the rate";
+  EXPECT_EQ(line(20), "training   25%");
+  EXPECT_EQ(line(12), "traini   25%");
+  EXPECT_EQ(line(6), "25%");
+  EXPECT_EQ(line(2), "25");
+}
+
+TEST(Progress, NeverTooWideAndAlwaysWholeCharacters) {
+  const ProgressState state{
+      .label = "\u4e2d\u6587 e\u0301\U0001F600", .unit = "\u20ac", .done = 25, .total = 100};
+  for (size_t columns = 0; columns < 60; ++columns) {
+    const std::string line = progress_line(state, 50, "\u4e2d\u6587  \u20ac\u20ac", columns);
+    EXPECT_LE(text_columns(line), columns);
+    EXPECT_EQ(line.find("\uFFFD"), std::string::npos) << columns;
+    EXPECT_EQ(printable(line), line) << "no character was cut";
+  }
+}
+
+TEST(Progress, NotesCannotCommandTheTerminal) {
+  EXPECT_EQ(progress_line({.label = "a\n", .unit = "s", .done = 1, .total = 2}, 1, "\x1b[2J"),
+            "a.   50%  0:01 left  .[2J");
 }
 
 TEST(Progress, ShowsNothingBeforeTwoSeconds) {

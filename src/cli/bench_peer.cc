@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/child_process.h"
+#include "base/closest.h"
 
 namespace evo {
 namespace {
@@ -47,8 +48,8 @@ std::vector<Variant> peer_variants(Precision precision, const std::vector<std::s
     if (found == all.end()) {
       std::vector<std::string> names;
       std::ranges::transform(all, std::back_inserter(names), &Variant::name);
-      throw UsageError(fmt::format("--variants: unknown variant '{}': expected some of {}", name,
-                                   fmt::join(names, ", ")));
+      throw UsageError(fmt::format("--variants: unknown variant '{}': expected some of {}{}", name,
+                                   fmt::join(names, ", "), did_you_mean(name, names)));
     }
     result.push_back(*found);
   }

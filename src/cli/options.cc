@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/closest.h"
 #include "base/cpu_limit.h"
 #include "base/parallel.h"
 #include "base/thread_pool.h"
@@ -57,7 +58,8 @@ Precision parse_precision(const std::string& name) {
   if (name == "f32") return Precision::kF32;
   if (name == "bf16") return Precision::kBF16;
   if (name == "int8") return Precision::kInt8;
-  throw UsageError(fmt::format("--precision '{}': expected auto, f32, bf16 or int8", name));
+  throw UsageError(fmt::format("--precision '{}': expected auto, f32, bf16 or int8{}", name,
+                               did_you_mean(name, {"auto", "f32", "bf16", "int8"})));
 }
 
 Precision parse_training_precision(const std::string& name) {

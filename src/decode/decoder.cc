@@ -1,15 +1,19 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/closest.h"
 #include "decode/session.h"
 
 namespace evo {
 
 Mode parse_mode(const std::string& name) {
+  std::vector<std::string> known;
   for (Mode mode : {Mode::kAr, Mode::kExact, Mode::kEvo, Mode::kDiffusion}) {
     if (name == mode_name(mode)) return mode;
+    known.emplace_back(mode_name(mode));
   }
-  throw UsageError(fmt::format("--mode '{}': expected ar, exact, evo or diffusion", name));
+  throw UsageError(fmt::format("--mode '{}': expected ar, exact, evo or diffusion{}", name,
+                               did_you_mean(name, known)));
 }
 
 const char* mode_name(Mode mode) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/closest.h"
 #include "base/error.h"
 #include "eval/tasks/families.h"
 
@@ -32,13 +33,13 @@ std::vector<std::unique_ptr<Task>> make_tasks() {
 }
 
 const Task& task_named(std::string_view name) {
-  std::vector<std::string_view> names;
+  std::vector<std::string> names;
   for (const std::unique_ptr<Task>& task : all_tasks()) {
     if (task->info().name == name) return *task;
     names.push_back(task->info().name);
   }
-  throw UsageError(fmt::format("there is no task \"{}\"; expected \"all\" or some of {}", name,
-                               fmt::join(names, ", ")));
+  throw UsageError(fmt::format("there is no task \"{}\"; expected \"all\" or some of {}{}", name,
+                               fmt::join(names, ", "), did_you_mean(name, names)));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/closest.h"
 #include "base/error.h"
 
 namespace evo {
@@ -17,8 +18,9 @@ Path parse_path(std::string_view text) {
     const auto [stop, status] = std::from_chars(digits.data(), end, block);
     if (status == std::errc() && stop == end && block >= 1) return {Path::Kind::kBlock, block};
   }
-  fail("unknown path \"{}\": use \"ar\", \"diagonal\" or \"block:N\" with N >= 1 tokens per block",
-       text);
+  fail(
+      "unknown path \"{}\": use \"ar\", \"diagonal\" or \"block:N\" with N >= 1 tokens per block{}",
+      text, did_you_mean(text, {"ar", "diagonal", "block:N"}));
 }
 
 std::string to_string(const Path& path) {

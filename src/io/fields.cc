@@ -4,7 +4,8 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <numeric>
+
+#include "base/closest.h"
 
 namespace evo::fields {
 namespace {
@@ -21,29 +22,6 @@ template <>
 constexpr const char* kExpected<float> = "a number";
 template <>
 constexpr const char* kExpected<double> = "a number";
-
-/// Number of single-character insertions, deletions and replacements between two names.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
-}
-
-std::string closest(std::string_view name, const std::vector<std::string>& known) {
-  EVO_CHECK(!known.empty());
-  return *std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
-    return edit_distance(name, a) < edit_distance(name, b);
-  });
-}
 
 [[noreturn]] void fail_value(std::string_view name, std::string_view expected,
                              std::string_view text) {
@@ -164,13 +142,15 @@ EVO_INSTANTIATE_FIELD(std::vector<double>)
 void check_known_keys(const Record& record, const std::vector<std::string>& known) {
   for (const std::string& key : record.keys()) {
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
-    fail("{}: unknown key \"{}\"; did you mean \"{}\"?", record.source(), key, closest(key, known));
+    const std::string hint = did_you_mean(key, known);
+    fail("{}: unknown key \"{}\"{}", record.source(), key,
+         hint.empty() ? fmt::format("; known are {}", fmt::join(known, ", ")) : hint);
   }
 }
 
 void fail_unknown_assignment(std::string_view name, const std::vector<std::string>& known) {
-  throw UsageError(fmt::format("unknown setting \"{}\"; did you mean \"{}\"? Settings: {}", name,
-                               closest(name, known), fmt::join(known, ", ")));
+  throw UsageError(fmt::format("--set: unknown setting '{}': expected one of {}{}", name,
+                               fmt::join(known, ", "), did_you_mean(name, known)));
 }
 
 void split_assignment(std::string_view assignment, std::string& name, std::string& value) {

@@ -43,7 +43,8 @@ void parse_value(std::string_view name, std::string_view text, T& value);
 template <FieldType T>
 std::string format_value(const T& value);
 
-/// Throws Error naming the first key of `record` that is not in `known`, and the closest known one.
+/// Throws Error naming the first key of `record` that is not in `known`, and the one that was
+/// probably meant, or all.
 void check_known_keys(const Record& record, const std::vector<std::string>& known);
 /// A UsageError for `--set name=...` that lists `known`.
 [[noreturn]] void fail_unknown_assignment(std::string_view name,

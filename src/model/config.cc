@@ -3,6 +3,7 @@
 #include <map>
 
 #include "base/checked.h"
+#include "base/closest.h"
 #include "base/error.h"
 
 namespace evo {
@@ -69,8 +70,9 @@ void ModelConfig::validate() const {
 ModelConfig ModelConfig::preset(const std::string& name) {
   const auto found = shapes().find(name);
   if (found == shapes().end()) {
-    throw UsageError(fmt::format("unknown preset '{}': expected one of {}", name,
-                                 fmt::join(preset_names(), ", ")));
+    throw UsageError(fmt::format("unknown preset '{}': expected one of {}{}", name,
+                                 fmt::join(preset_names(), ", "),
+                                 did_you_mean(name, preset_names())));
   }
   const Shape& shape = found->second;
   ModelConfig config;

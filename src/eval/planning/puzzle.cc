@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "base/closest.h"
 #include "base/error.h"
 #include "io/files.h"
 
@@ -29,13 +30,13 @@ const std::vector<std::unique_ptr<PuzzleKind>>& puzzle_kinds() {
 }
 
 const PuzzleKind& find_puzzle_kind(std::string_view name) {
-  std::vector<std::string_view> names;
+  std::vector<std::string> names;
   for (const auto& kind : puzzle_kinds()) {
     if (kind->name() == name) return *kind;
-    names.push_back(kind->name());
+    names.emplace_back(kind->name());
   }
-  throw UsageError(
-      fmt::format("unknown puzzle '{}': expected one of {}", name, fmt::join(names, ", ")));
+  throw UsageError(fmt::format("unknown puzzle '{}': expected one of {}{}", name,
+                               fmt::join(names, ", "), did_you_mean(name, names)));
 }
 
 Puzzle make_puzzle(const PuzzleKind& kind, PuzzlePart part, uint64_t seed, uint64_t index) {
