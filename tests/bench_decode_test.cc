@@ -94,8 +94,9 @@ TEST_F(BenchDecode, ComparesExactWithArByLength) {
     EXPECT_GT(row.at("ratio_to_ar").get<double>(), 0);
     EXPECT_EQ(row.at("exact_tokens_per_second").size(), 2);
   }
-  const Outcome table = run("bench decode --random demo --lengths 4 --rounds 1 --batches 1 "
-                            "--precisions int8 --starts cold --threads 1");
+  const Outcome table =
+      run("bench decode --random demo --lengths 4 --rounds 1 --batches 1 "
+          "--precisions int8 --starts cold --threads 1");
   EXPECT_EQ(table.code, 0) << table.err;
   EXPECT_NE(table.out.find("1/1"), std::string::npos) << table.out;
   expect_refusal("bench decode " + model() + " --lengths 64", 2, {"--lengths", "40"});

@@ -110,9 +110,10 @@ void run_lengths(Flags& flags) {
   const int64_t room = config.max_position_embeddings - kRoomForPrompt;
   std::erase_if(bench.lengths, [&](int64_t length) { return length > room; });
   if (bench.lengths.empty()) {
-    throw UsageError(fmt::format("--lengths: expected some of at most {} tokens, which this "
-                                 "model's context holds behind a prompt",
-                                 room));
+    throw UsageError(
+        fmt::format("--lengths: expected some of at most {} tokens, which this "
+                    "model's context holds behind a prompt",
+                    room));
   }
   bench.batches = flags.batches;
   if (!flags.model.empty()) bench.words.push_back(flags.model);
@@ -160,9 +161,8 @@ void run(Flags& flags) {
   if (!flags.llama_model.empty()) {
     return write_llama_model(flags.llama_model, model.config(), precision);
   }
-  const auto prompts =
-      made ? random_prompts(model.config())
-           : read_prompts(flags.prompts, flags.limit, loaded->tokenizer);
+  const auto prompts = made ? random_prompts(model.config())
+                            : read_prompts(flags.prompts, flags.limit, loaded->tokenizer);
   if (flags.in_process) return run_in_process(flags, model, precision, prompts);
   const Decoder decoder(model);
   const DecodeLimits limits = measure_decode_limits(model, precision);
@@ -232,8 +232,7 @@ void add_lengths_options(CLI::App& command, Flags& flags) {
   };
   hidden(kInProcess, [work](const std::string& modes) { work().modes = modes; });
   hidden(kCosts, [work](const std::string& folder) { work().costs = folder; });
-  command
-      .add_option_function<int64_t>(kFirst, [work](int64_t first) { work().first = first; })
+  command.add_option_function<int64_t>(kFirst, [work](int64_t first) { work().first = first; })
       ->group("");
 }
 

@@ -110,7 +110,8 @@ std::map<std::string, std::vector<Run>> start_process(const LengthsBench& bench,
   const ChildResult child = run_child(words, {});
   if (!child.failure.empty()) fail("{}", child.failure);
   std::map<std::string, std::vector<Run>> runs;
-  for (const Record& run : Record::parse(last_line(child.output), "its result").get_records("runs")) {
+  for (const Record& run :
+       Record::parse(last_line(child.output), "its result").get_records("runs")) {
     runs[run.get_string("mode")].push_back(
         {run.get_double("tokens"), run.get_double("seconds"), run.get_string("text")});
   }
@@ -214,10 +215,11 @@ std::string lengths_table(const std::vector<LengthsRow>& rows) {
   for (const LengthsRow& row : rows) {
     const std::vector<double> ratios = row.ratios();
     const auto [least, most] = std::ranges::minmax(ratios);
-    table += fmt::format("{:<10} {:>5} {:>7} {:<6} {:>12.0f} {:>14.0f} {:>7.3f} {:>15} {:>6}\n",
-                         row.precision, row.batch, row.length, row.start, median(row.ar),
-                         median(row.exact), median(ratios), fmt::format("{:.2f} to {:.2f}", least, most),
-                         fmt::format("{}/{}", row.equal, ratios.size()));
+    table +=
+        fmt::format("{:<10} {:>5} {:>7} {:<6} {:>12.0f} {:>14.0f} {:>7.3f} {:>15} {:>6}\n",
+                    row.precision, row.batch, row.length, row.start, median(row.ar),
+                    median(row.exact), median(ratios), fmt::format("{:.2f} to {:.2f}", least, most),
+                    fmt::format("{}/{}", row.equal, ratios.size()));
   }
   return table;
 }

@@ -50,8 +50,7 @@ std::vector<DecodeBenchPrompt> read_prompts(const std::string& path, int64_t lim
   std::ifstream file(path);
   if (!file) fail("{}: cannot be read: expected a file with a prompt per line", path);
   std::string line;
-  for (int64_t number = 1; std::ssize(prompts) < limit && std::getline(file, line);
-       ++number) {
+  for (int64_t number = 1; std::ssize(prompts) < limit && std::getline(file, line); ++number) {
     if (line.empty()) continue;
     if (line.front() != '{') {
       add("prompts", line);

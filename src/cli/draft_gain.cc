@@ -64,8 +64,8 @@ std::string DraftGain::line() const {
   if (std::isnan(speed_up)) return "mode exact was not measured";
   if (speed_up < 1.02) {
     return fmt::format(
-        "mode exact, {}: as fast as ar ({:.2f} times its {:.0f} tokens/s): this model's drafts do "
-        "not pay yet",
+        "mode exact, {}: no gain yet ({:.2f} times the speed of ar, {:.0f} tokens/s): this model's "
+        "drafts do not pay",
         precision_text, speed_up, ar_tokens_per_second);
   }
   return fmt::format(

@@ -19,8 +19,8 @@ struct TrainRequest {
   /// Weights to begin with, whose vocabulary then is `config`'s; empty: random ones.
   std::function<void(Model& model)> initialize;
   std::function<bool()> stop = interrupted;  ///< see TrainOptions
-  /// Called on the first rank when the model is there, with what it was trained on, while the folder
-  /// is still locked; of a run with `minutes`, `report_seconds` are left for it.
+  /// Called on the first rank when the model is there, with what it was trained on, while the
+  /// folder is still locked; of a run with `minutes`, `report_seconds` are left for it.
   std::function<void(const TrainSummary& summary, const TokenFile& tokens)> report;
   double report_seconds = 0;
   bool resume = false, quiet = false;

@@ -112,8 +112,7 @@ void CostStore::keep(const Decoder& decoder) const {
   Record record;
   record.set("format", kFormat).set("model", model_).set("machine", machine_);
   record.set("times", std::vector<double>(known.logs.begin(), known.logs.end()));
-  record.set("deviations",
-             std::vector<double>(known.deviations.begin(), known.deviations.end()));
+  record.set("deviations", std::vector<double>(known.deviations.begin(), known.deviations.end()));
   record.set("ahead", decoder.exact_policy().experience_of(DraftSource::kAhead));
   record.set("window", decoder.exact_policy().experience_of(DraftSource::kWindow));
   write(file_, record.dump());

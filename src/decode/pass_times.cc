@@ -33,8 +33,7 @@ double square(double x) {
 
 }  // namespace
 
-PassTimes::PassTimes()
-    : noise_(square(kFirstNoise)), cost_(kFirstGuess), at_worst_(kFirstGuess) {
+PassTimes::PassTimes() : noise_(square(kFirstNoise)), cost_(kFirstGuess), at_worst_(kFirstGuess) {
   logs_[kScale] = std::log(kFirstGuess.scale);
   covariance_[kScale][kScale] = square(kUnknownScale);
   forget_shares();

@@ -17,9 +17,9 @@ namespace {
 /// What passes really take.
 struct Machine {
   CostRatios ratios{2e-3};
-  double cold = 3;    ///< times as long: the first pass, and the first draft
+  double cold = 3;      ///< times as long: the first pass, and the first draft
   double noise = 0.05;  ///< deviation of the logarithm of a time
-  bool ahead = true;  ///< the model can draft ahead
+  bool ahead = true;    ///< the model can draft ahead
 };
 
 /// Texts whose drafts are kept with a probability, decoded side by side.
@@ -120,7 +120,8 @@ class Decoding {
     std::vector<double> all_kept(texts_.size(), 1);
     for (bool more = true; more;) {
       int64_t active = 0;
-      for (size_t s = 0; s < texts_.size(); ++s) active += propose(texts_[s], kept, all_kept[s], run);
+      for (size_t s = 0; s < texts_.size(); ++s)
+        active += propose(texts_[s], kept, all_kept[s], run);
       if (active > 0) run.ahead_steps += CostRatios::ahead_steps(static_cast<double>(active));
       more = active > 0;
     }
@@ -169,7 +170,7 @@ Machine machine_of(double ahead_step, bool ahead = true) {
 /// the mean over some texts.
 double cold(const Machine& machine, int64_t sessions, double kept, double tokens) {
   double sum = 0;
-  constexpr int kTexts = 40;
+  constexpr int kTexts = 20;
   for (uint64_t seed = 1; seed <= kTexts; ++seed) {
     sum += Decoding(machine, sessions, seed).run(kept, tokens);
   }
@@ -247,7 +248,7 @@ TEST(ThriftyPolicy, ExperienceOfAnotherProcessIsUsedAndDoubted) {
   teacher.run(0.8, 2000);
   const auto begun = [&](double kept, double tokens) {
     double sum = 0;
-    constexpr int kTexts = 40;
+    constexpr int kTexts = 20;
     for (uint64_t seed = 2; seed < 2 + kTexts; ++seed) {
       Decoding pupil(machine, 1, seed);
       pupil.times().recall(teacher.times().known());

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 
@@ -117,6 +118,20 @@ TEST(RunConfig, PresetsAreValid) {
     EXPECT_NO_THROW(RunConfig::preset(name).validate()) << name;
   }
   EXPECT_THROW(RunConfig::preset("9b"), UsageError);
+}
+
+/// Where it is not said otherwise, what is trained can draft without a window.
+TEST(RunConfig, PresetsDraftAhead) {
+  for (const std::string& name : ModelConfig::preset_names()) {
+    EXPECT_EQ(RunConfig::preset(name).drafts_ahead(), name != "8b") << name;
+  }
+  EXPECT_EQ(RunConfig::preset("7m").ahead_size, 256);  // as the shipped model has it
+  for (const int64_t hidden : {1, 4, 30, 256, 1023, 4096}) {
+    RunConfig config = testing::tiny_run(1);
+    config.ahead_size = good_ahead_size(hidden);
+    EXPECT_NO_THROW(config.validate()) << hidden;
+    EXPECT_LE(config.ahead_size, std::max<int64_t>(4, hidden)) << hidden;
+  }
 }
 
 TEST(TrainConfig, CodeGradientKinds) {
