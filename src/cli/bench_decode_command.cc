@@ -155,7 +155,7 @@ void run(Flags& flags) {
   if (!flags.llama_model.empty()) {
     return write_llama_model(flags.llama_model, model.config(), precision);
   }
-  const Decoder decoder(model);
+  const Decoder decoder = made ? Decoder(model) : Decoder(model, loaded->tokenizer);
   const DecodeLimits limits = measure_decode_limits(model, precision);
   const auto prompts =
       made ? random_prompts(model.config()) : read_prompts(flags, loaded->tokenizer);
