@@ -102,6 +102,22 @@ TEST_F(Generate, RefusesBadRequests) {
   expect_refusal(generate("--stop ''"), 2, {"--stop"});
 }
 
+/// JSON that was cut is none, and does not pass for it.
+TEST_F(Generate, JsonThatIsCutIsAFailure) {
+  write_bytes(path("list.json"), R"({"type": "array", "minItems": 40, "items": {"const": "cat"}})");
+  write_bytes(path("true.json"), R"({"enum": [true]})");
+  const Outcome cut = run(generate("--json --max-tokens 9 --json-schema " + path("list.json")));
+  EXPECT_EQ(cut.code, 1);
+  EXPECT_EQ(Json::parse(cut.out).at("finish"), "length");
+  EXPECT_NE(cut.err.find("--max-tokens"), std::string::npos) << cut.err;
+  const Outcome stopped =
+      run(generate("--json --max-tokens 40 --stop at --json-schema " + path("list.json")));
+  EXPECT_EQ(stopped.code, 1);
+  EXPECT_NE(stopped.err.find("--stop"), std::string::npos) << stopped.err;
+  const Json whole = result(generate("--max-tokens 40 --json-schema " + path("true.json")));
+  EXPECT_EQ(Json::parse(std::string(whole.at("text"))), true);
+}
+
 TEST_F(Generate, BalancePicksTheMode) {
   for (const auto& [balance, mode] :
        {std::pair("0", "exact"), std::pair("0.5", "evo"), std::pair("1", "diffusion")}) {

@@ -1,81 +1,10 @@
 // `evo serve`, end to end: its endpoints, several clients at once, and clients that misbehave.
-#include <arpa/inet.h>
-#include <httplib.h>
-#include <sys/socket.h>
-
 #include <fstream>
 
-#include "program.h"
+#include "served.h"
 
 namespace evo::testing {
 namespace {
-
-using Json = nlohmann::json;
-
-/// A server on a port that was free, until the object ends.
-class Served {
- public:
-  explicit Served(const std::string& model, const std::string& more = "") {
-    int ends[2];
-    EVO_CHECK(pipe(ends) == 0);
-    server_ = std::make_unique<Background>(
-        "serve " + model + " --name cat --port 0 --json --threads 1 " + more, ends[1]);
-    close(ends[1]);
-    std::string line;
-    for (char c = 0; read(ends[0], &c, 1) == 1 && c != '\n';) line += c;
-    close(ends[0]);
-    const std::string url = line.empty() ? "" : Json::parse(line).at("url");
-    EXPECT_TRUE(url.starts_with("http://127.0.0.1:")) << line;
-    port_ = std::stoi(url.substr(url.rfind(':') + 1));
-  }
-
-  [[nodiscard]] httplib::Client client() const {
-    httplib::Client client("127.0.0.1", port_);
-    client.set_read_timeout(60);
-    return client;
-  }
-  [[nodiscard]] httplib::Result post(const std::string& path, const Json& body) const {
-    return client().Post(path, body.dump(), "application/json");
-  }
-  /// The reply, which must be of this status.
-  [[nodiscard]] Json ask(const std::string& path, const Json& body, int status = 200) const {
-    const httplib::Result result = post(path, body);
-    EXPECT_TRUE(result) << httplib::to_string(result.error());
-    if (!result) return {};
-    EXPECT_EQ(result->status, status) << result->body;
-    return Json::parse(result->body);
-  }
-
-  /// A connection on which anything can be written.
-  [[nodiscard]] int connect() const {
-    const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port_));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EVO_CHECK(::connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
-    return socket;
-  }
-  Background& program() { return *server_; }
-
- private:
-  std::unique_ptr<Background> server_;
-  int port_ = 0;
-};
-
-/// The objects of a stream of events, which must end as it should.
-std::vector<Json> events_of(const std::string& body) {
-  std::vector<Json> events;
-  std::istringstream lines(body);
-  std::string line, last;
-  while (std::getline(lines, line)) {
-    if (!line.starts_with("data: ")) continue;
-    last = line.substr(6);
-    if (last != "[DONE]") events.push_back(Json::parse(last));
-  }
-  EXPECT_EQ(last, "[DONE]");
-  return events;
-}
 
 class Serve : public ProgramTest {
  protected:
@@ -269,10 +198,10 @@ TEST_F(Serve, RefusesWithAReason) {
   EXPECT_EQ(served().client().Get("/v1/completions")->status, 405);
   EXPECT_EQ(served().client().Get("/../../etc/passwd")->status, 404);
   Json odd = request("x");
-  odd["min_p\r\nX-Evil: 1"] = 1;
+  odd["odd\r\nX-Evil: 1"] = 1;
   const httplib::Result warned = served().post("/v1/completions", odd);
   EXPECT_EQ(warned->status, 200);
-  EXPECT_NE(warned->get_header_value("X-Evo-Warning").find("min_p"), std::string::npos);
+  EXPECT_NE(warned->get_header_value("X-Evo-Warning").find("odd"), std::string::npos);
   EXPECT_FALSE(warned->has_header("X-Evil"));
 }
 
@@ -313,8 +242,8 @@ TEST_F(Serve, AClientThatLeavesEndsItsText) {
     const std::string text = body.dump();
     const int socket = slow.connect();
     const std::string request =
-        "POST /v1/completions HTTP/1.1\r\nContent-Length: " + std::to_string(text.size()) +
-        "\r\n\r\n" + text;
+        "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
+        std::to_string(text.size()) + "\r\n\r\n" + text;
     ASSERT_EQ(send(socket, request.data(), request.size(), 0), std::ssize(request));
     const auto active = [&](const char* count) {
       const std::string metrics = slow.client().Get("/metrics")->body;
@@ -338,22 +267,6 @@ TEST_F(Serve, TheKeyIsAskedFor) {
   EXPECT_EQ(client.Post("/", "{}", "application/json")->status, 405);
   EXPECT_EQ(client.Get("/v1/models", {{"Authorization", "Bearer secrets"}})->status, 401);
   EXPECT_EQ(client.Get("/v1/models", {{"Authorization", "Bearer secret"}})->status, 200);
-}
-
-TEST_F(Serve, TooManyConnectionsAreToldSo) {
-  const Served small(model(), "--connections 2");
-  const int first = small.connect(), second = small.connect();
-  // Both wait for a request until they give up, after seconds.
-  EXPECT_TRUE(wait_until([&] {
-    const httplib::Result result = small.client().Get("/health");
-    return result && result->status == 503;
-  }));
-  close(first);
-  close(second);
-  EXPECT_TRUE(wait_until([&] {
-    const httplib::Result result = small.client().Get("/health");
-    return result && result->status == 200;
-  }));
 }
 
 TEST_F(Serve, ASignalLetsRequestsFinish) {

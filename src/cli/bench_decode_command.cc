@@ -164,7 +164,7 @@ void run(Flags& flags) {
   const auto prompts = made ? random_prompts(model.config())
                             : read_prompts(flags.prompts, flags.limit, loaded->tokenizer);
   if (flags.in_process) return run_in_process(flags, model, precision, prompts);
-  const Decoder decoder(model);
+  const Decoder decoder = made ? Decoder(model) : Decoder(model, loaded->tokenizer);
   const DecodeLimits limits = measure_decode_limits(model, precision);
   const auto rows =
       bench_decode(decoder, limits, prompts, ways_of(flags, model.config()), flags.options);

@@ -118,7 +118,7 @@ class Chat {
       : flags_(flags),
         options_(flags.options),
         tokenizer_(loaded.tokenizer),
-        decoder_(loaded.model),
+        decoder_(loaded.model, loaded.tokenizer),
         costs_(decoder_, parse_precision(flags.precision)),
         context_(loaded.model.config().max_position_embeddings),
         known_(std::make_shared<KvPool>(loaded.model.config(), 2 * context_ + kCacheBlock)),

@@ -45,7 +45,7 @@ void clear_earlier_demo(const fs::path& folder) {
 
 void show_modes(const std::string& model, const Flags& flags) {
   const LoadedModel loaded = load_model(model, best_precision());
-  const Decoder decoder(loaded.model);
+  const Decoder decoder(loaded.model, loaded.tokenizer);
   const Prompt prompt = text_prompt(loaded.tokenizer, flags.prompt);
   for (Mode mode : {Mode::kAr, Mode::kExact, Mode::kEvo, Mode::kDiffusion}) {
     GenerateOptions options;

@@ -82,7 +82,7 @@ DraftGain measure_gain(const TrainRequest& request, const TokenFile& run_tokens,
   const LoadedModel loaded = load_model(request.out, gain.precision);
   std::optional<LoadedModel> before;
   if (!parent.empty()) before.emplace(load_model(parent, gain.precision));
-  const Decoder decoder(loaded.model);
+  const Decoder decoder(loaded.model, loaded.tokenizer);
   std::optional<Decoder> parent_decoder;
   if (before) parent_decoder.emplace(before->model);
   const LearntCosts costs(decoder, gain.precision);

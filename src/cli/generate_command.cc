@@ -169,6 +169,20 @@ void constrain(const Flags& flags, const Tokenizer& tokenizer, DecodeOptions& op
                    std::make_shared<TokenTrie>(tokenizer));
 }
 
+/// What is cut is no JSON, and must not pass for it.
+void check_complete(const Flags& flags, const Generation& result) {
+  if (flags.schema.empty()) return;
+  if (result.finish == "length") {
+    fail(
+        "--json-schema: the text was cut after {} tokens, before its JSON was complete: raise "
+        "--max-tokens, now {}, if the model's context has room for more",
+        result.tokens.size(), flags.options.decode.max_tokens);
+  }
+  if (result.finish == "stop") {
+    fail("--json-schema: a --stop text ended the text before its JSON was complete");
+  }
+}
+
 void run_replay(const Flags& flags) {
   constexpr double kSlowest = 0.01, kFastest = 1000;
   if (!(flags.pace >= kSlowest && flags.pace <= kFastest)) {
@@ -190,7 +204,7 @@ void run(Flags& flags) {
   const LoadedModel loaded = load_model(flags.model, precision);
   suit_model(flags.mode, flags.balance, loaded.model.config(), flags.options.decode);
   constrain(flags, loaded.tokenizer, flags.options.decode);
-  const Decoder decoder(loaded.model);
+  const Decoder decoder(loaded.model, loaded.tokenizer);
   const LearntCosts costs(decoder, precision);
   const Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
   const Tracer tracer(decoder, loaded.tokenizer, flags.options.decode, prompt, task.before,
@@ -206,6 +220,7 @@ void run(Flags& flags) {
   files.commit();
   display.end();
   report(flags, loaded, prompt, result);
+  check_complete(flags, result);
 }
 
 void add_replay_options(CLI::App& command, Flags& flags) {
@@ -261,8 +276,10 @@ void add_generate_command(CLI::App& app, Action& action) {
   command->add_option("--stop", flags->options.stop, "end before this text; may be repeated")
       ->take_all()
       ->allow_extra_args(false);
-  command->add_option("--json-schema", flags->schema,
-                      "file with a JSON Schema: the text is JSON that it describes");
+  command->add_option(
+      "--json-schema", flags->schema,
+      "file with a JSON Schema: the text is JSON that it describes; status 1 if it is "
+      "cut before that is complete");
   command
       ->add_option("--window", decode.window,
                    "evolving tokens per pass; 0: as many as pay, in diffusion mode 8")

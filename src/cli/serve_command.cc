@@ -43,14 +43,25 @@ void announce(const Flags& flags, const std::string& url) {
   flush_output();
 }
 
+/// Said before the model is loaded, as mistakes in the same options are.
+void warn_of_strangers(const ServerOptions& options) {
+  const AccessOptions& access = options.access;
+  (void)Access(access, options.host);
+  if (is_loopback(options.host) || !access.api_key.empty()) return;
+  log_warning(
+      "--host {} without a key: whoever reaches this machine over the network can use the model; "
+      "set EVO_API_KEY, or listen on 127.0.0.1",
+      options.host);
+}
+
 void run(Flags& flags) {
   use_threads(flags.threads);
-  if (const char* key = std::getenv("EVO_API_KEY"); flags.server.api_key.empty() && key) {
-    flags.server.api_key = key;
-  }
+  std::string& api_key = flags.server.access.api_key;
+  if (const char* key = std::getenv("EVO_API_KEY"); api_key.empty() && key) api_key = key;
+  warn_of_strangers(flags.server);
   const Precision precision = parse_precision(flags.precision);
   const LoadedModel loaded = load_model(flags.model, precision);
-  const Decoder decoder(loaded.model);
+  const Decoder decoder(loaded.model, loaded.tokenizer);
   const LearntCosts costs(decoder, precision);
   Metrics metrics;
   const Service service(decoder, loaded.tokenizer, flags.model, served_name(flags),
@@ -103,6 +114,24 @@ void add_limits(CLI::App& command, Flags& flags) {
       ->capture_default_str();
 }
 
+void add_access(CLI::App& command, AccessOptions& access) {
+  command.add_option("--api-key", access.api_key,
+                     "what clients must send; better kept in the variable EVO_API_KEY");
+  command
+      .add_option("--cors", access.origins,
+                  "pages that may ask from a browser besides the server's own, by their origin, as "
+                  "in https://example.com; *: all; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+  command
+      .add_option("--allowed-host", access.allowed_hosts,
+                  "name by which the server is reached, besides localhost and addresses; asked for "
+                  "without a key only, since a page on the web can make a name of its own lead "
+                  "here; *: any; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
 }  // namespace
 
 void add_serve_command(CLI::App& app, Action& action) {
@@ -116,8 +145,7 @@ void add_serve_command(CLI::App& app, Action& action) {
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
   command->add_option("--name", flags->name, "what clients call the model; default: its folder's");
-  command->add_option("--api-key", flags->server.api_key,
-                      "what clients must send; better kept in the variable EVO_API_KEY");
+  add_access(*command, flags->server.access);
   add_limits(*command, *flags);
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
   command->add_option("--threads", flags->threads, "threads; default: all cores");

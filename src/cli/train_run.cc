@@ -148,7 +148,7 @@ void show_sample(const Model& model, const Tokenizer& tokenizer, const std::stri
   options.decode.mode = model.config().flow ? Mode::kExact : Mode::kAr;
   options.decode.max_tokens = 48;
   const Generation sample =
-      generate(Decoder(model), tokenizer, text_prompt(tokenizer, prompt), options);
+      generate(Decoder(model, tokenizer), tokenizer, text_prompt(tokenizer, prompt), options);
   log_info("step {}: {}{}", step, prompt, sample.text);
 }
 

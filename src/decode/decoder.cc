@@ -64,6 +64,34 @@ Decoder::Decoder(const Model& model, bool measure)
   if (model.config().flow) codes_ = model.codes(tape);
 }
 
+Decoder::Decoder(const Model& model, const Tokenizer& tokenizer, bool measure)
+    : Decoder(model, measure) {
+  for (int32_t id = 0; id < static_cast<int32_t>(model.config().vocab_size); ++id) {
+    if (!tokenizer.has(id)) absent_.push_back(id);
+  }
+}
+
+Tensor Decoder::logits(Tape& tape, const Tensor& x, const Weight& unembed,
+                       const PosteriorTerm* term, std::span<const int32_t> tokens) const {
+  Tensor logits = head_logits(tape, x, 0, x.rows(), unembed, term);
+  if (absent_.empty()) return logits;
+  std::vector<int32_t> columns;  // of the absent tokens
+  if (tokens.empty()) {
+    columns = absent_;
+  } else {  // usually the absent ones come last, and none of them is here
+    const auto first = std::ranges::lower_bound(tokens, absent_.front());
+    for (auto it = first; it != tokens.end(); ++it) {
+      if (std::ranges::binary_search(absent_, *it)) {
+        columns.push_back(static_cast<int32_t>(it - tokens.begin()));
+      }
+    }
+  }
+  for (int64_t row = 0; row < logits.rows(); ++row) {
+    for (const int32_t column : columns) logits.row(row)[column] = kNeverLogit;
+  }
+  return logits;
+}
+
 void Decoder::learn(const PassRun& run, int64_t sessions, int64_t accepted) const {
   EVO_CHECK(measure_ && sessions > 0);
   times_.learn(run);

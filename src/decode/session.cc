@@ -113,7 +113,7 @@ PassTrace Session::step() {
 }
 
 std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions,
-                                              int64_t prompt_rows) {
+                                              int64_t prompt_rows, std::vector<std::string>* told) {
   EVO_CHECK(!sessions.empty() && prompt_rows > 0);
   const Stopwatch watch;
   const Model& model = sessions.front()->model_;
@@ -143,9 +143,10 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
   const Tensor h = model.forward(tape, input, caches);
   const Tensor mature_h = last_rows(h, mature_end, scored);
   const Tensor logits =
-      head_logits(tape, mature_h, 0, mature_h.rows(), model.unembedding(), nullptr);
+      sessions.front()->decoder_.logits(tape, mature_h, model.unembedding(), nullptr);
 
-  std::vector<PassTrace> traces;
+  std::vector<PassTrace> traces(count);
+  Faults faults(count);
   int64_t logit_row = 0, window_row = input.mature();
   for (size_t s = 0; s < count; ++s) {
     Session& session = *sessions[s];
@@ -153,19 +154,35 @@ std::vector<PassTrace> Session::step_together(std::span<Session* const> sessions
     const auto row = static_cast<size_t>(model.config().vocab_size);
     const auto own = logits.values().subspan(static_cast<size_t>(logit_row) * row,
                                              static_cast<size_t>(scored[s]) * row);
-    traces.push_back(
-        session.finish_pass({slice_rows(tape, h, window_row, window_row + size),
-                             slice_rows(tape, mature_h, logit_row, logit_row + scored[s]), own}));
-    traces.back().rows = mature_end[s] - (s > 0 ? mature_end[s - 1] : 0) + size;
+    faults.attempt(s, [&] {
+      traces[s] =
+          session.finish_pass({slice_rows(tape, h, window_row, window_row + size),
+                               slice_rows(tape, mature_h, logit_row, logit_row + scored[s]), own});
+    });
+    traces[s].rows = mature_end[s] - (s > 0 ? mature_end[s - 1] : 0) + size;
     logit_row += scored[s];
     window_row += size;
   }
   PassRun run{.rows = static_cast<double>(h.rows()), .heads = static_cast<double>(logit_row)};
   run.seconds = watch.seconds();
-  run.ahead_steps = draft_ahead(sessions, traces);
+  run.ahead_steps = draft_ahead(sessions, traces, faults);
   run.ahead_seconds = watch.seconds() - run.seconds;
   observe_pass(sessions, traces, run);
+  faults.tell(told);
   return traces;
+}
+
+void Session::Faults::tell(std::vector<std::string>* told) const {
+  if (told != nullptr) told->assign(reasons_.size(), "");
+  for (size_t s = 0; s < reasons_.size(); ++s) {
+    if (reasons_[s] == nullptr) continue;
+    if (told == nullptr) std::rethrow_exception(reasons_[s]);
+    try {
+      std::rethrow_exception(reasons_[s]);
+    } catch (const std::exception& error) {
+      (*told)[s] = error.what();
+    }
+  }
 }
 
 int64_t Session::prepare_pass(ForwardInput& input, int32_t sequence, int64_t generating,

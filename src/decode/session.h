@@ -25,6 +25,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <limits>
 #include <optional>
 #include <span>
@@ -38,6 +39,8 @@
 #include "decode/sampler.h"
 #include "decode/shaper.h"
 #include "model/model.h"
+#include "ops/head.h"
+#include "text/tokenizer.h"
 
 namespace evo {
 
@@ -92,10 +95,19 @@ class Decoder {
   /// `model` must outlive the decoder, packed. With `measure` false nothing depends on the clock:
   /// not only texts, but passes and drafts are the same everywhere.
   explicit Decoder(const Model& model, bool measure = true);
+  /// The same for texts of this tokenizer. A model may have room for more ids than its tokenizer
+  /// has tokens (rounded up for speed, say): those are never chosen, nor named as alternatives.
+  Decoder(const Model& model, const Tokenizer& tokenizer, bool measure = true);
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
   [[nodiscard]] const Model& model() const { return model_; }
+  /// All logits that tokens are chosen by, or named by, are made here: those of head_logits(), less
+  /// the ids that the tokenizer does not have. [rows of x, V], or a column for each of `tokens`, in
+  /// rising order, if `unembed` has rows for these only.
+  [[nodiscard]] Tensor logits(Tape& tape, const Tensor& x, const Weight& unembed,
+                              const PosteriorTerm* term,
+                              std::span<const int32_t> tokens = {}) const;
   [[nodiscard]] const Tensor& codes() const { return codes_; }  ///< [V, d]; without flow undefined
   /// What passes cost anywhere, so that what depends on it is the same everywhere.
   [[nodiscard]] const PassCost& nominal_cost() const { return nominal_; }
@@ -110,6 +122,7 @@ class Decoder {
  private:
   const Model& model_;
   bool measure_;
+  std::vector<int32_t> absent_;  // ids without a token, in rising order
   Tensor codes_;
   PassCost nominal_ = PassCost::nominal();
   mutable PassTimes times_;
@@ -161,10 +174,13 @@ class Session {
   PassTrace step();
   /// The same for several sessions of one decoder in one pass: what each generates does not depend
   /// on the others. None may be done(). Of prompts that are still being read the pass takes
-  /// `prompt_rows` tokens at most, those of the first sessions first.
+  /// `prompt_rows` tokens at most, those of the first sessions first. What goes wrong with one of
+  /// the sessions alone is told in its place of `faults`, which is empty for the others: only that
+  /// session cannot go on. Without `faults` it is thrown, as what concerns all is.
   static constexpr int64_t kPromptRows = 512;
   static std::vector<PassTrace> step_together(std::span<Session* const> sessions,
-                                              int64_t prompt_rows = kPromptRows);
+                                              int64_t prompt_rows = kPromptRows,
+                                              std::vector<std::string>* faults = nullptr);
 
   [[nodiscard]] bool done() const;
   /// Tokens of the prompt that passes must read before the first one that generates.
@@ -200,6 +216,27 @@ class Session {
     std::vector<float> inner_state;  // [R] of the inner field after this token
   };
 
+  /// What went wrong in a pass with single sessions.
+  class Faults {
+   public:
+    explicit Faults(size_t sessions) : reasons_(sessions) {}
+    /// Does a session's own part of a pass.
+    template <class Action>
+    void attempt(size_t session, const Action& action) {
+      try {
+        action();
+      } catch (const std::exception&) {
+        reasons_[session] = std::current_exception();
+      }
+    }
+    [[nodiscard]] bool has(size_t session) const { return reasons_[session] != nullptr; }
+    /// To `told`, if there is one; else the first is thrown.
+    void tell(std::vector<std::string>* told) const;
+
+   private:
+    std::vector<std::exception_ptr> reasons_;
+  };
+
   static size_t at(int64_t index) { return static_cast<size_t>(index); }
   [[nodiscard]] int64_t room() const;  ///< tokens that may still be generated
   [[nodiscard]] int64_t window_size() const;
@@ -231,8 +268,9 @@ class Session {
   void draft_from_window(int32_t previous, std::vector<float> state, PassTrace& trace);
   struct Ahead;
   /// Returns what it took, as steps of CostRatios::ahead_steps().
-  static double draft_ahead(std::span<Session* const> sessions, std::span<PassTrace> traces);
-  static std::vector<Proposal> propose_ahead(std::span<Ahead> active);
+  static double draft_ahead(std::span<Session* const> sessions, std::span<PassTrace> traces,
+                            Faults& faults);
+  static std::vector<Proposal> propose_ahead(std::span<Ahead> active, Faults& faults);
   /// A chain of drafts that grows: the token before the next one, the probability that all are
   /// kept.
   struct Drafting {

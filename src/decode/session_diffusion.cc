@@ -57,7 +57,7 @@ Tensor Session::evolve_codes(const Tensor& h) {
   }
   const PosteriorTerm term{z, kappa, decoder_.codes()};
   const Tensor means = head(tape, h, 0, size, model_.unembedding(), &term, nullptr).mean_code;
-  Tensor p = head_logits(tape, h, 0, size, model_.unembedding(), &term);
+  Tensor p = decoder_.logits(tape, h, model_.unembedding(), &term);
   for (int64_t i = 0; i < size; ++i) {
     window_[at(i)].previous_x.assign(means.row(i), means.row(i) + means.cols());
     const SoftmaxRow softmax = softmax_row(p.row(i), p.cols());

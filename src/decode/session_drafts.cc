@@ -156,6 +156,7 @@ void Session::draft_from_window(int32_t previous, std::vector<float> state, Pass
 
 /// A session that drafts ahead of its last mature token, and where it has come.
 struct Session::Ahead {
+  size_t index;  // of the session
   Session* session;
   PassTrace* trace;
   Drafting drafting;
@@ -163,12 +164,13 @@ struct Session::Ahead {
 };
 
 /// All of them draft in step: a step of several costs little more than that of one.
-double Session::draft_ahead(std::span<Session* const> sessions, std::span<PassTrace> traces) {
+double Session::draft_ahead(std::span<Session* const> sessions, std::span<PassTrace> traces,
+                            Faults& faults) {
   std::vector<Ahead> active;
   for (size_t s = 0; s < sessions.size(); ++s) {
     Session& session = *sessions[s];
-    if (!session.ahead_h_.defined()) continue;
-    active.push_back({&session, &traces[s],
+    if (faults.has(s) || !session.ahead_h_.defined()) continue;
+    active.push_back({s, &session, &traces[s],
                       session.begin_drafts(DraftSource::kAhead, DraftPolicy::kLargestWindow,
                                            session.text_.back()),
                       std::exchange(session.ahead_h_, Tensor()),
@@ -180,19 +182,24 @@ double Session::draft_ahead(std::span<Session* const> sessions, std::span<PassTr
     std::erase_if(active, [](const Ahead& a) { return !a.session->wants_draft(a.drafting); });
     if (active.empty()) return steps;
     steps += CostRatios::ahead_steps(static_cast<double>(active.size()));
-    const std::vector<Proposal> proposals = propose_ahead(active);
+    const std::vector<Proposal> proposals = propose_ahead(active, faults);
     std::vector<Ahead> go_on;
     for (size_t i = 0; i < active.size(); ++i) {
       Ahead& a = active[i];
-      if (!a.session->take_draft(proposals[i], undecided, a.drafting, *a.trace)) continue;
-      go_on.push_back(std::move(a));
+      bool taken = false;
+      if (!faults.has(a.index)) {
+        faults.attempt(a.index, [&] {
+          taken = a.session->take_draft(proposals[i], undecided, a.drafting, *a.trace);
+        });
+      }
+      if (taken) go_on.push_back(std::move(a));
     }
     active = std::move(go_on);
   }
 }
 
 /// The next token of each; their states move on to it.
-std::vector<Session::Proposal> Session::propose_ahead(std::span<Ahead> active) {
+std::vector<Session::Proposal> Session::propose_ahead(std::span<Ahead> active, Faults& faults) {
   const Model& model = active.front().session->model_;
   Tape tape(Tape::Mode::kInference);
   Tensor h = active.front().h, states = active.front().state;
@@ -208,16 +215,18 @@ std::vector<Session::Proposal> Session::propose_ahead(std::span<Ahead> active) {
     caches.push_back(&a.session->cache_);
   }
   const Tensor o = model.ahead_step(h, previous, positions, caches, states);
-  const Tensor logits =
-      head_logits(tape, o, 0, std::ssize(active), model.ahead_unembedding(), nullptr);
-  std::vector<Proposal> proposals;
+  const Tensor logits = active.front().session->decoder_.logits(tape, o, model.ahead_unembedding(),
+                                                                nullptr, model.ahead_tokens());
+  std::vector<Proposal> proposals(active.size());
   for (int64_t i = 0; i < std::ssize(active); ++i) {
     Ahead& a = active[at(i)];
     a.state = slice_rows(tape, states, i, i + 1);
-    proposals.push_back(a.session->proposal_of(
-        slice_rows(tape, o, i, i + 1), slice_rows(tape, logits, i, i + 1),
-        {a.session->ahead_sampler_, model.ahead_maturity_weight(), model.ahead_tokens()},
-        a.session->draft_rank(), a.drafting.shaper));
+    faults.attempt(a.index, [&] {
+      proposals[at(i)] = a.session->proposal_of(
+          slice_rows(tape, o, i, i + 1), slice_rows(tape, logits, i, i + 1),
+          {a.session->ahead_sampler_, model.ahead_maturity_weight(), model.ahead_tokens()},
+          a.session->draft_rank(), a.drafting.shaper);
+    });
   }
   return proposals;
 }
@@ -234,7 +243,7 @@ Session::Proposal Session::propose(const WindowToken& token, const Tensor& o, in
   const PosteriorTerm term{z, kappa, decoder_.codes()};
   Tape tape(Tape::Mode::kInference);
   const Tensor logits =
-      head_logits(tape, o, 0, 1, model_.unembedding(), kappa[0] > 0 ? &term : nullptr);
+      decoder_.logits(tape, o, model_.unembedding(), kappa[0] > 0 ? &term : nullptr);
   return proposal_of(o, logits, {sampler_, model_.maturity_weight()}, rank, shaper);
 }
 
@@ -244,8 +253,7 @@ Session::Proposal Session::proposal_of(const Tensor& o, const Tensor& logits, Pr
   std::span<const float> known = logits.values();
   std::vector<float> all, storage;
   if (!tokens.empty() && !shaper.is_idle()) {  // which wants the logits of all tokens
-    constexpr float kNever = -1e30f;
-    all.assign(static_cast<size_t>(model_.config().vocab_size), kNever);
+    all.assign(static_cast<size_t>(model_.config().vocab_size), kNeverLogit);
     for (size_t i = 0; i < tokens.size(); ++i) all[at(tokens[i])] = known[i];
     known = all;
     tokens = {};

@@ -313,6 +313,55 @@ TEST(Session, APromptReadInPassesOfOthersGivesTheSameText) {
   }
 }
 
+/// A model with room for more ids than its tokenizer has tokens, where chance would choose them.
+TEST(Session, IdsWithoutATokenAreNeverChosen) {
+  const Tokenizer tokenizer = Tokenizer::from_merges({});
+  const Model model = tiny_model(tiny_config(3 * tokenizer.vocab_size()), 4);
+  const Decoder decoder(model, tokenizer);
+  const auto has = [&](int32_t token) { return tokenizer.has(token); };
+  for (const Mode mode : kModes) {
+    for (const uint64_t seed : {1, 2, 3}) {
+      DecodeOptions options = options_of(mode, 40);
+      options.seed = seed;
+      options.sampler.temperature = kMaxTemperature;
+      options.trace = true;
+      options.logprobs = mode == Mode::kDiffusion ? -1 : 20;
+      Session session(decoder, options, Prompt::of_text({1, 2}), kNoEnd);
+      for (const PassTrace& pass : finish(session, options)) {
+        for (const TokenTrace& token : pass.tokens) {
+          EXPECT_TRUE(has(token.token)) << mode_name(mode);
+          EXPECT_TRUE(std::ranges::all_of(token.top, has)) << mode_name(mode);
+        }
+        for (const TokenLogprob& token : pass.logprobs) {
+          EXPECT_TRUE(std::isfinite(token.logprob));
+          for (const auto& [other, logprob] : token.top) EXPECT_TRUE(has(other));
+        }
+      }
+      EXPECT_TRUE(std::ranges::all_of(session.generated(), has)) << mode_name(mode);
+      EXPECT_EQ(session.generated().size(), 40u);
+    }
+  }
+}
+
+TEST(Session, AFaultOfOneIsNoneOfTheOthers) {
+  const DecodeOptions options = options_of(Mode::kExact, 12);
+  DecodeOptions wrong = options;
+  wrong.shape.bias = {{9999, 1.0F}};
+  const std::vector<int32_t> prompt = random_prompt(1, 5);
+  Session good(shared_decoder(), options, Prompt::of_text(prompt), kNoEnd);
+  Session bad(shared_decoder(), wrong, Prompt::of_text(prompt), kNoEnd);
+  Session* const both[] = {&bad, &good};
+  std::vector<std::string> faults;
+  (void)Session::step_together(both, Session::kPromptRows, &faults);
+  ASSERT_EQ(faults.size(), 2u);
+  EXPECT_NE(faults[0].find("9999"), std::string::npos);
+  EXPECT_EQ(faults[1], "");
+  finish(good, options);
+  EXPECT_EQ(tokens_of(good), generate_tokens(options, prompt));
+  Session alone(shared_decoder(), wrong, Prompt::of_text(prompt), kNoEnd);
+  expect_error([&] { (void)alone.step(); }, {"9999"});
+}
+
 TEST(Session, ModelWithoutFlowOnlyDecodesAutoregressively) {
   ModelConfig config = tiny_config(64);
   config.flow = false;

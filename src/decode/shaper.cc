@@ -11,7 +11,9 @@ std::span<const float> Shaper::shape(std::span<const float> logits,
   if (is_idle()) return logits;
   storage.assign(logits.begin(), logits.end());
   const auto add = [&](int32_t token, double change) {
-    EVO_CHECK(token >= 0 && static_cast<size_t>(token) < storage.size());
+    if (token < 0 || static_cast<size_t>(token) >= storage.size()) {
+      fail("a bias is for the token {}, but the model has {}", token, storage.size());
+    }
     storage[static_cast<size_t>(token)] += static_cast<float>(change);
   };
   for (const auto& [token, bias] : options_.bias) add(token, bias);
@@ -31,7 +33,9 @@ std::span<const float> Shaper::shape(std::span<const float> logits,
 
 void Shaper::advance(int32_t token) {
   if (penalizes()) ++counts_[token];
-  if (options_.grammar) EVO_CHECK(options_.grammar->advance(token));
+  if (options_.grammar && !options_.grammar->advance(token)) {
+    fail("the text left its grammar: the token {} is not allowed there", token);
+  }
 }
 
 }  // namespace evo

@@ -12,6 +12,10 @@
 
 namespace evo {
 
+/// Of a token that cannot come next. Finite, so that sums of such logits times probabilities are
+/// numbers.
+inline constexpr float kNeverLogit = -1e30f;
+
 struct ShapeOptions {
   std::vector<std::pair<int32_t, float>> bias;  ///< of single tokens, added to their logits
   /// Taken from the logits of tokens that were generated already: once, and per occurrence.
@@ -35,8 +39,9 @@ class Shaper {
   [[nodiscard]] bool is_final() const { return options_.grammar && options_.grammar->final(); }
 
   /// The logits [V] of the next token: `logits` themselves if is_idle(), else changed in `storage`.
+  /// Throws Error for a bias of a token outside of them.
   std::span<const float> shape(std::span<const float> logits, std::vector<float>& storage) const;
-  /// `token` was generated. It must be allowed.
+  /// `token` was generated. Throws Error if the grammar does not allow it.
   void advance(int32_t token);
 
  private:

@@ -165,7 +165,7 @@ Prompt Asker::prompt_of(const Example& example, int64_t max_tokens, bool& cut) c
 void Asker::generate(std::span<const Example> examples, std::span<Answer> answers,
                      Trace* trace) const {
   // A decoder of its own: what policies have learnt from other texts must not matter.
-  const Decoder decoder(model_, /*measure=*/false);
+  const Decoder decoder(model_, tokenizer_, /*measure=*/false);
   std::vector<std::unique_ptr<Running>> running;
   size_t next = 0;
   const auto start_next = [&] {

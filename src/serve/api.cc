@@ -40,10 +40,35 @@ std::string random_id(const char* prefix) {
   return fmt::format("{}-{:016x}{:06x}", prefix, first, count++);
 }
 
+/// Of a request's texts, what their client may know to be cached: what it has asked for itself.
+class OwnShare {
+ public:
+  OwnShare(OwnTexts& texts, std::span<const Job> jobs) : texts_(texts) {
+    for (const Job& job : jobs) {
+      prompts_.push_back(job.prompt.tokens);
+      known_.push_back(texts.known(job.prompt.tokens));
+    }
+  }
+
+  void settle(Event& event) {
+    if (!event.end) return;
+    event.end->known = std::min(event.end->known, known_.at(event.text));
+    std::vector<int32_t> text = std::move(prompts_.at(event.text));
+    text.insert(text.end(), event.end->tokens.begin(), event.end->tokens.end());
+    texts_.add(std::move(text));
+  }
+
+ private:
+  OwnTexts& texts_;
+  std::vector<std::vector<int32_t>> prompts_;  // of every text
+  std::vector<int64_t> known_;
+};
+
 /// A reply that is sent while it comes into being.
 struct Streamed {
   Engine::Ticket ticket;
   Reply reply;
+  OwnShare own;
   bool opened = false;
 
   /// Writes what there is to write; false if the client is gone.
@@ -57,6 +82,7 @@ struct Streamed {
     std::string text;
     try {
       check_cut(*event);
+      own.settle(*event);
       reply.add(*event);
       text = reply.chunk(*event);
       if (ticket.done()) text += reply.closing();
@@ -72,9 +98,9 @@ struct Streamed {
   }
 };
 
-void answer(Engine::Ticket& ticket, Reply& reply, Response& response) {
+void answer(Engine::Ticket& ticket, Reply& reply, OwnShare& own, Response& response) {
   while (!ticket.done()) {
-    const std::optional<Event> event = ticket.wait(kPatience);
+    std::optional<Event> event = ticket.wait(kPatience);
     if (!event) {
       if (!Connection::current()->is_alive()) {
         throw RequestError(kClientLeft, "the client has left");
@@ -82,15 +108,16 @@ void answer(Engine::Ticket& ticket, Reply& reply, Response& response) {
       continue;
     }
     check_cut(*event);
+    own.settle(*event);
     reply.add(*event);
   }
   note().generated = reply.generated();
   response.set_content(reply.body(), kJson);
 }
 
-void stream(Engine::Ticket ticket, Reply reply, Response& response) {
-  const auto state =
-      std::make_shared<Streamed>(Streamed{std::move(ticket), std::move(reply), false});
+void stream(Engine::Ticket ticket, Reply reply, OwnShare own, Response& response) {
+  const auto state = std::make_shared<Streamed>(
+      Streamed{std::move(ticket), std::move(reply), std::move(own), false});
   response.set_header("Cache-Control", "no-cache");
   response.set_chunked_content_provider(
       "text/event-stream", [state](size_t, httplib::DataSink& sink) { return state->write(sink); });
@@ -136,11 +163,13 @@ void Api::generate(Endpoint endpoint, const Request& request, Response& response
                              .logprobs = asked.logprobs >= 0,
                              .include_usage = asked.include_usage};
   Reply reply(options, service_.tokenizer(), std::move(order.tracers));
+  OwnShare own(shared_texts_ != nullptr ? *shared_texts_ : Connection::current()->texts(),
+               order.jobs);
   Engine::Ticket ticket = engine_.submit(std::move(order.jobs), asked.stream);
   if (asked.stream) {
-    stream(std::move(ticket), std::move(reply), response);
+    stream(std::move(ticket), std::move(reply), std::move(own), response);
   } else {
-    answer(ticket, reply, response);
+    answer(ticket, reply, own, response);
   }
 }
 

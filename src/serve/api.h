@@ -5,6 +5,7 @@
 
 #include "serve/engine.h"
 #include "serve/metrics.h"
+#include "serve/own_texts.h"
 #include "serve/request.h"
 #include "serve/service.h"
 
@@ -12,9 +13,11 @@ namespace evo {
 
 class Api {
  public:
-  /// All must outlive the object, and the object the server that has its routes.
-  Api(Engine& engine, const Service& service, const Metrics& metrics)
-      : engine_(engine), service_(service), metrics_(metrics) {}
+  /// All must outlive the object, and the object the server that has its routes. `shared_texts`:
+  /// what all clients have asked for, if they are one and the same; null: a connection's are its
+  /// own.
+  Api(Engine& engine, const Service& service, const Metrics& metrics, OwnTexts* shared_texts)
+      : engine_(engine), service_(service), metrics_(metrics), shared_texts_(shared_texts) {}
 
   void add_routes(httplib::Server& server);
 
@@ -29,6 +32,7 @@ class Api {
   Engine& engine_;
   const Service& service_;
   const Metrics& metrics_;
+  OwnTexts* shared_texts_;
 };
 
 }  // namespace evo

@@ -2,8 +2,10 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -12,86 +14,105 @@ namespace {
 
 thread_local Connection* current_connection = nullptr;
 
-constexpr auto kSlice = std::chrono::milliseconds(100);  // between looks at `stopped`
-constexpr auto kLinger = std::chrono::milliseconds(500);
-constexpr int kLingerReads = 1024;
+constexpr auto kLinger = std::chrono::milliseconds(500);  // for a client's next bytes
+constexpr auto kLongestLinger = std::chrono::milliseconds(1500);
 
-bool wait_for(int socket, short events, std::chrono::milliseconds patience) {
-  pollfd descriptor{socket, events, 0};
-  int ready = 0;
-  do {
-    ready = poll(&descriptor, 1, static_cast<int>(std::max<int64_t>(0, patience.count())));
-  } while (ready < 0 && errno == EINTR);
-  return ready > 0;
+bool would_wait(int error) {
+  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
 }  // namespace
 
 Connection::Connection(int socket, const ConnectionLimits& limits)
-    : socket_(socket), limits_(limits) {
-  current_connection = this;
-}
+    : socket_(socket),
+      limits_(limits),
+      request_(limits.body_bytes),
+      since_(Clock::now()),
+      last_bytes_(since_) {}
 
 Connection::~Connection() {
-  current_connection = nullptr;
+  ::close(socket_);
 }
 
 Connection* Connection::current() {
   return current_connection;
 }
 
-bool Connection::await_request(const std::function<bool()>& stopped) {
-  bytes_left_ = limits_.request_bytes;
-  const auto idle_end = Clock::now() + limits_.idle;
-  bool begins = begin_ < end_;
-  while (!begins && !stopped() && Clock::now() < idle_end) {
-    begins = wait_for(socket_, POLLIN, kSlice);
+Connection::Handling::Handling(Connection& connection) {
+  current_connection = &connection;
+  connection.plain_ = connection.request_.plain();
+  connection.read_ = 0;
+}
+
+Connection::Handling::~Handling() {
+  current_connection->plain_ = {};
+  current_connection = nullptr;
+}
+
+bool Connection::receive(const IncomingRequest::Gate& gate) {
+  std::array<char, size_t{16} << 10> buffer;
+  const ssize_t got = recv(socket_, buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (got <= 0) return got < 0 && would_wait(errno);
+  last_bytes_ = Clock::now();
+  if (closing_) return true;
+  if (is_idle()) since_ = last_bytes_;
+  pending_.append(buffer.data(), static_cast<size_t>(got));
+  take_in(gate);
+  return true;
+}
+
+void Connection::take_in(const IncomingRequest::Gate& gate) {
+  pending_.erase(0, request_.take(pending_, gate));
+  if (request_.take_expectation()) {
+    constexpr std::string_view kGoOn = "HTTP/1.1 100 Continue\r\n\r\n";
+    (void)send(socket_, kGoOn.data(), kGoOn.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   }
-  request_end_ = Clock::now() + limits_.request;
-  return begins && (begin_ < end_ || is_alive());
+}
+
+void Connection::begin_request(const IncomingRequest::Gate& gate) {
+  request_ = IncomingRequest(limits_.body_bytes);
+  since_ = last_bytes_ = Clock::now();
+  if (!pending_.empty()) take_in(gate);
+}
+
+Connection::Clock::time_point Connection::deadline() const {
+  if (closing_) return std::min(since_ + kLongestLinger, last_bytes_ + kLinger);
+  if (is_idle()) return since_ + limits_.idle;
+  return std::min(since_ + limits_.request, last_bytes_ + limits_.read);
+}
+
+void Connection::begin_closing() {
+  closing_ = true;
+  pending_ = {};
+  request_ = IncomingRequest(limits_.body_bytes);
+  since_ = last_bytes_ = Clock::now();
+  ::shutdown(socket_, SHUT_WR);
+}
+
+void Connection::cut() {
+  ::shutdown(socket_, SHUT_RDWR);
 }
 
 bool Connection::is_alive() const {
   char byte = 0;
   const ssize_t got = recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  return got > 0 || (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR));
-}
-
-void Connection::close_gently() {
-  // Closing with unread bytes resets the connection, and the client may lose the reply.
-  ::shutdown(socket_, SHUT_WR);
-  for (int i = 0; i < kLingerReads && wait_for(socket_, POLLIN, kLinger); ++i) {
-    if (recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT) <= 0) break;
-  }
-  ::shutdown(socket_, SHUT_RDWR);
-}
-
-bool Connection::is_readable() const {
-  return begin_ < end_ || wait_for(socket_, POLLIN, limits_.read);
+  return got > 0 || (got < 0 && would_wait(errno));
 }
 
 bool Connection::is_writable() const {
-  return is_alive() && wait_for(socket_, POLLOUT, limits_.write);
+  if (!is_alive()) return false;
+  pollfd descriptor{socket_, POLLOUT, 0};
+  int ready = 0;
+  do {
+    ready = poll(&descriptor, 1, static_cast<int>(limits_.write.count()));
+  } while (ready < 0 && errno == EINTR);
+  return ready > 0;
 }
 
 ssize_t Connection::read(char* to, size_t size) {
-  if (begin_ == end_) {
-    spent_ = spent_ || bytes_left_ <= 0 || Clock::now() >= request_end_;
-    if (spent_) return -1;
-    if (!is_readable()) {
-      spent_ = true;
-      return -1;
-    }
-    const auto most = std::min(buffer_.size(), static_cast<size_t>(bytes_left_));
-    const ssize_t got = recv(socket_, buffer_.data(), most, MSG_DONTWAIT);
-    if (got <= 0) return got;
-    begin_ = 0;
-    end_ = static_cast<size_t>(got);
-    bytes_left_ -= got;
-  }
-  const size_t count = std::min(size, end_ - begin_);
-  std::memcpy(to, buffer_.data() + begin_, count);
-  begin_ += count;
+  const size_t count = std::min(size, plain_.size() - read_);
+  std::memcpy(to, plain_.data() + read_, count);
+  read_ += count;
   return static_cast<ssize_t>(count);
 }
 

@@ -153,10 +153,14 @@ bool Engine::draining() const {
 
 void Engine::run(const std::function<bool()>& stop) {
   do {
-    if (stop && stop()) drain();
-    drop_lost();
-    admit();
-    if (!active_.empty()) pass();
+    try {
+      if (stop && stop()) drain();
+      drop_lost();
+      admit();
+      if (!active_.empty()) pass();
+    } catch (const std::exception& error) {
+      fail_all(error.what());
+    }
   } while (!active_.empty() || wait_for_work());
 }
 
@@ -241,27 +245,45 @@ std::unique_ptr<Engine::Running> Engine::begin(Waiting waiting) {
 void Engine::pass() {
   std::vector<Session*> sessions;
   for (const auto& running : active_) sessions.push_back(&running->generation.session());
-  std::vector<PassTrace> traces;
-  try {
-    traces = Session::step_together(sessions, options_.prompt_rows);
-  } catch (const std::exception& error) {
-    return fail_all(error.what());
-  }
+  std::vector<std::string> faults;
+  const std::vector<PassTrace> traces =
+      Session::step_together(sessions, options_.prompt_rows, &faults);
   const auto now = Clock::now();
   int64_t generating = 0, generated = 0;
   for (size_t i = 0; i < active_.size(); ++i) {
     generating += traces[i].reading ? 0 : 1;
     generated += std::ssize(traces[i].committed);
-    if (!traces[i].reading) deliver(*active_[i], traces[i], now);
+    if (traces[i].reading || !faults[i].empty()) continue;
+    try {
+      deliver(*active_[i], traces[i], now);
+    } catch (const std::exception& error) {
+      faults[i] = error.what();
+    }
   }
   metrics_.count_pass(generating, generated);
+  end_faulty(faults);
   end_done();
+}
+
+/// The texts with which something is wrong; the others go on.
+void Engine::end_faulty(std::span<const std::string> faults) {
+  const std::scoped_lock lock(*mutex_);
+  for (size_t i = 0; i < faults.size(); ++i) {
+    if (faults[i].empty()) continue;
+    end(*active_[i], Cut::kFault, faults[i]);
+    active_[i].reset();
+  }
+  std::erase(active_, nullptr);
 }
 
 void Engine::end_done() {
   std::erase_if(active_, [&](const auto& running) {
     if (!running->generation.done()) return false;
-    prefixes_.keep(running->generation.session());
+    try {
+      prefixes_.keep(running->generation.session());
+    } catch (const std::exception&) {
+      // It is not known to later prompts, then.
+    }
     return true;
   });
 }
@@ -286,21 +308,35 @@ void Engine::deliver(Running& running, const PassTrace& trace, Clock::time_point
 /// With the mutex held.
 void Engine::push(Request& request, Event event) {
   // Waking a thread takes a core from the passes.
-  const bool wake = request.streamed || event.end;
-  if (event.end) --request.open;
+  const bool ends = event.end.has_value();
+  const bool wake = request.streamed || ends;
   request.events.push_back(std::move(event));
+  if (ends) --request.open;
   if (wake) request.changed.notify_one();
 }
 
-/// With the mutex held: ends a text without a pass.
+/// With the mutex held: ends a text without a pass. Of one with a fault nothing is told.
 void Engine::end(Running& running, Cut cut, const std::string& fault) {
-  push(*running.request, {running.text, "", {}, running.generation.result(), cut, fault});
+  Event event{running.text, "", {}, Generation{}, cut, fault};
+  try {
+    if (cut != Cut::kFault) event.end = running.generation.result();
+  } catch (const std::exception& error) {
+    event.cut = Cut::kFault;
+    event.fault = error.what();
+  }
+  push(*running.request, std::move(event));
 }
 
-/// After a pass that failed nothing is known of the texts that shared it.
+/// After a pass that failed as a whole nothing is known of the texts that shared it.
 void Engine::fail_all(const std::string& fault) {
   const std::scoped_lock lock(*mutex_);
-  for (const auto& running : active_) end(*running, Cut::kFault, fault);
+  for (const auto& running : active_) {
+    try {
+      end(*running, Cut::kFault, fault);
+    } catch (const std::exception&) {
+      // No memory is left to say so; the others are told.
+    }
+  }
   active_.clear();
 }
 

@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -85,7 +86,8 @@ class Engine {
   ~Engine();
 
   /// Passes, until drain() was called, or `stop` (looked at between passes) says so, and all texts
-  /// have ended. To be called once, by the thread that owns the model.
+  /// have ended. To be called once, by the thread that owns the model. What goes wrong with a text
+  /// ends that text; what concerns all of them ends those that there are, and nothing else.
   void run(const std::function<bool()>& stop = {});
 
   /// From any thread. Throws RequestError: 429 if the queue is full, 503 if the server is to end.
@@ -106,6 +108,7 @@ class Engine {
   void end_done();
   std::unique_ptr<Running> begin(Waiting waiting);
   void pass();
+  void end_faulty(std::span<const std::string> faults);
   void deliver(Running& running, const PassTrace& trace, Clock::time_point now);
   static void push(Request& request, Event event);
   static void end(Running& running, Cut cut, const std::string& fault = "");

@@ -263,6 +263,21 @@ TEST(Engine, WhatCannotBeginIsAFaultOfItsOwn) {
   EXPECT_EQ(collect(good, 1)[0].cut, Cut::kNone);
 }
 
+TEST(Engine, AFaultInAPassEndsOneTextOnly) {
+  RunningEngine engine;
+  for (const Mode mode : kModes) {
+    Job wrong = job_of("hello", 24, mode);
+    wrong.options.decode.shape.bias = {{9999, 1.0F}};
+    const Job right = job_of("hello", 24, mode);
+    Engine::Ticket good = engine->submit({right});
+    Engine::Ticket bad = engine->submit({wrong, right});
+    const std::vector<Ending> endings = collect(bad, 2);
+    EXPECT_EQ(endings[0].cut, Cut::kFault) << mode_name(mode);
+    EXPECT_EQ(endings[1].end.text, alone(right).text) << mode_name(mode);
+    EXPECT_EQ(collect(good, 1)[0].end.text, alone(right).text) << mode_name(mode);
+  }
+}
+
 TEST(Engine, LogprobsAreThoseOfTheModel) {
   RunningEngine engine;
   for (const Mode mode : {Mode::kAr, Mode::kExact}) {

@@ -1,11 +1,14 @@
 #include "serve/request.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "serve/fields.h"
 #include "serve/request_error.h"
+#include "serve/unsupported_fields.h"
 
 namespace evo {
 namespace {
@@ -80,8 +83,13 @@ void read_messages(Fields& fields, GenerationRequest& request) {
     const bool known =
         role == "system" || role == "developer" || role == "user" || role == "assistant";
     if (!known) message.refuse("role", "system, developer, user or assistant");
+    for (const char* name : {"tool_calls", "function_call"}) {
+      const Json* call = message.find(name);
+      if (call != nullptr && !call->empty()) message.refuse_as_unsupported(name, "leave it out");
+    }
     // Models know the developer's messages by their older name.
     request.messages.push_back({role == "developer" ? "system" : role, read_content(message)});
+    std::ranges::copy(message.unknown(), std::back_inserter(request.unknown));
   }
 }
 
@@ -109,9 +117,15 @@ void read_stop(Fields& fields, GenerationRequest& request) {
   }
 }
 
+/// Other servers know numbers that mean what leaving the field out does.
+bool is_default(Fields& fields, const char* name, int64_t number) {
+  const Json* value = fields.find(name);
+  return value != nullptr && value->is_number() && *value == number;
+}
+
 void read_length(Fields& fields, GenerationRequest& request) {
   for (const char* name : {"max_tokens", "max_completion_tokens", "n_predict"}) {
-    if (fields.find(name) == nullptr) continue;
+    if (fields.find(name) == nullptr || is_default(fields, name, -1)) continue;
     if (request.max_tokens) fields.refuse(name, "one name of the largest number of tokens");
     request.max_tokens = fields.whole(name, 1, 1, kMostTokens);
   }
@@ -120,10 +134,13 @@ void read_length(Fields& fields, GenerationRequest& request) {
 void read_sampling(Fields& fields, GenerationRequest& request) {
   SamplerOptions& sampler = request.sampler;
   sampler.temperature = fields.number("temperature", sampler.temperature, 0, 100);
-  sampler.top_p = fields.number("top_p", sampler.top_p, 0, 1);
-  if (sampler.top_p == 0) fields.refuse("top_p", "a number above 0, at most 1");
-  sampler.top_k = fields.whole("top_k", sampler.top_k, 0, kMostTokens);
-  if (fields.find("seed") != nullptr) {
+  if (!is_default(fields, "top_p", 0)) {
+    sampler.top_p = fields.number("top_p", sampler.top_p, 0, 1);
+  }
+  if (!is_default(fields, "top_k", -1)) {
+    sampler.top_k = fields.whole("top_k", sampler.top_k, 0, kMostTokens);
+  }
+  if (fields.find("seed") != nullptr && !is_default(fields, "seed", -1)) {
     request.seed =
         static_cast<uint64_t>(fields.whole("seed", 0, 0, std::numeric_limits<int64_t>::max()));
   }
@@ -136,7 +153,7 @@ void read_bias(Fields& fields, GenerationRequest& request) {
   const std::string expected = fmt::format(
       "an object of at most {} token ids, each with a number from -100 to 100", kMostBiases);
   const Json* value = fields.find(kName);
-  if (value == nullptr) return;
+  if (value == nullptr || value->empty()) return;
   if (!value->is_object() || std::ssize(*value) > kMostBiases) fields.refuse(kName, expected);
   for (const auto& [name, bias] : value->items()) {
     int32_t token = -1;
@@ -232,23 +249,6 @@ void read_stream(Fields& fields, GenerationRequest& request) {
   }
 }
 
-/// What would change the text and cannot be done yet must not be ignored.
-void refuse_unsupported(Fields& fields, const GenerationRequest& request) {
-  for (const char* name : {"tools", "functions"}) {
-    const Json* value = fields.find(name);
-    if (value != nullptr && !value->empty()) fields.refuse_as_unsupported(name, "leave it out");
-  }
-  if (fields.flag("echo", false)) {
-    fields.refuse_as_unsupported("echo", "put the prompt before the text yourself");
-  }
-  if (fields.whole("best_of", 1, 1, kMostTexts) != 1) {
-    fields.refuse_as_unsupported("best_of", "ask for n texts and choose");
-  }
-  const bool has_suffix = request.endpoint == Endpoint::kCompletion &&
-                          fields.find("suffix") != nullptr && !fields.text("suffix").empty();
-  if (has_suffix) fields.refuse_as_unsupported("suffix", "ask /v1/infill");
-}
-
 void read_texts(Fields& fields, GenerationRequest& request) {
   switch (request.endpoint) {
     case Endpoint::kCompletion:
@@ -284,8 +284,8 @@ GenerationRequest parse_generation(Endpoint endpoint, std::string_view body) {
   read_format(fields, request);
   read_logprobs(fields, request);
   read_stream(fields, request);
-  refuse_unsupported(fields, request);
-  request.unknown = fields.unknown();
+  refuse_unsupported(fields, endpoint);
+  std::ranges::copy(fields.unknown(), std::back_inserter(request.unknown));
   return request;
 }
 

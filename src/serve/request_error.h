@@ -8,9 +8,11 @@
 
 namespace evo {
 
-inline constexpr int kBadRequest = 400, kUnauthorized = 401, kNotFound = 404, kNotAllowed = 405,
-                     kTooLarge = 413, kClientLeft = 499, kTooMany = 429, kInternal = 500,
-                     kUnavailable = 503, kTimeout = 504;
+inline constexpr int kBadRequest = 400, kUnauthorized = 401, kForbidden = 403, kNotFound = 404,
+                     kNotAllowed = 405, kTooSlow = 408, kTooLarge = 413, kPathTooLong = 414,
+                     kUnsupportedEncoding = 415, kExpectationFailed = 417, kTooMany = 429,
+                     kFieldsTooLarge = 431, kClientLeft = 499, kInternal = 500,
+                     kNotImplemented = 501, kUnavailable = 503, kTimeout = 504, kVersion = 505;
 
 class RequestError : public Error {
  public:

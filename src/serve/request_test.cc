@@ -28,8 +28,8 @@ std::string refused(Endpoint endpoint, const std::string& body) {
   return "?";
 }
 
-void expect_refused(const std::string& field, std::initializer_list<const char*> values) {
-  for (const char* value : values) {
+void expect_refused(const std::string& field, const std::vector<std::string>& values) {
+  for (const std::string& value : values) {
     const std::string body = R"({"prompt": "x", ")" + field + "\": " + value + "}";
     EXPECT_EQ(refused(Endpoint::kCompletion, body), field) << body;
   }
@@ -96,16 +96,16 @@ TEST(Request, WrongTypesAndValuesAreRefusedByName) {
   expect_refused("stop",
                  {"1", "[1]", "\"\"", "[\"\"]", "{}",
                   R"(["1","2","3","4","5","6","7","8","9","a","b","c","d","e","f","g","h"])"});
-  expect_refused("seed", {"-1", "1.5", "\"1\"", "18446744073709551615", "1e300"});
+  expect_refused("seed", {"-2", "1.5", "\"1\"", "18446744073709551615", "1e300"});
   expect_refused("max_tokens", {"0", "-5", "\"9\"", "2147483648"});
   expect_refused("temperature", {"-0.1", "101", "\"1\""});
-  expect_refused("top_p", {"0", "1.1", "-1", "true"});
-  expect_refused("top_k", {"-1", "0.5"});
+  expect_refused("top_p", {"-0.5", "1.1", "-1", "true"});
+  expect_refused("top_k", {"-2", "0.5"});
   expect_refused("logprobs", {"21", "-1", "true"});
   expect_refused("frequency_penalty", {"2.5", "\"x\""});
   expect_refused("presence_penalty", {"-3", "[]"});
   expect_refused("logit_bias",
-                 {"[]", "1", R"({"5": 101})", R"({"5": "1"})", R"({"x": 1})", R"({"": 1})",
+                 {"[[5, 1]]", "1", R"({"5": 101})", R"({"5": "1"})", R"({"x": 1})", R"({"": 1})",
                   R"({"-1": 1})", R"({"5 ": 1})", R"({"9999999999": 1})"});
   expect_refused("mode", {"\"fast\"", "1", "\"\""});
   expect_refused("balance", {"-0.1", "1.5", "\"0\""});
@@ -127,6 +127,69 @@ TEST(Request, WhatIsNotSupportedIsSaid) {
             "response_format");
   EXPECT_EQ(refused(Endpoint::kCompletion, R"({"prompt": "x", "logprobs": 1, "balance": 1})"),
             "logprobs");
+}
+
+/// What other servers would honour must not be taken as if it were.
+TEST(Request, FieldsThatWouldChangeTheTextAreRefused) {
+  const std::pair<const char*, std::vector<std::string>> fields[] = {
+      {"grammar", {R"("root ::= x")"}},
+      {"json_schema", {R"({"type": "object"})"}},
+      {"guided_json", {R"({"type": "object"})", R"("{}")"}},
+      {"guided_regex", {R"("a+")"}},
+      {"guided_choice", {R"(["a", "b"])"}},
+      {"guided_grammar", {R"("x")"}},
+      {"structured_outputs", {R"({"regex": "a+"})"}},
+      {"min_p", {"0.05", "\"x\"", "true"}},
+      {"repeat_penalty", {"1.1"}},
+      {"repetition_penalty", {"1.2", "0"}},
+      {"typical_p", {"0.9"}},
+      {"mirostat", {"2"}},
+      {"dry_multiplier", {"0.8"}},
+      {"xtc_probability", {"0.5"}},
+      {"stop_token_ids", {"[2]"}},
+      {"ignore_eos", {"true"}},
+      {"min_tokens", {"5"}},
+      {"n_probs", {"3"}},
+      {"chat_template_kwargs", {R"({"enable_thinking": false})"}},
+      {"chat_template", {R"("{{ x }}")"}},
+      {"reasoning_effort", {R"("low")"}},
+      {"tool_choice", {R"("auto")", R"({"type": "function"})"}},
+      {"functions", {R"([{"name": "f"}])"}},
+      {"continue_final_message", {"true"}},
+      {"use_beam_search", {"true"}},
+      {"max_new_tokens", {"10"}},
+      {"skip_special_tokens", {"false"}},
+  };
+  for (const auto& [name, values] : fields) expect_refused(name, values);
+  for (const char* endpoint : {"tool_calls", "function_call"}) {
+    EXPECT_EQ(refused(Endpoint::kChat,
+                      fmt::format(R"({{"messages": [{{"role": "assistant", "content": "x",
+                                                     "{}": [1]}}]}})",
+                                  endpoint)),
+              fmt::format("messages[0].{}", endpoint));
+  }
+}
+
+/// What changes nothing is sent by many clients.
+TEST(Request, NeutralValuesAreTaken) {
+  const GenerationRequest request = completion(
+      R"(, "min_p": 0, "repetition_penalty": 1.0, "repeat_penalty": 1, "tools": [],
+      "tool_choice": "none", "functions": null, "typical_p": 1.0, "mirostat": 0, "grammar": "",
+      "stop_token_ids": [], "ignore_eos": false, "min_tokens": 0, "n_probs": 0, "best_of": null,
+      "chat_template_kwargs": {}, "guided_json": null, "skip_special_tokens": true,
+      "logit_bias": [], "suffix": "", "reasoning_effort": null, "temperature": null)");
+  EXPECT_TRUE(request.unknown.empty()) << request.unknown[0];
+  EXPECT_EQ(request.sampler.temperature, 1);
+}
+
+TEST(Request, OtherServersWordsForTheDefault) {
+  const GenerationRequest request =
+      completion(R"(, "max_tokens": -1, "seed": -1, "top_k": -1, "top_p": 0)");
+  EXPECT_FALSE(request.max_tokens || request.seed);
+  EXPECT_EQ(request.sampler.top_k, 0);
+  EXPECT_EQ(request.sampler.top_p, 1);
+  EXPECT_EQ(completion(R"(, "top_k": 0, "n_predict": -1)").sampler.top_k, 0);
+  EXPECT_EQ(completion(R"(, "max_completion_tokens": 5, "max_tokens": -1)").max_tokens, 5);
 }
 
 TEST(Request, BiasesAndPenalties) {
@@ -213,8 +276,11 @@ TEST(Request, AGapHasNamesOfBothWorlds) {
 }
 
 TEST(Request, UnknownFieldsAreNamed) {
-  EXPECT_EQ(completion(R"(, "min_p": 0.1, "foo": null)").unknown,
-            (std::vector<std::string>{"min_p", "foo"}));
+  EXPECT_EQ(completion(R"(, "bar": 0.1, "foo": null)").unknown,
+            (std::vector<std::string>{"bar", "foo"}));
+  const GenerationRequest chat = parse_generation(
+      Endpoint::kChat, R"({"messages": [{"role": "user", "content": "x", "name": "Ada"}]})");
+  EXPECT_EQ(chat.unknown, (std::vector<std::string>{"messages[0].name"}));
 }
 
 TEST(Request, WhatIsNoJsonObjectIsRefused) {

@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
+#include <functional>
+#include <optional>
 #include <thread>
 
 #include "base/log.h"
@@ -13,16 +14,13 @@
 #include "serve/connection.h"
 #include "serve/handler.h"
 #include "serve/page.h"
-#include "serve/reply.h"
+#include "serve/reception.h"
 
 namespace evo {
 namespace {
 
 using httplib::Request;
 using httplib::Response;
-
-constexpr size_t kBodyBytes = size_t{1} << 20;
-constexpr size_t kKeepAlive = 1000;  // requests of a connection
 
 struct Route {
   const char* method;
@@ -51,8 +49,6 @@ RequestError described(int status, const Request& request) {
       }
       return {kNotAllowed, fmt::format("{} takes {} only", request.path, route->method)};
     }
-    case kTooLarge:
-      return {kTooLarge, fmt::format("a request has at most {} bytes", kBodyBytes)};
     default:
       return {status, "the request is not valid HTTP, or too long"};
   }
@@ -60,23 +56,16 @@ RequestError described(int status, const Request& request) {
 
 }  // namespace
 
-bool equal_secret(std::string_view given, std::string_view secret) {
-  size_t different = given.size() ^ secret.size();
-  for (size_t i = 0; i < given.size(); ++i) {
-    const char other = secret.empty() ? '\0' : secret[i % secret.size()];
-    different |= static_cast<unsigned char>(given[i] ^ other);
-  }
-  return different == 0;
-}
-
 class Server::Http : public httplib::Server {
  public:
   Http(Engine& engine, const Service& service, Metrics& metrics, const ServerOptions& options)
-      : api_(engine, service, metrics), metrics_(metrics), options_(options) {
-    new_task_queue = [this] {
-      return new Pool(static_cast<size_t>(options_.connections), connections_);
-    };
-    set_payload_max_length(kBodyBytes);
+      : access_(options.access, options.host),
+        shared_texts_(options.access.api_key.empty() ? nullptr : std::make_unique<OwnTexts>()),
+        api_(engine, service, metrics, shared_texts_.get()),
+        metrics_(metrics),
+        options_(options) {
+    new_task_queue = [] { return new AtOnce; };
+    set_payload_max_length(options_.limits.body_bytes);
     set_tcp_nodelay(true);
     // Not the library's default, with which a second server could share the port unnoticed.
     set_socket_options([this](socket_t socket) {
@@ -85,7 +74,9 @@ class Server::Http : public httplib::Server {
       socket_ = socket;  // the last one tried is the one bound
     });
     set_pre_routing_handler(
-        [this](const Request& request, Response& response) { return before(request, response); });
+        [](const Request& request, Response& response) { return before(request, response); });
+    set_post_routing_handler(
+        [this](const Request&, Response& response) { say_who_may_read(response); });
     set_error_handler([](const Request& request, Response& response) {
       if (response.body.empty()) set_error(response, described(response.status, request));
     });
@@ -105,6 +96,10 @@ class Server::Http : public httplib::Server {
     // The library lets five connections wait to be accepted, and the kernel drops what comes
     // beyond: such a client tries again after a second.
     ::listen(socket_, SOMAXCONN);
+    reception_ = std::make_unique<Reception>(
+        static_cast<size_t>(options_.connections), options_.limits,
+        [this](const RequestHead& head) { access_.check(head); },
+        [this](Connection& connection) { return serve(connection); });
     listener_ = std::thread([this] { listen_after_bind(); });
     while (!is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return port;
@@ -113,82 +108,54 @@ class Server::Http : public httplib::Server {
   void end() {
     stop();
     if (listener_.joinable()) listener_.join();
+    if (reception_) reception_->end();
   }
 
  private:
-  /// A thread per connection. Who comes when all are taken is told so at once.
-  class Pool : public httplib::ThreadPool {
+  /// The library's listener gives new connections to the reception, which takes no time.
+  class AtOnce : public httplib::TaskQueue {
    public:
-    Pool(size_t threads, std::atomic<int64_t>& connections)
-        : ThreadPool(threads), threads_(static_cast<int64_t>(threads)), connections_(connections) {}
-
-    void enqueue(std::function<void()> serve) override {
-      if (++connections_ > threads_) {
-        refusing = true;
-        serve();
-        refusing = false;
-        --connections_;
-        return;
-      }
-      ThreadPool::enqueue([this, serve = std::move(serve)] {
-        serve();
-        --connections_;
-      });
-    }
-
-   private:
-    int64_t threads_;
-    std::atomic<int64_t>& connections_;
+    void enqueue(std::function<void()> task) override { task(); }
+    void shutdown() override {}
   };
-  static inline thread_local bool refusing = false;
 
   bool process_and_close_socket(socket_t socket) override {
-    Connection connection(socket, options_.limits);
-    if (refusing) {
-      refuse(connection);
-    } else {
-      serve(connection);
-    }
-    ::close(socket);
+    reception_->add(socket);
     return true;
   }
 
-  void serve(Connection& connection) {
-    const auto stopped = [this] { return svr_sock_ == INVALID_SOCKET; };
-    bool open = true;
-    for (size_t left = kKeepAlive; open && left > 0; --left) {
-      if (!connection.await_request(stopped)) break;
-      bool closed = false;
-      open = process_request(connection, left == 1, closed, nullptr) && !closed &&
-             !connection.is_spent();
-    }
-    connection.close_gently();
+  bool serve(Connection& connection) {
+    bool closed = false;
+    const bool last = !connection.request().keeps_alive();
+    return process_request(connection, last, closed, nullptr) && !closed;
   }
 
-  static void refuse(Connection& connection) {
-    const std::string body =
-        dump(error_json({kUnavailable, "too many connections: try again later"}));
-    const std::string text = fmt::format(
-        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: {}\r\n"
-        "Content-Length: {}\r\nConnection: close\r\n\r\n{}",
-        kJson, body.size(), body);
-    (void)connection.write(text.data(), text.size());
-    ::shutdown(connection.socket(), SHUT_WR);
-  }
-
-  /// Before the body is read: who asks without the key gets nothing done.
-  HandlerResponse before(const Request& request, Response& response) {
+  /// Before the routes: what was refused when its head was read, and what browsers ask for pages.
+  static HandlerResponse before(const Request& request, Response& response) {
     note() = Note();
-    const bool open =
-        options_.api_key.empty() || request.path == "/health" || is_of_page(request.path);
-    if (open ||
-        equal_secret(request.get_header_value("Authorization"), "Bearer " + options_.api_key)) {
-      return HandlerResponse::Unhandled;
+    const IncomingRequest& incoming = Connection::current()->request();
+    if (const std::optional<RequestError>& refusal = incoming.refusal()) {
+      set_error(response, *refusal);
+      if (refusal->status() == kUnauthorized) response.set_header("WWW-Authenticate", "Bearer");
+      return HandlerResponse::Handled;
     }
-    set_error(response, {kUnauthorized, "expected the server's key, as Authorization: Bearer KEY",
-                         "", "invalid_api_key"});
-    response.set_header("WWW-Authenticate", "Bearer");
+    if (!Access::is_preflight(incoming.head())) return HandlerResponse::Unhandled;
+    const Route* route = route_of(request.path);
+    response.status = 204;
+    response.set_header("Access-Control-Allow-Methods", route != nullptr ? route->method : "GET");
+    if (const std::string* fields = incoming.head().find("access-control-request-headers")) {
+      response.set_header("Access-Control-Allow-Headers", *fields);
+    }
+    response.set_header("Access-Control-Max-Age", "600");
     return HandlerResponse::Handled;
+  }
+
+  void say_who_may_read(Response& response) const {
+    const std::string reader = access_.readable_for(Connection::current()->request().head());
+    if (reader.empty()) return;
+    response.set_header("Access-Control-Allow-Origin", reader);
+    response.set_header("Access-Control-Expose-Headers", "X-Evo-Warning");
+    response.set_header("Vary", "Origin");
   }
 
   void after(const Request& request, const Response& response) {
@@ -205,10 +172,12 @@ class Server::Http : public httplib::Server {
     note() = Note();
   }
 
+  Access access_;
+  std::unique_ptr<OwnTexts> shared_texts_;  // of all who have the key
   Api api_;
   Metrics& metrics_;
   ServerOptions options_;
-  std::atomic<int64_t> connections_ = 0;
+  std::unique_ptr<Reception> reception_;
   std::thread listener_;
   socket_t socket_ = INVALID_SOCKET;
 };

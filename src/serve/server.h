@@ -1,10 +1,12 @@
-// The HTTP side: routes, keys, limits, logs. Every client has a thread, which talks to the engine.
+// The HTTP side: routes, limits, logs. A thread handles one request at a time, and talks to the
+// engine.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
 
+#include "serve/access.h"
 #include "serve/connection_limits.h"
 #include "serve/engine.h"
 #include "serve/metrics.h"
@@ -14,8 +16,8 @@ namespace evo {
 
 struct ServerOptions {
   std::string host = "127.0.0.1";
-  int port = 8080;      ///< 0: any that is free
-  std::string api_key;  ///< empty: none is asked for
+  int port = 8080;  ///< 0: any that is free
+  AccessOptions access;
   int connections = 128;
   ConnectionLimits limits;
 };
@@ -28,16 +30,13 @@ class Server {
 
   /// Listens from now on; returns the port. Throws Error if that is not possible.
   int start();
-  /// No more connections; returns when those that there are have ended. The engine must have ended
-  /// its requests before, or go on doing so.
+  /// No more requests. The engine must have ended those that there are: clients have two seconds to
+  /// take what was written for them.
   void stop();
 
  private:
   class Http;
   std::unique_ptr<Http> http_;
 };
-
-/// In a time that depends on the length of `given` only.
-[[nodiscard]] bool equal_secret(std::string_view given, std::string_view secret);
 
 }  // namespace evo

@@ -50,8 +50,8 @@ Service::Service(const Decoder& decoder, const Tokenizer& tokenizer,
 }
 
 void Service::check_tokens(std::span<const int32_t> tokens, const char* field) const {
-  const auto wrong = std::ranges::find_if(
-      tokens, [&](int32_t token) { return token < 0 || token >= tokenizer_.vocab_size(); });
+  const auto wrong =
+      std::ranges::find_if(tokens, [&](int32_t token) { return !tokenizer_.has(token); });
   if (wrong == tokens.end()) return;
   throw RequestError(kBadRequest,
                      fmt::format("{}: the token {} is not in the vocabulary of {} tokens", field,

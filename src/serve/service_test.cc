@@ -75,6 +75,14 @@ TEST_F(ServiceTest, ExactIsTheAutoregressiveTextUnderAGrammar) {
   EXPECT_GT(accepted, 0);
 }
 
+/// A client must be able to tell JSON that was cut.
+TEST_F(ServiceTest, JsonThatIsCutEndsByItsLength) {
+  const Ending ending = generate(R"({"prompt": "x", "max_tokens": 5, "response_format":
+      {"type": "json_object", "schema": {"type": "array", "minItems": 40}}})")[0];
+  EXPECT_EQ(ending.end.finish, "length");
+  EXPECT_TRUE(Json::parse(ending.text, nullptr, false).is_discarded());
+}
+
 TEST_F(ServiceTest, WhatTheModelOrTheGrammarCannotDoIsRefused) {
   EXPECT_EQ(refused(R"({"prompt": "x", "logit_bias": {"99999": 1}})"), "logit_bias");
   EXPECT_EQ(refused(R"({"prompt": "x", "response_format":

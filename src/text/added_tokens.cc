@@ -67,8 +67,30 @@ size_t AddedTokenFinder::longest(std::string_view text, int32_t& token) const {
   return length;
 }
 
-void AddedTokenFinder::find(std::string_view text, bool special,
-                            std::vector<TextPart>& parts) const {
+bool AddedTokenFinder::begins_name(std::string_view text, bool special_only) const {
+  int32_t node = 0;
+  for (const char byte : text) {
+    node = next_node(node, byte);
+    if (node < 0) return false;
+    const int32_t token = nodes_[node].token;
+    if (token >= 0 && (tokens_[token].special || !special_only)) return true;
+  }
+  return false;
+}
+
+std::vector<size_t> AddedTokenFinder::beginnings(std::string_view text, bool special_only) const {
+  std::vector<size_t> places;
+  for (size_t at = 0; at < text.size(); ++at) {
+    if (begins_[static_cast<unsigned char>(text[at])] &&
+        begins_name(text.substr(at), special_only)) {
+      places.push_back(at);
+    }
+  }
+  return places;
+}
+
+void AddedTokenFinder::find(std::string_view text, bool special, std::vector<TextPart>& parts,
+                            std::string_view guard) const {
   size_t done = 0;  // all before it is in `parts`
   for (size_t at = 0; at < text.size();) {
     int32_t index = -1;
@@ -76,6 +98,10 @@ void AddedTokenFinder::find(std::string_view text, bool special,
         begins_[static_cast<unsigned char>(text[at])] ? longest(text.substr(at), index) : 0;
     if (length == 0) {
       ++at;
+      continue;
+    }
+    if (!guard.empty() && text.substr(0, at).ends_with(guard)) {
+      ++at;  // a shorter name, without a guard, may begin inside
       continue;
     }
     size_t begin = at, end = at + length;

@@ -31,8 +31,14 @@ class AddedTokenFinder {
   /// Whether find() can find anything.
   bool is_needed(bool special) const { return has_ordinary_ || (special && has_special_); }
 
-  /// Cuts `text` at the tokens; at special ones only if `special`.
-  void find(std::string_view text, bool special, std::vector<TextPart>& parts) const;
+  /// Cuts `text` at the tokens; at special ones only if `special`. Where `guard` stands before it,
+  /// if that is not empty, a name is none.
+  void find(std::string_view text, bool special, std::vector<TextPart>& parts,
+            std::string_view guard = {}) const;
+
+  /// Where the name of a token begins in `text`; of a special one, if `special_only`. Names may
+  /// overlap.
+  [[nodiscard]] std::vector<size_t> beginnings(std::string_view text, bool special_only) const;
 
  private:
   struct Node {
@@ -42,6 +48,7 @@ class AddedTokenFinder {
 
   int32_t next_node(int32_t node, char byte) const;
   size_t longest(std::string_view text, int32_t& token) const;
+  bool begins_name(std::string_view text, bool special_only) const;
 
   std::vector<Node> nodes_ = std::vector<Node>(1);  // a tree; the first is its root
   std::vector<AddedToken> tokens_;

@@ -56,5 +56,24 @@ TEST(AddedTokenFinder, HugeTokensAreRefused) {
   EXPECT_NE(testing::error_of([&] { AddedTokenFinder finder(many); }), "");
 }
 
+TEST(AddedTokenFinder, GuardedNamesAreText) {
+  const std::vector<Pattern> patterns = {
+      {"<s>", {.id = 1}}, {"<s><t>", {.id = 2}}, {"<t>", {.id = 3, .special = false}}};
+  const AddedTokenFinder finder(patterns);
+  const auto tokens = [&](std::string_view text) {
+    std::vector<TextPart> parts;
+    finder.find(text, true, parts, "!");
+    std::vector<int32_t> ids;
+    for (const TextPart& part : parts) ids.push_back(part.token);
+    return ids;
+  };
+  EXPECT_EQ(tokens("<s><t>"), (std::vector<int32_t>{2}));
+  EXPECT_EQ(tokens("!<s><t>"), (std::vector<int32_t>{-1, 3}));
+  EXPECT_EQ(tokens("!<s>!<t>"), (std::vector<int32_t>{-1}));
+  EXPECT_EQ(tokens("<s>!<t>"), (std::vector<int32_t>{1, -1}));
+  EXPECT_EQ(finder.beginnings("x<s><t><s", false), (std::vector<size_t>{1, 4}));
+  EXPECT_EQ(finder.beginnings("x<s><t><s", true), (std::vector<size_t>{1}));
+}
+
 }  // namespace
 }  // namespace evo

@@ -1,11 +1,14 @@
 #include "text/chat_template.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "base/error.h"
 #include "io/files.h"
 #include "io/json_text.h"
+#include "text/encoder.h"
 #include "text/jinja_json.h"
 
 namespace evo {
@@ -197,12 +200,70 @@ std::vector<std::string> chat_stops(const fs::path& folder, const ChatTemplate& 
   return stops;
 }
 
+namespace {
+
+/// A conversation as text, in which `guard` stands before names of tokens that are none.
+struct GuardedText {
+  std::string text, guard;
+};
+
+/// A character that nobody uses: the first one of Unicode's private planes that is not in the
+/// texts.
+std::string unused_character(std::span<const ChatMessage> messages, std::string_view rendered) {
+  constexpr uint32_t kFirst = 0xF0000, kEnd = 0x10FFFE;
+  constexpr size_t kBytes = 4;
+  std::set<std::string_view> used;
+  const auto look_at = [&](std::string_view text) {
+    for (size_t at = 0; (at = text.find_first_of("\xF3\xF4", at)) != text.npos; ++at) {
+      used.insert(text.substr(at, kBytes));
+    }
+  };
+  look_at(rendered);
+  for (const ChatMessage& message : messages) look_at(message.content);
+  for (uint32_t code = kFirst; code < kEnd; ++code) {
+    const auto byte = [&](uint32_t lead, uint32_t shift, uint32_t mask) {
+      return static_cast<char>(lead | ((code >> shift) & mask));
+    };
+    std::string character{byte(0xF0, 18, 0x07), byte(0x80, 12, 0x3F), byte(0x80, 6, 0x3F),
+                          byte(0x80, 0, 0x3F)};
+    if (!used.contains(character)) return character;
+  }
+  fail("the messages use every character of Unicode's private planes");
+}
+
+/// What a template does with a text may depend on names in it (it may look for the end of a
+/// thought, say). So the text must be the same with and without guards. Where it is not, only names
+/// of special tokens are guarded, which no template looks for in what is said.
+GuardedText render_guarded(const ChatTemplate& chat_template, const Tokenizer& tokenizer,
+                           std::span<const ChatMessage> messages) {
+  std::string plain = chat_template.render(messages, true);
+  const std::string guard = unused_character(messages, plain);
+  GuardedText result;
+  for (const bool only_special : {false, true}) {
+    std::vector<ChatMessage> marked(messages.begin(), messages.end());
+    for (ChatMessage& message : marked) {
+      const bool own_words = message.role == "assistant";
+      message.content = tokenizer.guarded(message.content, guard, only_special || own_words);
+    }
+    const auto same = [](const ChatMessage& a, const ChatMessage& b) {
+      return a.content == b.content;
+    };
+    if (std::ranges::equal(marked, messages, same)) return {std::move(plain), ""};
+    result = {chat_template.render(marked, true), guard};
+    if (without_guards(result.text, guard) == plain) return result;
+  }
+  return result;
+}
+
+}  // namespace
+
 std::vector<int32_t> encode_chat(const ChatTemplate& chat_template, const Tokenizer& tokenizer,
                                  std::span<const ChatMessage> messages) {
   std::vector<int32_t> tokens;
   // A model without a template of its own was trained on documents, which begin with this.
   if (chat_template.is_fallback()) tokens.push_back(tokenizer.end_of_text());
-  tokenizer.encode_append(chat_template.render(messages, true), tokens, {.special = true});
+  const GuardedText chat = render_guarded(chat_template, tokenizer, messages);
+  tokenizer.encode_append(chat.text, tokens, {.special = true, .guard = chat.guard});
   return tokens;
 }
 

@@ -82,8 +82,9 @@ class ChatTemplate {
                                                   const Tokenizer& tokenizer);
 
 /// A conversation up to where the assistant begins to speak; empty if the template makes no text of
-/// it. The names of special tokens in the text that the template makes are those tokens: that is
-/// how a template marks turns. (So they are, too, if somebody types them, as with other programs.)
+/// it. The names of special tokens that the template writes are those tokens: that is how it marks
+/// turns. In what somebody says they are ordinary text, so that nobody can end his turn and begin
+/// another's; so are, but in the assistant's own words, names of added tokens that are not special.
 [[nodiscard]] std::vector<int32_t> encode_chat(const ChatTemplate& chat_template,
                                                const Tokenizer& tokenizer,
                                                std::span<const ChatMessage> messages);

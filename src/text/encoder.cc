@@ -3,6 +3,12 @@
 namespace evo {
 namespace {
 
+std::vector<AddedTokenFinder::Pattern> names_of(const TokenizerSpec& spec) {
+  std::vector<AddedTokenFinder::Pattern> list;
+  for (const AddedToken& token : spec.added) list.push_back({spec.tokens[token.id], token});
+  return list;
+}
+
 std::vector<AddedTokenFinder::Pattern> patterns(const TokenizerSpec& spec,
                                                 const Normalizer& normalizer, bool normalized) {
   std::vector<AddedTokenFinder::Pattern> list;
@@ -18,13 +24,13 @@ std::vector<AddedTokenFinder::Pattern> patterns(const TokenizerSpec& spec,
 // Calls token(id) and text(part) for what a finder finds.
 template <class TokenFn, class TextFn>
 void for_each_part(const AddedTokenFinder& finder, std::string_view text, bool special,
-                   const TokenFn& token, const TextFn& plain) {
+                   std::string_view guard, const TokenFn& token, const TextFn& plain) {
   if (!finder.is_needed(special)) {
     plain(text);
     return;
   }
   std::vector<TextPart> parts;
-  finder.find(text, special, parts);
+  finder.find(text, special, parts, guard);
   for (const TextPart& part : parts) {
     if (part.token >= 0) {
       token(part.token);
@@ -41,7 +47,17 @@ EncodingTables::EncodingTables(const TokenizerSpec& spec)
       pre_tokenizer(spec.pre_tokenizer),
       added(patterns(spec, normalizer, false)),
       normalized_added(patterns(spec, normalizer, true)),
+      names(names_of(spec)),
       words(spec, pre_tokenizer.byte_level()) {}
+
+std::string without_guards(std::string_view text, std::string_view guard) {
+  std::string rest;
+  for (size_t found; (found = text.find(guard)) != std::string_view::npos;) {
+    rest += text.substr(0, found);
+    text.remove_prefix(found + guard.size());
+  }
+  return rest += text;
+}
 
 Encoder::Encoder(const EncodingTables& tables)
     : tables_(tables),
@@ -49,22 +65,32 @@ Encoder::Encoder(const EncodingTables& tables)
       words_(tables.words),
       sink_([this](std::string_view word) { words_.encode_append(word, *out_); }) {}
 
-void Encoder::encode_append(std::string_view text, bool special, std::vector<int32_t>& out) {
+void Encoder::encode_append(std::string_view text, bool special, std::string_view guard,
+                            std::vector<int32_t>& out) {
   out_ = &out;
   for_each_part(
-      tables_.added, text, special, [&](int32_t id) { out.push_back(id); },
-      [&](std::string_view part) { encode_text(part, part.data() == text.data(), special); });
+      tables_.added, text, special, guard, [&](int32_t id) { out.push_back(id); },
+      [&](std::string_view part) {
+        encode_text(part, part.data() == text.data(), special, guard);
+      });
   out_ = nullptr;
   // An encoder is kept for later texts; it must not keep the memory of one huge text.
   if (constexpr size_t kKept = 1 << 20; memory_.capacity() > kKept) memory_ = {};
 }
 
-void Encoder::encode_text(std::string_view text, bool at_start, bool special) {
+void Encoder::encode_text(std::string_view text, bool at_start, bool special,
+                          std::string_view guard) {
   const std::string_view normalized = tables_.normalizer.apply(text, memory_);
   for_each_part(
-      tables_.normalized_added, normalized, special, [&](int32_t id) { out_->push_back(id); },
+      tables_.normalized_added, normalized, special, guard,
+      [&](int32_t id) { out_->push_back(id); },
       [&](std::string_view part) {
-        cutter_.cut(part, at_start && part.data() == normalized.data(), sink_);
+        const bool first = at_start && part.data() == normalized.data();
+        if (guard.empty() || part.find(guard) == std::string_view::npos) {
+          cutter_.cut(part, first, sink_);
+        } else {
+          cutter_.cut(without_guards(part, guard), first, sink_);
+        }
       });
 }
 

@@ -22,8 +22,12 @@ struct EncodingTables {
   PreTokenizer pre_tokenizer;
   AddedTokenFinder added;             ///< those that are looked for in the text as it is
   AddedTokenFinder normalized_added;  ///< those that are looked for in the normalized text
+  AddedTokenFinder names;             ///< all, as people write them
   WordTables words;
 };
+
+/// `text` less every `guard` in it.
+[[nodiscard]] std::string without_guards(std::string_view text, std::string_view guard);
 
 class Encoder {
  public:
@@ -32,11 +36,13 @@ class Encoder {
   Encoder(const Encoder&) = delete;
   Encoder& operator=(const Encoder&) = delete;
 
-  /// `special`: names of special tokens in the text are those tokens.
-  void encode_append(std::string_view text, bool special, std::vector<int32_t>& out);
+  /// `special`: names of special tokens in the text are those tokens. `guard` is left out, and what
+  /// stands behind it is no name of any token.
+  void encode_append(std::string_view text, bool special, std::string_view guard,
+                     std::vector<int32_t>& out);
 
  private:
-  void encode_text(std::string_view text, bool at_start, bool special);
+  void encode_text(std::string_view text, bool at_start, bool special, std::string_view guard);
 
   const EncodingTables& tables_;
   WordCutter cutter_;

@@ -178,7 +178,7 @@ void Tokenizer::encode_append(std::string_view text, std::vector<int32_t>& out,
   };
   append(state_->frame.prefix);
   std::unique_ptr<Encoder> encoder = state_->take_encoder();
-  encoder->encode_append(text, options.special, out);
+  encoder->encode_append(text, options.special, options.guard, out);
   state_->give_back(std::move(encoder));
   append(state_->frame.suffix);
 }
@@ -200,6 +200,18 @@ std::vector<int32_t> Tokenizer::encode_parallel(std::string_view text) const {
   all.reserve(count);
   for (const auto& part : ids) all.insert(all.end(), part.begin(), part.end());
   return all;
+}
+
+std::string Tokenizer::guarded(std::string_view text, std::string_view guard,
+                               bool special_only) const {
+  std::string result;
+  size_t done = 0;
+  for (const size_t place : state_->tables.names.beginnings(text, special_only)) {
+    result += text.substr(done, place - done);
+    result += guard;
+    done = place;
+  }
+  return result += text.substr(done);
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids) const {
@@ -231,6 +243,9 @@ bool Tokenizer::is_special(int32_t id) const {
 }
 int32_t Tokenizer::vocab_size() const {
   return static_cast<int32_t>(state_->spec.tokens.size());
+}
+bool Tokenizer::has(int32_t id) const {
+  return id >= 0 && id < vocab_size() && !state_->spec.tokens[id].empty();
 }
 int32_t Tokenizer::end_of_text() const {
   return state_->end_of_text;

@@ -27,6 +27,9 @@ struct EncodeOptions {
   bool special = false;
   /// Put around the text what the tokenizer's own template says: Llama's first token.
   bool framed = false;
+  /// If not empty: what stands behind this is no name of a token, of no kind; itself it is left
+  /// out. Tokenizer::guarded() puts it into a text.
+  std::string_view guard = {};
 };
 
 /// Immutable, and cheap to copy: copies share their tables. All members may be called from any
@@ -55,6 +58,9 @@ class Tokenizer {
   /// The same ids as encode(text), found by all threads where the tokenizer lets a text be cut.
   std::vector<int32_t> encode_parallel(std::string_view text) const;
 
+  /// The text with `guard` before the name of every added token, or of special ones only.
+  std::string guarded(std::string_view text, std::string_view guard, bool special_only) const;
+
   /// The text of the ids: their bytes one after the other, less what the tokenizer puts before the
   /// beginning of a text. Error for an id outside [0, vocab_size()).
   std::string decode(std::span<const int32_t> ids) const;
@@ -71,6 +77,8 @@ class Tokenizer {
   bool is_special(int32_t id) const;
 
   int32_t vocab_size() const;
+  /// Whether there is a token with this id.
+  bool has(int32_t id) const;
   int32_t end_of_text() const;
 
   /// What EncodeOptions::framed puts before a text; empty for most tokenizers.
