@@ -1,9 +1,11 @@
 // evo adapt
 #include <CLI/CLI.hpp>
 #include <array>
+#include <chrono>
 #include <filesystem>
 #include <memory>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/options.h"
@@ -56,9 +58,20 @@ struct Report {
   int64_t texts = 0, equal_texts = 0;
 };
 
+/// What the report may take of a run that has so many minutes.
+double report_seconds(double minutes) {
+  constexpr double kShare = 0.15, kMost = 60;
+  return std::min(kMost, kShare * minutes * 60);
+}
+
 /// Before: the parent, token by token. After: the adapted model in mode exact. Prompt by prompt in
-/// turns, so that a machine that slows down slows both.
+/// turns, so that a machine that slows down slows both; as many as there is time for, one at least.
 Report compare(const Flags& flags, const RunConfig& config) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto time_is_over = [&] {
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    return config.minutes > 0 && elapsed.count() > report_seconds(config.minutes);
+  };
   const Precision precision = parse_precision(flags.precision);
   const LoadedModel parent = load_model(flags.parent, precision);
   const LoadedModel adapted = load_model(flags.request.out, precision);
@@ -74,6 +87,7 @@ Report compare(const Flags& flags, const RunConfig& config) {
     add(exact, new_text);
     ++report.texts;
     report.equal_texts += old_text.tokens == new_text.tokens ? 1 : 0;
+    if (interrupted() || time_is_over()) break;
   }
   report.tokens_per_forward = exact.tokens_per_forward();
   report.ar_tokens_per_second = ar.tokens_per_second();
@@ -110,6 +124,7 @@ void adapt(Flags& flags) {
   request.config = configuration(flags, shape);
   request.precision = parse_training_precision(flags.precision);
   request.tokenizer = flags.parent;
+  request.closing_seconds = report_seconds(request.config.minutes);
   request.initialize = [&](Model& model) { adopt_parent(Model::load(flags.parent), model); };
   const TrainSummary summary = run_training(request);
   copy_files(flags.parent, request.out, kChatFiles);
@@ -117,7 +132,13 @@ void adapt(Flags& flags) {
     log_info("stopped after {} steps; continue with --resume", summary.step);
     return;
   }
+  if (summary.step == 0) return;
+  trim_pool();  // the trainer's arrays give way to the models
   const Report report = compare(flags, request.config);
+  if (interrupted()) {
+    log_info("the report was interrupted; the adapted model in {} is complete", request.out);
+    return;
+  }
   if (flags.json) {
     Record record;
     record.set("recipe", flags.recipe).set("step", summary.step).set("tokens", summary.tokens);
