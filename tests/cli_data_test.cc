@@ -104,6 +104,70 @@ TEST_F(CliData, MixturesResumeBitForBit) {
   EXPECT_FALSE(read_bytes(path("pool/model.safetensors")) == model);
 }
 
+TEST_F(CliData, AFolderIsItsFiles) {
+  write_texts();
+  fs::create_directories(path("all/more"));
+  write_bytes(path("all/b.txt"), documents("The cat", 200));
+  write_bytes(path("all/more/a.txt"), documents("A dog", 100));
+  write_bytes(path("all/.notes"), documents("Not this", 10));
+  write_bytes(path("all/picture.png"), "\x89PNG\r\n");
+  const std::string files = path("all/b.txt") + " " + path("all/more/a.txt"), folder = path("all");
+  const std::string with_tokenizer = "--steps 4 --tokenizer " + path("tokenizer.json");
+  ASSERT_EQ(run(train(files, "files", with_tokenizer)).code, 0);
+  const Outcome outcome = run(train(folder, "folder", with_tokenizer));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("leaving a file out: " + path("all/picture.png")), std::string::npos);
+  EXPECT_TRUE(read_bytes(path("files/model.safetensors")) ==
+              read_bytes(path("folder/model.safetensors")));
+  EXPECT_EQ(run(train(folder, "folder", with_tokenizer + " --resume")).code, 0);
+
+  const auto same = [&](const std::string& command, const std::string& file) {
+    EXPECT_EQ(run(command + files + " --out " + path("x/" + file)).code, 0) << command;
+    EXPECT_EQ(run(command + folder + " --out " + path("y/" + file)).code, 0) << command;
+    EXPECT_TRUE(read_bytes(path("x/" + file)) == read_bytes(path("y/" + file))) << command;
+  };
+  fs::create_directory(path("x"));
+  fs::create_directory(path("y"));
+  same("tokenizer train --vocab-size 270 --data ", "tokenizer.json");
+  same("tokenizer encode " + path("tokenizer.json") + " --data ", "tokens");
+  EXPECT_EQ(run("eval likelihood " + path("files") + " --limit 50 --data " + folder).code, 0);
+}
+
+TEST_F(CliData, WhatIsNoTextIsRefusedByEveryCommand) {
+  write_texts();
+  write_bytes(path("table.csv"), "text,label\nThe cat sat,1\n");
+  write_bytes(path("array.json"), "[{\"text\": \"The cat sat\"}]");
+  write_bytes(path("wide.txt"), std::string("\xFF\xFET\0h\0e\0", 8));
+  for (const auto& [file, what] : {std::pair("table.csv", "csv"), std::pair("array.json", "array"),
+                                   std::pair("wide.txt", "iconv")}) {
+    const std::string data = " --data " + path(file) + " --out " + path("new");
+    expect_refusal(train(path(file), "new"), 1, {file, what, "expected text"});
+    expect_refusal("tokenizer train" + data, 1, {file, what});
+    expect_refusal("tokenizer encode " + path("tokenizer.json") + data, 1, {file, what});
+    expect_refusal("tokenizer shard " + path("tokenizer.json") + data, 1, {file, what});
+    expect_refusal("eval likelihood " + model() + " --data " + path(file), 1, {file, what});
+    EXPECT_FALSE(fs::exists(path("new"))) << file;
+  }
+}
+
+TEST_F(CliData, ABadLineIsSkippedAndNamed) {
+  write_texts();
+  std::string lines;
+  for (int i = 0; i < 40; ++i)
+    lines += "{\"text\": \"The cat sat on mat " + std::to_string(i) + "\"}\n";
+  write_bytes(path("good.jsonl"), lines);
+  write_bytes(path("bad.jsonl"), lines + "{\"text\": \"The download was cut sh");
+  const std::string more = "--steps 4 --tokenizer " + path("tokenizer.json");
+  ASSERT_EQ(run(train(path("good.jsonl"), "good", more)).code, 0);
+  const Outcome outcome = run(train(path("bad.jsonl"), "bad", more));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const size_t note = outcome.err.find("skipping a line: " + path("bad.jsonl") + ", line 41");
+  ASSERT_NE(note, std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find("skipping a line", note + 1), std::string::npos) << "twice";
+  EXPECT_TRUE(read_bytes(path("good/model.safetensors")) ==
+              read_bytes(path("bad/model.safetensors")));
+}
+
 TEST_F(CliData, BadShardsStopTheRunUnlessSkipped) {
   make_shards();
   const std::string data = path("cats") + "=1 " + path("dogs") + "=1", bad = "shard-00001.tokens";
@@ -143,7 +207,7 @@ TEST_F(CliData, WrongUsage) {
   expect_refusal(train(path("cats.txt") + "=2", "out"), 2, {"weights are for folders"});
   expect_refusal(train(path("none") + "=x", "out"), 1, {"none=x", "No such file"});
   fs::create_directory(path("empty"));
-  expect_refusal(train(path("empty"), "out"), 1, {"empty", "without index.json"});
+  expect_refusal(train(path("empty"), "out"), 1, {"empty", "no text in this folder", "index.json"});
   write_bytes(path("empty/index.json"), "{");
   expect_refusal(train(path("empty"), "out"), 1, {"empty/index.json", "not valid JSON"});
   const std::string other = path("other.json");

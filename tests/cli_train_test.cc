@@ -42,7 +42,7 @@ TEST_F(Train, DataThatIsNone) {
   expect_no_start(with_data(path("none.txt")), 1, {"none.txt", "No such file"});
   expect_no_start(with_data(path("empty.txt")), 1, {"empty.txt is empty", "expected a text"});
   expect_no_start(with_data(path("blank.txt")), 1, {"no text", "--data"});
-  expect_no_start(with_data(path("")), 1, {"is a folder", "expected a file"});
+  expect_no_start(with_data(path("")), 1, {"no text", "leaving a file out", "cut.xz"});
   expect_no_start(with_data(path("cut.xz")), 1, {"cut.xz", "ends too early"});
   expect_no_start(with_data(shared("text.txt") + " " + path("none.txt")), 1, {"none.txt"});
 }
@@ -60,12 +60,17 @@ TEST_F(Train, TextShorterThanASequence) {
 
 TEST_F(Train, TextThatIsNotUtf8) {
   std::string text;
-  for (int i = 0; i < 300; ++i) text += "The c\xFFt s\xC3 on \xED\xA0\x80 the m\xFE\xFEt.\n";
+  for (int i = 0; i < 300; ++i) {
+    text += i % 100 == 50 ? "The c\xFFt s\xC3 on \xED\xA0\x80 the m\xFE\xFEt.\n"
+                          : "The cat sat on the mat.\n";
+  }
   text += std::string("zero \0 byte", 11);
   write_bytes(path("text.txt"), text);
   const std::string out = path("out");
   const Outcome outcome = run(with_data(path("text.txt")) + " --quiet --steps 2 --out " + out);
   ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("22 of its 7223 bytes are no UTF-8"), std::string::npos)
+      << outcome.err;
   const Outcome back =
       run_shell("$EVO tokenizer encode " + out + "/tokenizer.json <" + path("text.txt") +
                 " | $EVO tokenizer decode " + out + "/tokenizer.json");
@@ -242,6 +247,45 @@ TEST_F(Train, DamagedCheckpointsAreSteppedOver) {
     flip_bit(checkpoints / step / "state.safetensors", 5000, 3);
   }
   expect_refusal(train(out, more), 1, {"step-00000004", "damaged", "warning"});
+}
+
+TEST_F(Train, MemoryThatIsNotThereIsSaidBeforeAnythingIsDone) {
+  expect_no_start(with_settings("--preset 8b --memory 20G"), 1,
+                  {"not enough memory", "at least", "--memory"});
+  expect_no_start(with_settings("--preset demo --memory 1M"), 1, {"not enough memory"});
+  const Outcome limited =
+      run_shell("ulimit -v 4000000; $EVO " + with_settings("--preset 8b --out " + path("out")));
+  EXPECT_EQ(limited.code, 1);
+  EXPECT_NE(limited.err.find("not enough memory"), std::string::npos) << limited.err;
+  EXPECT_FALSE(fs::exists(path("out")));
+}
+
+/// With a batch of 256 sequences of 32 tokens the activations are what does not fit.
+TEST_F(Train, AStepThatDoesNotFitIsComputedInPartsAndResumesBitForBit) {
+  const std::string wide =
+      "--set hidden_size=64 --set batch_size=256 --set sequence_length=32 --set log_every=1 ";
+  const auto in_parts = [&](const std::string& out, const std::string& more) {
+    return run(train(path(out), wide + "--set checkpoint_every=2 " + more));
+  };
+  const Outcome whole = in_parts("whole", "--steps 2");
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  EXPECT_EQ(Json::parse(read_bytes(path("whole/run.json"))).at("micro_batch"), 0);
+
+  const Outcome parts =
+      run(train(path("parts"), wide + "--set checkpoint_every=2 --steps 4 --memory 180M"));
+  ASSERT_EQ(parts.code, 0) << parts.err;
+  const int64_t chosen = Json::parse(read_bytes(path("parts/run.json"))).at("micro_batch");
+  EXPECT_GT(chosen, 0);
+  EXPECT_LT(chosen, 256);
+  // Without the bound it goes on as it began.
+  const std::string straight = read_bytes(path("parts/model.safetensors"));
+  fs::remove_all(path("parts/checkpoints/step-00000004"));
+  ASSERT_EQ(in_parts("parts", "--steps 4 --resume").code, 0);
+  EXPECT_TRUE(read_bytes(path("parts/model.safetensors")) == straight);
+  // The same losses, but for the order of sums.
+  const std::vector<Json> one = json_lines(path("whole/metrics.jsonl")),
+                          other = json_lines(path("parts/metrics.jsonl"));
+  EXPECT_NEAR(one.at(0).at("loss").get<double>(), other.at(0).at("loss").get<double>(), 1e-2);
 }
 
 TEST_F(Train, InterruptSavesAndResumeGoesOn) {

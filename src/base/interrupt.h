@@ -1,13 +1,22 @@
 // Ctrl-C and SIGTERM as a flag that long loops look at, so that they can finish cleanly.
 #pragma once
 
+#include <string>
+
 namespace evo {
 
-/// Installs handlers for SIGINT and SIGTERM that set the flag; a second signal ends the process
-/// at once (exit code 130).
+/// Installs handlers for SIGINT, SIGTERM and SIGHUP. The first signal sets the flag and says on
+/// standard error that the program is stopping, at once, whatever it is doing; a second one removes
+/// what is being written (remove_if_ended()) and ends the process (exit code 130).
 void catch_interrupts();
 
 /// True once a signal has come.
 bool interrupted();
+
+/// A file under a temporary name: from now on a second signal removes it, and with_folder also the
+/// folder that it is in, if nothing else is there.
+void remove_if_ended(const std::string& file, bool with_folder = false);
+/// No longer: it is complete, or gone.
+void keep_if_ended(const std::string& file);
 
 }  // namespace evo

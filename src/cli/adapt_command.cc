@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/draft_gain.h"
@@ -59,6 +60,11 @@ void adapt(Flags& flags) {
   copy_files(flags.parent, request.out, kChatFiles);
   if (summary.interrupted) {
     log_info("stopped after {} steps; continue with --resume", summary.step);
+    return;
+  }
+  if (summary.step == 0) return;
+  if (interrupted()) {
+    log_info("the report was interrupted; the adapted model in {} is complete", request.out);
     return;
   }
   const DraftGain result = gain.value_or(DraftGain{.speed_up = NAN});

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/options.h"
@@ -64,6 +65,7 @@ void write_weights(const Flags& flags, WeightSource source) {
   double done = 0;
   for (ArrayToWrite& array : source.arrays) {
     array.make = [&, make = std::move(array.make), size = megabytes(array)](std::span<float> out) {
+      if (interrupted()) fail("interrupted: nothing was converted");
       make(out);
       progress.update(done += size);
     };

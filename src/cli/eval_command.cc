@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "cli/program.h"
 #include "eval/likelihood.h"
+#include "io/data_files.h"
 #include "io/record.h"
 #include "ops/matmul.h"
 #include "train/data.h"
@@ -50,7 +51,7 @@ void run(Flags& flags) {
   const int64_t longest = loaded.model.config().max_position_embeddings - 1;
   flags.options.context = std::min(flags.options.context, longest);
   CorpusOptions corpus;
-  corpus.files = {flags.data};
+  corpus.files = data_files({flags.data});
   corpus.quiet = flags.json;
   const std::vector<int32_t> tokens = encode_corpus(corpus, loaded.tokenizer);
   const auto total = static_cast<double>(
@@ -96,7 +97,7 @@ void add_eval_command(CLI::App& app, Action& action) {
   CLI::App* command =
       eval->add_subcommand("likelihood", "Nats per token and bits per byte of a text");
   command->add_option("model", flags->model, "model folder")->required();
-  command->add_option("--data", flags->data, "text file")->required();
+  command->add_option("--data", flags->data, "text file, or a folder of them")->required();
   command->add_option("--path", flags->path, "ar (exact), diagonal or block:K (upper bounds)")
       ->capture_default_str();
   command->add_option("--limit", flags->options.limit, "tokens at most; 0: all")

@@ -24,7 +24,8 @@ void add_run_options(CLI::App& command, RunFlags& flags) {
   command
       .add_option("--data", request.data,
                   "text files, where documents end at lines <|endoftext|>, or .jsonl; "
-                  "compressed ones (.xz, .zst, .gz) too. Or folders that `evo tokenizer shard` "
+                  "compressed ones (.xz, .zst, .gz) too; or folders of such files. Or folders that "
+                  "`evo tokenizer shard` "
                   "made: FOLDER=WEIGHT for each sets the shares in which they are mixed")
       ->required();
   command.add_option("--text-field", request.text_field, "where .jsonl has its texts")
@@ -35,6 +36,11 @@ void add_run_options(CLI::App& command, RunFlags& flags) {
                      "train for this long; with --steps: at most this long");
   command.add_option("--seed", flags.seed, "seed of everything random");
   command.add_option("--threads", flags.threads, "threads; default: all cores");
+  command
+      .add_option("--memory", request.memory,
+                  "bytes to stay below, such as 8G: a step is computed in parts if it has to be; "
+                  "default: what can be had")
+      ->transform(CLI::AsSizeValue(true));
   command.add_option("--precision", flags.precision, "of matrix products: auto, f32 or bf16");
   command.add_flag("--resume", request.resume, "continue the run in --out, bit for bit");
   command.add_flag("--skip-bad-shards", request.skip_bad_shards,

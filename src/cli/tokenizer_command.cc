@@ -7,11 +7,13 @@
 #include <memory>
 #include <optional>
 
+#include "base/log.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/tokenizer_shard.h"
+#include "io/data_files.h"
 #include "io/files.h"
 #include "io/record.h"
 #include "text/trainer.h"
@@ -45,8 +47,11 @@ std::vector<int32_t> ids_from_input() {
 void train(const Flags& flags) {
   use_threads(flags.threads);
   CorpusOptions corpus;
-  corpus.files = flags.data;
-  const std::vector<std::string> texts = sample_texts(corpus);
+  corpus.files = data_files(flags.data);
+  constexpr size_t kMost = size_t{256} << 20;
+  std::vector<std::string> notes;
+  const std::vector<std::string> texts = sample_texts(corpus, kMost, &notes);
+  for (const std::string& note : notes) log_warning("{}", note);
   train_bpe(std::vector<std::string_view>(texts.begin(), texts.end()), flags.options)
       .save(flags.out);
 }
@@ -58,7 +63,7 @@ void encode_files(const Flags& flags, const Tokenizer& tokenizer) {
         "--text, --special and --framed are not for --data, whose text is all ordinary");
   }
   CorpusOptions corpus;
-  corpus.files = flags.data;
+  corpus.files = data_files(flags.data);
   (void)prepare_tokens(corpus, tokenizer, flags.out);
 }
 
@@ -151,7 +156,7 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
 
   CLI::App* training =
       add_subcommand(command, "train", "Train a byte-level one on files", flags, action, train);
-  training->add_option("--data", flags->data, "text files")->required();
+  training->add_option("--data", flags->data, "text files, .jsonl, or folders of them")->required();
   training->add_option("--out", flags->out, "tokenizer.json to write")->required();
   training->add_option("--vocab-size", flags->options.vocab_size, "tokens")->capture_default_str();
 
@@ -161,7 +166,8 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
   encoding->add_option("--text", flags->text, "text; default: standard input");
   encoding->add_flag("--special", flags->special, "names of special tokens are those tokens");
   encoding->add_flag("--framed", flags->framed, "with the tokens that begin and end a text");
-  encoding->add_option("--data", flags->data, "files to encode instead, document by document");
+  encoding->add_option("--data", flags->data,
+                       "files, or folders of them, to encode instead, document by document");
   encoding->add_option("--out", flags->out, "token file to write for --data");
 
   CLI::App* decoding =

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/options.h"
+#include "io/data_files.h"
 #include "train/data_shards.h"
 
 namespace evo {
@@ -33,6 +34,7 @@ void shard(Flags& flags) {
   use_threads(flags.threads);
   if (flags.corpus.quiet) set_log_level(LogLevel::kQuiet);
   const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
+  flags.corpus.files = data_files(flags.corpus.files);
   flags.corpus.chat_format = chat_format_beside(flags.tokenizer);
   const ShardingSummary summary =
       make_shards(flags.corpus, tokenizer, flags.out, flags.shard_tokens);
@@ -62,7 +64,7 @@ void add_tokenizer_shard_command(CLI::App& tokenizer, Action& action) {
   command
       ->add_option("--data", flags->corpus.files,
                    "text files, where documents end at lines <|endoftext|>, or .jsonl; compressed "
-                   "ones (.xz, .zst, .gz) too")
+                   "ones (.xz, .zst, .gz) too; or folders of such files")
       ->required();
   command->add_option("--out", flags->out, "folder for shards and index.json")->required();
   const std::map<std::string, int64_t> units = {

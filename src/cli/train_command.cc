@@ -84,12 +84,17 @@ void train(Flags& flags) {
     fmt::print("{}\n", record.dump());
     return;
   }
-  // A resumed run that was complete already has no loss of its own.
-  const std::string loss =
-      std::isnan(summary.last.ar_nll) ? "" : fmt::format("AR loss {:.3f}, ", summary.last.ar_nll);
-  log_info("{} after {} steps and {}: {}held out {:.3f}. Model and loss.svg in {}",
+  // A resumed run that was complete already has no loss of its own; one that was stopped has no
+  // validation if that takes long.
+  std::string losses;
+  if (!std::isnan(summary.last.ar_nll)) losses = fmt::format("AR loss {:.3f}", summary.last.ar_nll);
+  if (!std::isnan(summary.validation.ar_nll)) {
+    losses +=
+        fmt::format("{}held out {:.3f}", losses.empty() ? "" : ", ", summary.validation.ar_nll);
+  }
+  log_info("{} after {} steps and {}{}{}. Model and loss.svg in {}",
            summary.interrupted ? "stopped (continue with --resume)" : "done", summary.step,
-           format_duration(summary.seconds), loss, summary.validation.ar_nll, flags.request.out);
+           format_duration(summary.seconds), losses.empty() ? "" : ": ", losses, flags.request.out);
   if (gain) log_info("{}", gain->line());
 }
 

@@ -4,14 +4,17 @@
 #include <optional>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "cli/options.h"
 #include "cli/train_shards.h"
 #include "decode/generate.h"
+#include "io/data_files.h"
 #include "io/fields.h"
 #include "io/files.h"
 #include "text/trainer.h"
 #include "train/data.h"
+#include "train/fit_memory.h"
 
 namespace evo {
 namespace {
@@ -42,7 +45,7 @@ void check_request(const TrainRequest& request) {
   request.config.validate();
 }
 
-/// Only how long a run goes on may change when it is resumed.
+/// Only how long a run goes on may change when it is resumed, and how much is in memory at a time.
 void check_settings(const TrainRequest& request) {
   const fs::path saved = settings_file(request);
   RunConfig before;
@@ -51,6 +54,7 @@ void check_settings(const TrainRequest& request) {
   std::string differences;
   for (const FieldDifference& setting : different_fields(before, request.config)) {
     if (setting.name == "steps" || setting.name == "minutes") continue;
+    if (setting.name == "micro_batch" || setting.name == "recompute") continue;  // the same sums
     differences += fmt::format(" {}={} (now {})", setting.name, setting.first, setting.second);
   }
   if (differences.empty()) return;
@@ -73,7 +77,6 @@ void check_folder(const TrainRequest& request) {
 
 CorpusOptions corpus_options(const TrainRequest& request) {
   CorpusOptions options;
-  options.files = request.data;
   options.text_field = request.text_field;
   options.held_out = request.config.validation_fraction;
   options.quiet = request.quiet;
@@ -160,10 +163,34 @@ void log_size(const RunConfig& config, const TokenFile& tokens) {
            format_count(static_cast<double>(tokens.size())));
 }
 
+/// The settings of the run as it was started decide how a step is computed, unless the request
+/// does, as long as that fits into memory: so a resumed run goes on bit for bit.
+RunConfig fitted_config(const TrainRequest& request, int32_t vocabulary, bool resuming) {
+  RunConfig config = request.config;
+  if (!request.initialize) config.vocab_size = vocabulary;
+  if (resuming && config.micro_batch == 0) {
+    RunConfig before;
+    read_fields(Record::load(settings_file(request)), before, settings_file(request).string());
+    config.micro_batch = before.micro_batch;
+    config.recompute = config.recompute || before.recompute;
+  }
+  if (request.ranks != nullptr && request.ranks->size() > 1) return config;
+  const double available =
+      request.memory > 0 ? request.memory : static_cast<double>(available_memory());
+  const MemoryFit fit = fit_memory(config, request.precision, available);
+  const std::string text = describe_fit(config, fit, available);
+  if (!fit.fits) fail("{}", text);
+  if (!text.empty()) log_info("{}", text);
+  config.micro_batch = fit.micro_batch;
+  config.recompute = fit.recompute;
+  return config;
+}
+
 /// What a run begins with, or goes on with.
 struct RunStart {
   Tokenizer tokenizer;
   RunData data;
+  RunConfig config;
 };
 
 /// Checks what can be checked before the slow parts, takes the folder and fills it.
@@ -173,12 +200,16 @@ RunStart prepare(const TrainRequest& request, std::optional<FolderLock>& lock) {
   std::optional<Tokenizer> given;
   const std::vector<ShardFolder> folders = shard_folders(request.data);
   if (!request.tokenizer.empty()) given = Tokenizer::load(request.tokenizer);
-  const CorpusOptions corpus = corpus_options(request);
+  CorpusOptions corpus = corpus_options(request);
   if (folders.empty()) {
+    corpus.files = data_files(request.data);
     (void)sample_texts(corpus, 1);  // there is text at all
   } else if (!given) {
     given = Tokenizer::load(folders.front().path.string());
   }
+  const int32_t vocabulary =
+      given ? given->vocab_size() : static_cast<int32_t>(request.config.vocab_size);
+  const RunConfig config = fitted_config(request, vocabulary, fs::exists(settings_file(request)));
   lock.emplace(request.out);
   check_folder(request);  // again: another run may have ended there meanwhile
   const bool resuming = fs::exists(settings_file(request));
@@ -186,12 +217,12 @@ RunStart prepare(const TrainRequest& request, std::optional<FolderLock>& lock) {
   Tokenizer tokenizer = find_tokenizer(request, corpus, given, resuming);
   if (!resuming) tokenizer.save(tokenizer_file(request));
   RunData data = open_data(request, corpus, folders, tokenizer, resuming);
-  return {std::move(tokenizer), std::move(data)};
+  return {std::move(tokenizer), std::move(data), config};
 }
 
 /// The same on the other ranks, from what the first one has left.
 RunStart join(const TrainRequest& request) {
-  return {Tokenizer::load(tokenizer_file(request)), {run_tokens(request), {}}};
+  return {Tokenizer::load(tokenizer_file(request)), {run_tokens(request), {}}, request.config};
 }
 
 /// Encoding a large text may take hours, and is no reason to give up.
@@ -228,8 +259,11 @@ void save_settings(const TrainRequest& request, const RunStart& start) {
     fs::remove(shards_file(request));  // of another run that did not start
   }
   generation_config(start.tokenizer).save(fs::path(request.out) / "generation_config.json");
+  RunConfig config = request.config;
+  config.micro_batch = start.config.micro_batch;
+  config.recompute = start.config.recompute;
   Record settings;
-  write_fields(request.config, settings);
+  write_fields(config, settings);
   settings.save(settings_file(request));
 }
 
@@ -250,9 +284,8 @@ TrainSummary run_training(const TrainRequest& request) {
   if (!first) start.emplace(join(request));
   if (request.ranks != nullptr) check_same_data(request, start->data.tokens);
 
-  RunConfig config = request.config;
+  RunConfig config = start->config;
   if (!request.initialize) config.vocab_size = start->tokenizer.vocab_size();
-  if (config.minutes > 0) config.minutes -= request.report_seconds / 60;
   if (first) log_size(config, start->data.tokens);
   TrainOptions options;
   options.out = request.out;
@@ -263,6 +296,7 @@ TrainSummary run_training(const TrainRequest& request) {
   options.end_of_text = start->tokenizer.end_of_text();
   options.ranks = request.ranks;
   options.stop = request.stop;
+  options.closing_seconds = request.report_seconds;
   options.peak_gflops = measure_matmul_peak(request.precision, 0.3);
   if (!request.quiet) {
     options.on_sample = [&](const Model& model, int64_t step) {
@@ -272,7 +306,8 @@ TrainSummary run_training(const TrainRequest& request) {
   std::optional<Trainer> trainer(std::in_place, config, start->data.tokens, options);
   if (first) save_settings(request, *start);
   const TrainSummary summary = trainer->run();
-  trainer.reset();  // its memory
+  trainer.reset();  // its memory ...
+  trim_pool();      // ... gives way to what the report loads
   if (first && request.report) request.report(summary, start->data.tokens);
   return summary;
 }

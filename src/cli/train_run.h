@@ -25,6 +25,7 @@ struct TrainRequest {
   double report_seconds = 0;
   bool resume = false, quiet = false;
   bool skip_bad_shards = false;
+  double memory = 0;  ///< bytes to stay below; 0: what can be had
   Precision precision = Precision::kF32;
   Communicator* ranks = nullptr;  ///< who train together, see TrainOptions
   double rank_timeout = 120;  ///< seconds to wait for a rank once training has begun; 0: for ever

@@ -31,12 +31,6 @@ ShardFolder parse(const std::string& value) {
 
 void load_index(ShardFolder& folder) {
   const std::string name = folder.path.string();
-  if (!fs::exists(ShardIndex::path_in(folder.path))) {
-    fail(
-        "{} is a folder without index.json; expected a file, or a folder that `evo tokenizer "
-        "shard` made",
-        name);
-  }
   folder.index = ShardIndex::load(folder.path);
   if (!folder.index.complete) {
     fail(
@@ -89,7 +83,7 @@ std::vector<ShardFolder> shard_folders(const std::vector<std::string>& data) {
   std::vector<ShardFolder> folders;
   for (const std::string& value : data) {
     ShardFolder folder = parse(value);
-    if (fs::is_directory(folder.path)) {
+    if (fs::exists(ShardIndex::path_in(folder.path))) {
       load_index(folder);
       folders.push_back(std::move(folder));
     } else if (folder.weight) {

@@ -19,9 +19,9 @@ struct ShardFolder {
   ShardIndex index;
 };
 
-/// The values of --data if they are folders of shards, else nothing: files with text. Throws Error
-/// for both together, for a folder without shards or one that is not complete, if the folders are
-/// not all by one tokenizer, or if some have a weight and others none.
+/// The values of --data if they are folders of shards, which have an index.json, else nothing:
+/// files with text, or folders of them. Throws Error for both together, for a folder that is not
+/// complete, if the folders are not all by one tokenizer, or if some have a weight and others none.
 [[nodiscard]] std::vector<ShardFolder> shard_folders(const std::vector<std::string>& data);
 
 /// Throws Error if `tokenizer` did not make the shards.

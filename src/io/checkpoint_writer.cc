@@ -9,6 +9,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/parallel.h"
 #include "base/progress.h"
@@ -50,6 +51,7 @@ CheckpointWriter::CheckpointWriter(const CheckpointFolder& folder, int64_t step,
 CheckpointWriter::~CheckpointWriter() {
   if (descriptor_ >= 0) close(descriptor_);
   if (!created_) return;
+  keep_if_ended(fs::absolute(arrays_path()).string());
   std::error_code error;
   fs::remove_all(folder_.temporary_folder_of(step_), error);
   if (error) log_warning("cannot remove an unfinished checkpoint: {}", error.message());
@@ -66,6 +68,7 @@ void CheckpointWriter::create() {
   fs::create_directory(made, error);
   if (error) fail("cannot make folder {}: {}", made.string(), error.message());
   created_ = true;
+  remove_if_ended(fs::absolute(arrays_path()).string(), true);
   open(O_CREAT | O_EXCL);
   if (ftruncate(descriptor_, layout_.file_bytes) != 0) fail_writing(arrays_path(), errno);
   write_at(descriptor_, 0, std::as_bytes(std::span(layout_.head)), arrays_path());
@@ -90,15 +93,20 @@ void CheckpointWriter::sync() {
 }
 
 uint64_t CheckpointWriter::checksum(int share, int shares) const {
-  return checksum_of_pieces(MappedFile(arrays_path()).bytes(), share, shares);
+  // A checkpoint is several times as large as the model: it is not to be in memory as a whole.
+  const MappedFile file(arrays_path());
+  return checksum_of_pieces(file.bytes(), share, shares,
+                            [&](std::span<const std::byte> piece) { file.forget(piece); });
 }
 
 void CheckpointWriter::commit(const Record& state, uint64_t checksum) {
   folder_.publish(step_, state, checksum);
   created_ = false;
+  keep_if_ended(fs::absolute(arrays_path()).string());
 }
 
-uint64_t checksum_of_pieces(std::span<const std::byte> bytes, int share, int shares) {
+uint64_t checksum_of_pieces(std::span<const std::byte> bytes, int share, int shares,
+                            const std::function<void(std::span<const std::byte>)>& done) {
   constexpr int64_t kPiece = int64_t{1} << 20;
   const int64_t pieces = (std::ssize(bytes) + kPiece - 1) / kPiece;
   const int64_t own = (pieces - share + shares - 1) / shares;
@@ -111,6 +119,7 @@ uint64_t checksum_of_pieces(std::span<const std::byte> bytes, int share, int sha
     // With its number, so that pieces which change places are noticed.
     const std::array<uint64_t, 2> numbered = {static_cast<uint64_t>(piece), checksum64(content)};
     checksums[static_cast<size_t>(i)] = checksum64(std::as_bytes(std::span(numbered)));
+    if (done) done(content);
   });
   return std::accumulate(checksums.begin(), checksums.end(), uint64_t{0});
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -46,6 +47,9 @@ class CheckpointWriter {
 
 /// A share of the checksum of `bytes`: that of every `shares`th piece, from piece `share` on. The
 /// sum over all shares is the whole checksum, however many they are.
-[[nodiscard]] uint64_t checksum_of_pieces(std::span<const std::byte> bytes, int share, int shares);
+/// `done`, if given, is called with every piece when it has been read, by any thread.
+[[nodiscard]] uint64_t checksum_of_pieces(
+    std::span<const std::byte> bytes, int share, int shares,
+    const std::function<void(std::span<const std::byte> piece)>& done = {});
 
 }  // namespace evo

@@ -51,6 +51,8 @@ TEST_F(DocumentsTest, JsonLines) {
       "{\"text\": \"one\\ntwo\"}\n\n{\"id\": 1, \"text\": \"\"}\r\n{\"text\": \"three\"}";
   EXPECT_EQ(texts(DocumentReader({file("a.jsonl", lines)})), (Texts{"one\ntwo", "three"}));
   EXPECT_EQ(texts(DocumentReader({file("b.ndjson", "{\"body\":\"x\"}")}, "body")), (Texts{"x"}));
+  EXPECT_EQ(texts(DocumentReader({file("b.json", "{\"text\":\"x\"}\n{\"text\":\"y\"}")})),
+            (Texts{"x", "y"}));
   // The same text without that name is plain.
   EXPECT_EQ(texts(DocumentReader({file("c", "{\"text\": 1}")})), (Texts{"{\"text\": 1}"}));
 }
@@ -88,13 +90,71 @@ TEST_F(DocumentsTest, PromptsAndCompletions) {
   EXPECT_EQ(second->text, "alone");
 }
 
+TEST_F(DocumentsTest, AByteOrderMarkIsNoText) {
+  EXPECT_EQ(texts(DocumentReader({file("a", "\xEF\xBB\xBFone")})), (Texts{"one"}));
+  EXPECT_EQ(texts(DocumentReader({file("a.jsonl", "\xEF\xBB\xBF{\"text\":\"one\"}")})),
+            (Texts{"one"}));
+}
+
+TEST_F(DocumentsTest, AFewBadLinesAreNamedAndSkipped) {
+  std::string lines;
+  for (int i = 0; i < 30; ++i) lines += "{\"text\": \"good\"}\n{\"text\": \"cut\n";
+  const auto first = [&](int bad) {  // of the lines, as many as have so many bad ones
+    size_t end = 0;
+    for (int i = 0; i < bad; ++i) end = lines.find("cut\n", end) + 4;
+    return lines.substr(0, end);
+  };
+  DocumentReader reader({file("a.jsonl", first(10) + "{\"text\": 1")});  // 11 of 21
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(reader.next());
+  expect_error([&] { (void)reader.next(); }, {"a.jsonl, line 21", "11 of the 21 lines", "1%"});
+
+  DocumentReader borne({file("b.jsonl", first(7))});
+  for (int i = 0; i < 7; ++i) ASSERT_TRUE(borne.next());
+  EXPECT_FALSE(borne.next());
+  const std::vector<std::string> notes = borne.take_notes();
+  ASSERT_EQ(notes.size(), 6u);  // five lines, and how many there were
+  EXPECT_NE(notes[0].find("b.jsonl, line 2"), std::string::npos) << notes[0];
+  EXPECT_NE(notes[4].find("b.jsonl, line 10"), std::string::npos) << notes[4];
+  EXPECT_NE(notes[5].find("7 of its 14 lines"), std::string::npos) << notes[5];
+  EXPECT_TRUE(borne.take_notes().empty());
+
+  std::string many;  // 15 bad lines are 1%
+  for (int i = 0; i < 1500; ++i) many += i % 100 == 99 ? "{\n" : "{\"text\": \"good\"}\n";
+  EXPECT_EQ(texts(DocumentReader({file("c.jsonl", many)})).size(), 1485u);
+}
+
+TEST_F(DocumentsTest, ALittleThatIsNoUtf8IsKeptAndCounted) {
+  std::string text(20'000, 'x');
+  for (size_t i = 100; i < 20'000; i += 200) text[i] = '\xFF';  // 100 of them
+  DocumentReader reader({file("a", text)});
+  EXPECT_EQ(reader.next()->text, text);
+  EXPECT_FALSE(reader.next());
+  const std::vector<std::string> notes = reader.take_notes();
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_NE(notes[0].find("100 of its 20000 bytes"), std::string::npos) << notes[0];
+
+  for (size_t i = 0; i < 300; i += 2) text[i] = '\xFF';
+  expect_error([&] { texts(DocumentReader({file("a", text)})); },
+               {"249 of its first 20000", "UTF-8", "iconv"});
+  // Also where it begins late, and in a short file.
+  const std::string late = std::string(2'000'000, 'x') + std::string(30'000, '\0');
+  expect_error([&] { texts(DocumentReader({file("a", late)})); }, {"does not look like text"});
+  expect_error([&] { texts(DocumentReader({file("a", "gr\xFC\xDF")})); }, {"2 of its first 4"});
+}
+
+TEST_F(DocumentsTest, OtherFormatsAreRefused) {
+  expect_error([&] { texts(DocumentReader({file("a", "PAR1....")})); }, {"a", "parquet"});
+  expect_error([&] { texts(DocumentReader({file("a.json", "[{\"text\": \"x\"}]")})); },
+               {"a.json", "JSON array", "jq -c"});
+}
+
 TEST_F(DocumentsTest, NamesFileAndLineOfAFault) {
   const auto refused = [&](std::string_view name, std::string_view text,
                            std::initializer_list<std::string_view> parts) {
     const std::string path = file(name, text);
     expect_error([&] { texts(DocumentReader({path})); }, parts);
   };
-  refused("a.jsonl", "{\"text\": \"x\"}\n{\"text\": ", {"a.jsonl, line 2"});
+  refused("a.jsonl", "\n{\"text\": ", {"a.jsonl, line 2"});
   refused("a.jsonl", "{\"text\": 1}", {"a.jsonl, line 1", "\"text\" must be a text"});
   refused("a.jsonl", "{\"body\": \"x\"}", {"line 1", "\"text\"", "messages", "--text-field"});
   refused("a.jsonl", "{\"completion\": \"x\"}", {"line 1", "prompt"});

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/interrupt.h"
 #include "base/progress.h"
 
 namespace evo {
@@ -143,11 +144,14 @@ AtomicFile::AtomicFile(const fs::path& path) : path_(write_target(path)) {
     if (descriptor_ < 0 && errno != EEXIST) break;
   }
   if (descriptor_ < 0) fail_writing(path_, errno);
+  remove_if_ended(fs::absolute(temporary_).string());
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ >= 0) close(descriptor_);
-  if (!temporary_.empty()) unlink(temporary_.c_str());
+  if (temporary_.empty()) return;
+  unlink(temporary_.c_str());
+  keep_if_ended(fs::absolute(temporary_).string());
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
@@ -177,6 +181,7 @@ void AtomicFile::commit() {
   // Some file systems report a full disk only on close.
   if (close(std::exchange(descriptor_, -1)) != 0) fail_writing(path_, errno);
   if (rename(temporary_.c_str(), path_.c_str()) != 0) fail_writing(path_, errno);
+  keep_if_ended(fs::absolute(temporary_).string());
   temporary_.clear();
   sync_folder(folder_of(path_));
 }

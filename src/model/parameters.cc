@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstddef>
+
 #include "base/checked.h"
 
 namespace evo {
@@ -20,7 +22,9 @@ void ParameterStore::declare(std::string name, std::vector<int64_t> shape, int64
 }
 
 void ParameterStore::allocate(bool gradients) {
-  const auto bytes = static_cast<size_t>(size_) * sizeof(float);
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t array = (static_cast<size_t>(size_) * sizeof(float) + page - 1) / page * page;
+  const size_t bytes = gradients ? 2 * array : array;
   void* const memory =
       mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
@@ -29,7 +33,11 @@ void ParameterStore::allocate(bool gradients) {
   }
   memory_ = std::shared_ptr<void>(memory, [bytes](void* at) { munmap(at, bytes); });
   values_ = Tensor::view(static_cast<float*>(memory), {size_});
-  if (gradients) gradients_ = Tensor::zeros({size_});
+  if (gradients) {
+    // Of a frozen part nobody writes the gradients, and so they take no memory.
+    void* const behind = static_cast<std::byte*>(memory) + array;
+    gradients_ = Tensor::view(static_cast<float*>(behind), {size_});
+  }
 }
 
 void ParameterStore::release(const Tensor& tensor) const {

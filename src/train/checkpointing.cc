@@ -1,5 +1,10 @@
 #include "train/checkpointing.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <new>
+
 #include "io/checkpoint_writer.h"
 
 namespace evo {
@@ -58,18 +63,45 @@ uint64_t sum_of_checksums(uint64_t own, Communicator& ranks) {
 void write_own(CheckpointWriter& writer, const TrainedArrays& arrays) {
   for (const Bucket& bucket : arrays.partition.buckets()) {
     writer.write(kWeights, bucket.own_begin, arrays.own_weights(bucket));
-    writer.write(kAverage, bucket.own_begin, arrays.own_part(arrays.average, bucket));
-    writer.write(kFirstMoment, bucket.own_begin, arrays.own_part(arrays.first_moment, bucket));
-    writer.write(kSecondMoment, bucket.own_begin, arrays.own_part(arrays.second_moment, bucket));
+    const auto write = [&](Array array, std::span<const float> own, IndexRange part) {
+      if (part.size() > 0) writer.write(array, bucket.own_begin + part.begin, part_of(own, part));
+    };
+    int64_t behind = 0;  // the trained parts so far
+    for (const IndexRange part : arrays.trained_parts(bucket)) {
+      write(kAverage, arrays.own_weights(bucket), {behind, part.begin});
+      write(kAverage, arrays.own_part(arrays.average, bucket), part);
+      write(kFirstMoment, arrays.own_part(arrays.first_moment, bucket), part);
+      write(kSecondMoment, arrays.own_part(arrays.second_moment, bucket), part);
+      behind = part.end;
+    }
+    write(kAverage, arrays.own_weights(bucket), {behind, bucket.own_size()});
   }
+}
+
+/// Floats of the whole pages that so many floats lie in.
+size_t page_floats(int64_t floats) {
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE)) / sizeof(float);
+  return (static_cast<size_t>(floats) + page - 1) / page * page;
+}
+
+/// Zeros, of which only the pages that are written take memory.
+std::shared_ptr<void> zero_pages(size_t bytes) {
+  void* const memory =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  return {memory, [bytes](void* at) { munmap(at, bytes); }};
 }
 
 }  // namespace
 
 bool is_trained(const RunConfig& config, const Parameter& parameter) {
   if (config.code_gradient == "pca" && parameter.name == "evo.codes") return false;
-  if (config.freeze_flow) return is_draft_parameter(parameter.name);
-  return !config.freeze_backbone || is_flow_parameter(parameter.name);
+  return has_gradient(config, parameter.name);
+}
+
+bool has_gradient(const RunConfig& config, std::string_view name) {
+  if (config.freeze_flow) return is_draft_parameter(name);
+  return !config.freeze_backbone || is_flow_parameter(name);
 }
 
 TrainedArrays::TrainedArrays(const RunConfig& config, int rank, int ranks)
@@ -77,14 +109,21 @@ TrainedArrays::TrainedArrays(const RunConfig& config, int rank, int ranks)
       partition(
           model.parameters().list(), [&](const Parameter& p) { return is_trained(config, p); },
           rank, ranks),
-      average(Tensor::zeros({partition.own_size()})),
-      first_moment(Tensor::zeros({partition.own_size()})),
-      second_moment(Tensor::zeros({partition.own_size()})) {
+      trains([config](const Parameter& p) { return is_trained(config, p); }),
+      pages(zero_pages(3 * page_floats(partition.own_size()) * sizeof(float))),
+      average(own_array(0)),
+      first_moment(own_array(1)),
+      second_moment(own_array(2)) {
   if (config.freeze_flow) {
     model.train_only(is_draft_parameter);
   } else if (config.freeze_backbone) {
     model.train_only(is_flow_parameter);
   }
+}
+
+Tensor TrainedArrays::own_array(size_t place) const {
+  const size_t floats = page_floats(partition.own_size());
+  return Tensor::view(static_cast<float*>(pages.get()) + place * floats, {partition.own_size()});
 }
 
 std::span<float> TrainedArrays::own_weights(const Bucket& bucket) const {
@@ -102,13 +141,37 @@ std::span<float> TrainedArrays::own_part(const Tensor& array, const Bucket& buck
                                 static_cast<size_t>(bucket.own_size()));
 }
 
-void TrainedArrays::start_average(std::span<const Parameter> parameters) const {
+std::vector<IndexRange> TrainedArrays::trained_parts(const Bucket& bucket) const {
+  std::vector<IndexRange> parts;
+  Partition::for_each_owned(
+      bucket, model.parameters().list(), [&](const Parameter& p, IndexRange part) {
+        if (!trains(p)) return;
+        const bool adjacent = !parts.empty() && parts.back().end == part.begin;
+        if (adjacent) {
+          parts.back().end = part.end;
+        } else {
+          parts.push_back(part);
+        }
+      });
+  return parts;
+}
+
+void TrainedArrays::start_average() const {
   for (const Bucket& bucket : partition.buckets()) {
-    Partition::for_each_owned(bucket, parameters, [&](const Parameter&, IndexRange part) {
+    for (const IndexRange part : trained_parts(bucket)) {
       std::ranges::copy(part_of(own_weights(bucket), part),
                         part_of(own_part(average, bucket), part).begin());
-    });
+    }
   }
+}
+
+size_t TrainedArrays::written_bytes() const {
+  int64_t gradients = 0, own = 0;
+  for (const Parameter& p : model.parameters().list()) gradients += trains(p) ? p.numel() : 0;
+  for (const Bucket& bucket : partition.buckets()) {
+    for (const IndexRange part : trained_parts(bucket)) own += part.size();
+  }
+  return static_cast<size_t>(gradients + 3 * own) * sizeof(float);
 }
 
 void save_run(const CheckpointFolder& folder, const TrainedArrays& arrays, const RunState& state,
@@ -145,7 +208,10 @@ RunState restore_run(const Checkpoint& checkpoint, TrainedArrays& arrays) {
   file.read_f32(kNames[kWeights], shape, weights);
   for (const Bucket& bucket : arrays.partition.buckets()) {
     const auto read = [&](Array array, const Tensor& to) {
-      file.read_f32_part(kNames[array], shape, bucket.own_begin, arrays.own_part(to, bucket));
+      for (const IndexRange part : arrays.trained_parts(bucket)) {
+        file.read_f32_part(kNames[array], shape, bucket.own_begin + part.begin,
+                           part_of(arrays.own_part(to, bucket), part));
+      }
     };
     read(kAverage, arrays.average);
     read(kFirstMoment, arrays.first_moment);

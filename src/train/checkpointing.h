@@ -2,9 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "comm/rank_table.h"
 #include "io/checkpoint.h"
@@ -19,15 +23,22 @@ namespace evo {
 /// Whether the optimizer changes a parameter: not those of a frozen backbone; nor codes that are
 /// made from the embedding, which have no gradient, and are not decayed either.
 [[nodiscard]] bool is_trained(const RunConfig& config, const Parameter& parameter);
+/// Whether a backward pass may write its gradient: not that of a frozen part.
+[[nodiscard]] bool has_gradient(const RunConfig& config, std::string_view name);
 
 /// What the optimizer changes. Weights and gradients are there on every rank; of the rest a rank
 /// has its own parts (see train/partition.h), one behind the other. In f32 the weights are the
 /// master weights.
+///
+/// What is not trained has no moments, and its weights are their average: nothing is written there,
+/// so a frozen backbone costs the memory of its weights alone.
 struct TrainedArrays {
   explicit TrainedArrays(const RunConfig& config, int rank = 0, int ranks = 1);
 
   Model model;
   Partition partition;
+  std::function<bool(const Parameter&)> trains;
+  std::shared_ptr<void> pages;         ///< which the three arrays below lie in
   Tensor average;                      ///< [own_size] exponential average of the model's weights
   Tensor first_moment, second_moment;  ///< [own_size] of AdamW
 
@@ -36,8 +47,16 @@ struct TrainedArrays {
   [[nodiscard]] std::span<float> own_gradients(const Bucket& bucket) const;
   [[nodiscard]] static std::span<float> own_part(const Tensor& array, const Bucket& bucket);
 
-  /// The average of these parameters becomes what their weights are now.
-  void start_average(std::span<const Parameter> parameters) const;
+  /// What of the rank's part of a bucket is trained, counted from there, in order.
+  [[nodiscard]] std::vector<IndexRange> trained_parts(const Bucket& bucket) const;
+
+  /// The average becomes what the weights are now.
+  void start_average() const;
+  /// Bytes of these arrays that are written in the course of a run, but for the weights.
+  [[nodiscard]] size_t written_bytes() const;
+
+ private:
+  [[nodiscard]] Tensor own_array(size_t place) const;
 };
 
 /// How far a run is.

@@ -117,6 +117,7 @@ void RunConfig::validate(int ranks) const {
   require(flow || !freeze_backbone, "with `freeze_backbone` and without `flow` nothing is trained");
   require(flow || !freeze_flow, "with `freeze_flow` and without `flow` nothing is trained");
   require_count("batch_size", batch_size, 65536);
+  require(micro_batch >= 0, "`micro_batch` must not be negative");
   require_count("gradient_accumulation", gradient_accumulation, 65536);
   require(sequence_length >= 2, "`sequence_length` must be at least 2");
   // Evolving rows reach one position further than mature ones.

@@ -15,6 +15,7 @@ struct TrainConfig {
   int64_t steps = 2000;
   double minutes = 0;
   int64_t batch_size = 16;
+  int64_t micro_batch = 0;
   int64_t sequence_length = 128;
   bool whole_documents = false;
   int64_t gradient_accumulation = 1;
@@ -60,6 +61,8 @@ struct TrainConfig {
     v("steps", steps, "optimizer steps; 0: as many as fit into `minutes`");
     v("minutes", minutes, "stop after this time; the schedule follows the clock. 0: no limit");
     v("batch_size", batch_size, "sequences per pass, of all ranks together");
+    v("micro_batch", micro_batch,
+      "sequences of a pass and rank that are in memory at a time; 0: all, or as many as fit");
     v("sequence_length", sequence_length, "tokens per sequence, n");
     v("whole_documents", whole_documents,
       "sequences begin where documents do, and hold as many whole ones as fit");

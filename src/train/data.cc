@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/random.h"
 
@@ -36,11 +37,13 @@ uint64_t corpus_fingerprint(const CorpusOptions& options) {
   return hash;
 }
 
-std::vector<std::string> sample_texts(const CorpusOptions& options, size_t max_bytes) {
+std::vector<std::string> sample_texts(const CorpusOptions& options, size_t max_bytes,
+                                      std::vector<std::string>* notes) {
   DocumentReader reader(options.files, options.text_field);
   std::vector<std::string> texts;
   size_t bytes = 0;
   while (bytes < max_bytes) {
+    if (interrupted()) fail("interrupted while the text was read: nothing was written");
     std::optional<Document> document = reader.next();
     if (!document) break;
     for (ChatMessage& message : document->messages) document->text += message.content + "\n";
@@ -48,6 +51,7 @@ std::vector<std::string> sample_texts(const CorpusOptions& options, size_t max_b
     bytes += document->text.size();
     texts.push_back(std::move(document->text));
   }
+  if (notes != nullptr) *notes = reader.take_notes();
   if (texts.empty()) fail("the data holds no text: give files with --data that have some");
   return texts;
 }

@@ -17,9 +17,11 @@ namespace evo {
 [[nodiscard]] uint64_t corpus_fingerprint(const CorpusOptions& options);
 
 /// Documents to train a tokenizer on: all of them or, if that is more than `max_bytes` of text,
-/// from the beginning. Throws Error if there is no text at all.
+/// from the beginning. Throws Error if there is no text at all. `notes`, if given, gets what was
+/// borne (DocumentReader::take_notes()).
 [[nodiscard]] std::vector<std::string> sample_texts(const CorpusOptions& options,
-                                                    size_t max_bytes = size_t{256} << 20);
+                                                    size_t max_bytes = size_t{256} << 20,
+                                                    std::vector<std::string>* notes = nullptr);
 
 /// All tokens in memory: <|endoftext|> before every document and after the last one; behind it what
 /// texts begin with, if the tokenizer says so.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/interrupt.h"
+#include "base/log.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "base/random.h"
@@ -130,6 +131,9 @@ bool encode_documents(const CorpusOptions& options, const Tokenizer& tokenizer,
   int64_t number = 0;
   while (true) {
     const std::vector<Document> documents = read_round(readers);
+    for (DocumentReader& reader : readers) {
+      for (const std::string& note : reader.take_notes()) log_warning("{}", note);
+    }
     if (documents.empty()) break;
     std::vector<std::optional<EncodedDocument>> encoded(documents.size());
     parallel_items(std::ssize(documents), [&](int64_t i) {

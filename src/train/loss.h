@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "io/loader.h"
 #include "model/model.h"
 #include "train/blocks.h"
@@ -90,7 +91,13 @@ struct LossReport {
   double flow = 0, inner = 0, ahead = 0, maturity = 0;
   double elbo = 0;        ///< from rows of uniform time; without the reconstruction term
   int64_t elbo_rows = 0;  ///< how many those were
+
+  LossReport& operator+=(const LossReport& share);  ///< of the same batch
 };
+
+/// How `sequences` are cut into as few nearly equal parts of at most `most` as there can be; 0:
+/// one.
+[[nodiscard]] std::vector<IndexRange> micro_batches(int64_t sequences, int64_t most);
 
 /// On a recording tape, backward() then adds the gradient of `total` times `scale` to the model's
 /// parameters. On an inference tape: the losses only.

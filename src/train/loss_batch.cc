@@ -12,6 +12,27 @@ void keep_rows(std::vector<Value>& column, int64_t first, int64_t count) {
 
 }  // namespace
 
+LossReport& LossReport::operator+=(const LossReport& share) {
+  total += share.total;
+  ar_nll += share.ar_nll;
+  flow += share.flow;
+  inner += share.inner;
+  ahead += share.ahead;
+  maturity += share.maturity;
+  elbo += share.elbo;
+  elbo_rows += share.elbo_rows;
+  return *this;
+}
+
+std::vector<IndexRange> micro_batches(int64_t sequences, int64_t most) {
+  const int64_t count = most == 0 ? 1 : (sequences + most - 1) / most;
+  std::vector<IndexRange> parts;
+  for (int64_t i = 0; i < count; ++i) {
+    parts.push_back({sequences * i / count, sequences * (i + 1) / count});
+  }
+  return parts;
+}
+
 bool TrainingBatch::learns(size_t row) const {
   return learn.empty() || learn[row] != 0;
 }

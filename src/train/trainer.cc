@@ -49,7 +49,14 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
       training_(tokens, loader_options(tokens, config, options_.end_of_text, false)),
       validation_(tokens, loader_options(tokens, config, options_.end_of_text, true)),
       checkpoints_(std::filesystem::path(options_.out) / "checkpoints",
-                   static_cast<int>(config.keep_checkpoints)) {
+                   static_cast<int>(config.keep_checkpoints)),
+      start_(Clock::now()),
+      pace_({.stop = options_.stop,
+             .patience = options_.patience,
+             // Ranks have to agree, and do so after a step.
+             .may_abandon = ranks_.size() == 1,
+             .show = [this](const std::string& what, double share) { show_pace(what, share); },
+             .explain = [this](const std::string& text) { explain_pace(text); }}) {
   std::vector<float> counts(static_cast<size_t>(config.vocab_size),
                             1.0f);  // no token is impossible
   for (int64_t i = 0; i < tokens.size(); ++i) counts[static_cast<size_t>(tokens.at(i))] += 1;
@@ -58,8 +65,11 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
   arrays_.model.set_unigram(counts);
   if (ranks_.size() > 1) {
     exchange_ = std::make_unique<Exchange>(ranks_, arrays_.partition, config_.wire_format());
-    arrays_.model.set_gate([this](int64_t use) { exchange_->await(use); });
   }
+  arrays_.model.set_gate([this](int64_t use) {
+    if (exchange_) exchange_->await(use);
+    pace_.at(forward_share(use));
+  });
 
   std::optional<Checkpoint> checkpoint;
   if (options_.resume) checkpoint = latest_good(checkpoints_, ranks_);
@@ -70,7 +80,7 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
     state_.arithmetic = arithmetic(options_.precision);
     arrays_.model.initialize(static_cast<uint64_t>(config.seed));
     if (options_.initialize) options_.initialize(arrays_.model);
-    arrays_.start_average(arrays_.model.parameters().list());
+    arrays_.start_average();
     if (config_.flow && !config_.freeze_flow) estimate_time();
   }
   open_metrics();
@@ -88,32 +98,43 @@ TrainSummary Trainer::run() {
 
 TrainSummary Trainer::train() {
   peak_gflops_ = RankTable(ranks_, options_.peak_gflops).sum(0);
-  start_ = Clock::now();
   start_rate();
   const bool by_steps = config_.steps > 0;
   Progress progress("training",
                     by_steps ? static_cast<double>(config_.steps) : config_.minutes * 60,
                     by_steps ? "steps" : "s", options_.quiet || !ranks_.is_first(),
                     by_steps ? static_cast<double>(state_.step) : state_.seconds);
+  progress_ = &progress;
   const int64_t first_step = state_.step;
   bool stopped = agree_to_stop();
-  while (!finished() && !stopped) {
-    const StepResult result = step();
-    stopped = result.stop;
-    if (!healthy(result)) {
-      recover(result);
+  // The first step is begun however little time there is.
+  while ((!finished() || state_.step == 0) && !stopped) {
+    const std::optional<StepResult> result = step();
+    if (!result) break;
+    stopped = result->stop;
+    if (!healthy(*result)) {
+      recover(*result);
       continue;
     }
-    log(result, stopped, progress);
+    log(*result, stopped);
+    stopped = stopped || pace_.stopping();
     if (state_.step % config_.checkpoint_every == 0) save_checkpoint();
     if (config_.sample_every > 0 && state_.step % config_.sample_every == 0 && !finished())
       sample();
   }
-  progress.finish();
-  if (state_.step == first_step) {  // a finished run was resumed: there are no training losses
-    summary_.last = LossMean().mean();
-    summary_.validation = validate();
+  if (finished()) close_log();
+  if (state_.step == 0 && finished() && !pace_.stopping()) {
+    log_warning(
+        "{:.3g} minutes were over before the first step was complete: nothing is learnt. Give more "
+        "time, or a smaller `batch_size` or `sequence_length`",
+        config_.minutes);
   }
+  if (state_.step == first_step) {  // a finished run was resumed: there are no training losses
+    summary_.last = summary_.validation = LossMean().mean();
+    if (!stopped && !pace_.stopping()) summary_.validation = validate();
+  }
+  progress.finish();
+  progress_ = nullptr;
   summary_.tokens = state_.step * tokens_per_step();
   summary_.interrupted = !finished();
   save_checkpoint();
@@ -122,15 +143,16 @@ TrainSummary Trainer::train() {
   });
   summary_.step = state_.step;
   summary_.seconds = elapsed();
-  summary_.peak_bytes = pool_stats().peak_bytes;
+  summary_.peak_bytes = pool_stats().peak_bytes + arrays_.written_bytes();
   summary_.ranks = ranks_.size();
   return summary_;
 }
 
 bool Trainer::agree_to_stop() {
-  const double own[] = {options_.stop() ? 1.0 : 0.0, elapsed()};
+  const double own[] = {options_.stop() ? 1.0 : 0.0, elapsed(), closing_seconds()};
   const RankTable all(ranks_, own);
   agreed_time_ = all.row(0)[1];
+  agreed_closing_ = all.row(0)[2];
   return all.sum(0) > 0;
 }
 
@@ -146,12 +168,14 @@ double Trainer::progress() const {
   double done = 0;
   if (config_.steps > 0)
     done = static_cast<double>(state_.step) / static_cast<double>(config_.steps);
-  if (config_.minutes > 0) done = std::max(done, agreed_time_ / (config_.minutes * 60));
+  if (config_.minutes > 0) done = std::max(done, agreed_time_ / training_seconds());
   return std::min(done, 1.0);
 }
 
 bool Trainer::finished() const {
-  return progress() >= 1;
+  // A long step that would end long after its time is not begun.
+  constexpr double kLate = 1;
+  return progress() >= 1 || agreed_time_ + agreed_step_ - kLate > training_seconds();
 }
 
 bool Trainer::healthy(const StepResult& result) {
@@ -203,7 +227,12 @@ void Trainer::with_average(const Use& use) {
   settle();
   const bool averages = config_.average_decay > 0;
   if (averages) exchange_average();
-  use(std::as_const(arrays_.model));
+  try {
+    use(std::as_const(arrays_.model));
+  } catch (...) {
+    if (averages) exchange_average();
+    throw;
+  }
   if (averages) exchange_average();
 }
 
@@ -212,18 +241,33 @@ void Trainer::with_average(const Use& use) {
 void Trainer::exchange_average() {
   const std::span<float> weights = arrays_.model.parameters().values();
   for (const Bucket& bucket : arrays_.partition.buckets()) {
-    std::ranges::swap_ranges(arrays_.own_weights(bucket),
-                             arrays_.own_part(arrays_.average, bucket));
+    for (const IndexRange part : arrays_.trained_parts(bucket)) {
+      std::ranges::swap_ranges(part_of(arrays_.own_weights(bucket), part),
+                               part_of(arrays_.own_part(arrays_.average, bucket), part));
+    }
     if (exchange_) exchange_->share(bucket, weights);
   }
   settle();
 }
 
 LossReport Trainer::validate() {
-  LossReport report;
-  with_average([&](const Model& model) {
-    report = validation_loss(model, validation_, config_, options_.precision, ranks_);
-  });
+  const ValidationOptions options{validation_sequences(), options_.precision,
+                                  [this](int64_t pass) { pace_.begin_pass(pass); }};
+  const int64_t passes = validation_passes(config_, options.sequences, ranks_.size());
+  const Clock::time_point start = Clock::now();
+  pace_.begin("the validation", passes, Clock::time_point::max());
+  LossReport report = LossMean().mean();
+  try {
+    with_average([&](const Model& model) {
+      report = validation_loss(model, validation_, config_, options, ranks_);
+    });
+    seconds_per_validated_ = std::chrono::duration<double>(Clock::now() - start).count() /
+                             static_cast<double>(options.sequences);
+    validated_ = options.sequences;
+  } catch (const Abandoned&) {
+    report = LossMean().mean();
+  }
+  pace_.end();
   return report;
 }
 
@@ -242,11 +286,15 @@ void Trainer::save_checkpoint() {
   RunState state = state_;
   state.seconds = elapsed();
   settle();
+  const Clock::time_point start = Clock::now();
   save_run(checkpoints_, arrays_, state, ranks_);
+  seconds_per_saved_byte_ =
+      std::chrono::duration<double>(Clock::now() - start).count() / checkpoint_bytes();
 }
 
 void Trainer::restore(const Checkpoint& checkpoint) {
   state_ = restore_run(checkpoint, arrays_);
+  unvalidated_.reset();
   const std::string before = std::exchange(state_.arithmetic, arithmetic(options_.precision));
   if (!before.empty() && before != state_.arithmetic && ranks_.is_first()) {
     log_info(

@@ -17,6 +17,7 @@
 #include "train/exchange.h"
 #include "train/loss.h"
 #include "train/metrics.h"
+#include "train/pace.h"
 #include "train/rank_times.h"
 
 namespace evo {
@@ -32,8 +33,13 @@ struct TrainOptions {
   double peak_gflops = 1;
   /// Called with the model of a new run, which has random weights: gives it others.
   std::function<void(Model& model)> initialize;
-  /// Asked after every step; true ends the run as an interrupt does.
+  /// Asked after every step, and within one that takes longer than `patience` seconds; true ends
+  /// the run as an interrupt does. A step that would go on for long is abandoned, as it is when the
+  /// time is over: the run then ends as it was before that step. Several ranks complete theirs.
   std::function<bool()> stop = interrupted;
+  double patience = 1;
+  /// Of `minutes`, what the caller needs when the run is over.
+  double closing_seconds = 0;
   /// Called with the averaged model every sample_every steps before the last one, on the first
   /// rank only; to be given on all or none.
   std::function<void(const Model& model, int64_t step)> on_sample;
@@ -78,9 +84,13 @@ class Trainer {
   };
 
   TrainSummary train();
-  StepResult step();
+  /// Nothing if the step was abandoned: then nothing has changed.
+  std::optional<StepResult> step();
   /// Adds the gradients of one step; the losses of this rank's share of each pass.
   std::vector<LossReport> accumulate_gradients();
+  /// The gradients of one pass, micro-batch by micro-batch, the first of which is number `first` of
+  /// the step's; the losses of this rank's share.
+  LossReport accumulate_pass(const TrainingBatch& own, int64_t first, bool completes);
   TrainingBatch next_batch();
   [[nodiscard]] LossWeights loss_weights() const;
   /// From what all ranks have found out in their share of a step.
@@ -92,6 +102,20 @@ class Trainer {
   [[nodiscard]] double progress() const;  ///< of the schedule, 0 .. 1
   [[nodiscard]] bool finished() const;
   [[nodiscard]] double elapsed() const;
+  [[nodiscard]] std::vector<IndexRange> own_micro_batches() const;
+  [[nodiscard]] double forward_share(
+      int64_t use) const;  ///< of a pass, before Parameter::first_use
+  /// Seconds until the training has to end so that the whole run ends within `minutes`; infinite
+  /// without.
+  [[nodiscard]] double training_seconds() const;
+  [[nodiscard]] double closing_seconds() const;  ///< what the end of the run is expected to take
+  [[nodiscard]] double seconds_per_validated() const;  ///< a sequence
+  [[nodiscard]] double validation_seconds() const;
+  [[nodiscard]] double saving_seconds() const;
+  [[nodiscard]] int64_t validation_sequences() const;
+  [[nodiscard]] Pace::Clock::time_point deadline() const;
+  void show_pace(const std::string& what, double share);
+  void explain_pace(const std::string& text);
   bool agree_to_stop();  ///< whether any rank was asked to; and on what time it is
   void settle();         ///< waits for weights on their way: then all ranks have all
 
@@ -104,8 +128,11 @@ class Trainer {
   void exchange_average();  ///< and weights
   LossReport validate();
   void sample();
-  void log(const StepResult& result, bool stopped, Progress& progress);
+  void log(const StepResult& result, bool stopped);
+  void close_log();  ///< the line with the last validation, if the last step has none
+  void add_line(const StepResult& result, bool validates);
   [[nodiscard]] int64_t tokens_per_step() const;
+  [[nodiscard]] double checkpoint_bytes() const;
   void start_rate();    ///< of tokens per second, which validation does not count into
   void measure_rate();  ///< since start_rate()
   [[nodiscard]] Record metrics_line(const StepResult& result) const;
@@ -126,7 +153,16 @@ class Trainer {
 
   RunState state_;  // its seconds are those until start_
   Clock::time_point start_;
-  double agreed_time_ = 0;  // elapsed() of the first rank
+  // Of the first rank: elapsed(), closing_seconds(), and what a step takes.
+  double agreed_time_ = 0, agreed_closing_ = 0, agreed_step_ = 0;
+  double seconds_per_validated_ = 0;      // a sequence; 0: not known yet
+  int64_t validated_ = 0;                 // sequences of the last validation
+  double seconds_per_saved_byte_ = 2e-9;  // a slow disk's; measured by the first checkpoint
+  Pace pace_;
+  double closures_ = 0;                    // of the last backward pass
+  Progress* progress_ = nullptr;           // while train() runs
+  std::string note_;                       // on the progress line
+  std::optional<StepResult> unvalidated_;  // the last step, if it has had no validation
   Clock::time_point rate_start_;
   int64_t rate_start_step_ = 0;
   RankTimes rank_times_;  // since start_rate()

@@ -1,6 +1,7 @@
 // One step of a run: this rank's share of a batch, what the others found, the update.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "flow/pca.h"
 #include "ops/codes.h"
@@ -11,13 +12,29 @@
 #include "train/trainer.h"
 
 namespace evo {
+namespace {
 
-Trainer::StepResult Trainer::step() {
+constexpr double kForward = 0.35;  // of a pass, about; the rest is backward
+
+}  // namespace
+
+std::optional<Trainer::StepResult> Trainer::step() {
   ranks_.set_activity(fmt::format("step {}", state_.step + 1));
   // Of the last step's weights, as far as they were waited for outside of a step.
   const ExchangeTimes earlier = exchange_ ? exchange_->take_times() : ExchangeTimes();
   const Clock::time_point start = Clock::now();
-  const std::vector<LossReport> passes = accumulate_gradients();
+  const int64_t first_sequence = state_.next_sequence;
+  std::vector<LossReport> passes;
+  pace_.begin(fmt::format("step {}", state_.step + 1),
+              config_.gradient_accumulation * std::ssize(own_micro_batches()), deadline());
+  try {
+    passes = accumulate_gradients();
+  } catch (const Abandoned&) {
+    state_.next_sequence = first_sequence;
+    agreed_time_ = elapsed();  // one rank
+    return {};
+  }
+  pace_.end();
   StepResult result =
       combine(passes, std::chrono::duration<double>(Clock::now() - start).count(), earlier);
   result.learning_rate = learning_rate_at(progress(), config_);
@@ -33,37 +50,71 @@ Trainer::StepResult Trainer::step() {
 
 std::vector<LossReport> Trainer::accumulate_gradients() {
   const ParameterStore& parameters = arrays_.model.parameters();
-  parameters.zero_gradients();
-  const LossWeights weights = loss_weights();
-  const double share = 1.0 / static_cast<double>(config_.gradient_accumulation);
+  for (const Parameter& p : parameters.list()) {
+    if (!has_gradient(config_, p.name)) continue;
+    set_zero(parameters.gradients().subspan(static_cast<size_t>(p.offset),
+                                            static_cast<size_t>(p.numel())));
+  }
   const IndexRange own = part_of(config_.batch_size, ranks_.rank(), ranks_.size());
+  const int64_t parts = std::ssize(own_micro_batches());
   std::vector<LossReport> passes;
-  for (int64_t pass = 1; pass <= config_.gradient_accumulation; ++pass) {
-    const bool completes = exchange_ != nullptr && pass == config_.gradient_accumulation;
-    if (completes) exchange_->expect(parameters.gradients());
-    Tape tape(Tape::Mode::kTraining, options_.precision,
-              config_.recompute ? Tape::Keep::kInputs : Tape::Keep::kAll);
-    const TrainingBatch batch = next_batch().share(own.begin, own.size());
-    passes.push_back(training_loss(tape, arrays_.model, batch, weights, share));
-    if (completes) {
-      exchange_->backward(tape);
-    } else {
-      tape.backward();
-    }
+  for (int64_t pass = 0; pass < config_.gradient_accumulation; ++pass) {
+    const bool completes = exchange_ != nullptr && pass + 1 == config_.gradient_accumulation;
+    passes.push_back(
+        accumulate_pass(next_batch().share(own.begin, own.size()), pass * parts, completes));
   }
   return passes;
 }
 
+LossReport Trainer::accumulate_pass(const TrainingBatch& own, int64_t first, bool completes) {
+  const LossWeights weights = loss_weights();
+  const double share = 1.0 / static_cast<double>(config_.gradient_accumulation);
+  const std::vector<IndexRange> parts = own_micro_batches();
+  LossReport report;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    pace_.begin_pass(first + static_cast<int64_t>(i));
+    const bool last = completes && i + 1 == parts.size();
+    if (last) exchange_->expect(arrays_.model.parameters().gradients());
+    Tape tape(Tape::Mode::kTraining, options_.precision,
+              config_.recompute ? Tape::Keep::kInputs : Tape::Keep::kAll);
+    report += training_loss(tape, arrays_.model, own.share(parts[i].begin, parts[i].size()),
+                            weights, share);
+    if (last) {
+      exchange_->backward(tape);
+    } else {
+      // As many closures as in the last pass, about.
+      const double before = std::exchange(closures_, 0);
+      tape.backward([&] {
+        ++closures_;
+        const double run = before > 0 ? std::min(1.0, closures_ / before) : 0;
+        pace_.at(kForward + (1 - kForward) * run);
+      });
+    }
+  }
+  return report;
+}
+
+std::vector<IndexRange> Trainer::own_micro_batches() const {
+  return micro_batches(part_of(config_.batch_size, ranks_.rank(), ranks_.size()).size(),
+                       config_.micro_batch);
+}
+
+double Trainer::forward_share(int64_t use) const {
+  return kForward * static_cast<double>(use) / static_cast<double>(config_.num_hidden_layers + 1);
+}
+
 Trainer::StepResult Trainer::combine(const std::vector<LossReport>& passes, double seconds,
                                      const ExchangeTimes& earlier) {
-  enum { kSquares, kBusy, kTransfer, kWaiting, kStop, kElapsed, kLosses };
+  enum { kSquares, kBusy, kTransfer, kWaiting, kStop, kElapsed, kClosing, kStep, kLosses };
   const ExchangeTimes times = exchange_ ? exchange_->take_times() : ExchangeTimes();
   std::vector<double> own = {own_squares(),
                              seconds - times.waiting,
                              earlier.transfer + times.transfer,
                              earlier.waiting + times.waiting,
-                             options_.stop() ? 1.0 : 0.0,
-                             elapsed()};
+                             pace_.stopping() || options_.stop() ? 1.0 : 0.0,
+                             elapsed(),
+                             closing_seconds(),
+                             seconds};
   for (const LossReport& pass : passes) {
     const LossNumbers numbers = to_numbers(pass);
     own.insert(own.end(), numbers.begin(), numbers.end());
@@ -71,6 +122,8 @@ Trainer::StepResult Trainer::combine(const std::vector<LossReport>& passes, doub
   const RankTable table(ranks_, own);
 
   agreed_time_ = table.row(0)[kElapsed];
+  agreed_closing_ = table.row(0)[kClosing];
+  agreed_step_ = table.row(0)[kStep];
   StepResult result;
   result.stop = table.sum(kStop) > 0;
   result.gradient_norm = std::sqrt(table.sum(kSquares));
@@ -162,7 +215,6 @@ void Trainer::estimate_time() {
     const Tensor table = arrays_.model.parameters().tensor("evo.codes");
     principal_codes(arrays_.model.embedding().values(), config_.hidden_size, config_.code_size,
                     table.values());
-    arrays_.start_average(std::span(&arrays_.model.parameters().find("evo.codes"), 1));
   }
   EntropicTimeOptions options;
   options.seed = stream_id({kTimeTableStream, static_cast<uint64_t>(config_.seed)});

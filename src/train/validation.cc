@@ -30,13 +30,23 @@ int64_t held_out_begin(const TokenFile& tokens, const RunConfig& config) {
   return tokens.size() - std::max(held_out, window);
 }
 
+int64_t validation_passes(const RunConfig& config, int64_t sequences, int ranks) {
+  int64_t passes = 0;
+  for (int64_t first = 0; first < sequences; first += config.batch_size) {
+    const int64_t own = std::min(config.batch_size, sequences - first) / ranks;
+    passes += std::ssize(micro_batches(std::max<int64_t>(own, 1), config.micro_batch));
+  }
+  return passes;
+}
+
 LossReport validation_loss(const Model& model, const SequenceLoader& held_out,
-                           const RunConfig& config, Precision precision, Communicator& ranks) {
-  const int64_t count = std::min(config.validation_sequences, held_out.sequences_per_epoch());
+                           const RunConfig& config, const ValidationOptions& options,
+                           Communicator& ranks) {
   const LossWeights every_part{1, 1, 1};
   LossMean mean;
-  for (int64_t first = 0; first < count; first += config.batch_size) {
-    const int64_t sequences = std::min(config.batch_size, count - first);
+  int64_t pass = 0;
+  for (int64_t first = 0; first < options.sequences; first += config.batch_size) {
+    const int64_t sequences = std::min(config.batch_size, options.sequences - first);
     TrainingBatch batch = TrainingBatch::from_loader(held_out, first, sequences);
     if (config.flow) {
       const uint64_t stream = stream_id({kValidationStream, static_cast<uint64_t>(first)});
@@ -46,9 +56,13 @@ LossReport validation_loss(const Model& model, const SequenceLoader& held_out,
       batch.stream = stream;
     }
     LossReport own;
-    if (const IndexRange part = part_of(sequences, ranks.rank(), ranks.size()); part.size() > 0) {
-      Tape tape(Tape::Mode::kInference, precision);
-      own = training_loss(tape, model, batch.share(part.begin, part.size()), every_part);
+    const IndexRange part = part_of(sequences, ranks.rank(), ranks.size());
+    for (const IndexRange micro : micro_batches(part.size(), config.micro_batch)) {
+      if (micro.size() == 0) continue;  // more ranks than sequences
+      if (options.before_pass) options.before_pass(pass++);
+      Tape tape(Tape::Mode::kInference, options.precision);
+      own += training_loss(tape, model, batch.share(part.begin + micro.begin, micro.size()),
+                           every_part);
     }
     const RankTable shares(ranks, to_numbers(own));
     mean.add(sum_of_reports(shares, 0), static_cast<double>(sequences));

@@ -1,0 +1,35 @@
+// How a run is made to fit into the memory that there is, before any of it is taken.
+#pragma once
+
+#include <string>
+
+#include "tensor/tape.h"
+#include "train/config.h"
+
+namespace evo {
+
+/// How a step of a process alone is computed. Neither changes what is computed: micro-batches add
+/// the same gradients in another order, recomputation gives the same bits.
+struct MemoryFit {
+  int64_t micro_batch = 0;  ///< sequences at a time; 0: all of a pass
+  bool recompute = false;
+  double bytes = 0;           ///< expected peak of the process
+  double bytes_as_asked = 0;  ///< with the settings as they were
+  bool fits = false;          ///< if not, this is what takes the least
+};
+
+/// Resident memory of a whole process that trains: program and libraries, tokenizer, the arrays of
+/// rank_memory() and what the pool of arrays holds beside them. Within 15% of what was measured for
+/// models of 8M to 500M parameters, see docs/benchmarks.md.
+[[nodiscard]] double process_memory(const RunConfig& config, Precision precision);
+
+/// The fastest way that fits into `available` bytes: all at once if possible, else as few
+/// micro-batches as it takes, with recomputation only if single sequences do not fit otherwise.
+/// A `micro_batch` that the settings name is kept unless it does not fit.
+[[nodiscard]] MemoryFit fit_memory(const RunConfig& config, Precision precision, double available);
+
+/// What a person is told about `fit`; empty if the settings are as they were.
+[[nodiscard]] std::string describe_fit(const RunConfig& config, const MemoryFit& fit,
+                                       double available);
+
+}  // namespace evo
