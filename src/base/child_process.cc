@@ -260,13 +260,15 @@ ChildResult run_child(const std::vector<std::string>& arguments, const ChildOpti
   Child child(arguments, options);
   std::string message;
   while (!child.ended()) {
-    if (interrupted()) fail("interrupted");
+    if (interrupted()) fail_interrupted("interrupted");
     std::string excess = deadline.overtime(child.output());
     if (excess.empty()) excess = flood(child.output(), options);
     if (!excess.empty()) return {child.output(), excess};
     child.read();
     take_lines(child.messages(), options, message);
   }
+  // A terminal's Ctrl-C ends the child as well.
+  if (interrupted()) fail_interrupted("interrupted");
   child.read();
   child.messages() += '\n';
   take_lines(child.messages(), options, message);

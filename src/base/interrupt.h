@@ -3,7 +3,22 @@
 
 #include <string>
 
+#include "base/error.h"
+
 namespace evo {
+
+/// Work that a signal ended before its end: the program exits with 130, as shells have it. The
+/// message says what is left of it, and how to go on.
+class Interrupted : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Throws Interrupted with a formatted message.
+template <class... Args>
+[[noreturn]] void fail_interrupted(fmt::format_string<Args...> format, Args&&... args) {
+  throw Interrupted(fmt::format(format, std::forward<Args>(args)...));
+}
 
 /// Installs handlers for SIGINT, SIGTERM and SIGHUP. The first signal sets the flag and says on
 /// standard error that the program is stopping, at once, whatever it is doing; a second one removes

@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include <algorithm>
+#include <future>
 
 #include "base/closest.h"
 #include "base/cpu_limit.h"
@@ -98,11 +99,14 @@ void copy_files(const fs::path& from, const fs::path& to, std::span<const char* 
 }
 
 LoadedModel load_model(const std::string& folder, Precision precision) {
-  Model model = Model::load_packed(folder, precision);
   // The file, where it is the usual one, so that errors name it.
   const fs::path usual = fs::path(folder) / "tokenizer.json";
   const fs::path path = fs::exists(usual) ? usual : fs::path(folder);
-  Tokenizer tokenizer = Tokenizer::load(path);
+  // Large vocabularies take as long as the weights.
+  std::future<Tokenizer> reading =
+      std::async(std::launch::async, [&] { return Tokenizer::load(path); });
+  Model model = Model::load_packed(folder, precision);
+  Tokenizer tokenizer = reading.get();
   check_tokenizer(tokenizer, model.config(), folder, path);
   return {std::move(model), std::move(tokenizer)};
 }

@@ -29,7 +29,7 @@ KvCache PrefixCache::find(const Prompt& prompt) {
     if (length > longest) longest = length, best = entry;
   }
   if (longest == 0) return KvCache(pool_);
-  entries_.splice(entries_.begin(), entries_, best);
+  move_to_front(best);
   KvCache found = best->cache.fork();
   found.truncate(longest);
   return found;
@@ -39,11 +39,11 @@ void PrefixCache::keep(Session& session) {
   KvCache cache = session.release_cache();
   if (cache.length() == 0 || !are_in_order(session.prompt_positions())) return;
   const auto read = session.text().first(static_cast<size_t>(cache.length()));
-  Entry entry{{read.begin(), read.end()}, std::move(cache)};
+  Entry entry{{read.begin(), read.end()}, std::move(cache), Clock::now()};
   for (auto other = entries_.begin(); other != entries_.end();) {
     const int64_t common = common_length(other->text, entry.text);
     if (common == std::ssize(entry.text)) {  // it holds this one already
-      entries_.splice(entries_.begin(), entries_, other);
+      move_to_front(other);
       return;
     }
     const auto next = std::next(other);
@@ -58,8 +58,21 @@ void PrefixCache::shrink(int64_t blocks) {
   while (blocks_ > blocks) remove(std::prev(entries_.end()));
 }
 
+int64_t PrefixCache::latest_blocks() const {
+  return entries_.empty() ? 0 : blocks_of(entries_.front());
+}
+
+void PrefixCache::forget_unused_since(Clock::time_point time) {
+  while (!entries_.empty() && entries_.back().used < time) remove(std::prev(entries_.end()));
+}
+
 int64_t PrefixCache::blocks_of(const Entry& entry) {
   return (entry.cache.length() + kCacheBlock - 1) / kCacheBlock;
+}
+
+void PrefixCache::move_to_front(std::list<Entry>::iterator entry) {
+  entry->used = Clock::now();
+  entries_.splice(entries_.begin(), entries_, entry);
 }
 
 void PrefixCache::remove(std::list<Entry>::iterator entry) {

@@ -2,6 +2,7 @@
 // read again with every turn, nor a long instruction that many requests have in common.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -16,6 +17,8 @@ namespace evo {
 /// Entries are exact (KvCache), so a text does not depend on what is found here. For one thread.
 class PrefixCache {
  public:
+  using Clock = std::chrono::steady_clock;
+
   explicit PrefixCache(std::shared_ptr<KvPool> pool) : pool_(std::move(pool)) {}
 
   /// A cache for a session of this prompt: of its longest beginning that is known, of all but its
@@ -30,13 +33,19 @@ class PrefixCache {
   /// Forgets entries, those first that were not used for the longest time, until at most so many
   /// blocks are left.
   void shrink(int64_t blocks);
+  /// Blocks of the entry that was used last; 0 if there is none.
+  [[nodiscard]] int64_t latest_blocks() const;
+  /// Forgets entries that neither came nor were found since then.
+  void forget_unused_since(Clock::time_point time);
 
  private:
   struct Entry {
     std::vector<int32_t> text;  // as long as the cache
     KvCache cache;
+    Clock::time_point used;
   };
   [[nodiscard]] static int64_t blocks_of(const Entry& entry);
+  void move_to_front(std::list<Entry>::iterator entry);
   void remove(std::list<Entry>::iterator entry);
 
   std::shared_ptr<KvPool> pool_;

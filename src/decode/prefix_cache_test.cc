@@ -95,6 +95,28 @@ TEST(PrefixCache, ForgetsWhatWasNotUsedForTheLongestTime) {
   EXPECT_EQ(prefixes.find(Prompt::of_text(texts[0])).length(), 0);
 }
 
+TEST(PrefixCache, ForgetsWhatWasNotUsedSinceATime) {
+  PrefixCache prefixes(pool_of(8));
+  const DecodeOptions options = options_of(Mode::kAr, 4);
+  std::vector<int32_t> old = random_prompt(7, 20), found = old, last = old, generated;
+  found[0] = (old[0] + 1) % 3;
+  last[0] = (old[0] + 2) % 3;
+  generate_with(prefixes, options, old, generated);
+  generate_with(prefixes, options, found, generated);
+  const auto then = PrefixCache::Clock::now();
+  EXPECT_EQ(prefixes.find(Prompt::of_text(found)).length(), 19);
+  generate_with(prefixes, options, last, generated);
+  const int64_t each = prefixes.blocks() / 3;
+  EXPECT_EQ(prefixes.latest_blocks(), each);
+  prefixes.forget_unused_since(then);
+  EXPECT_EQ(prefixes.blocks(), 2 * each);
+  EXPECT_EQ(prefixes.find(Prompt::of_text(old)).length(), 0);
+  EXPECT_EQ(prefixes.find(Prompt::of_text(found)).length(), 19);
+  prefixes.forget_unused_since(PrefixCache::Clock::now());
+  EXPECT_EQ(prefixes.blocks(), 0);
+  EXPECT_EQ(prefixes.latest_blocks(), 0);
+}
+
 TEST(PrefixCache, AGapHasItsTokensInOtherPlacesAndIsNotMistakenForAText) {
   PrefixCache prefixes(pool_of(8));
   const DecodeOptions options = options_of(Mode::kAr, 4);

@@ -221,9 +221,9 @@ void SafetensorsFile::read_f32(std::string_view name, const std::vector<int64_t>
   if (tensor.dtype == "F32") {
     copy_elements(tensor.bytes, out);
   } else if (tensor.dtype == "BF16") {
-    convert_16bit(tensor.bytes, out, from_bf16);
+    convert_16bit(tensor.bytes, out, [](uint16_t bits) { return from_bf16(bits); });
   } else if (tensor.dtype == "F16") {
-    convert_16bit(tensor.bytes, out, from_f16);
+    convert_16bit(tensor.bytes, out, [](uint16_t bits) { return from_f16(bits); });
   } else {
     fail("{}: {} is {}, expected F32, BF16 or F16", path().string(), name, tensor.dtype);
   }

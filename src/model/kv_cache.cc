@@ -1,12 +1,13 @@
 #include "model/kv_cache.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <new>
 #include <numeric>
 #include <utility>
 
 #include "base/checked.h"
-#include "base/parallel.h"
 #include "base/progress.h"
 
 namespace evo {
@@ -22,34 +23,57 @@ int64_t layer_floats_of(const ModelConfig& config) {
                              static_cast<int>(config.head_dim)});
 }
 
+size_t whole_pages(int64_t bytes) {
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return (static_cast<size_t>(bytes) + page - 1) / page * page;
+}
+
+/// Addresses, which the system backs with memory page by page as they are written; null if it has
+/// not so much.
+std::shared_ptr<void> reserve_addresses(size_t bytes) {
+  void* const memory =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  return {memory, [bytes](void* at) { munmap(at, bytes); }};
+}
+
 }  // namespace
 
 KvPool::KvPool(const ModelConfig& config, int64_t tokens)
     : longest_sequence_(config.max_position_embeddings),
       layer_floats_(layer_floats_of(config)),
-      block_floats_(layer_floats_ * config.num_hidden_layers) {
+      block_floats_(layer_floats_ * config.num_hidden_layers),
+      stride_(whole_pages(block_floats_ * static_cast<int64_t>(sizeof(float)))) {
   EVO_CHECK(tokens > 0);
   const int64_t count = blocks_of(tokens);
-  const int64_t floats =
-      checked_add(checked_mul(count, block_floats_, "KV cache"), kCachePadding, "KV cache");
-  const int64_t bytes = checked_mul<int64_t>(floats, sizeof(float), "KV cache");
-  try {
-    storage_ = pooled_bytes(static_cast<size_t>(bytes));
-  } catch (const std::bad_alloc&) {
+  const int64_t blocks_bytes = checked_mul(count, static_cast<int64_t>(stride_), "KV cache");
+  const int64_t bytes =
+      checked_add<int64_t>(blocks_bytes, kCachePadding * sizeof(float), "KV cache");
+  storage_ = reserve_addresses(static_cast<size_t>(bytes));
+  if (storage_ == nullptr) {
     fail("the KV cache of {} tokens needs {}, which this machine does not have: ask for fewer",
          tokens, format_bytes(static_cast<double>(bytes)));
   }
   references_.assign(static_cast<size_t>(count), 0);
+  backed_.assign(static_cast<size_t>(count), 0);
   free_.resize(static_cast<size_t>(count));
   std::iota(free_.rbegin(), free_.rend(), 0);
+  least_free_ = count;
 }
 
-void KvPool::commit() {
-  const int64_t count = blocks();
-  parallel_for(count, 1, [&](int64_t begin, int64_t end) {
-    std::fill_n(static_cast<float*>(storage_.get()) + begin * block_floats_,
-                (end - begin) * block_floats_, 0.0f);
-  });
+void KvPool::trim(size_t most_bytes) {
+  // The blocks below the lowest level that the stack of free ones had were not taken.
+  size_t given_back = 0;
+  for (int64_t i = 0; i < least_free_ && given_back < std::max(most_bytes, size_t{1}); ++i) {
+    const int32_t index = free_[static_cast<size_t>(i)];
+    uint8_t& backed = backed_[static_cast<size_t>(index)];
+    if (backed == 0) continue;
+    madvise(address_of(index), stride_, MADV_DONTNEED);
+    backed = 0;
+    --backed_count_;
+    given_back += stride_;
+  }
+  least_free_ = free_blocks();
 }
 
 size_t KvPool::token_bytes(const ModelConfig& config) {
@@ -74,7 +98,9 @@ float* KvPool::take() {
   const int32_t index = free_.back();
   free_.pop_back();
   references_[static_cast<size_t>(index)] = 1;
-  return static_cast<float*>(storage_.get()) + index * block_floats_;
+  least_free_ = std::min(least_free_, free_blocks());
+  backed_count_ += 1 - std::exchange(backed_[static_cast<size_t>(index)], uint8_t{1});
+  return address_of(index);
 }
 
 void KvPool::share(const float* block) {
@@ -91,10 +117,15 @@ bool KvPool::is_shared(const float* block) const {
 }
 
 size_t KvPool::index_of(const float* block) const {
-  const auto index =
-      static_cast<size_t>((block - static_cast<const float*>(storage_.get())) / block_floats_);
+  const auto offset = reinterpret_cast<const char*>(block) - static_cast<char*>(storage_.get());
+  const size_t index = static_cast<size_t>(offset) / stride_;
   EVO_CHECK(index < references_.size() && references_[index] > 0);
   return index;
+}
+
+float* KvPool::address_of(int64_t index) const {
+  return reinterpret_cast<float*>(static_cast<char*>(storage_.get()) +
+                                  static_cast<size_t>(index) * stride_);
 }
 
 KvCache::KvCache(std::shared_ptr<KvPool> pool)

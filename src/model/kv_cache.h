@@ -13,8 +13,9 @@
 namespace evo {
 
 /// The memory of all sequences that are decoded together: blocks of kCacheBlock tokens, each with
-/// all layers of its tokens. Allocated once; the system backs a block with memory when it is first
-/// written. To be used, and its caches with it, by one thread at a time.
+/// all layers of its tokens. At first only their addresses are taken: the system backs a block with
+/// memory when it is first written, and has it back with trim(). To be used, and its caches with
+/// it, by one thread at a time.
 class KvPool {
  public:
   /// Room for `tokens`, rounded up to whole blocks. Throws Error if there is no such memory.
@@ -22,12 +23,14 @@ class KvPool {
   KvPool(const KvPool&) = delete;
   KvPool& operator=(const KvPool&) = delete;
 
-  /// Has the system back all of it with memory now, so that no later sequence finds that there is
-  /// none: for a server, whose memory then stays what it is. Before the first sequence.
-  void commit();
+  /// Gives the system the memory of blocks that have been free since the last call, `most_bytes` at
+  /// most (and a block at least). So what is taken again and again stays.
+  void trim(size_t most_bytes);
 
   [[nodiscard]] int64_t blocks() const { return std::ssize(references_); }
   [[nodiscard]] int64_t free_blocks() const { return std::ssize(free_); }
+  /// Of all blocks, those that have memory: that were taken since trim() last gave it back.
+  [[nodiscard]] int64_t backed_blocks() const { return backed_count_; }
   [[nodiscard]] size_t block_bytes() const;
   [[nodiscard]] static size_t token_bytes(const ModelConfig& config);
   [[nodiscard]] int64_t layer_floats() const { return layer_floats_; }
@@ -44,11 +47,16 @@ class KvPool {
 
  private:
   [[nodiscard]] size_t index_of(const float* block) const;
+  [[nodiscard]] float* address_of(int64_t index) const;
 
   int64_t longest_sequence_, layer_floats_, block_floats_;
+  size_t stride_;  // bytes from block to block: whole pages
   std::shared_ptr<void> storage_;
   std::vector<int32_t> references_;  // owners by block
   std::vector<int32_t> free_;        // the block taken next is the last
+  std::vector<uint8_t> backed_;      // marks of blocks
+  int64_t backed_count_ = 0;
+  int64_t least_free_ = 0;  // since the last trim()
 };
 
 /// One sequence. Entries are exact: they depend on nothing but the tokens before them, so a prefix

@@ -25,15 +25,46 @@ size_t resident_bytes() {
   return pages * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
-TEST(KvPool, CommitTakesItsMemoryAtOnce) {
-  KvPool pool(tiny_config(16), 100000);
+/// Takes `count` blocks and writes all of each.
+std::vector<float*> take_and_write(KvPool& pool, int64_t count) {
+  std::vector<float*> blocks;
+  for (int64_t i = 0; i < count; ++i) {
+    blocks.push_back(pool.take());
+    std::memset(blocks.back(), 1, pool.block_bytes());
+  }
+  return blocks;
+}
+
+TEST(KvPool, TakesMemoryAsItIsUsedAndGivesItBack) {
+  KvPool pool(tiny_config(16), 200000);
   const size_t size = static_cast<size_t>(pool.blocks()) * pool.block_bytes();
   const size_t before = resident_bytes();
-  pool.commit();
-  const size_t committed = resident_bytes();
-  EXPECT_GT(committed, before + size * 9 / 10);
-  for (int64_t left = pool.free_blocks(); left > 0; --left) *pool.take() = 1;
-  EXPECT_LT(resident_bytes(), committed + size / 10);
+  std::vector<float*> blocks = take_and_write(pool, pool.blocks() / 2);
+  const size_t used = resident_bytes();
+  EXPECT_GT(used, before + size * 4 / 10);
+  EXPECT_LT(used, before + size * 6 / 10);
+  EXPECT_EQ(pool.backed_blocks(), pool.blocks() / 2);
+  for (const float* block : blocks) pool.give_back(block);
+  pool.trim(size);  // they were in use until now
+  EXPECT_EQ(pool.backed_blocks(), pool.blocks() / 2);
+  pool.trim(size);
+  EXPECT_EQ(pool.backed_blocks(), 0);
+  EXPECT_LT(resident_bytes(), before + size / 10);
+}
+
+TEST(KvPool, WhatIsTakenAgainAndAgainKeepsItsMemory) {
+  KvPool pool(tiny_config(16), 10 * kCacheBlock);
+  for (const float* block : take_and_write(pool, 7)) pool.give_back(block);
+  pool.trim(1 << 30);
+  for (int round = 0; round < 3; ++round) {
+    for (const float* block : take_and_write(pool, 4)) pool.give_back(block);
+    pool.trim(1 << 30);
+    EXPECT_EQ(pool.backed_blocks(), 4);
+  }
+  pool.trim(1);  // at least one
+  EXPECT_EQ(pool.backed_blocks(), 3);
+  pool.trim(2 * pool.block_bytes());
+  EXPECT_EQ(pool.backed_blocks(), 1);
 }
 
 /// Appends tokens whose keys and values are a function of (text, position, layer).
@@ -90,6 +121,24 @@ std::shared_ptr<KvPool> pool_of(int64_t blocks) {
   ModelConfig config = tiny_config(16);
   config.max_position_embeddings = 1000;
   return std::make_shared<KvPool>(config, blocks * kCacheBlock);
+}
+
+TEST(KvPool, BlocksThatLostTheirMemoryAreAsGoodAsNew) {
+  const auto pool = pool_of(4);
+  KvCache kept(pool);
+  append(kept, 1, 70);
+  {
+    KvCache gone(pool);
+    append(gone, 2, 128);
+  }
+  pool->trim(1 << 30);
+  pool->trim(1 << 30);
+  EXPECT_EQ(pool->backed_blocks(), 2);
+  expect_tokens(kept, 1, 0, 70);
+  KvCache next(pool);
+  append(next, 3, 128);
+  expect_tokens(next, 3, 0, 128);
+  expect_tokens(kept, 1, 0, 70);
 }
 
 TEST(KvCache, KeepsWhatIsAppended) {

@@ -183,6 +183,7 @@ class Model {
   /// Adjacent parameters that are one weight, or one that is none (`weight` null).
   void read_packed(const WeightFolder& file, std::span<const Parameter> parts, Weight* weight,
                    Precision precision);
+  void pack_bits(const WeightFolder& file, std::span<const Parameter> parts, Weight& weight);
   Tensor hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass,
                        Tensor* ahead_keys) const;
   void pass_gate(int64_t use) const;

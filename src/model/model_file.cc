@@ -3,7 +3,10 @@
 #include <filesystem>
 #include <set>
 #include <unordered_map>
+#include <utility>
 
+#include "base/interrupt.h"
+#include "base/parallel.h"
 #include "model/model.h"
 #include "model/weight_source.h"
 
@@ -79,6 +82,19 @@ Tensor read_bits(const WeightFolder& file, std::span<const Parameter> parts,
   return bits;
 }
 
+/// The same in f32.
+Tensor read_values(const WeightFolder& file, std::span<const Parameter> parts,
+                   const std::vector<int64_t>& shape) {
+  const Tensor values = Tensor::empty(shape);
+  std::span<float> rest = values.values();
+  for (const Parameter& p : parts) {
+    const auto numel = static_cast<size_t>(p.numel());
+    read_parameter(file, p.name, p.shape, rest.first(numel));
+    rest = rest.subspan(numel);
+  }
+  return values;
+}
+
 }  // namespace
 
 Model Model::load(const std::string& folder) {
@@ -92,38 +108,56 @@ Model Model::load_packed(const std::string& folder, Precision precision) {
   return read(folder, [&](Model& model, const WeightFolder& file) {
     std::unordered_map<const float*, Weight*> weights;  // by where they begin
     for (Weight* w : model.weights()) weights.emplace(w->value.f32(), w);
+    std::vector<std::pair<std::span<const Parameter>, Weight*>> layers, tables;
     std::span<const Parameter> rest = model.parameters_.list();
     while (!rest.empty()) {
       const auto found = weights.find(model.parameters_.values_of(rest[0]).data());
       Weight* const weight = found == weights.end() ? nullptr : found->second;
       const auto parts = rest.first(weight == nullptr ? 1 : parts_of(*weight, rest));
-      // Packing works in arrays as large as the weight. All layers use the same ones; what the
-      // tables need is too much to be kept, and to be added to that.
       const bool is_table = weight == &model.embedding_ || weight == &model.unembedding_;
-      if (is_table) trim_pool();
-      model.read_packed(file, parts, weight, precision);
-      if (is_table) trim_pool();
+      (is_table ? tables : layers).emplace_back(parts, weight);
       rest = rest.subspan(parts.size());
     }
+    const auto read_unit = [&](const auto& unit) {
+      if (interrupted()) fail_interrupted("interrupted while {} was read", folder);
+      model.read_packed(file, unit.first, unit.second, precision);
+    };
+    // Packing works in arrays as large as the weight. All weights of a thread use the same ones,
+    // and then the tables do, whose parts threads share: they need too much for it to be added to
+    // that.
+    parallel_items(std::ssize(layers),
+                   [&](int64_t i) { read_unit(layers[static_cast<size_t>(i)]); });
+    trim_pool();
+    for (const auto& table : tables) read_unit(table);
     trim_pool();
   });
 }
 
 void Model::read_packed(const WeightFolder& file, std::span<const Parameter> parts, Weight* weight,
                         Precision precision) {
-  const bool in_int8 =  // too
-      weight != nullptr && (is_ahead(*weight) || unembeds_ahead(*weight));
-  const bool as_it_is =
-      weight != nullptr && !in_int8 && precision == Precision::kBF16 &&
-      std::ranges::all_of(parts, [&](const Parameter& p) { return is_bf16(file, p.name); });
-  if (as_it_is) {
-    pack(*weight, read_bits(file, parts, weight->value.shape()));
-  } else {
+  // What is packed as int8 too, or is none, is read where it belongs.
+  if (weight == nullptr || is_ahead(*weight) || unembeds_ahead(*weight)) {
     for (const Parameter& p : parts)
       read_parameter(file, p.name, p.shape, parameters_.values_of(p));
     if (weight != nullptr) pack(*weight, precision);
+  } else if (precision == Precision::kBF16 &&
+             std::ranges::all_of(parts, [&](const auto& p) { return is_bf16(file, p.name); })) {
+    pack_bits(file, parts, *weight);
+  } else {
+    // Elsewhere: memory that was written already costs much less than new memory.
+    const Tensor values = read_values(file, parts, weight->value.shape());
+    set_packed(*weight, std::make_shared<PackedWeight>(values.f32(), values.rows(), values.cols(),
+                                                       precision, row_access(*weight)));
   }
   if (weight != nullptr) parameters_.release(weight->value);
+}
+
+void Model::pack_bits(const WeightFolder& file, std::span<const Parameter> parts, Weight& weight) {
+  const auto mapped = parts.size() == 1 ? mapped_bf16_parameter(file, parts[0].name, parts[0].shape)
+                                        : std::span<const uint16_t>();
+  if (mapped.empty()) return pack(weight, read_bits(file, parts, weight.value.shape()));
+  set_packed(weight, std::make_shared<PackedWeight>(mapped.data(), weight.value.rows(),
+                                                    weight.value.cols(), row_access(weight)));
 }
 
 Model Model::read(const std::string& folder,

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <tuple>
@@ -67,11 +68,22 @@ TEST(ModelFile, InBf16MatricesAreRoundedAndTheRestIsExact) {
             fs::file_size(folder / "f32/model.safetensors") * 2 / 3);
 }
 
+/// Moves all arrays of a safetensors file by a byte, which the format allows.
+void move_arrays(const fs::path& path) {
+  std::string bytes = testing::read_bytes(path);
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), sizeof length);
+  bytes.insert(sizeof length + length, " ");
+  ++length;
+  std::memcpy(bytes.data(), &length, sizeof length);
+  testing::write_bytes(path, bytes);
+}
+
 /// Packed while it is read, a model computes what it does when it is packed afterwards.
 TEST(ModelFile, LoadPackedIsLoadAndPack) {
-  using Case = std::tuple<bool, const char*>;  // tied embeddings, format of the file
-  for (const auto& [tied, weights] :
-       {Case{false, "F32"}, Case{true, "BF16"}, Case{false, "BF16"}}) {
+  using Case = std::tuple<bool, const char*, bool>;  // tied embeddings, format, odd addresses
+  for (const auto& [tied, weights, odd] : {Case{false, "F32", false}, Case{true, "BF16", false},
+                                           Case{false, "BF16", false}, Case{false, "BF16", true}}) {
     for (Precision precision : {Precision::kF32, Precision::kBF16, Precision::kInt8}) {
       const TemporaryFolder folder;
       ModelConfig config = tiny_config(16);
@@ -79,6 +91,7 @@ TEST(ModelFile, LoadPackedIsLoadAndPack) {
       config.qkv_bias = tied;
       // From a bf16 file to bf16, the numbers are packed as they are.
       testing::tiny_model(config, 7).save(folder / "model", weights);
+      if (odd) move_arrays(folder / "model/model.safetensors");
       Model afterwards = Model::load(folder / "model");
       afterwards.pack(precision);
       const Model packed = Model::load_packed(folder / "model", precision);

@@ -66,6 +66,20 @@ void read_bf16_parameter(const WeightFolder& weights, const std::string& name,
                                weights.path().string());
 }
 
+std::span<const uint16_t> mapped_bf16_parameter(const WeightFolder& weights,
+                                                const std::string& name,
+                                                const std::vector<int64_t>& shape) {
+  const TensorInfo* const info = weights.find(name);
+  if (info == nullptr || info->dtype != "BF16" || info->shape != shape ||
+      reinterpret_cast<uintptr_t>(info->bytes.data()) % alignof(uint16_t) != 0) {
+    return {};
+  }
+  const std::span values(reinterpret_cast<const uint16_t*>(info->bytes.data()),
+                         info->bytes.size() / sizeof(uint16_t));
+  require_all_finite<uint16_t>(values, 0x7F80, name, weights.path().string());
+  return values;
+}
+
 WeightSource folder_source(const std::filesystem::path& folder, bool backbone_only) {
   WeightSource source{ModelConfig::load(folder / "config.json"), {}};
   const auto weights = std::make_shared<const WeightFolder>(folder);

@@ -24,6 +24,10 @@ void read_parameter(const WeightFolder& weights, const std::string& name,
 /// The same of one whose array is BF16, without changing its numbers.
 void read_bf16_parameter(const WeightFolder& weights, const std::string& name,
                          const std::vector<int64_t>& shape, std::span<uint16_t> out);
+/// The same where it lies in the file; empty if it does not lie as 16-bit numbers must.
+std::span<const uint16_t> mapped_bf16_parameter(const WeightFolder& weights,
+                                                const std::string& name,
+                                                const std::vector<int64_t>& shape);
 /// Throws Error naming `name`, the first such element and `path` if a value is not finite.
 void require_finite(std::span<const float> values, std::string_view name, std::string_view path);
 

@@ -1,6 +1,8 @@
 #include "ops/int8_product.h"
 
 #include <algorithm>
+#include <cstring>
+#include <numeric>
 #include <vector>
 
 #include "base/error.h"
@@ -55,11 +57,9 @@ void Int8Weight::pack_block(const float* weight, int64_t block) {
       scales_[o] = 0;
       std::fill(row.begin(), row.end(), int8_t{0});
     }
-    sums_[o] = 0;
-    for (int64_t k = 0; k < steps_ * kInt8Step; ++k) {
-      const int8_t w = row[static_cast<size_t>(k)];
-      to[(k / kInt8Step * kBlock + j) * kInt8Step + k % kInt8Step] = w;
-      sums_[o] += w;
+    sums_[o] = std::accumulate(row.begin(), row.begin() + steps_ * kInt8Step, int32_t{0});
+    for (int64_t s = 0; s < steps_; ++s) {
+      std::memcpy(to + (s * kBlock + j) * kInt8Step, row.data() + s * kInt8Step, kInt8Step);
     }
   }
 }

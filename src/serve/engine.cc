@@ -12,6 +12,13 @@ namespace {
 /// How long an idle engine sleeps before it looks at `stop`, which no one can announce.
 constexpr auto kIdle = std::chrono::milliseconds(50);
 
+/// How often memory is looked for that can be given back, and how much is, at most: that takes
+/// about as long as a pass.
+constexpr auto kSaving = std::chrono::seconds(1);
+constexpr size_t kSavedAtOnce = size_t{512} << 20;
+/// When no text is active, those that ended may keep this part of the cache.
+constexpr int64_t kKeptPart = 8;
+
 double seconds_between(Engine::Clock::time_point from, Engine::Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
@@ -25,7 +32,7 @@ int64_t blocks_of(const Job& job, const Decoder& decoder) {
   return (tokens + kCacheBlock - 1) / kCacheBlock + 1;
 }
 
-int64_t cache_tokens(const EngineOptions& options, const ModelConfig& config) {
+int64_t tokens_of_pool(const EngineOptions& options, const ModelConfig& config) {
   const int64_t context = config.max_position_embeddings, most = options.active * context;
   const int64_t one_text = context + 2 * kCacheBlock;
   if (options.cache_tokens > 0) return std::max(options.cache_tokens, one_text);
@@ -100,10 +107,9 @@ Engine::Engine(const Decoder& decoder, const Tokenizer& tokenizer, const EngineO
       options_(options),
       metrics_(metrics),
       pool_(std::make_shared<KvPool>(decoder.model().config(),
-                                     cache_tokens(options, decoder.model().config()))),
+                                     tokens_of_pool(options, decoder.model().config()))),
       prefixes_(pool_) {
   EVO_CHECK(options.active > 0 && options.queue > 0 && options.prompt_rows > 0);
-  pool_->commit();
 }
 
 Engine::~Engine() = default;
@@ -157,6 +163,7 @@ void Engine::run(const std::function<bool()>& stop) {
       if (stop && stop()) drain();
       drop_lost();
       admit();
+      save_memory();
       if (!active_.empty()) pass();
     } catch (const std::exception& error) {
       fail_all(error.what());
@@ -214,6 +221,8 @@ void Engine::admit() {
   }
   const std::scoped_lock lock(*mutex_);
   metrics_.set_load(std::ssize(queue_), std::ssize(active_));
+  metrics_.set_cache(pool_->backed_blocks() * static_cast<int64_t>(pool_->block_bytes()),
+                     prefixes_.blocks() * kCacheBlock);
 }
 
 /// Whether a text that may come to need so many blocks can be active now. What others will need is
@@ -286,6 +295,23 @@ void Engine::end_done() {
     }
     return true;
   });
+}
+
+size_t Engine::cache_bytes() const {
+  return static_cast<size_t>(pool_->blocks()) * pool_->block_bytes();
+}
+
+/// Once in a while: gives back what neither texts nor passes have needed of late.
+void Engine::save_memory() {
+  const auto now = Clock::now();
+  if (now < last_saving_ + kSaving) return;
+  last_saving_ = now;
+  prefixes_.forget_unused_since(now - duration_of(options_.keep_seconds));
+  if (active_.empty()) {
+    prefixes_.shrink(std::max(pool_->blocks() / kKeptPart, prefixes_.latest_blocks()));
+    trim_pool();
+  }
+  pool_->trim(kSavedAtOnce);
 }
 
 void Engine::deliver(Running& running, const PassTrace& trace, Clock::time_point now) {

@@ -31,9 +31,10 @@ struct EngineOptions {
   int64_t queue = 64;         ///< texts that wait, at most
   int64_t prompt_rows = 128;  ///< tokens of prompts in a pass, at most
   /// Room for keys and values, of active texts and of those that a later prompt may begin with;
-  /// 0: for all texts that can be active, but at most a quarter of the machine's memory. The
-  /// system backs it with memory at once.
+  /// 0: for all texts that can be active, but at most a quarter of the machine's memory. Memory is
+  /// taken as it is needed, and given back.
   int64_t cache_tokens = 0;
+  double keep_seconds = 300;   ///< how long an ended text is kept for a prompt that goes on from it
   double request_seconds = 0;  ///< after which a request ends as it is; 0: never
   double drain_seconds = 30;   ///< what is left of them when the server is to end
 };
@@ -98,6 +99,10 @@ class Engine {
   void drain();
   [[nodiscard]] bool draining() const;
 
+  /// The most tokens whose keys and values are in memory, and what they take.
+  [[nodiscard]] int64_t cache_tokens() const { return pool_->blocks() * kCacheBlock; }
+  [[nodiscard]] size_t cache_bytes() const;
+
  private:
   struct Waiting;
   struct Running;
@@ -106,6 +111,7 @@ class Engine {
   void admit();
   bool make_room(int64_t blocks);
   void end_done();
+  void save_memory();
   std::unique_ptr<Running> begin(Waiting waiting);
   void pass();
   void end_faulty(std::span<const std::string> faults);
@@ -124,6 +130,7 @@ class Engine {
   std::shared_ptr<KvPool> pool_;
   PrefixCache prefixes_;
   std::vector<std::unique_ptr<Running>> active_;
+  Clock::time_point last_saving_;
 
   // Guards what follows and the members of requests.
   const std::shared_ptr<std::mutex> mutex_ = std::make_shared<std::mutex>();

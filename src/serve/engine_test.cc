@@ -88,6 +88,59 @@ TEST(Engine, TextsWaitForRoomForTheirKeysAndValues) {
   }
 }
 
+/// A metric's value; NaN if there is none of this name.
+double metric(const std::string& text, const std::string& name) {
+  const size_t at = text.find("\n" + name + " ");
+  return at == std::string::npos ? NAN : std::stod(text.substr(at + name.size() + 2));
+}
+
+/// The first value of a metric that `wanted` is true of, or after half a minute whatever it is.
+template <class Wanted>
+double wait_for_metric(RunningEngine& engine, const std::string& name, const Wanted& wanted) {
+  double value = NAN;
+  for (int i = 0; i < 600; ++i) {
+    value = metric(engine.metrics().text(), name);
+    if (wanted(value)) break;
+    std::this_thread::sleep_for(50ms);
+  }
+  return value;
+}
+
+/// Sixteen texts at once, of two blocks each, and a last one.
+void generate_many(RunningEngine& engine) {
+  std::vector<Job> jobs;
+  for (char c = 'a'; c < 'q'; ++c) jobs.push_back(job_of(std::string(70, c), 40));
+  for (const std::vector<Job>& request : {jobs, {job_of("z", 2)}}) {
+    Engine::Ticket ticket = engine->submit(request);
+    collect(ticket, request.size());
+  }
+}
+
+/// An eighth of the cache stays for what a prompt may go on from.
+TEST(Engine, MemoryIsGivenBackAfterLoad) {
+  RunningEngine engine({.active = 16, .cache_tokens = 64 * kCacheBlock});
+  EXPECT_EQ(engine->cache_tokens(), 64 * kCacheBlock);
+  generate_many(engine);
+  const auto block = static_cast<double>(engine->cache_bytes()) / 64;
+  EXPECT_GT(metric(engine.metrics().text(), "evo_cache_bytes"), 8 * block);
+  const double kept =
+      wait_for_metric(engine, "evo_cache_bytes", [&](double bytes) { return bytes <= 8 * block; });
+  EXPECT_LE(kept, 8 * block);
+  EXPECT_GT(kept, 4 * block);
+  const double tokens = metric(engine.metrics().text(), "evo_kept_tokens");
+  EXPECT_TRUE(tokens > 4 * kCacheBlock && tokens <= 8 * kCacheBlock) << tokens;
+}
+
+TEST(Engine, TextsAreForgottenWhenNothingGoesOnFromThem) {
+  RunningEngine engine({.active = 16, .cache_tokens = 64 * kCacheBlock, .keep_seconds = 0});
+  generate_many(engine);
+  EXPECT_GT(metric(engine.metrics().text(), "evo_cache_bytes"), 0);
+  EXPECT_EQ(wait_for_metric(engine, "evo_cache_bytes", [](double b) { return b == 0; }), 0);
+  EXPECT_EQ(metric(engine.metrics().text(), "evo_kept_tokens"), 0);
+  Engine::Ticket again = engine->submit({job_of("hello", 20)});
+  EXPECT_EQ(collect(again, 1)[0].end.tokens, alone(job_of("hello", 20)).tokens);
+}
+
 TEST(Engine, TextsDoNotDependOnTheirCompany) {
   // Few places and small pieces, so that texts wait, and prompts are read beside other texts.
   RunningEngine engine({.active = 5, .prompt_rows = 7});

@@ -48,6 +48,12 @@ void Metrics::set_load(int64_t queued, int64_t active) {
   active_ = active;
 }
 
+void Metrics::set_cache(int64_t bytes, int64_t kept_tokens) {
+  const std::scoped_lock lock(mutex_);
+  cache_bytes_ = bytes;
+  kept_tokens_ = kept_tokens;
+}
+
 void Metrics::count_prompt(int64_t tokens, int64_t known) {
   const std::scoped_lock lock(mutex_);
   prompt_tokens_ += tokens;
@@ -81,6 +87,9 @@ std::string Metrics::text() const {
   }
   text += number("evo_queue_length", "Texts that wait for their turn", "gauge", real(queued_));
   text += number("evo_active_sequences", "Texts that share the passes", "gauge", real(active_));
+  text += number("evo_cache_bytes", "Memory of keys and values", "gauge", real(cache_bytes_));
+  text += number("evo_kept_tokens", "Tokens of ended texts kept in it for prompts that go on",
+                 "gauge", real(kept_tokens_));
   text +=
       number("evo_prompt_tokens_total", "Tokens of prompts begun", "counter", real(prompt_tokens_));
   text += number("evo_known_prompt_tokens_total", "Those known from earlier texts, not read again",

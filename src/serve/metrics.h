@@ -31,6 +31,8 @@ class Metrics {
  public:
   void count_request(const std::string& endpoint, int status);
   void set_load(int64_t queued, int64_t active);
+  /// Memory of keys and values, and tokens of ended texts that are kept in it.
+  void set_cache(int64_t bytes, int64_t kept_tokens);
   void count_prompt(int64_t tokens, int64_t known);  ///< `known` of them need not be read
   /// `sequences` shared the pass, `generated` tokens came of it.
   void count_pass(int64_t sequences, int64_t generated);
@@ -43,7 +45,7 @@ class Metrics {
  private:
   mutable std::mutex mutex_;
   std::map<std::pair<std::string, int>, int64_t> requests_;
-  int64_t queued_ = 0, active_ = 0;
+  int64_t queued_ = 0, active_ = 0, cache_bytes_ = 0, kept_tokens_ = 0;
   int64_t prompt_tokens_ = 0, known_prompt_tokens_ = 0, generated_tokens_ = 0, passes_ = 0,
           sequence_passes_ = 0;
   Histogram first_token_{{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}};

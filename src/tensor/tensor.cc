@@ -1,5 +1,6 @@
 #include "tensor/tensor.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <bit>
@@ -238,6 +239,8 @@ PoolStats pool_stats() {
 }
 void trim_pool() {
   Pool::instance().trim();
+  // What is free below the end of a heap stays the process's until it is asked for.
+  malloc_trim(0);
 }
 size_t physical_memory() {
   return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));

@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -142,15 +144,20 @@ std::pair<std::string, std::string> read_merge(const json& entry, size_t place) 
 void read_merges(const JsonSection& model, TokenizerSpec& spec) {
   const json& vocab = model.object("vocab");
   const json& merges = model.array("merges");
+  std::unordered_map<std::string_view, const json*> ids;  // the object itself is a tree
+  ids.reserve(vocab.size());
+  for (auto token = vocab.begin(); token != vocab.end(); ++token) {
+    ids.emplace(token.key(), &token.value());
+  }
   for (size_t i = 0; i < merges.size(); ++i) {
     const auto [left, right] = read_merge(merges[i], i);
     const auto id_of = [&](const std::string& token) {
-      const auto found = vocab.find(token);
-      if (found == vocab.end()) {
+      const auto found = ids.find(token);
+      if (found == ids.end()) {
         fail("'model.merges[{}]' is {}, but 'model.vocab' has no token {}", i,
              shown_json(merges[i]), shown_json(token));
       }
-      return found->get<int32_t>();
+      return found->second->get<int32_t>();
     };
     spec.merges.push_back({id_of(left), id_of(right), id_of(left + right)});
   }
