@@ -112,6 +112,25 @@ TEST_F(Chat, LinesThatGoOnAndLinesThatAreNoTurns) {
   EXPECT_NE(
       chat(folder, "/frobnicate\\n").err.find("unknown command /frobnicate; there are /clear"),
       std::string::npos);
+  EXPECT_NE(chat(folder, "/exti\\n").err.find("did you mean '/exit'?"), std::string::npos);
+}
+
+TEST_F(Chat, LinesMayEndAsOnWindows) {
+  const auto list =
+      answers(with_template(kPlain), "cat\\r\\n/frobnicate\\r\\ndog\\\\\\r\\nrat\\r\\n");
+  ASSERT_EQ(list.size(), 2);
+  EXPECT_EQ(list[0].at("content"), continuation("ucat 1"));
+  EXPECT_EQ(list[1].at("content"), continuation("ucat udog\nrat 3"));
+}
+
+TEST_F(Chat, SystemPromptFromAFile) {
+  write_bytes(path("system"), "so\r\n");
+  const auto list = answers(with_template(kPlain), "cat\\n", "--system-file " + path("system"));
+  ASSERT_EQ(list.size(), 1);
+  EXPECT_EQ(list[0].at("content"), continuation("sso ucat 2"));
+  expect_refusal("chat m --system a --system-file b", 2, {"--system-file", "one of them"});
+  expect_refusal("chat m --system-file -", 2, {"standard input has the turns"});
+  expect_refusal("chat m --system-file " + path("none"), 1, {"none", "No such file"});
 }
 
 TEST_F(Chat, FullContextDropsTheOldestTurns) {

@@ -69,6 +69,29 @@ TEST_F(Generate, KeepsWhatItLearntOfPasses) {
   EXPECT_FALSE(fs::exists("relative-cache"));
 }
 
+/// One line end at the end is the editor's, not the prompt's; others belong to it.
+TEST_F(Generate, PromptsComeFromFilesAndStandardInput) {
+  const std::string text = result(generate("--prompt 'The\ncat'")).at("text");
+  const std::string shown = "The\ncat" + text + "\n";
+  const auto from_input = [&](const std::string& bytes, const std::string& option) {
+    return run_shell("printf '" + bytes + "' | $EVO " + generate(option)).out;
+  };
+  for (const char* bytes : {"The\\ncat", "The\\ncat\\n", "The\\ncat\\r\\n"}) {
+    EXPECT_EQ(from_input(bytes, "--prompt -"), shown) << bytes;
+    EXPECT_EQ(from_input(bytes, "--prefix -"), shown) << bytes;
+    EXPECT_EQ(from_input(bytes, "--prompt-file -"), shown) << bytes;
+  }
+  write_bytes(path("prompt"), "The\ncat\n");
+  EXPECT_EQ(run(generate("--prompt-file " + path("prompt"))).out, shown);
+  const std::string two = run(generate("--prompt 'The\ncat\n'")).out;
+  EXPECT_NE(two, shown);
+  EXPECT_EQ(from_input("The\\ncat\\n\\n", "--prompt -"), two);
+  EXPECT_EQ(run_shell("$EVO " + generate("--prompt - </dev/null")).out, run(generate("")).out);
+  expect_refusal(generate("--prompt a --prompt-file b"), 2, {"--prompt-file", "one of them"});
+  expect_refusal(generate("--prompt-file a --prefix b"), 2, {"--prefix", "one of them"});
+  expect_refusal(generate("--prompt-file " + path("none")), 1, {"none", "No such file"});
+}
+
 TEST_F(Generate, TakesAnyPromptThatFits) {
   const Json none = result(generate("--prompt ''"));
   EXPECT_EQ(none.at("text"), result(generate("")).at("text"));

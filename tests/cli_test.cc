@@ -21,6 +21,19 @@ TEST_F(Cli, UnknownCommandsAndOptionsAreNamed) {
   expect_refusal("train --out x", 2, {"--data", "required"});
   expect_refusal("info --preset 9b", 2, {"unknown preset '9b'", "demo, 7m"});
   expect_refusal("info", 2, {"model folder", "--preset"});
+  expect_refusal("generate m --temp 0.5", 2, {"unknown option '--temp'", "'--temperature'?"});
+  expect_refusal("train --dta x --out y", 2, {"unknown option '--dta'", "did you mean '--data'?"});
+  expect_refusal("trian", 2, {"unknown command 'trian'", "did you mean 'train'?"});
+  expect_refusal("eval taks", 2, {"unknown command 'taks'", "did you mean 'tasks'?"});
+  expect_refusal("--versoin", 2, {"unknown option '--versoin'", "did you mean '--version'?"});
+  expect_refusal("info --preset 7M", 2, {"unknown preset '7M'", "did you mean '7m'?"});
+  expect_refusal("generate m --mode exatc", 2, {"exatc", "did you mean 'exact'?"});
+  expect_refusal("generate m --precision fb16", 2, {"fb16", "did you mean 'bf16'?"});
+  expect_refusal("adapt m --data x --out y --recipe forzen", 2,
+                 {"--recipe", "frozen or full or drafts", "forzen", "did you mean 'frozen'?"});
+  expect_refusal("eval tasks m --data x --tasks hellaswga", 2, {"did you mean 'hellaswag'?"});
+  expect_refusal("eval make sudokku --out x", 2, {"sudokku", "did you mean 'sudoku'?"});
+  expect_refusal("eval likelihood m --data x --path digonal", 2, {"did you mean 'diagonal'?"});
   expect_refusal("generate m --threads -1", 2, {"--threads -1", "expected"});
   expect_refusal("generate m --threads 9999", 2, {"--threads 9999", "expected 1 to", "CPUs"});
   expect_refusal("generate m --precision f64 --mode ar", 2, {"f64", "auto, f32, bf16 or int8"});
@@ -64,6 +77,19 @@ TEST_F(Cli, HelpListsTheOptions) {
       EXPECT_NE(outcome.out.find(option), std::string::npos) << command << ": " << option;
     }
   }
+}
+
+TEST_F(Cli, EveryCommandCanBeQuietAndColourless) {
+  for (const char* command :
+       {"demo", "train", "adapt", "generate", "chat", "serve", "eval likelihood", "eval tasks",
+        "eval make", "info", "plan", "bench train", "bench decode", "convert", "tokenizer train",
+        "tokenizer encode", "tokenizer shard"}) {
+    const std::string help = run(std::string(command) + " --help").out;
+    EXPECT_NE(help.find("--quiet"), std::string::npos) << command;
+    EXPECT_NE(help.find("--color"), std::string::npos) << command;
+  }
+  EXPECT_NE(run("generate " + model() + " --max-tokens 2").err, "");
+  EXPECT_EQ(run("generate " + model() + " --max-tokens 2 --quiet").err, "");
 }
 
 TEST_F(Cli, VersionIsTheProjects) {

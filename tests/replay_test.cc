@@ -26,7 +26,7 @@ std::string shown(LiveView& view, std::string_view text, std::vector<TraceToken>
 }
 
 TEST(LiveView, TextThenTokensColouredByMaturity) {
-  LiveView view;
+  LiveView view(true, true);
   const std::string frame =
       view.frame("The",
                  std::vector{trace_token(0, " cat", 1, 1), trace_token(1, " sat", 1, 0.5),
@@ -39,31 +39,32 @@ TEST(LiveView, TextThenTokensColouredByMaturity) {
 }
 
 TEST(LiveView, StatusStandsOnTheLineBelow) {
-  LiveView view;
+  LiveView view(true, true);
   EXPECT_EQ(view.frame("a", {}, "pass 3", 80),
             "\x1b[Ja\x1b\x44\x1b[A\x1b\x37\r\n\x1b[2mpass 3\x1b[0m\x1b\x38");
-  EXPECT_EQ(visible(view.frame("", {}, "a long status", 7)), "\r\na long") << "it must not wrap";
+  LiveView narrow(true, true);
+  EXPECT_EQ(visible(narrow.frame("", {}, "a long status", 7)), "\r\na long") << "it must not wrap";
 }
 
 TEST(LiveView, TokensNeverWrap) {
   const std::vector<TraceToken> tokens = {trace_token(0, "one", 1, 1), trace_token(1, "two", 1, 1)};
-  LiveView view;
+  LiveView view(true, true);
   EXPECT_EQ(shown(view, "1234", tokens, 11), "1234onetwo");  // the last column stays free
   EXPECT_EQ(shown(view, "5", tokens, 11), "5one");
   EXPECT_EQ(shown(view, "678", tokens, 11), "678");
   EXPECT_EQ(shown(view, "90ab", tokens, 11), "90abonetwo")
       << "twelve columns: one on the next line";
-  EXPECT_EQ(shown(view, "c\nd", tokens, 8), "c\ndonetwo");
-  EXPECT_EQ(shown(view, "\t", tokens, 15), "\tonetwo") << "to column 8";
-  LiveView characters;
+  EXPECT_EQ(shown(view, "c\nd", tokens, 11), "c\ndonetwo");
+  LiveView characters(true, true);
   EXPECT_EQ(shown(characters, "\u20AC\u20AC\u20AC", tokens, 10), "\u20AC\u20AC\u20AConetwo");
+  EXPECT_EQ(shown(characters, "\u4e2d", tokens, 10), "\u4e2done") << "two columns";
 }
 
 TEST(LiveView, TextCannotCommandTheTerminal) {
-  LiveView view;
+  LiveView view(true, true);
   const std::string frame =
       view.frame("a\x1b[2J\b\x7f\n\tb", std::vector{trace_token(0, "\x1b]0;\n", 1, 1)}, "", 80);
-  EXPECT_EQ(visible(frame), "a.[2J..\n\tb.]0;.");
+  EXPECT_EQ(visible(frame), "a.[2J..\n        b.]0;.");
 }
 
 std::filesystem::path write_trace(const TemporaryFolder& folder, const Trace& trace) {

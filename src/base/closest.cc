@@ -8,8 +8,9 @@
 namespace evo {
 namespace {
 
-std::string lower_case(std::string_view text) {
-  std::string result(text);
+/// What is compared of a name: the dashes of options say nothing about which one was meant.
+std::string bare(std::string_view text) {
+  std::string result(text.substr(std::min(text.find_first_not_of('-'), text.size())));
   for (char& c : result) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
@@ -22,7 +23,7 @@ std::string only_completion(std::string_view name, const std::vector<std::string
   std::string found;
   if (name.size() < kShortest) return found;
   for (const std::string& candidate : known) {
-    if (!lower_case(candidate).starts_with(name)) continue;
+    if (!bare(candidate).starts_with(name)) continue;
     if (!found.empty()) return {};
     found = candidate;
   }
@@ -51,12 +52,13 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 std::string closest_name(std::string_view name, const std::vector<std::string>& known) {
-  const std::string wanted = lower_case(name);
+  const std::string wanted = bare(name);
   const std::string* best = nullptr;
   size_t least = 0;
   for (const std::string& candidate : known) {
-    const size_t distance = edit_distance(wanted, lower_case(candidate));
-    const size_t longer = std::max(wanted.size(), candidate.size());
+    const std::string other = bare(candidate);
+    const size_t distance = edit_distance(wanted, other);
+    const size_t longer = std::max(wanted.size(), other.size());
     const bool near = distance == 0 || (distance < longer && 3 * distance <= longer + 1);
     if (!near || (best != nullptr && distance >= least)) continue;
     best = &candidate;

@@ -12,8 +12,9 @@ namespace evo {
 /// make `b` of `a`; no character is changed twice ("optimal string alignment").
 [[nodiscard]] size_t edit_distance(std::string_view a, std::string_view b);
 
-/// The name among `known` that is nearest to `name`, whatever its case; empty if none is near: more
-/// than a third of the characters are wrong and none, or more than one, goes on from `name`.
+/// The name among `known` that is nearest to `name`, whatever its case and the dashes before it;
+/// empty if none is near: more than a third of the characters are wrong and none, or more than one,
+/// goes on from `name`.
 [[nodiscard]] std::string closest_name(std::string_view name,
                                        const std::vector<std::string>& known);
 

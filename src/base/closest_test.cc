@@ -23,6 +23,8 @@ TEST(Closest, FindsWhatWasMeant) {
   EXPECT_EQ(closest_name("--tmeperature", options), "--temperature");
   EXPECT_EQ(closest_name("--Threads", options), "--threads");
   EXPECT_EQ(closest_name("--top_k", options), "--top-k");
+  EXPECT_EQ(closest_name("-threads", options), "--threads");
+  EXPECT_EQ(closest_name("--temp", {"--help", "--temperature"}), "--temperature");
   EXPECT_EQ(closest_name("--temp", options), "--temperature") << "the only one that goes on so";
   EXPECT_EQ(closest_name("--t", options), "") << "many go on so";
   EXPECT_EQ(closest_name("--frobnicate", options), "");

@@ -9,6 +9,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "cli/common_options.h"
 #include "cli/draft_gain.h"
 #include "cli/options.h"
 #include "cli/program.h"
@@ -99,7 +100,7 @@ void add_adapt_command(CLI::App& app, Action& action) {
           "frozen: the parent's output stays bit for bit, only what evolving tokens use is "
           "trained; full: everything is; drafts: the parent is an Evo model, whose outputs all "
           "stay bit for bit, and only what drafts is trained")
-      ->check(CLI::IsMember({"frozen", "full", "drafts"}))
+      ->check(one_of({"frozen", "full", "drafts"}))
       ->capture_default_str();
   add_run_options(*command, *flags);
   command->footer(

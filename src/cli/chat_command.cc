@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/closest.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "cli/chat_history.h"
@@ -17,6 +18,7 @@
 #include "cli/mode_choice.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "cli/prompt_input.h"
 #include "decode/generate.h"
 #include "decode/prefix_cache.h"
 #include "decode/trace.h"
@@ -31,15 +33,21 @@ constexpr std::string_view kHelp =
     "/system TEXT  say what the assistant is to be; without TEXT: nothing\n"
     "/save FILE    write the conversation as JSON\n"
     "/exit         end, as Ctrl-D does\n"
-    "A line that ends in \\ goes on in the next one; one that begins with a blank is never a\n"
-    "command. Ctrl-C stops an answer.";
+    "A line that ends in \\ goes on in the next one, and several lines that are pasted are one\n"
+    "message; a line that begins with a blank is never a command. Ctrl-C stops an answer; at the\n"
+    "prompt, Ctrl-C twice or Ctrl-D ends.";
+constexpr std::string_view kHistoryHelp =
+    "On a terminal the arrow keys change the line and find earlier ones, Ctrl-R searches for "
+    "them.\n"
+    "They are kept in ~/.local/state/evo/chat-history ($XDG_STATE_HOME/evo/chat-history), which\n"
+    "only you can read, unless there is --no-history.";
 
 struct Flags {
-  std::string model, system, mode, precision = "auto";
+  std::string model, system, system_file, mode, precision = "auto";
   std::optional<double> balance;
   GenerateOptions options;
   int threads = 0;
-  bool json = false;
+  bool json = false, no_history = false;
 };
 
 /// Thrown by the callback of generate() to leave it.
@@ -131,7 +139,7 @@ class Chat {
   }
 
   void run() {
-    ChatInput input(interrupt_);
+    ChatInput input(interrupt_, TurnFile(flags_.no_history ? "" : turn_file_path()));
     if (ChatInput::is_interactive()) log_info("[/help lists what you can do]");
     std::string turn;
     for (bool asked_to_end = false;;) {
@@ -185,8 +193,9 @@ class Chat {
     } else if (name == "/help") {
       log_info("{}", kHelp);
     } else {
-      log_warning("unknown command {}; there are /clear, /retry, /system, /save, /help and /exit",
-                  name);
+      log_warning("unknown command {}; there are /clear, /retry, /system, /save, /help and /exit{}",
+                  name,
+                  did_you_mean(name, {"/clear", "/retry", "/system", "/save", "/help", "/exit"}));
     }
     return true;
   }
@@ -260,11 +269,22 @@ class Chat {
   ChatInterrupt interrupt_;
 };
 
+std::string system_of(const Flags& flags) {
+  if (!flags.system.empty()) {
+    throw UsageError("--system and --system-file exclude each other: give one of them");
+  }
+  if (flags.system_file == "-") {
+    throw UsageError("--system-file -: standard input has the turns; give the name of a file");
+  }
+  return read_prompt_file(flags.system_file);
+}
+
 void run(Flags& flags) {
   use_threads(flags.threads);
   choose_mode(flags.mode, flags.balance, flags.options.decode);
   if (flags.options.decode.max_tokens < 1) throw UsageError("--max-tokens: expected 1 or more");
   validate(flags.options.decode.sampler);
+  if (!flags.system_file.empty()) flags.system = system_of(flags);
   const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
   Chat(flags, loaded).run();
 }
@@ -278,6 +298,8 @@ void add_chat_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("chat", "Talk with a model, turn by turn");
   command->add_option("model", flags->model, "model folder")->required();
   command->add_option("--system", flags->system, "what the assistant is to be");
+  command->add_option("--system-file", flags->system_file,
+                      "file that says it. One line end at its end is not part of it");
   command->add_option("--mode", flags->mode,
                       "ar, exact (default for Evo models), evo or diffusion");
   command->add_option("--balance", flags->balance,
@@ -289,7 +311,9 @@ void add_chat_command(CLI::App& app, Action& action) {
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
   command->add_option("--threads", flags->threads, "threads; default: all cores");
   command->add_flag("--json", flags->json, "print one JSON object per answer on stdout");
-  command->footer("Turns come from standard input, a line each.\n" + std::string(kHelp));
+  command->add_flag("--no-history", flags->no_history, "neither read nor keep what was typed");
+  command->footer(
+      fmt::format("Turns come from standard input, a line each.\n{}\n{}", kHelp, kHistoryHelp));
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });
 }
 

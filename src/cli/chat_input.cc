@@ -6,9 +6,11 @@
 
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/terminal.h"
 #include "cli/program.h"
 
 namespace evo {
@@ -70,32 +72,61 @@ bool ChatInput::is_interactive() {
   return isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;
 }
 
+ChatInput::ChatInput(ChatInterrupt& interrupt, TurnFile history)
+    : interrupt_(interrupt), history_(std::move(history)) {
+  if (!is_interactive() || !is_live_terminal(STDOUT_FILENO)) return;
+  editor_ = make_line_editor(interrupt);
+  if (editor_ == nullptr) return;
+  for (const std::string& turn : history_.read()) editor_->remember(turn);
+}
+
 ChatInput::Event ChatInput::read(std::string& turn) {
+  const Event event = read_turn(turn);
+  if (editor_ != nullptr && event == Event::kTurn && !turn.empty()) {
+    editor_->remember(turn);
+    history_.add(turn);
+  }
+  return event;
+}
+
+ChatInput::Event ChatInput::read_turn(std::string& turn) {
   turn.clear();
   for (bool first = true;; first = false) {
-    if (is_interactive()) {
-      fmt::print("{}", first ? "> " : ". ");
-      flush_output();
-    }
     std::string line;
-    const Event event = read_line(line);
-    if (event != Event::kTurn) {
-      if (is_interactive()) fmt::print("\n");
-      // What was begun before the end of the input is a turn all the same.
-      return event == Event::kEnd && !turn.empty() ? Event::kTurn : event;
-    }
+    const Event event = read_line(first ? "> " : ". ", line);
+    // What was begun before the end of the input is a turn all the same.
+    if (event == Event::kEnd && !turn.empty()) return Event::kTurn;
+    if (event != Event::kTurn) return event;
     turn += line;
     if (!turn.ends_with('\\')) return Event::kTurn;
     turn.back() = '\n';
   }
 }
 
-ChatInput::Event ChatInput::read_line(std::string& line) {
+ChatInput::Event ChatInput::read_line(const std::string& prompt, std::string& line) {
+  if (editor_ != nullptr) {
+    flush_output();
+    const LineEditor::Event event = editor_->read(prompt, line);
+    return event == LineEditor::Event::kLine        ? Event::kTurn
+           : event == LineEditor::Event::kInterrupt ? Event::kInterrupt
+                                                    : Event::kEnd;
+  }
+  if (is_interactive()) {
+    fmt::print("{}", prompt);
+    flush_output();
+  }
+  const Event event = read_plain_line(line);
+  if (event != Event::kTurn && is_interactive()) fmt::print("\n");
+  return event;
+}
+
+ChatInput::Event ChatInput::read_plain_line(std::string& line) {
   for (size_t searched = 0;;) {
     const size_t end = buffer_.find('\n', searched);
     if (end != std::string::npos || (ended_ && !buffer_.empty())) {
       line = buffer_.substr(0, end);
       buffer_.erase(0, end == std::string::npos ? end : end + 1);
+      if (line.ends_with('\r')) line.pop_back();
       return Event::kTurn;
     }
     if (ended_ || interrupted()) return Event::kEnd;

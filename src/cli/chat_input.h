@@ -1,8 +1,11 @@
 // What a chat reads: lines, and Ctrl-C.
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <string>
+
+#include "cli/line_editor.h"
+#include "cli/turn_file.h"
 
 namespace evo {
 
@@ -23,9 +26,12 @@ class ChatInterrupt {
 };
 
 /// Turns from standard input: lines, of which one that ends in a backslash goes on in the next.
+/// Lines may end in CR LF.
 class ChatInput {
  public:
-  explicit ChatInput(ChatInterrupt& interrupt) : interrupt_(interrupt) {}
+  /// `history`: where the arrow keys find the turns of earlier chats, and this one's are kept, if a
+  /// person types them.
+  ChatInput(ChatInterrupt& interrupt, TurnFile history);
 
   enum class Event { kTurn, kInterrupt, kEnd };
   /// Waits for a turn, which begins behind a prompt if a person is there. Throws Error if a turn is
@@ -36,10 +42,14 @@ class ChatInput {
   [[nodiscard]] static bool is_interactive();
 
  private:
-  Event read_line(std::string& line);
+  Event read_turn(std::string& turn);
+  Event read_line(const std::string& prompt, std::string& line);
+  Event read_plain_line(std::string& line);
 
   ChatInterrupt& interrupt_;
-  std::string buffer_;  // read, and not yet handed out
+  TurnFile history_;
+  std::unique_ptr<LineEditor> editor_;  // if a person can use one
+  std::string buffer_;                  // read, and not yet handed out
   bool ended_ = false;
 };
 

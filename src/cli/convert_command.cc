@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "cli/common_options.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "io/files.h"
@@ -120,10 +121,10 @@ void add_convert_command(CLI::App& app, Action& action) {
       ->add_option("--to", flags->to,
                    "evo: all of the model, which other programs open as its backbone; hf: the "
                    "backbone alone")
-      ->check(CLI::IsMember({"evo", "hf"}))
+      ->check(one_of({"evo", "hf"}))
       ->capture_default_str();
   command->add_option("--weights", flags->weights, "bf16: half the size; f32")
-      ->check(CLI::IsMember({"bf16", "f32"}))
+      ->check(one_of({"bf16", "f32"}))
       ->capture_default_str();
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "cli/prompt_input.h"
 #include "cli/train_run.h"
 #include "decode/generate.h"
 #include "io/files.h"
@@ -23,6 +24,7 @@ namespace fs = std::filesystem;
 
 struct Flags {
   std::string out = "runs/demo", prompt = "Once upon a time, there was a little girl named Lily.";
+  PromptFlags asked;  // another prompt
   std::string model;  // a trained one, or nothing
   double minutes = 2;
   int64_t max_tokens = 80;
@@ -62,8 +64,9 @@ void show_modes(const std::string& model, const Flags& flags) {
   }
 }
 
-void run(const Flags& flags) {
+void run(Flags& flags) {
   use_threads(flags.threads);
+  flags.prompt = read_prompt(flags.asked).value_or(flags.prompt);
   if (!flags.model.empty()) {
     log_info("What the trained model {} writes:", flags.model);
     show_modes(flags.model, flags);
@@ -80,6 +83,7 @@ void run(const Flags& flags) {
   request.config.minutes = flags.minutes;
   request.data = {corpus};
   request.out = flags.out;
+  request.quiet = log_level() == LogLevel::kQuiet;
   request.precision = best_precision();
   log_info("Training on 2 MB of short stories (TinyStories) for {} minutes; Ctrl-C stops early.",
            flags.minutes);
@@ -105,7 +109,7 @@ void add_demo_command(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--out", flags->out, "folder for the model")->capture_default_str();
   command->add_option("--model", flags->model, "a trained model, which is shown first");
-  command->add_option("--prompt", flags->prompt, "text to continue");
+  add_prompt_options(*command, flags->asked, "text to continue");
   command->add_option("--max-tokens", flags->max_tokens, "tokens per mode")
       ->check(CLI::Range(1, 400))
       ->capture_default_str();

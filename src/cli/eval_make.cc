@@ -5,6 +5,7 @@
 #include "base/interrupt.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "cli/common_options.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "eval/planning/puzzle.h"
@@ -58,14 +59,14 @@ void add_eval_make_command(CLI::App& eval, Action& action) {
       "make", "Make planning puzzles: JSON lines with prompt and completion, for evo train");
   command->add_option("kind", flags->kind, fmt::format("{}", fmt::join(kind_names(), ", ")))
       ->required()
-      ->check(CLI::IsMember(kind_names()));
+      ->check(one_of(kind_names()));
   command->add_option("--out", flags->out, "file to write, .jsonl")->required();
   command->add_option("--count", flags->count, "puzzles")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->capture_default_str();
   command
       ->add_option("--part", flags->part, "train or test: no puzzle is in both, whatever the seeds")
-      ->check(CLI::IsMember({"train", "test"}))
+      ->check(one_of({"train", "test"}))
       ->capture_default_str();
   command->add_option("--seed", flags->seed, "seed of the puzzles")->capture_default_str();
   command->add_option("--threads", flags->threads, "threads; default: all cores");

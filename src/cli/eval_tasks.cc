@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "cli/common_options.h"
 #include "cli/mode_choice.h"
 #include "cli/options.h"
 #include "cli/program.h"
@@ -90,8 +91,8 @@ void run(Flags& flags) {
   flags.options.out = flags.out;
   flags.options.quiet = flags.json;
   flags.options.skip_missing = flags.tasks == "all";
-  const DataFolder data(flags.data);
   const std::vector<const Task*> tasks = find_tasks(flags.tasks);
+  const DataFolder data(flags.data);
   check_sandbox(tasks);
   const Precision precision = parse_precision(flags.precision);
   const LoadedModel loaded = load_model(flags.model, precision);
@@ -183,7 +184,7 @@ void add_how(CLI::App& command, Flags& flags) {
       .add_option("--begin", flags.begin,
                   "auto: texts begin as evo generate begins them; none: only with what the "
                   "tokenizer's template says, as lm-evaluation-harness does")
-      ->check(CLI::IsMember({"auto", "none"}))
+      ->check(one_of({"auto", "none"}))
       ->capture_default_str();
   command.add_option("--precision", flags.precision, "auto, f32, bf16 or int8");
   command.add_option("--threads", flags.threads, "threads; default: all cores");

@@ -8,11 +8,13 @@
 #include <utility>
 
 #include "base/log.h"
+#include "cli/common_options.h"
 #include "cli/learnt_costs.h"
 #include "cli/live_view.h"
 #include "cli/mode_choice.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "cli/prompt_input.h"
 #include "cli/replay.h"
 #include "cli/trace_files.h"
 #include "decode/generate.h"
@@ -27,7 +29,8 @@ constexpr std::string_view kReplay = "--replay", kPace = "--pace", kTraceMap = "
 
 struct Flags {
   std::string model, mode, trace, trace_map, schema, precision = "auto";
-  std::optional<std::string> prompt, prefix, suffix, edit, replay;
+  PromptFlags prompt;
+  std::optional<std::string> prefix, suffix, edit, replay;
   std::optional<double> balance;
   double pace = ReplayRequest().pace;
   double edit_time = 0.6;
@@ -69,11 +72,12 @@ Task edit_task(const std::string& text, const std::string& span) {
 }
 
 Task choose_task(Flags& flags) {
-  if (flags.prompt && flags.prefix)
+  if ((flags.prompt.text || flags.prompt.file) && flags.prefix)
     throw UsageError("--prompt and --prefix mean the same: give one of them");
   if (flags.edit && flags.suffix)
     throw UsageError("--edit and --suffix exclude each other: --edit finds its own place");
-  const std::string text = flags.prompt ? *flags.prompt : flags.prefix.value_or("");
+  if (flags.prefix) flags.prompt.text = flags.prefix;
+  const std::string text = read_prompt(flags.prompt).value_or("");
   if (!flags.edit) return {text, flags.suffix.value_or(""), ""};
   const bool other_mode = !flags.mode.empty() && parse_mode(flags.mode) != Mode::kDiffusion;
   if (other_mode || (flags.balance && *flags.balance != 1)) {
@@ -242,7 +246,10 @@ void check_replay(const CLI::App& command, const Flags& flags) {
     const std::string name = option->get_name();
     if (!flags.replay && name == kPace)
       throw UsageError(fmt::format("{} is for {} only", kPace, kReplay));
-    if (!flags.replay || name == kReplay || name == kPace || name == kTraceMap) continue;
+    if (!flags.replay || name == kReplay || name == kPace || name == kTraceMap ||
+        is_common_option(name)) {
+      continue;
+    }
     throw UsageError(
         fmt::format("{} shows what is in its file and takes no {}: leave it out", kReplay, name));
   }
@@ -255,7 +262,7 @@ void add_generate_command(CLI::App& app, Action& action) {
   DecodeOptions& decode = flags->options.decode;
   CLI::App* command = app.add_subcommand("generate", "Continue a text");
   command->add_option("model", flags->model, "model folder");
-  command->add_option("--prompt", flags->prompt, "text to continue");
+  add_prompt_options(*command, flags->prompt, "text to continue");
   command->add_option("--prefix", flags->prefix, "text before a gap (the same as --prompt)");
   command->add_option("--suffix", flags->suffix,
                       "text after the gap: what fits between is generated, --max-tokens at most");

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "cli/bench_measure.h"
+#include "cli/common_options.h"
 #include "cli/plan_report.h"
 #include "cli/program.h"
 #include "io/fields.h"
@@ -148,7 +149,7 @@ void add_machine_options(CLI::App& command, Flags& flags) {
                      "share of --flops that a step reaches without communication; default: what "
                      "this machine reaches, measured in some seconds");
   command.add_option("--precision", flags.precision, "of matrix products: bf16 or f32")
-      ->check(CLI::IsMember({"bf16", "f32"}))
+      ->check(one_of({"bf16", "f32"}))
       ->capture_default_str();
 }
 

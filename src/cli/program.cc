@@ -12,9 +12,11 @@
 #include <string_view>
 #include <system_error>
 
+#include "base/closest.h"
 #include "base/denormals.h"
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "cli/common_options.h"
 
 namespace evo {
 namespace {
@@ -30,6 +32,14 @@ void complain(std::string_view message) {
 std::vector<std::string> names_of(const std::vector<CLI::App*>& commands) {
   std::vector<std::string> names;
   for (const CLI::App* command : commands) names.push_back(command->get_name());
+  return names;
+}
+
+std::vector<std::string> option_names(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
   return names;
 }
 
@@ -49,21 +59,34 @@ void check_command(CLI::App& app, int argc, char** argv) {
     if (at->get_option_no_throw(word) != nullptr) return;
     const auto found = std::ranges::find(names, word);
     if (found == names.end()) {
-      const char* kind = word.starts_with("-") ? "option" : "command";
-      throw UsageError(fmt::format("unknown {} '{}': {}", kind, word, expected));
+      const bool option = word.starts_with("-");
+      throw UsageError(fmt::format("unknown {} '{}': {}{}", option ? "option" : "command", word,
+                                   expected,
+                                   did_you_mean(word, option ? option_names(*at) : names)));
     }
     at = commands[static_cast<size_t>(found - names.begin())];
     path += " " + word;
   }
 }
 
+/// An option that does not exist is named before others that are missing: it may be one of those,
+/// misspelt.
 std::string usage_message(const CLI::App* app, const CLI::Error& error) {
+  const CLI::App* command = app;
   std::string path = app->get_name();
-  for (auto chosen = app->get_subcommands(); !chosen.empty();
-       chosen = chosen.front()->get_subcommands()) {
-    path += " " + chosen.front()->get_name();
+  for (auto chosen = app->get_subcommands(); !chosen.empty(); chosen = command->get_subcommands()) {
+    command = chosen.front();
+    path += " " + command->get_name();
   }
-  return fmt::format("{}: {}; see {} --help\n", path, error.what(), path);
+  std::string what = error.what(), hint;
+  for (const std::string& word : app->remaining(true)) {
+    if (!word.starts_with('-')) continue;
+    const std::string name = word.substr(0, word.find('='));
+    what = fmt::format("unknown option '{}'", name);
+    hint = did_you_mean(name, option_names(*command));
+    break;
+  }
+  return fmt::format("{}: {}; see {} --help{}\n", path, what, path, hint);
 }
 
 /// A file that is opened while a standard stream is closed would take its place and receive what is
@@ -102,7 +125,9 @@ int parse_and_run(int argc, char** argv) {
       "Evo: autoregressive-diffusion language models. Trains, generates and evaluates.\n"
       "Start with:  evo demo");
   Action action;
+  CommonFlags common;
   add_commands(app, action);
+  add_common_options(app, common);
   check_command(app, argc, argv);
   try {
     app.parse(argc, argv);
@@ -110,6 +135,7 @@ int parse_and_run(int argc, char** argv) {
     if (app.exit(error) != 0) return kWrongUsage;
     action = [] {};
   }
+  common.apply();
   catch_interrupts();
   action();
   flush_output();

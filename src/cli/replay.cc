@@ -9,6 +9,7 @@
 
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/terminal.h"
 #include "cli/live_view.h"
 #include "cli/program.h"
 #include "decode/maturity_map.h"
@@ -87,7 +88,7 @@ void replay(const ReplayRequest& request) {
     map->write(maturity_map_svg(trace));
     map->commit();
   }
-  if (isatty(STDOUT_FILENO) != 0) {
+  if (is_live_terminal(STDOUT_FILENO)) {
     show_live(trace, request.pace);
   } else {
     show_lines(trace);
