@@ -123,13 +123,15 @@ void principal_codes(std::span<const float> table, int64_t D, int64_t d, std::sp
   for (int64_t k = 0; k < d; ++k) {
     const double* direction = axes.directions.data() + k * D;
     const double offset = dot(direction, axes.mean.data(), D);
-    for (int64_t r = 0; r < rows; ++r) {
-      double projection = -offset;
-      for (int64_t c = 0; c < D; ++c)
-        projection += direction[c] * table[static_cast<size_t>(r * D + c)];
-      codes[static_cast<size_t>(r * d + k)] =
-          static_cast<float>(projection / axes.deviations[static_cast<size_t>(k)]);
-    }
+    parallel_for(rows, 256, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        double projection = -offset;
+        for (int64_t c = 0; c < D; ++c)
+          projection += direction[c] * table[static_cast<size_t>(r * D + c)];
+        codes[static_cast<size_t>(r * d + k)] =
+            static_cast<float>(projection / axes.deviations[static_cast<size_t>(k)]);
+      }
+    });
   }
 }
 

@@ -111,16 +111,16 @@ TEST_F(DataFilesTest, FoldersAreTheTextsInThem) {
   write("b/noise", std::string(5000, '\xFE'));
   write("a.txt", "four");
   {
-    TextWriter writer(folder_ / "b/d.txt.xz");
+    TextWriter writer(folder_ / "b/d.txt.zst");
     writer.write("five");
     writer.commit();
   }
   ::testing::internal::CaptureStderr();
   const std::vector<std::string> files = data_files({path("b"), path("a.txt"), path("b/z.txt")});
   const std::string messages = ::testing::internal::GetCapturedStderr();
-  EXPECT_EQ(files,
-            (std::vector<std::string>{path("b/c.jsonl"), path("b/d.txt.xz"), path("b/deep/er/a.md"),
-                                      path("b/z.txt"), path("a.txt"), path("b/z.txt")}));
+  EXPECT_EQ(files, (std::vector<std::string>{path("b/c.jsonl"), path("b/d.txt.zst"),
+                                             path("b/deep/er/a.md"), path("b/z.txt"), path("a.txt"),
+                                             path("b/z.txt")}));
   for (const char* name : {"picture.png", "table.csv", "empty", "cut.gz", "noise"}) {
     EXPECT_NE(messages.find(name), std::string::npos) << name << ": " << messages;
   }

@@ -25,8 +25,11 @@ int64_t sequences_at_once(const RunConfig& config) {
 double process_memory(const RunConfig& config, Precision precision) {
   const RankMemory memory =
       rank_memory(config, {.sequences = sequences_at_once(config), .precision = precision});
+  // Parts of other lengths have arrays of other sizes, which take no places of one another.
+  const int64_t rest = config.batch_size % sequences_at_once(config);
+  const double sizes = rest == 0 ? 1 : 2;
   const double lasting = memory.weights + memory.gradients + memory.moments + memory.average;
-  return kProgram + lasting + kPoolShare * (memory.total() - lasting);
+  return kProgram + lasting + sizes * kPoolShare * (memory.total() - lasting);
 }
 
 MemoryFit fit_memory(const RunConfig& config, Precision precision, double available) {
@@ -44,9 +47,10 @@ MemoryFit fit_memory(const RunConfig& config, Precision precision, double availa
   const int64_t first = sequences_at_once(config);
   for (const bool recompute : {false, true}) {
     tried.recompute = config.recompute || recompute;
-    for (int64_t parts = 1; parts <= first; ++parts) {
-      tried.micro_batch = (first + parts - 1) / parts;
-      if (try_it()) return fit;
+    for (int64_t parts = 1; parts <= config.batch_size; ++parts) {
+      tried.micro_batch = config.batch_size / parts;
+      const bool even = config.batch_size % parts == 0;
+      if (even && tried.micro_batch <= first && try_it()) return fit;
     }
   }
   return fit;

@@ -23,7 +23,7 @@ struct MemoryFit {
 /// models of 8M to 500M parameters, see docs/benchmarks.md.
 [[nodiscard]] double process_memory(const RunConfig& config, Precision precision);
 
-/// The fastest way that fits into `available` bytes: all at once if possible, else as few
+/// The fastest way that fits into `available` bytes: all at once if possible, else as few equal
 /// micro-batches as it takes, with recomputation only if single sequences do not fit otherwise.
 /// A `micro_batch` that the settings name is kept unless it does not fit.
 [[nodiscard]] MemoryFit fit_memory(const RunConfig& config, Precision precision, double available);

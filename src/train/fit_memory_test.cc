@@ -39,7 +39,7 @@ TEST(FitMemory, TakesTheFewestPartsThatFitAndThenRecomputes) {
   const double one = bytes_of(config, 1, false);
   for (const Case& c :
        {Case{bytes_of(config, 0, false) - 1, 8, false}, Case{bytes_of(config, 8, false), 8, false},
-        Case{bytes_of(config, 8, false) - 1, 6, false}, Case{one, 1, false},
+        Case{bytes_of(config, 8, false) - 1, 4, false}, Case{one, 1, false},
         Case{bytes_of(config, 1, true), 1, true}}) {
     const MemoryFit fit = fit_memory(config, Precision::kF32, c.bytes);
     EXPECT_TRUE(fit.fits) << c.bytes;

@@ -81,7 +81,13 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
     arrays_.model.initialize(static_cast<uint64_t>(config.seed));
     if (options_.initialize) options_.initialize(arrays_.model);
     arrays_.start_average();
-    if (config_.flow && !config_.freeze_flow) estimate_time();
+    if (config_.flow && !config_.freeze_flow) {
+      constexpr int64_t kLarge = 1 << 14;  // a table that takes seconds
+      if (ranks_.is_first() && config_.vocab_size > kLarge) {
+        log_info("placing the codes of {} tokens in time", config_.vocab_size);
+      }
+      estimate_time();
+    }
   }
   open_metrics();
 }
