@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/options.h"
@@ -114,8 +115,7 @@ void adapt(Flags& flags) {
   const TrainSummary summary = run_training(request);
   copy_files(flags.parent, request.out, kChatFiles);
   if (summary.interrupted) {
-    log_info("stopped after {} steps; continue with --resume", summary.step);
-    return;
+    fail_interrupted("interrupted after {} steps: continue with --resume", summary.step);
   }
   const Report report = compare(flags, request.config);
   if (flags.json) {

@@ -14,6 +14,7 @@
 #include "cli/chat_input.h"
 #include "cli/live_view.h"
 #include "cli/mode_choice.h"
+#include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "decode/generate.h"
@@ -277,10 +278,13 @@ void add_chat_command(CLI::App& app, Action& action) {
   command->add_option("--system", flags->system, "what the assistant is to be");
   command->add_option("--mode", flags->mode,
                       "ar, exact (default for Evo models), evo or diffusion");
-  command->add_option("--balance", flags->balance,
-                      "0 exact .. 1 diffusion; between them drafts are accepted more leniently");
+  command
+      ->add_option("--balance", flags->balance,
+                   "0 exact .. 1 diffusion; between them drafts are accepted more leniently")
+      ->check(number(0.0, 1.0));
   command
       ->add_option("--max-tokens", flags->options.decode.max_tokens, "tokens of an answer at most")
+      ->check(number(int64_t{1}, kLargestCount))
       ->capture_default_str();
   add_sampling_options(*command, flags->options.decode);
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");

@@ -7,9 +7,11 @@
 #include <optional>
 #include <utility>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "cli/live_view.h"
 #include "cli/mode_choice.h"
+#include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/replay.h"
@@ -22,6 +24,7 @@ namespace evo {
 namespace {
 
 constexpr int64_t kLargestSchema = int64_t{1} << 20;  // bytes
+constexpr double kSlowest = 0.01, kFastest = 1000;    // passes per second
 constexpr std::string_view kReplay = "--replay", kPace = "--pace", kTraceMap = "--trace-map";
 
 struct Flags {
@@ -151,7 +154,6 @@ void report(const Flags& flags, const LoadedModel& loaded, const Prompt& prompt,
 void check(const Flags& flags) {
   if (flags.model.empty())
     throw UsageError("generate: a model folder is required, or --replay with a trace");
-  if (flags.options.decode.max_tokens < 0) throw UsageError("--max-tokens: expected 0 or more");
   if (!flags.trace.empty() && flags.trace == flags.trace_map)
     throw UsageError("--trace and --trace-map: expected two different files");
 }
@@ -169,11 +171,6 @@ void constrain(const Flags& flags, const Tokenizer& tokenizer, DecodeOptions& op
 }
 
 void run_replay(const Flags& flags) {
-  constexpr double kSlowest = 0.01, kFastest = 1000;
-  if (!(flags.pace >= kSlowest && flags.pace <= kFastest)) {
-    throw UsageError(
-        fmt::format("{} {}: expected {} to {}", kPace, flags.pace, kSlowest, kFastest));
-  }
   replay({*flags.replay, flags.pace, flags.trace_map});
 }
 
@@ -203,6 +200,9 @@ void run(Flags& flags) {
   files.commit();
   display.end();
   report(flags, loaded, prompt, result);
+  if (result.finish == "interrupted") {
+    fail_interrupted("interrupted after {} tokens: the text is not complete", result.tokens.size());
+  }
 }
 
 void add_replay_options(CLI::App& command, Flags& flags) {
@@ -211,6 +211,7 @@ void add_replay_options(CLI::App& command, Flags& flags) {
   command
       .add_option(std::string(kPace), flags.pace,
                   "passes of a --replay per second, if it is on a terminal")
+      ->check(number(kSlowest, kFastest))
       ->capture_default_str();
   command.add_option(std::string(kTraceMap), flags.trace_map,
                      "draw tokens by passes, coloured by maturity, as an SVG picture");
@@ -246,14 +247,19 @@ void add_generate_command(CLI::App& app, Action& action) {
   command
       ->add_option("--edit-time", flags->edit_time,
                    "how far --edit goes: near 0 keeps the old text, 1 forgets it")
+      ->check(number_above(0, 1))
       ->capture_default_str();
   command->add_option(
       "--mode", flags->mode,
       "ar, exact (default: the AR model's text, in fewer passes), evo or diffusion; a model "
       "trained with flow=false knows ar only, and does that by default");
-  command->add_option("--balance", flags->balance,
-                      "0 exact .. 1 diffusion; between them drafts are accepted more leniently");
-  command->add_option("--max-tokens", decode.max_tokens, "tokens at most")->capture_default_str();
+  command
+      ->add_option("--balance", flags->balance,
+                   "0 exact .. 1 diffusion; between them drafts are accepted more leniently")
+      ->check(number(0.0, 1.0));
+  command->add_option("--max-tokens", decode.max_tokens, "tokens at most")
+      ->check(number(int64_t{0}, kLargestCount))
+      ->capture_default_str();
   add_sampling_options(*command, decode);
   command->add_option("--stop", flags->options.stop, "end before this text; may be repeated")
       ->take_all()
@@ -263,11 +269,11 @@ void add_generate_command(CLI::App& app, Action& action) {
   command
       ->add_option("--window", decode.window,
                    "evolving tokens per pass; 0: as many as pay, in diffusion mode 8")
-      ->check(CLI::Range(0, 1024))
+      ->check(number(0, 1024))
       ->capture_default_str();
   command
       ->add_option("--steps", decode.steps, "diffusion: passes in which a window ripens, at most")
-      ->check(CLI::Range(1, 4096))
+      ->check(number(1, 4096))
       ->capture_default_str();
   command->add_option("--trace", flags->trace,
                       "write what every pass knew, as JSON lines; compressed if FILE ends in .zst");
