@@ -158,7 +158,7 @@ TEST_F(Bench, AnInterruptEndsThePeerAndWhatItStarted) {
   pid_t sleeper = 0;
   ASSERT_TRUE(wait_until([&] { return std::ifstream(started) >> sleeper && sleeper > 0; }));
   evo.interrupt();
-  EXPECT_EQ(evo.wait(), 1);
+  EXPECT_EQ(evo.wait(), 130);
   EXPECT_TRUE(wait_until([&] { return gone(sleeper); }));
 }
 

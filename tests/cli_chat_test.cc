@@ -184,7 +184,7 @@ TEST_F(Chat, TemplatesRefuseInTheirOwnWords) {
 TEST_F(Chat, RefusesBadRequests) {
   expect_refusal("chat", 2, {"model", "required"});
   expect_refusal("chat " + model() + " --mode fast", 2, {"fast", "expected ar, exact"});
-  expect_refusal("chat " + model() + " --balance 2", 2, {"--balance 2", "0 to 1"});
+  expect_refusal("chat " + model() + " --balance 2", 2, {"--balance", "'2'", "from 0 to 1"});
   expect_refusal("chat " + model() + " --balance 0.5 --mode ar", 2, {"contradict"});
   expect_refusal("chat " + model() + " --max-tokens 0", 2, {"--max-tokens"});
   expect_refusal("chat " + model() + " --temperature -1", 2, {"temperature"});

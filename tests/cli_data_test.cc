@@ -249,7 +249,7 @@ TEST_F(CliData, InterruptedShardingGoesOn) {
     Background program(command("stopped") + " 2>" + path("messages"));
     ASSERT_TRUE(wait_until([&] { return index() != before; }));
     program.interrupt();
-    EXPECT_EQ(program.wait(), 1);
+    EXPECT_EQ(program.wait(), 130);
   }
   EXPECT_NE(read_bytes(path("messages")).find("the same command goes on"), std::string::npos);
   EXPECT_TRUE(leftovers(path("stopped")).empty());

@@ -141,6 +141,23 @@ TEST_F(Generate, JsonThatIsCutIsAFailure) {
   EXPECT_EQ(Json::parse(std::string(whole.at("text"))), true);
 }
 
+/// What there is stays on standard output.
+TEST_F(Generate, AnInterruptLeavesWhatThereIs) {
+  const std::string out = path("begun"), err = path("messages");
+  // So many passes per token that it cannot be done before.
+  Background program(
+      generate("--prompt The --mode diffusion --window 1 --steps 4096 "
+               "--max-tokens 50 >" +
+               out + " 2>" + err));
+  ASSERT_TRUE(wait_until([&] { return !is_empty_or_absent(out); }));
+  program.interrupt();
+  EXPECT_EQ(program.wait(), 130);
+  EXPECT_TRUE(read_bytes(out).starts_with("The")) << read_bytes(out);
+  const std::string messages = read_bytes(err);
+  EXPECT_NE(messages.find("evo: interrupted after "), std::string::npos) << messages;
+  EXPECT_NE(messages.find("not complete"), std::string::npos) << messages;
+}
+
 TEST_F(Generate, BalancePicksTheMode) {
   for (const auto& [balance, mode] :
        {std::pair("0", "exact"), std::pair("0.5", "evo"), std::pair("1", "diffusion")}) {

@@ -284,6 +284,30 @@ TEST_F(Serve, ASignalLetsRequestsFinish) {
   EXPECT_EQ(ending.program().wait(), 0);
 }
 
+TEST_F(Serve, SaysAtStartWhatItServesAndWhatMemoryItMayTake) {
+  const std::string start =
+      "$EVO serve " + model() +
+      " --name cat --port 0 --precision int8 --threads 1 --cache-tokens 1000 ";
+  const std::string end = "; kill $!; wait $!";
+  const auto started = [&](const std::string& more, const std::string& last_word) {
+    return run_shell("out=" + path("started") + "; " + start + more + " >$out & " +
+                     "until grep -q " + last_word + " $out 2>&-; do sleep 0.05; done; cat $out" +
+                     end);
+  };
+  const Outcome plain = started("", "cache-tokens");
+  EXPECT_EQ(plain.code, 0) << plain.err;
+  for (const char* part : {"cat is served at http://127.0.0.1:", "int8, 1 threads",
+                           "keys and values of 1024 tokens at most, 0.26 MB"}) {
+    EXPECT_NE(plain.out.find(part), std::string::npos) << part << " in\n" << plain.out;
+  }
+  const Json json = Json::parse(started(" --json", "cache_bytes").out);
+  EXPECT_EQ(json.at("model"), "cat");
+  EXPECT_EQ(json.at("precision"), "int8");
+  EXPECT_EQ(json.at("threads"), 1);
+  EXPECT_EQ(json.at("cache_tokens"), 1024);
+  EXPECT_EQ(json.at("cache_bytes"), 1024 * 2 * 32 * 4);  // keys and values of one layer, f32
+}
+
 TEST_F(Serve, WrongUsageIsRefused) {
   expect_refusal("serve", 2, {"model"});
   expect_refusal("serve " + model() + " --port 99999", 2, {"--port"});

@@ -1,5 +1,6 @@
 // The command line itself: usage, help, standard streams, and the small commands.
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "program.h"
 
@@ -90,6 +91,42 @@ TEST_F(Cli, EveryCommandCanBeQuietAndColourless) {
   }
   EXPECT_NE(run("generate " + model() + " --max-tokens 2").err, "");
   EXPECT_EQ(run("generate " + model() + " --max-tokens 2 --quiet").err, "");
+}
+
+/// Options of a command that take a number, by its help.
+std::vector<std::string> numeric_options(const std::string& command) {
+  const std::string help = run(command + " --help").out;
+  const std::regex option("(--[a-z-]+) (UINT|INT|FLOAT)");
+  std::vector<std::string> names;
+  for (std::sregex_iterator at(help.begin(), help.end(), option), end; at != end; ++at) {
+    names.push_back((*at)[1]);
+  }
+  return names;
+}
+
+TEST_F(Cli, NumbersOutOfRangeAreRefusedWithWhatIsAllowed) {
+  size_t options = 0;
+  for (const std::string command :
+       {"train", "adapt", "generate", "chat", "serve", "eval tasks", "eval likelihood", "eval make",
+        "plan", "bench train", "bench decode", "tokenizer train", "tokenizer shard", "demo"}) {
+    const std::vector<std::string> names = numeric_options(command);
+    EXPECT_FALSE(names.empty()) << command;
+    options += names.size();
+    for (const std::string& name : names) {
+      if (name == "--shard-tokens") continue;  // has a unit
+      for (const char* value :
+           {"1e20", "-1e20", "-1", "99999999999999999999", "nan", "inf", "many", "''"}) {
+        expect_refusal(command + " " + name + " " + value, 2, {name, "expected a"});
+      }
+    }
+  }
+  EXPECT_GT(options, 60u);
+}
+
+TEST_F(Cli, NumbersAreReadAsPeopleWriteThem) {
+  const std::string train = "tokenizer train --data " + shared("text.txt") + " --out ";
+  EXPECT_EQ(run(train + path("t.json") + " --vocab-size 0300").code, 2);  // not the octal 192
+  EXPECT_EQ(run(train + path("t.json") + " --vocab-size 300").code, 0);
 }
 
 TEST_F(Cli, VersionIsTheProjects) {

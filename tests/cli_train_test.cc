@@ -300,7 +300,7 @@ TEST_F(Train, InterruptSavesAndResumeGoesOn) {
                  {out, "in use by process " + id, "another folder"});
 
   program.interrupt();
-  EXPECT_EQ(program.wait(), 0);
+  EXPECT_EQ(program.wait(), 130);
   const Json summary = Json::parse(read_bytes(path("summary.json")));
   EXPECT_EQ(summary.at("interrupted"), true);
   const auto step = summary.at("step").get<int64_t>();

@@ -60,8 +60,7 @@ void adapt(Flags& flags) {
   const TrainSummary summary = run_training(request);
   copy_files(flags.parent, request.out, kChatFiles);
   if (summary.interrupted) {
-    log_info("stopped after {} steps; continue with --resume", summary.step);
-    return;
+    fail_interrupted("interrupted after {} steps: continue with --resume", summary.step);
   }
   if (summary.step == 0) return;
   if (interrupted()) {

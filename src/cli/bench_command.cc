@@ -4,6 +4,7 @@
 
 #include "base/parallel.h"
 #include "cli/bench_compare.h"
+#include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 
@@ -65,7 +66,7 @@ void add_work_options(CLI::App& command, Flags& flags) {
       ->capture_default_str();
   const auto add_count = [&](const char* name, int64_t& value, int64_t least, int64_t most,
                              const char* help) {
-    command.add_option(name, value, help)->check(CLI::Range(least, most))->capture_default_str();
+    command.add_option(name, value, help)->check(number(least, most))->capture_default_str();
   };
   add_count("--batch", work.batch, 1, 65536, "sequences");
   add_count("--sequence", work.sequence, 2, 65536, "tokens per sequence");
@@ -89,10 +90,10 @@ void add_comparison_options(CLI::App& command, Flags& flags) {
                   "compiled-matmul, compiled-sdpa, each with -bf16 too; default: all")
       ->delimiter(',');
   command.add_option("--time-limit", flags.time_limit, "seconds for a run of the peer")
-      ->check(CLI::PositiveNumber)
+      ->check(number_above(0, kLongestSeconds))
       ->capture_default_str();
   command.add_option("--rounds", flags.rounds, "how often everything is measured")
-      ->check(CLI::Range(1, 100))
+      ->check(number(1, 100))
       ->capture_default_str();
   command.add_flag("--in-process", flags.in_process,
                    "one preset, in this process, no peer, as JSON: what the others are started as");

@@ -45,7 +45,7 @@ Record parse_measurement(const std::string& output, const BenchCase& work) {
 
 }  // namespace
 
-std::vector<double> Series::values(const std::string& key) const {
+std::vector<double> ProgramRuns::values(const std::string& key) const {
   std::vector<double> result;
   for (const Record& run : runs) {
     const bool known = run.has(key) && !run.is_null(key);
@@ -54,11 +54,11 @@ std::vector<double> Series::values(const std::string& key) const {
   return result;
 }
 
-double Series::median_of(const std::string& key) const {
+double ProgramRuns::median_of(const std::string& key) const {
   return median(values(key));
 }
 
-double Series::largest(const std::string& key) const {
+double ProgramRuns::largest(const std::string& key) const {
   double result = runs.empty() ? NAN : 0;
   for (const double value : values(key)) {
     if (std::isnan(value)) return value;
@@ -67,13 +67,13 @@ double Series::largest(const std::string& key) const {
   return result;
 }
 
-double Series::rate() const {
+double ProgramRuns::rate() const {
   return failure.empty() ? median_of("tokens_per_second") : NAN;
 }
 
-const Series* Comparison::best() const {
-  const Series* best = nullptr;
-  for (const Series& variant : variants) {
+const ProgramRuns* Comparison::best() const {
+  const ProgramRuns* best = nullptr;
+  for (const ProgramRuns& variant : variants) {
     if (!variant.failure.empty()) continue;
     if (best == nullptr || variant.rate() > best->rate()) best = &variant;
   }
@@ -114,8 +114,8 @@ Comparison Comparer::compare(const BenchCase& work) {
   return result;
 }
 
-void Comparer::run(Series& series, const BenchCase& work, const std::vector<std::string>& command,
-                   double time_limit) {
+void Comparer::run(ProgramRuns& program, const BenchCase& work,
+                   const std::vector<std::string>& command, double time_limit) {
   const double share = tera_flops(work);
   const auto on_line = [&](std::string_view line) {
     long long step = 0, count = 0;
@@ -124,17 +124,17 @@ void Comparer::run(Series& series, const BenchCase& work, const std::vector<std:
       return false;
     }
     progress_->update(done_ + share * static_cast<double>(step) / static_cast<double>(count),
-                      fmt::format("{} {}: {}", work.preset, series.name, text));
+                      fmt::format("{} {}: {}", work.preset, program.name, text));
     return true;
   };
   const ChildResult result = run_child(command, {.time_limit = time_limit, .on_line = on_line});
   done_ += share;
-  series.failure = result.failure;
-  if (!series.failure.empty()) return;
+  program.failure = result.failure;
+  if (!program.failure.empty()) return;
   try {
-    series.runs.push_back(parse_measurement(result.output, work));
+    program.runs.push_back(parse_measurement(result.output, work));
   } catch (const Error& error) {
-    series.failure = error.what();
+    program.failure = error.what();
   }
 }
 

@@ -11,7 +11,7 @@
 namespace evo {
 
 /// The measurements of one program, each of which ran in a process of its own.
-struct Series {
+struct ProgramRuns {
   std::string name;
   std::vector<Record> runs;  ///< what measure_training() returns, or what the peer printed
   std::string failure;       ///< why there are no more runs
@@ -19,18 +19,18 @@ struct Series {
   [[nodiscard]] std::vector<double> values(const std::string& key) const;
   [[nodiscard]] double median_of(const std::string& key) const;
   [[nodiscard]] double largest(const std::string& key) const;  ///< NaN if one is not known
-  /// Of the runs that there were; NaN if the series failed.
+  /// Of the runs that there were; NaN if the program failed.
   [[nodiscard]] double rate() const;
 };
 
 struct Comparison {
   BenchCase work;
   std::string peer;  ///< name, or "none: " and why
-  Series ours;
-  std::vector<Series> variants;
+  ProgramRuns ours;
+  std::vector<ProgramRuns> variants;
 
-  [[nodiscard]] const Series* best() const;  ///< the fastest variant; null if none worked
-  [[nodiscard]] Record row() const;          ///< as `--json` prints it
+  [[nodiscard]] const ProgramRuns* best() const;  ///< the fastest variant; null if none worked
+  [[nodiscard]] Record row() const;               ///< as `--json` prints it
   void print_table() const;
   void warn_if_disturbed() const;
 };
@@ -47,7 +47,7 @@ class Comparer {
   Comparison compare(const BenchCase& work);
 
  private:
-  void run(Series& series, const BenchCase& work, const std::vector<std::string>& command,
+  void run(ProgramRuns& program, const BenchCase& work, const std::vector<std::string>& command,
            double time_limit);
 
   const Peer& peer_;

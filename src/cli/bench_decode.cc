@@ -172,7 +172,7 @@ std::vector<DecodeBenchRow> bench_decode(const Decoder& decoder, const DecodeLim
       const auto batch = static_cast<size_t>(ways[w].batch);
       std::vector<Text> texts;
       for (size_t i = 0; i < group.size(); i += batch) {
-        if (interrupted()) fail("interrupted: nothing is reported");
+        if (interrupted()) fail_interrupted("interrupted: nothing is reported");
         const auto part = group.subspan(i, std::min(batch, group.size() - i));
         tallies[w][part.front().kind] += decode(decoder, limits, part, ways[w], options, texts);
         progress.update(done += static_cast<double>(part.size()));

@@ -12,6 +12,7 @@
 #include "cli/bench_lengths.h"
 #include "cli/bench_prompts.h"
 #include "cli/llama_peer.h"
+#include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "train/config.h"
@@ -248,28 +249,31 @@ void add_bench_decode_command(CLI::App& bench, Action& action) {
                       "file with a prompt per line, or JSON lines with `prompt` and `kind`; "
                       "default: a few openings of stories");
   command->add_option("--limit", flags->limit, "prompts of the file at most")
-      ->check(CLI::Range(1, 100000))
+      ->check(number(1, 100000))
       ->capture_default_str();
   command->add_option("--balances", flags->balances, "of mode evo, separated by commas")
       ->delimiter(',')
-      ->check(CLI::Range(0.0, 0.999))
+      ->check(number(0.0, 0.999))
       ->capture_default_str();
   command
       ->add_option("--batches", flags->batches,
                    "sequences per pass for ar and exact, separated by commas")
       ->delimiter(',')
-      ->check(CLI::Range(1, 256))
+      ->check(number(1, 256))
       ->capture_default_str();
   command->add_option("--max-tokens", flags->options.max_tokens, "tokens per text at most")
-      ->check(CLI::Range(1, 100000))
+      ->check(number(1, 100000))
       ->capture_default_str();
   command->add_option("--temperature", flags->options.temperature, "0: greedy")
+      ->check(number(0.0, kMaxTemperature))
       ->capture_default_str();
-  command->add_option("--seed", flags->options.seed, "seed")->capture_default_str();
+  command->add_option("--seed", flags->options.seed, "seed")
+      ->check(any_seed<uint64_t>())
+      ->capture_default_str();
   command
       ->add_option("--window", flags->options.window,
                    "evolving tokens per pass; 0: as in `evo generate`, as many as pay")
-      ->check(CLI::Range(0, 1024))
+      ->check(number(0, 1024))
       ->capture_default_str();
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
   command->add_option("--llama-bench", flags->llama_bench,

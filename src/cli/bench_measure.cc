@@ -116,7 +116,7 @@ Timing time_steps(const BenchCase& work) {
   double loss = 0;
   const int64_t count = work.warm_up + work.steps;
   for (int64_t i = 0; i < count; ++i) {
-    if (interrupted()) fail("interrupted");
+    if (interrupted()) fail_interrupted("interrupted");
     if (i == work.warm_up) others = OtherCores();
     const TrainingBatch batch = training.make_batch(i);
     const double start = now();

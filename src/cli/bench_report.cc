@@ -12,7 +12,7 @@ namespace {
 // Other processes' cores above which a figure says little: threads wait for each other by spinning.
 constexpr double kDisturbance = 0.1;
 
-Record variant_record(const Series& variant) {
+Record variant_record(const ProgramRuns& variant) {
   Record record;
   record.set("variant", variant.name).set("tokens_per_second", variant.rate());
   record.set("peak_rss_mb", variant.largest("peak_rss_mb"));
@@ -32,20 +32,20 @@ std::string or_unknown(double value, int digits, const char* unit = "") {
   return std::isnan(value) ? "unknown" : fmt::format("{:.{}f}{}", value, digits, unit);
 }
 
-void print_line(const Series& series, double ours) {
-  if (!series.failure.empty()) {
-    fmt::print("  {:<22} failed: {}\n", series.name, series.failure);
+void print_line(const ProgramRuns& program, double ours) {
+  if (!program.failure.empty()) {
+    fmt::print("  {:<22} failed: {}\n", program.name, program.failure);
     return;
   }
-  fmt::print("  {:<22} {:>9.0f} {:>9.2f} {:>9.0f} {:>12}\n", series.name, series.rate(),
-             ours / series.rate(), series.largest("peak_rss_mb"),
-             or_unknown(series.largest("other_cores"), 2));
+  fmt::print("  {:<22} {:>9.0f} {:>9.2f} {:>9.0f} {:>12}\n", program.name, program.rate(),
+             ours / program.rate(), program.largest("peak_rss_mb"),
+             or_unknown(program.largest("other_cores"), 2));
 }
 
 }  // namespace
 
 Record Comparison::row() const {
-  const Series* fastest = best();
+  const ProgramRuns* fastest = best();
   const double rate = ours.rate(), memory = ours.largest("peak_rss_mb");
   const double peer_rate = fastest != nullptr ? fastest->rate() : NAN;
   const double peer_memory = fastest != nullptr ? fastest->largest("peak_rss_mb") : NAN;
@@ -63,7 +63,7 @@ Record Comparison::row() const {
   add_settings(work, row);
   row.set("tokens_per_second_runs", ours.values("tokens_per_second"));
   std::vector<Record> records;
-  for (const Series& variant : variants) records.push_back(variant_record(variant));
+  for (const ProgramRuns& variant : variants) records.push_back(variant_record(variant));
   row.set("peer_variants", records);
   return row;
 }
@@ -76,7 +76,7 @@ void Comparison::print_table() const {
   fmt::print("  {:<22} {:>9} {:>9} {:>9} {:>12}\n", "", "tokens/s", "evo is x", "peak MB",
              "other cores");
   print_line(ours, ours.rate());
-  for (const Series& variant : variants) print_line(variant, ours.rate());
+  for (const ProgramRuns& variant : variants) print_line(variant, ours.rate());
   fmt::print("  evo reaches {:.0f}% of the {:.0f} GFLOP/s of this run's matrix product\n",
              100 * summary.get_double("gemm_peak_fraction"),
              summary.get_double("gemm_peak_gflops"));
@@ -91,12 +91,13 @@ void Comparison::print_table() const {
 
 void Comparison::warn_if_disturbed() const {
   std::vector<std::string> disturbed;
-  const auto note = [&](const Series& series) {
-    const double others = series.largest("other_cores");
-    if (others > kDisturbance) disturbed.push_back(fmt::format("{} ({:.2f})", series.name, others));
+  const auto note = [&](const ProgramRuns& program) {
+    const double others = program.largest("other_cores");
+    if (others > kDisturbance)
+      disturbed.push_back(fmt::format("{} ({:.2f})", program.name, others));
   };
   note(ours);
-  for (const Series& variant : variants) note(variant);
+  for (const ProgramRuns& variant : variants) note(variant);
   if (disturbed.empty()) return;
   log_warning(
       "{}: other processes used more than {} cores during {}: these figures are too low, measure "

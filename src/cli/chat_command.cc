@@ -16,6 +16,7 @@
 #include "cli/learnt_costs.h"
 #include "cli/live_view.h"
 #include "cli/mode_choice.h"
+#include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/prompt_input.h"
@@ -302,10 +303,13 @@ void add_chat_command(CLI::App& app, Action& action) {
                       "file that says it. One line end at its end is not part of it");
   command->add_option("--mode", flags->mode,
                       "ar, exact (default for Evo models), evo or diffusion");
-  command->add_option("--balance", flags->balance,
-                      "0 exact .. 1 diffusion; between them drafts are accepted more leniently");
+  command
+      ->add_option("--balance", flags->balance,
+                   "0 exact .. 1 diffusion; between them drafts are accepted more leniently")
+      ->check(number(0.0, 1.0));
   command
       ->add_option("--max-tokens", flags->options.decode.max_tokens, "tokens of an answer at most")
+      ->check(number(int64_t{1}, kLargestCount))
       ->capture_default_str();
   add_sampling_options(*command, flags->options.decode);
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");

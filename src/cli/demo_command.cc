@@ -6,6 +6,7 @@
 #include "base/embedded_file.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/prompt_input.h"
@@ -90,7 +91,10 @@ void run(Flags& flags) {
   const TrainSummary summary = run_training(request);
   log_info("{} tokens in {:.0f} s; held out: AR {:.3f}, ELBO {:.3f} nats per token", summary.tokens,
            summary.seconds, summary.validation.ar_nll, summary.validation.elbo);
-  if (summary.interrupted) return;
+  if (summary.interrupted) {
+    fail_interrupted("interrupted after {} steps: the model so far is in {}", summary.step,
+                     flags.out);
+  }
   show_modes(flags.out, flags);
   fmt::print(
       "\nLoss curve: {0}/loss.svg\nTry: evo generate {1} --prompt \"One day, a dog\" --temperature "
@@ -105,13 +109,13 @@ void add_demo_command(CLI::App& app, Action& action) {
   CLI::App* command =
       app.add_subcommand("demo", "Train on the built-in stories and generate in all four modes");
   command->add_option("--minutes", flags->minutes, "training time")
-      ->check(CLI::PositiveNumber)
+      ->check(number_above(0, kLongestMinutes))
       ->capture_default_str();
   command->add_option("--out", flags->out, "folder for the model")->capture_default_str();
   command->add_option("--model", flags->model, "a trained model, which is shown first");
   add_prompt_options(*command, flags->asked, "text to continue");
   command->add_option("--max-tokens", flags->max_tokens, "tokens per mode")
-      ->check(CLI::Range(1, 400))
+      ->check(number(1, 400))
       ->capture_default_str();
   command->add_option("--threads", flags->threads, "threads; default: all cores");
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });

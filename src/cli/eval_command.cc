@@ -6,6 +6,7 @@
 
 #include "base/interrupt.h"
 #include "base/progress.h"
+#include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "eval/likelihood.h"
@@ -60,7 +61,7 @@ void run(Flags& flags) {
   const auto start = std::chrono::steady_clock::now();
   const LikelihoodResult result =
       likelihood(loaded.model, loaded.tokenizer, tokens, flags.options, [&](int64_t done) {
-        if (interrupted()) fail("interrupted: a part of the text says too little");
+        if (interrupted()) fail_interrupted("interrupted: a part of the text says too little");
         progress.update(static_cast<double>(done));
       });
   progress.finish();
@@ -101,15 +102,16 @@ void add_eval_command(CLI::App& app, Action& action) {
   command->add_option("--path", flags->path, "ar (exact), diagonal or block:K (upper bounds)")
       ->capture_default_str();
   command->add_option("--limit", flags->options.limit, "tokens at most; 0: all")
-      ->check(CLI::NonNegativeNumber);
+      ->check(number(int64_t{0}, kLargestCount));
   command->add_option("--context", flags->options.context, "tokens per window")
-      ->check(CLI::Range(1, 1 << 24))
+      ->check(number(1, 1 << 24))
       ->capture_default_str();
   command
       ->add_option("--samples", flags->options.score.time_samples, "ELBO: draws of times and noise")
-      ->check(CLI::Range(1, 100000))
+      ->check(number(1, 100000))
       ->capture_default_str();
   command->add_option("--seed", flags->options.score.seed, "seed of times and noise")
+      ->check(any_seed<uint64_t>())
       ->capture_default_str();
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
   command->add_option("--threads", flags->threads, "threads; default: all cores");

@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "cli/common_options.h"
+#include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "eval/planning/puzzle.h"
@@ -44,7 +45,7 @@ void run(const Flags& flags) {
       lines[static_cast<size_t>(i)] = line.dump() + "\n";
     });
     for (const std::string& line : lines) file.write(std::as_bytes(std::span(line)));
-    if (interrupted()) fail("interrupted: nothing was written");
+    if (interrupted()) fail_interrupted("interrupted: nothing was written");
     progress.update(static_cast<double>(first + std::ssize(lines)));
   }
   progress.finish();
@@ -62,13 +63,15 @@ void add_eval_make_command(CLI::App& eval, Action& action) {
       ->check(one_of(kind_names()));
   command->add_option("--out", flags->out, "file to write, .jsonl")->required();
   command->add_option("--count", flags->count, "puzzles")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->check(number(int64_t{1}, int64_t{1} << 40))
       ->capture_default_str();
   command
       ->add_option("--part", flags->part, "train or test: no puzzle is in both, whatever the seeds")
       ->check(one_of({"train", "test"}))
       ->capture_default_str();
-  command->add_option("--seed", flags->seed, "seed of the puzzles")->capture_default_str();
+  command->add_option("--seed", flags->seed, "seed of the puzzles")
+      ->check(any_seed<uint64_t>())
+      ->capture_default_str();
   command->add_option("--threads", flags->threads, "threads; default: all cores");
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });
 }

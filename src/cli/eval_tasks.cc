@@ -2,10 +2,13 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <memory>
+#include <set>
 
 #include "cli/common_options.h"
 #include "cli/mode_choice.h"
+#include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "eval/report/report.h"
@@ -35,10 +38,39 @@ void check_sandbox(std::span<const Task* const> tasks) {
   }
 }
 
-std::string weights_fingerprint(const std::string& folder) {
-  const auto path = std::filesystem::path(folder) / "model.safetensors";
-  if (!std::filesystem::exists(path)) return "";  // sharded: the name must do
-  return fmt::format("{:016x}", checksum64(MappedFile(path).bytes()));
+/// Of the contents of those files of a folder that are `wanted`, and their names.
+template <class Wanted>
+std::string fingerprint_of(const std::filesystem::path& folder, const Wanted& wanted) {
+  std::map<std::string, std::string> sums;  // by name
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (!entry.is_regular_file() || entry.file_size() == 0 || !wanted(entry.path())) continue;
+    sums[entry.path().filename().string()] =
+        fmt::format("{:016x}", checksum64(MappedFile(entry.path()).bytes()));
+  }
+  if (sums.size() == 1) return sums.begin()->second;
+  std::string text;
+  for (const auto& [name, sum] : sums) text += fmt::format("{} {}\n", name, sum);
+  return fmt::format("{:016x}", checksum64(std::as_bytes(std::span(text))));
+}
+
+bool has_weights(const std::filesystem::path& file) {
+  return file.extension() == ".safetensors";
+}
+
+/// Shape, tokenizer, templates and defaults, as the programs that write model folders name them.
+bool has_settings(const std::filesystem::path& file) {
+  static const std::set<std::string> names = {"config.json",
+                                              "generation_config.json",
+                                              "tokenizer.json",
+                                              "tokenizer.model",
+                                              "tokenizer_config.json",
+                                              "special_tokens_map.json",
+                                              "added_tokens.json",
+                                              "vocab.json",
+                                              "merges.txt",
+                                              "chat_template.jinja",
+                                              "chat_template.json"};
+  return names.contains(file.filename().string());
 }
 
 std::string name_of(const std::string& folder) {
@@ -103,9 +135,10 @@ void run(Flags& flags) {
   const EvalModel model{loaded.model,
                         loaded.tokenizer,
                         name_of(flags.model),
-                        weights_fingerprint(flags.model),
+                        fingerprint_of(flags.model, has_weights),
                         precision_name(precision),
-                        EVO_VERSION};
+                        EVO_VERSION,
+                        fingerprint_of(flags.model, has_settings)};
   const EvalResults results = evaluate(model, data, tasks, flags.options);
   const EvalRun whole{results, flags.out};
   if (!flags.out.empty()) write_report(std::span(&whole, 1), flags.out);
@@ -151,7 +184,7 @@ void add_what(CLI::App& command, Flags& flags) {
   command
       .add_option("--limit", flags.options.task.limit,
                   "examples per task, or per subtask if it has some; 0: all")
-      ->check(CLI::NonNegativeNumber);
+      ->check(number(int64_t{0}, kLargestCount));
   command.add_option(
       "--out", flags.out,
       "folder for the report, results and answers; run again, it goes on from there");
@@ -164,21 +197,21 @@ void add_how(CLI::App& command, Flags& flags) {
                   "how likely choices are: ar (exact), or the bound elbo:diagonal, elbo:block:K")
       ->capture_default_str();
   command.add_option("--samples", ask.score.time_samples, "bounds: draws of times and noise")
-      ->check(CLI::Range(1, 100000))
+      ->check(number(1, 100000))
       ->capture_default_str();
   command.add_option("--mode", flags.mode, "of generation: ar, exact, evo or diffusion");
-  command.add_option("--balance", flags.balance, "0 exact .. 1 diffusion");
+  command.add_option("--balance", flags.balance, "0 exact .. 1 diffusion")->check(number(0.0, 1.0));
   command
       .add_option("--window", ask.decode.window,
                   "evolving tokens per pass; 0: as many as pay, in diffusion mode 8")
-      ->check(CLI::Range(0, 1024))
+      ->check(number(0, 1024))
       ->capture_default_str();
   command.add_option("--steps", ask.decode.steps, "diffusion: passes in which a window ripens")
-      ->check(CLI::Range(1, 4096))
+      ->check(number(1, 4096))
       ->capture_default_str();
   add_sampling_options(command, ask.decode);
   command.add_option("--sessions", ask.sessions, "texts generated side by side")
-      ->check(CLI::Range(1, 256))
+      ->check(number(1, 256))
       ->capture_default_str();
   command
       .add_option("--begin", flags.begin,

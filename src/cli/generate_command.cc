@@ -7,11 +7,13 @@
 #include <optional>
 #include <utility>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "cli/common_options.h"
 #include "cli/learnt_costs.h"
 #include "cli/live_view.h"
 #include "cli/mode_choice.h"
+#include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/prompt_input.h"
@@ -25,6 +27,7 @@ namespace evo {
 namespace {
 
 constexpr int64_t kLargestSchema = int64_t{1} << 20;  // bytes
+constexpr double kSlowest = 0.01, kFastest = 1000;    // passes per second
 constexpr std::string_view kReplay = "--replay", kPace = "--pace", kTraceMap = "--trace-map";
 
 struct Flags {
@@ -156,7 +159,6 @@ void report(const Flags& flags, const LoadedModel& loaded, const Prompt& prompt,
 void check(const Flags& flags) {
   if (flags.model.empty())
     throw UsageError("generate: a model folder is required, or --replay with a trace");
-  if (flags.options.decode.max_tokens < 0) throw UsageError("--max-tokens: expected 0 or more");
   if (!flags.trace.empty() && flags.trace == flags.trace_map)
     throw UsageError("--trace and --trace-map: expected two different files");
 }
@@ -188,11 +190,6 @@ void check_complete(const Flags& flags, const Generation& result) {
 }
 
 void run_replay(const Flags& flags) {
-  constexpr double kSlowest = 0.01, kFastest = 1000;
-  if (!(flags.pace >= kSlowest && flags.pace <= kFastest)) {
-    throw UsageError(
-        fmt::format("{} {}: expected {} to {}", kPace, flags.pace, kSlowest, kFastest));
-  }
   replay({*flags.replay, flags.pace, flags.trace_map});
 }
 
@@ -224,6 +221,9 @@ void run(Flags& flags) {
   files.commit();
   display.end();
   report(flags, loaded, prompt, result);
+  if (result.finish == "interrupted") {
+    fail_interrupted("interrupted after {} tokens: the text is not complete", result.tokens.size());
+  }
   check_complete(flags, result);
 }
 
@@ -233,6 +233,7 @@ void add_replay_options(CLI::App& command, Flags& flags) {
   command
       .add_option(std::string(kPace), flags.pace,
                   "passes of a --replay per second, if it is on a terminal")
+      ->check(number(kSlowest, kFastest))
       ->capture_default_str();
   command.add_option(std::string(kTraceMap), flags.trace_map,
                      "draw tokens by passes, coloured by maturity, as an SVG picture");
@@ -271,14 +272,19 @@ void add_generate_command(CLI::App& app, Action& action) {
   command
       ->add_option("--edit-time", flags->edit_time,
                    "how far --edit goes: near 0 keeps the old text, 1 forgets it")
+      ->check(number_above(0, 1))
       ->capture_default_str();
   command->add_option(
       "--mode", flags->mode,
       "ar, exact (default: the AR model's text, in fewer passes), evo or diffusion; a model "
       "trained with flow=false knows ar only, and does that by default");
-  command->add_option("--balance", flags->balance,
-                      "0 exact .. 1 diffusion; between them drafts are accepted more leniently");
-  command->add_option("--max-tokens", decode.max_tokens, "tokens at most")->capture_default_str();
+  command
+      ->add_option("--balance", flags->balance,
+                   "0 exact .. 1 diffusion; between them drafts are accepted more leniently")
+      ->check(number(0.0, 1.0));
+  command->add_option("--max-tokens", decode.max_tokens, "tokens at most")
+      ->check(number(int64_t{0}, kLargestCount))
+      ->capture_default_str();
   add_sampling_options(*command, decode);
   command->add_option("--stop", flags->options.stop, "end before this text; may be repeated")
       ->take_all()
@@ -290,11 +296,11 @@ void add_generate_command(CLI::App& app, Action& action) {
   command
       ->add_option("--window", decode.window,
                    "evolving tokens per pass; 0: as many as pay, in diffusion mode 8")
-      ->check(CLI::Range(0, 1024))
+      ->check(number(0, 1024))
       ->capture_default_str();
   command
       ->add_option("--steps", decode.steps, "diffusion: passes in which a window ripens, at most")
-      ->check(CLI::Range(1, 4096))
+      ->check(number(1, 4096))
       ->capture_default_str();
   command->add_option("--trace", flags->trace,
                       "write what every pass knew, as JSON lines; compressed if FILE ends in .zst");

@@ -1,4 +1,5 @@
 #include "cli/mode_choice.h"
+#include "cli/number_range.h"
 
 #include <CLI/CLI.hpp>
 
@@ -32,12 +33,17 @@ void suit_model(const std::string& mode, const std::optional<double>& balance,
 
 void add_sampling_options(CLI::App& command, DecodeOptions& decode) {
   command.add_option("--temperature", decode.sampler.temperature, "0: greedy")
+      ->check(number(0.0, kMaxTemperature))
       ->capture_default_str();
   command.add_option("--top-k", decode.sampler.top_k, "keep the k likeliest tokens; 0: all")
+      ->check(number(int64_t{0}, kLargestCount))
       ->capture_default_str();
   command.add_option("--top-p", decode.sampler.top_p, "keep the likeliest tokens of this mass")
+      ->check(number_above(0, 1))
       ->capture_default_str();
-  command.add_option("--seed", decode.seed, "seed of everything random")->capture_default_str();
+  command.add_option("--seed", decode.seed, "seed of everything random")
+      ->check(any_seed<uint64_t>())
+      ->capture_default_str();
 }
 
 }  // namespace evo

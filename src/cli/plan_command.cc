@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cli/bench_measure.h"
 #include "cli/common_options.h"
+#include "cli/number_range.h"
 #include "cli/plan_report.h"
 #include "cli/program.h"
 #include "io/fields.h"
@@ -132,7 +133,7 @@ void run(const Flags& flags) {
 
 void add_machine_options(CLI::App& command, Flags& flags) {
   command.add_option("--ranks", flags.ranks, "processes, each with a processor or accelerator")
-      ->check(CLI::Range(1, 65536))
+      ->check(number(1, 65536))
       ->capture_default_str();
   command.add_option("--memory", flags.memory, "bytes of a rank: 80G, or 80Gi for 2^30")
       ->required();
@@ -144,10 +145,13 @@ void add_machine_options(CLI::App& command, Flags& flags) {
       .add_option("--bandwidth", flags.bandwidth,
                   "bytes per second that a rank sends and at the same time receives: 50G")
       ->required();
-  command.add_option("--latency", flags.latency, "seconds until a message arrives; default 10e-6");
-  command.add_option("--efficiency", flags.efficiency,
-                     "share of --flops that a step reaches without communication; default: what "
-                     "this machine reaches, measured in some seconds");
+  command.add_option("--latency", flags.latency, "seconds until a message arrives; default 10e-6")
+      ->check(number(0.0, kLongestSeconds));
+  command
+      .add_option("--efficiency", flags.efficiency,
+                  "share of --flops that a step reaches without communication; default: what "
+                  "this machine reaches, measured in some seconds")
+      ->check(number_above(0, 1));
   command.add_option("--precision", flags.precision, "of matrix products: bf16 or f32")
       ->check(one_of({"bf16", "f32"}))
       ->capture_default_str();

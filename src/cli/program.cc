@@ -17,11 +17,13 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "cli/common_options.h"
+#include "cli/number_range.h"
 
 namespace evo {
 namespace {
 
 constexpr int kDone = 0, kFailed = 1, kWrongUsage = 2;
+constexpr int kInterrupted = 128 + SIGINT;
 constexpr int kReaderGone = 128 + SIGPIPE;  // what a shell reports for a program that died of it
 
 // Not fmt::print: it throws where standard error is closed.
@@ -120,6 +122,16 @@ void add_commands(CLI::App& app, Action& action) {
   add_tokenizer_command(app, action);
 }
 
+/// Every command has it and no other bound than use_threads() sets: that of its type.
+void check_threads(CLI::App& app) {
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
+    if (CLI::Option* threads = command->get_option_no_throw("--threads")) {
+      threads->check(number(0, 4096));
+    }
+    check_threads(*command);
+  }
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app(
       "Evo: autoregressive-diffusion language models. Trains, generates and evaluates.\n"
@@ -128,6 +140,7 @@ int parse_and_run(int argc, char** argv) {
   CommonFlags common;
   add_commands(app, action);
   add_common_options(app, common);
+  check_threads(app);
   check_command(app, argc, argv);
   try {
     app.parse(argc, argv);
@@ -159,6 +172,9 @@ int run_program(int argc, char** argv) {
   } catch (const UsageError& error) {
     complain(error.what());
     return kWrongUsage;
+  } catch (const Interrupted& error) {
+    complain(error.what());
+    return kInterrupted;
   } catch (const std::bad_alloc&) {
     complain("out of memory: use a smaller model, batch or sequence");
   } catch (const std::system_error& error) {

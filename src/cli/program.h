@@ -10,7 +10,8 @@ class App;
 
 namespace evo {
 
-/// Exit code 0: done; 1: failed; 2: wrong usage; 141: the reader of standard output went away.
+/// Exit code 0: done; 1: failed; 2: wrong usage; 130: ended by Ctrl-C or SIGTERM before
+/// it was done; 141: the reader of standard output went away.
 int run_program(int argc, char** argv);
 
 /// What the chosen command does; set by the command's callback, run after parsing.

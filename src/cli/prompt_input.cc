@@ -21,7 +21,7 @@ std::string read_standard_input() {
   char bytes[1 << 16];
   for (;;) {
     const ssize_t count = ::read(STDIN_FILENO, bytes, sizeof bytes);
-    if (interrupted()) fail("interrupted: there is no prompt");
+    if (interrupted()) fail_interrupted("interrupted: there is no prompt");
     if (count == 0) return text;
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail("cannot read standard input: {}", errno_message(errno));

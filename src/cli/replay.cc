@@ -94,6 +94,7 @@ void replay(const ReplayRequest& request) {
     show_lines(trace);
   }
   flush_output();
+  if (interrupted()) fail_interrupted("interrupted: the replay did not come to its end");
   log_info("[{}: {} tokens in {} passes, {:.2f} per forward pass]", trace.header.mode,
            committed_tokens(trace.passes), trace.passes.size(), tokens_per_forward(trace.passes));
 }

@@ -1,4 +1,5 @@
 #include "cli/run_flags.h"
+#include "cli/number_range.h"
 
 #include <CLI/CLI.hpp>
 
@@ -31,10 +32,13 @@ void add_run_options(CLI::App& command, RunFlags& flags) {
   command.add_option("--text-field", request.text_field, "where .jsonl has its texts")
       ->capture_default_str();
   command.add_option("--out", request.out, "folder for model, metrics and checkpoints")->required();
-  command.add_option("--steps", flags.steps, "optimizer steps");
-  command.add_option("--minutes", flags.minutes,
-                     "train for this long; with --steps: at most this long");
-  command.add_option("--seed", flags.seed, "seed of everything random");
+  command.add_option("--steps", flags.steps, "optimizer steps")
+      ->check(number(int64_t{0}, kLargestCount));
+  command
+      .add_option("--minutes", flags.minutes,
+                  "train for this long; with --steps: at most this long")
+      ->check(number(0.0, kLongestMinutes));
+  command.add_option("--seed", flags.seed, "seed of everything random")->check(any_seed<int64_t>());
   command.add_option("--threads", flags.threads, "threads; default: all cores");
   command
       .add_option("--memory", request.memory,

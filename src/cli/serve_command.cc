@@ -5,7 +5,10 @@
 
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/parallel.h"
+#include "base/progress.h"
 #include "cli/learnt_costs.h"
+#include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "io/record.h"
@@ -33,12 +36,23 @@ std::string url_of(const ServerOptions& options, int port) {
   return fmt::format("http://{}:{}", v6 ? "[" + options.host + "]" : options.host, port);
 }
 
-void announce(const Flags& flags, const std::string& url) {
+/// What is served, and how much memory it may take beside the weights.
+void announce(const Flags& flags, const std::string& url, Precision precision,
+              const Engine& engine) {
+  const std::string name = served_name(flags);
   if (flags.json) {
-    fmt::print("{}\n", Record().set("url", url).dump());
+    Record record;
+    record.set("url", url).set("model", name).set("precision", precision_name(precision));
+    record.set("threads", threads()).set("cache_tokens", engine.cache_tokens());
+    record.set("cache_bytes", engine.cache_bytes());
+    fmt::print("{}\n", record.dump());
   } else {
-    fmt::print("{} is served at {}, with a page to look at (Ctrl-C ends it)\n", served_name(flags),
-               url);
+    fmt::print("{} is served at {}, with a page to look at (Ctrl-C ends it)\n", name, url);
+    fmt::print(
+        "{}, {} threads; keys and values of {} tokens at most, {}, taken as they are needed "
+        "(--cache-tokens)\n",
+        precision_name(precision), threads(), engine.cache_tokens(),
+        format_bytes(static_cast<double>(engine.cache_bytes())));
   }
   flush_output();
 }
@@ -69,7 +83,7 @@ void run(Flags& flags) {
   Engine engine(decoder, loaded.tokenizer, flags.engine, metrics);
   Server server(engine, service, metrics, flags.server);
   const int port = server.start();
-  announce(flags, url_of(flags.server, port));
+  announce(flags, url_of(flags.server, port), precision, engine);
   engine.run(interrupted);
   server.stop();
   log_info("[the server has ended]");
@@ -77,40 +91,46 @@ void run(Flags& flags) {
 
 void add_limits(CLI::App& command, Flags& flags) {
   command.add_option("--active", flags.engine.active, "texts generated side by side")
-      ->check(CLI::Range(1, 1024))
+      ->check(number(1, 1024))
       ->capture_default_str();
   command.add_option("--queue", flags.engine.queue, "texts that may wait for that")
-      ->check(CLI::Range(static_cast<int>(kMostTexts), 65536))
+      ->check(number(static_cast<int>(kMostTexts), 65536))
       ->capture_default_str();
   command
       .add_option("--prompt-rows", flags.engine.prompt_rows,
                   "tokens of prompts that a pass reads beside what it generates")
-      ->check(CLI::Range(1, 65536))
+      ->check(number(1, 65536))
       ->capture_default_str();
   command
       .add_option(
           "--cache-tokens", flags.engine.cache_tokens,
-          "tokens whose keys and values are kept, of active texts and of earlier ones; their "
-          "memory is taken at start. 0: for all that can be active, but at most a quarter "
-          "of the machine's memory")
-      ->check(CLI::NonNegativeNumber)
+          "tokens whose keys and values are in memory at most, of active texts and of earlier "
+          "ones; it is taken as it is needed, and given back. 0: for all that can be active, but "
+          "at most a quarter of the machine's memory")
+      ->check(number(int64_t{0}, kLargestCount))
+      ->capture_default_str();
+  command
+      .add_option("--keep-seconds", flags.engine.keep_seconds,
+                  "how long keys and values of an ended text are kept, for prompts that go on from "
+                  "it, if nothing else needs the room")
+      ->check(number(0.0, kLongestSeconds))
       ->capture_default_str();
   command
       .add_option("--max-prompt", flags.longest_prompt,
                   "tokens of a prompt; 0: what the model's context holds")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number(int64_t{0}, kLargestCount))
       ->capture_default_str();
   command.add_option("--connections", flags.server.connections, "clients at the same time")
-      ->check(CLI::Range(1, 4096))
+      ->check(number(1, 4096))
       ->capture_default_str();
   command
       .add_option("--request-seconds", flags.engine.request_seconds, "time of a request; 0: any")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number(0.0, kLongestSeconds))
       ->capture_default_str();
   command
       .add_option("--drain-seconds", flags.engine.drain_seconds,
                   "time that requests have to finish when the server is to end")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number(0.0, kLongestSeconds))
       ->capture_default_str();
 }
 
@@ -142,7 +162,7 @@ void add_serve_command(CLI::App& app, Action& action) {
   command->add_option("--host", flags->server.host, "address to listen on; 0.0.0.0: all")
       ->capture_default_str();
   command->add_option("--port", flags->server.port, "0: any that is free")
-      ->check(CLI::Range(0, 65535))
+      ->check(number(0, 65535))
       ->capture_default_str();
   command->add_option("--name", flags->name, "what clients call the model; default: its folder's");
   add_access(*command, flags->server.access);

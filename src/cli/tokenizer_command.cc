@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/tokenizer_shard.h"
@@ -158,7 +159,9 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
       add_subcommand(command, "train", "Train a byte-level one on files", flags, action, train);
   training->add_option("--data", flags->data, "text files, .jsonl, or folders of them")->required();
   training->add_option("--out", flags->out, "tokenizer.json to write")->required();
-  training->add_option("--vocab-size", flags->options.vocab_size, "tokens")->capture_default_str();
+  training->add_option("--vocab-size", flags->options.vocab_size, "tokens")
+      ->check(number(257, 1 << 24))
+      ->capture_default_str();
 
   CLI::App* encoding =
       add_subcommand(command, "encode", "Text to token ids", flags, action, encode);

@@ -1,4 +1,5 @@
 #include "cli/tokenizer_shard.h"
+#include "cli/number_range.h"
 
 #include <CLI/CLI.hpp>
 #include <map>
@@ -75,11 +76,12 @@ void add_tokenizer_shard_command(CLI::App& tokenizer, Action& action) {
           "tokens per shard: 500K, 100M, 1G; each takes 2 bytes, or 4 if the vocabulary has "
           "more than 65536")
       ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_INSENSITIVE))
-      ->check(CLI::PositiveNumber)
+      ->check(number(int64_t{1}, kLargestCount))
       ->default_str("100M");
   command
       ->add_option("--held-out", flags->corpus.held_out,
                    "share of the documents to validate on; `validation_fraction` of the training")
+      ->check(number(0.0, 1.0))
       ->default_val(0.03);
   command->add_option("--text-field", flags->corpus.text_field, "where .jsonl has its texts")
       ->capture_default_str();

@@ -5,9 +5,11 @@
 #include <memory>
 #include <optional>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/draft_gain.h"
+#include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/run_flags.h"
@@ -58,32 +60,28 @@ TrainSummary train_on(Communicator& ranks, Flags& flags, std::optional<DraftGain
   }
 }
 
-void train(Flags& flags) {
-  use_threads(flags.threads);
-  const std::unique_ptr<Communicator> ranks = make_communicator({.patience = flags.rank_timeout});
-  std::optional<DraftGain> gain;
-  const TrainSummary summary = train_on(*ranks, flags, gain);
-  if (!ranks->is_first()) return;
-  if (flags.json) {
-    Record record;
-    record.set("step", summary.step).set("tokens", summary.tokens).set("seconds", summary.seconds);
-    record.set("interrupted", summary.interrupted).set("loss", summary.last.total);
-    record.set("ar_nll", summary.last.ar_nll).set("valid_ar_nll", summary.validation.ar_nll);
-    record.set("valid_elbo", summary.validation.elbo)
-        .set("tokens_per_second", summary.tokens_per_second);
-    record.set("gemm_peak_fraction", summary.gemm_peak_fraction);
-    record.set("peak_bytes", summary.peak_bytes);
-    if (gain) {
-      record.set("exact_speed_up", gain->speed_up);
-      record.set("exact_precision", precision_name(gain->precision));
-    }
-    if (summary.ranks > 1) {
-      record.set("ranks", summary.ranks);
-      record.set("communication_hidden", summary.communication_hidden);
-    }
-    fmt::print("{}\n", record.dump());
-    return;
+void print_summary(const TrainSummary& summary, const std::optional<DraftGain>& gain) {
+  Record record;
+  record.set("step", summary.step).set("tokens", summary.tokens).set("seconds", summary.seconds);
+  record.set("interrupted", summary.interrupted).set("loss", summary.last.total);
+  record.set("ar_nll", summary.last.ar_nll).set("valid_ar_nll", summary.validation.ar_nll);
+  record.set("valid_elbo", summary.validation.elbo)
+      .set("tokens_per_second", summary.tokens_per_second);
+  record.set("gemm_peak_fraction", summary.gemm_peak_fraction);
+  record.set("peak_bytes", summary.peak_bytes);
+  if (gain) {
+    record.set("exact_speed_up", gain->speed_up);
+    record.set("exact_precision", precision_name(gain->precision));
   }
+  if (summary.ranks > 1) {
+    record.set("ranks", summary.ranks);
+    record.set("communication_hidden", summary.communication_hidden);
+  }
+  fmt::print("{}\n", record.dump());
+}
+
+/// In words, and what to do if it is not the end.
+std::string outcome(const Flags& flags, const TrainSummary& summary) {
   // A resumed run that was complete already has no loss of its own; one that was stopped has no
   // validation if that takes long.
   std::string losses;
@@ -92,9 +90,23 @@ void train(Flags& flags) {
     losses +=
         fmt::format("{}held out {:.3f}", losses.empty() ? "" : ", ", summary.validation.ar_nll);
   }
-  log_info("{} after {} steps and {}{}{}. Model and loss.svg in {}",
-           summary.interrupted ? "stopped (continue with --resume)" : "done", summary.step,
-           format_duration(summary.seconds), losses.empty() ? "" : ": ", losses, flags.request.out);
+  return fmt::format("{} after {} steps and {}{}{}. Model and loss.svg in {}",
+                     summary.interrupted ? "interrupted (continue with --resume)" : "done",
+                     summary.step, format_duration(summary.seconds), losses.empty() ? "" : ": ",
+                     losses, flags.request.out);
+}
+
+void train(Flags& flags) {
+  use_threads(flags.threads);
+  const std::unique_ptr<Communicator> ranks = make_communicator({.patience = flags.rank_timeout});
+  std::optional<DraftGain> gain;
+  const TrainSummary summary = train_on(*ranks, flags, gain);
+  if (!ranks->is_first()) return;
+  if (flags.json) print_summary(summary, gain);
+  // Who sends SIGUSR1 has asked for this end.
+  if (summary.interrupted && interrupted()) throw Interrupted(outcome(flags, summary));
+  if (flags.json) return;
+  log_info("{}", outcome(flags, summary));
   if (gain) log_info("{}", gain->line());
 }
 
@@ -113,7 +125,7 @@ void add_train_command(CLI::App& app, Action& action) {
   command
       ->add_option("--rank-timeout", flags->rank_timeout,
                    "seconds to wait for another rank before the job ends; 0: for ever")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number(0.0, kLongestSeconds))
       ->capture_default_str();
   command->footer(
       "Several processes share the work if mpirun starts them, on one machine or on several that "

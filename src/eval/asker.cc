@@ -11,7 +11,8 @@ namespace {
 constexpr int64_t kPassRows = 2048;  // of scoring: enough for matrix products at full speed
 
 void check_interrupt() {
-  if (interrupted()) fail("interrupted; with --out, the same command goes on from here");
+  if (interrupted())
+    fail_interrupted("interrupted; with --out, the same command goes on from here");
 }
 
 /// Blanks at the end of a context are the continuation's, as in lm-evaluation-harness

@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "eval/example_file.h"
+#include "eval/run_identity.h"
 #include "flow/elbo.h"
 #include "io/files.h"
 #include "io/text_writer.h"
@@ -161,9 +162,10 @@ std::vector<ExampleResult> run_chunk(const Task& task, const Asker& asker,
 }
 
 TaskResult run_task(const EvalModel& model, const DataFolder& data, const Task& task,
-                    const EvalOptions& options) {
+                    const EvalOptions& options, std::optional<RunIdentity>& identity) {
   const std::vector<Example> examples = task.load(data, options.task);
   if (examples.empty()) fail("{}: the data has no examples", task.info().name);
+  if (identity) identity->add(task.info(), examples);
   const bool generates = examples.front().choices.empty();
   fs::path lines;
   if (!options.out.empty()) lines = options.out / "examples" / (task.info().name + ".jsonl");
@@ -214,35 +216,22 @@ EvalResults header_of(const EvalModel& model, const EvalOptions& options) {
   return results;
 }
 
-/// What is in the folder must be of the same run.
-void check_run(const fs::path& out, const EvalResults& header) {
-  const fs::path path = out / "run.json";
-  if (!fs::exists(path)) {
-    header.save(path);
-    return;
-  }
-  if (read_file(path, int64_t{1} << 20) == header.record().dump(true) + "\n") return;
-  fail(
-      "{}: this folder holds the evaluation of another model or with other settings: give "
-      "another --out",
-      out.string());
-}
-
 }  // namespace
 
 EvalResults evaluate(const EvalModel& model, const DataFolder& data,
                      std::span<const Task* const> tasks, const EvalOptions& options) {
   EvalResults results = header_of(model, options);
   std::optional<FolderLock> lock;
+  std::optional<RunIdentity> identity;
   if (!options.out.empty()) {
     lock.emplace(options.out);
     fs::create_directories(options.out / "examples");
     fs::create_directories(options.out / "traces");
-    check_run(options.out, results);
+    identity.emplace(options.out, model, options);
   }
   for (const Task* task : tasks) {
     try {
-      results.tasks.push_back(run_task(model, data, *task, options));
+      results.tasks.push_back(run_task(model, data, *task, options, identity));
     } catch (const MissingData& error) {
       if (!options.skip_missing) throw;
       log_warning("{} is left out: {}", task->info().name, error.what());

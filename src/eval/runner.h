@@ -14,7 +14,10 @@ namespace evo {
 struct EvalModel {
   const Model& model;
   const Tokenizer& tokenizer;
-  std::string name, fingerprint, precision, program;
+  std::string name;
+  std::string fingerprint;  ///< of the weights
+  std::string precision, program;
+  std::string files = {};  ///< of what else its folder has that can change an answer
 };
 
 struct EvalOptions {

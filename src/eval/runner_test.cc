@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
+#include <utility>
 
 #include "decode/testing.h"
 #include "io/files.h"
@@ -171,20 +173,117 @@ TEST_F(Runner, HowManyTextsShareAPassDoesNotMatter) {
   }
 }
 
-TEST_F(Runner, RefusesAFolderOfAnotherRun) {
+TEST_F(Runner, EverythingThatChangesAnAnswerIsLookedAt) {
   run("a");
+  const std::vector<std::pair<std::string, std::function<void(EvalOptions&)>>> changes = {
+      {"--mode was exact and is ar", [](auto& o) { o.ask.decode.mode = Mode::kAr; }},
+      {"--balance was 0.5 and is 0.2", [](auto& o) { o.ask.decode.balance = 0.2; }},
+      {"--window was 0 and is 3", [](auto& o) { o.ask.decode.window = 3; }},
+      {"--steps was 1 and is 2", [](auto& o) { o.ask.decode.steps = 2; }},
+      {"--temperature was 0 and is 0.5", [](auto& o) { o.ask.decode.sampler.temperature = 0.5; }},
+      {"--top-k was 0 and is 9", [](auto& o) { o.ask.decode.sampler.top_k = 9; }},
+      {"--top-p was 1 and is 0.5", [](auto& o) { o.ask.decode.sampler.top_p = 0.5; }},
+      {"--seed was 1 and is 2", [](auto& o) { o.ask.decode.seed = 2; }},
+      {"--score was ar and is diagonal",
+       [](auto& o) { o.ask.score.path = parse_path("diagonal"); }},
+      {"--samples was 4 and is 5", [](auto& o) { o.ask.score.time_samples = 5; }},
+      {"--begin was auto and is none", [](auto& o) { o.ask.begin_texts = false; }},
+      {"--limit was 0 and is 10", [](auto& o) { o.task.limit = 10; }},
+      {"--sessions was 8 and is 2", [](auto& o) { o.ask.sessions = 2; }},
+  };
+  for (const auto& [difference, change] : changes) {
+    EvalOptions options;
+    change(options);
+    expect_error([&] { run("a", options); }, {"other settings", difference, "--out"});
+  }
+  run("a");
+}
+
+TEST_F(Runner, AnotherModelOrProgramIsAnotherRun) {
+  run("a");
+  const Task* const tasks[] = {&choosing_};
   EvalOptions options;
-  options.ask.decode.mode = Mode::kAr;
-  expect_error([&] { run("a", options); }, {"other settings", "--out"});
-  // The same settings, but other data.
-  const Choosing other("Other");
-  const Task* const tasks[] = {&other};
-  EvalOptions same;
-  same.out = folder_ / "a";
-  same.quiet = true;
+  options.out = folder_ / "a";
+  options.quiet = true;
+  const EvalModel same{shared_model(), bytes_only(), "another name", "f", "f32", "0"};
+  evaluate(same, DataFolder(folder_.path()), tasks, options);
+  const std::vector<std::pair<std::string, std::function<void(EvalModel&)>>> changes = {
+      {"weights was f and is g", [](auto& m) { m.fingerprint = "g"; }},
+      {"files of the model was not known and is h", [](auto& m) { m.files = "h"; }},
+      {"--precision was f32 and is int8", [](auto& m) { m.precision = "int8"; }},
+      {"version of evo was 0 and is 1", [](auto& m) { m.program = "1"; }},
+  };
+  for (const auto& [difference, change] : changes) {
+    EvalModel model = same;
+    change(model);
+    expect_error([&] { evaluate(model, DataFolder(folder_.path()), tasks, options); },
+                 {"other settings", difference});
+  }
+}
+
+/// One example, of which everything may differ.
+class Changing final : public Task {
+ public:
+  explicit Changing(std::string version = "v1") : Task(with(std::move(version))) {}
+  static TaskInfo with(std::string version) {
+    TaskInfo info = info_of("changing");
+    info.version = std::move(version);
+    return info;
+  }
+  std::vector<Example> load(const DataFolder&, const TaskOptions&) const override {
+    return {example};
+  }
+  std::vector<double> grade(const Example&, const Outcome&) const override { return {0, 0}; }
+
+  static Example question() {
+    Example example;
+    example.id = "1";
+    example.choices = {{"a", "b"}, {"c", "d"}};
+    example.gold = 0;
+    return example;
+  }
+  Example example = question();
+};
+
+TEST_F(Runner, OtherDataIsAnotherRun) {
+  EvalOptions options;
+  options.out = folder_ / "a";
+  options.quiet = true;
   const EvalModel model{shared_model(), bytes_only(), "tiny", "f", "f32", "0"};
-  expect_error([&] { evaluate(model, DataFolder(folder_.path()), tasks, same); },
-               {"choosing.jsonl, line 1", "other examples"});
+  const auto evaluate_one = [&](const Task& task) {
+    const Task* const tasks[] = {&task};
+    evaluate(model, DataFolder(folder_.path()), tasks, options);
+  };
+  evaluate_one(Changing());
+  evaluate_one(Changing());
+  const std::vector<std::function<void(Example&)>> changes = {
+      [](Example& e) { e.group = "g"; },
+      [](Example& e) { e.choices[0].context = "x"; },
+      [](Example& e) { e.choices[1].text = "x"; },
+      [](Example& e) { e.choices.pop_back(); },
+      [](Example& e) {
+        e.choices = {{"ab", ""}, {"c", "d"}};
+      },
+      [](Example& e) { e.prompt = "x"; },
+      [](Example& e) { e.suffix = "x"; },
+      [](Example& e) { e.stop = {"x"}; },
+      [](Example& e) { e.max_tokens = 1; },
+      [](Example& e) { e.gold = 1; },
+      [](Example& e) { e.labels = {0.5}; },
+      [](Example& e) { e.targets = {"x"}; },
+  };
+  for (size_t i = 0; i < changes.size(); ++i) {
+    Changing changed;
+    changes[i](changed.example);
+    expect_error([&] { evaluate_one(changed); },
+                 {"changing on other examples", "data was ", "--out"});
+  }
+  expect_error([&] { evaluate_one(Changing("v2")); }, {"version of the task was v1 and is v2"});
+  // Answers to nobody knows what.
+  fs::remove(folder_ / "a/run.json");
+  expect_error([&] { evaluate_one(Changing()); }, {"run.json", "answers of changing", "--out"});
+  write_atomically(folder_ / "a/run.json", "{\"model\": \"tiny\"}");
+  expect_error([&] { evaluate_one(Changing()); }, {"earlier program", "--out"});
 }
 
 // --------------------------------------------------------------------------- asking

@@ -10,6 +10,7 @@
 
 #include "base/child_process.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 
 namespace evo {
 namespace {
@@ -157,6 +158,8 @@ std::string obstacle() {
   try {
     const SandboxResult result = run_isolated("pass", {});
     return result.passed ? "" : fmt::format("an empty Python program fails: {}", result.failure);
+  } catch (const Interrupted&) {
+    throw;
   } catch (const Error& error) {
     return fmt::format(
         "{}. Needed are the programs bwrap (package bubblewrap) and python3, and the right to make "

@@ -170,7 +170,8 @@ OpenedShards open_shards(const fs::path& folder, const ShardIndex& index,
   Progress progress("checking " + folder.string(), static_cast<double>(index.shards.size()),
                     "shards", options.quiet);
   for (size_t i = 0; i < index.shards.size(); ++i) {
-    if (interrupted()) fail("interrupted while the shards in {} were checked", folder.string());
+    if (interrupted())
+      fail_interrupted("interrupted while the shards in {} were checked", folder.string());
     try {
       opened.good.push_back(open_shard(folder, index, i));
       gigabytes += static_cast<double>(opened.good.back().stored_bytes()) * 1e-9;

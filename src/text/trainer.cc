@@ -116,7 +116,7 @@ class BpeTrainer {
     const int32_t wanted = options_.vocab_size - 1;  // <|endoftext|> comes on top
     Progress progress("merging pairs", wanted - kBytes, "tokens", options_.quiet);
     while (size() < wanted && !queue_.empty()) {
-      if (interrupted()) fail("interrupted while training the tokenizer");
+      if (interrupted()) fail_interrupted("interrupted while training the tokenizer");
       merge_next();
       progress.update(size() - kBytes);
     }

@@ -75,7 +75,7 @@ WordCounts count_words(std::span<const std::string_view> texts, bool quiet) {
   std::exception_ptr exception;  // none may leave a parallel loop
   parallel_items(static_cast<int64_t>(batches.size()), [&](int64_t i) {
     try {
-      if (interrupted()) fail("interrupted while counting words");
+      if (interrupted()) fail_interrupted("interrupted while counting words");
       WordCounts own;
       count_batch(pattern, batches[i], own);
       const std::lock_guard lock(mutex);

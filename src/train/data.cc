@@ -18,7 +18,7 @@ void encode_all(const CorpusOptions& options, const Tokenizer& tokenizer, const 
   EncodingPlan plan;
   plan.take = take;
   if (encode_documents(options, tokenizer, plan)) return;
-  fail("interrupted while the text was encoded: nothing was written");
+  fail_interrupted("interrupted while the text was encoded: nothing was written");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/random.h"
@@ -151,8 +152,9 @@ ShardingSummary make_shards(const CorpusOptions& options, const Tokenizer& token
   };
   plan.note = [&] { return maker.note(); };
   if (!encode_documents(options, tokenizer, plan)) {
-    fail("interrupted: {} shards are complete in {}; the same command goes on from there",
-         maker.index().shards.size(), folder.string());
+    fail_interrupted(
+        "interrupted: {} shards are complete in {}; the same command goes on from there",
+        maker.index().shards.size(), folder.string());
   }
   maker.end();
   return {maker.index(), maker.kept()};
