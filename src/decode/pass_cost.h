@@ -13,7 +13,7 @@ enum class DraftSource : uint8_t { kNone, kWindow, kAhead };
 
 /// Costs as numbers, of which only ratios mean anything.
 struct CostRatios {
-  double scale = 1;  ///< of a pass of one row, head included
+  double scale = 1;                                ///< of a pass of one row, head included
   double few_rows = 0.3 / 7, many_rows = 0.9 / 8;  ///< each row more costs so much of that, up to
                                                    ///< kFewRows and beyond
   double window_step = 0.1, ahead_step = 0.05;     ///< a draft from a window, and ahead of it

@@ -14,9 +14,10 @@ enum Number : size_t { kScale, kFewRows, kManyRows, kWindowStep, kAheadStep };
 // What is believed before anything ran, and how little (deviations of logarithms). Small models
 // draft ahead at a fifth of a pass, large ones at a fortieth.
 constexpr CostRatios kFirstGuess{1e-3, 0.3 / 7, 0.9 / 8, 0.15, 0.15};
-constexpr double kUnknownScale = 10, kUnknownRows = 1, kUnknownStep = 1;
+constexpr double kUnknownScale = 10, kDoubtedScale = 0.5, kUnknownRows = 1, kUnknownStep = 1;
 
-// The first passes of a process find cold caches and untouched memory, and so do its first drafts.
+// The first passes of a process find cold caches and untouched memory, and so do its first drafts
+// and the first pass of every width.
 constexpr int64_t kColdPasses = 2, kColdDrafts = 1;
 
 // A pass is disturbed now and then, and then takes longer, never shorter.
@@ -48,6 +49,9 @@ void PassTimes::forget_shares() {
     for (size_t j = 0; j < kNumbers; ++j) covariance_[i][j] = covariance_[j][i] = 0;
     covariance_[i][i] = square(i < kWindowStep ? kUnknownRows : kUnknownStep);
   }
+  // What was wrong has drawn the scale along.
+  double& scale = covariance_[kScale][kScale];
+  scale = std::max(scale, square(kDoubtedScale));
   surprise_ = 1;
 }
 
@@ -65,7 +69,11 @@ void PassTimes::update_costs() {
 }
 
 void PassTimes::learn(const PassRun& run) {
-  if (++passes_ > kColdPasses) {
+  int64_t& widest = met_[kFewRows];
+  const auto rows = static_cast<int64_t>(run.rows);
+  const bool met = rows <= widest;
+  widest = std::max(widest, rows);
+  if (++passes_ > kColdPasses && met) {
     covariance_[kScale][kScale] += square(kScaleDrift);
     for (size_t i = kFewRows; i < kNumbers; ++i) covariance_[i][i] += square(kShareDrift);
     learn_pass(run.seconds, run.rows, run.heads);
@@ -87,7 +95,7 @@ void PassTimes::learn_pass(double seconds, double rows, double heads) {
 }
 
 void PassTimes::learn_steps(double seconds, double steps, size_t number) {
-  if (!(steps > 0) || ++drafts_[number] <= kColdDrafts || passes_ <= kColdPasses) return;
+  if (!(steps > 0) || ++met_[number] <= kColdDrafts || passes_ <= kColdPasses) return;
   Row slope{1};
   slope[number] = 1;
   take_in(seconds, logs_[kScale] + logs_[number] + std::log(steps), slope);
@@ -108,13 +116,13 @@ void PassTimes::take_in(double seconds, double log_expected, const Row& slope) {
   for (size_t i = 0; i < kNumbers; ++i) {
     for (size_t j = 0; j < kNumbers; ++j) covariance_[i][j] -= gain[i] * gain[j] / variance;
   }
-  const double others = variance - noise_;
-  if (others < noise_) {  // else the error says little about the noise
-    noise_ += kNoiseShare * (square(cut) - others - noise_);
+  const auto is_plain = [](double share) { return share == 0; };
+  if (std::all_of(slope.begin() + kFewRows, slope.end(), is_plain)) {
+    // The scale may be what it likes; what it does from pass to pass is noise, once it is known.
+    const double others = variance - noise_;
+    if (others < noise_) noise_ += kNoiseShare * (square(cut) - others - noise_);
     noise_ = std::clamp(noise_, square(kLeastNoise), square(kMostNoise));
-  }
-  if (std::ranges::all_of(slope.begin() + kFewRows, slope.end(), [](double s) { return s == 0; })) {
-    return;  // the scale may be what it likes
+    return;
   }
   surprise_ += kSurpriseShare * (std::min(kMostSurprise, square(error) / variance) - surprise_);
   if (surprise_ > kTooSurprising) forget_shares();

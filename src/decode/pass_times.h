@@ -61,10 +61,11 @@ class PassTimes {
 
   Row logs_{};
   std::array<Row, kNumbers> covariance_{};
-  double noise_;                            // variance of the logarithm of a time
-  double surprise_ = 1;                     // of late: squared error over its expectation
+  double noise_;         // variance of the logarithm of a time
+  double surprise_ = 1;  // of late: squared error over its expectation
   int64_t passes_ = 0;
-  std::array<int64_t, kNumbers> drafts_{};  // times that drafts took, by number
+  // What ran before, by number: how often drafts did, and under few rows the widest pass.
+  std::array<int64_t, kNumbers> met_{};
   PassCost cost_, at_worst_;
 };
 

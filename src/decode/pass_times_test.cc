@@ -105,7 +105,7 @@ TEST(PassTimes, NoticesThatWhatItRecallsIsNotTrue) {
     changed.learn(run_on(other, 1, 0, random));
   }
   expect_costs(same, kMachine, 0.12);  // drafts too, though none ran here
-  for (int i = 0; i < 30; ++i) changed.learn(run_on(other, 1 + i % 5, i % 3, random));
+  for (int i = 0; i < 40; ++i) changed.learn(run_on(other, 1 + i % 5, i % 3, random));
   expect_costs(changed, other, 0.2);
 }
 

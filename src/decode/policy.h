@@ -11,7 +11,8 @@
 //
 // A thrifty policy also keeps a budget, so that decoding never falls far behind plain passes,
 // whatever it believes: drafts may cost more than they yield only as far as earlier ones have
-// yielded more than they cost, and a percent or two of the time besides. It expects little at first.
+// yielded more than they cost, and a percent or two of the time besides. It expects little at
+// first.
 #pragma once
 
 #include <algorithm>

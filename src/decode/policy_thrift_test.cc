@@ -19,6 +19,7 @@ struct Machine {
   CostRatios ratios{2e-3};
   double cold = 3;      ///< times as long: the first pass, and the first draft
   double noise = 0.05;  ///< deviation of the logarithm of a time
+  double wider = 1.3;   ///< times as long: the first pass that is wider than all before
   bool ahead = true;    ///< the model can draft ahead
 };
 
@@ -70,7 +71,9 @@ class Decoding {
       windows += window_[s == 0 ? 0 : 1];
     }
     run.rows = run.heads + static_cast<double>(windows);
-    run.seconds = disturbed(cost_.pass(run.rows, run.heads)) * (passes_++ == 0 ? machine_.cold : 1);
+    const double cold = passes_++ == 0 ? machine_.cold : run.rows > widest_ ? machine_.wider : 1;
+    run.seconds = disturbed(cost_.pass(run.rows, run.heads)) * cold;
+    widest_ = std::max(widest_, run.rows);
     for (size_t s = 0; s < texts_.size(); ++s) {
       accepted_of_all += verify(texts_[s], kept, s == 0, window_[s == 0 ? 0 : 1]);
     }
@@ -155,6 +158,7 @@ class Decoding {
   std::vector<Text> texts_;
   std::array<int64_t, 2> window_{};
   int64_t passes_ = 0;
+  double widest_ = 0;
   bool ahead_drafts_ = false, window_drafts_ = false;
   double tokens_ = 0, seconds_ = 0, drafted_at_ = -1;
 };
@@ -203,7 +207,7 @@ TEST(ThriftyPolicy, GoodDraftsGainInTheFirstText) {
   wide.ratios.few_rows = 0.03;
   wide.ratios.many_rows = 0.06;
   EXPECT_LT(cold(wide, 8, 0.9, 1000), 0.85);
-  EXPECT_LT(cold(machine_of(0.1, false), 1, 0.9, 256), 0.75);  // from a window
+  EXPECT_LT(cold(machine_of(0.1, false), 1, 0.9, 256), 0.8);  // from a window
 }
 
 /// It begins as ar: until drafts can be paid for, none are made.
@@ -259,8 +263,8 @@ TEST(ThriftyPolicy, ExperienceOfAnotherProcessIsUsedAndDoubted) {
     }
     return sum / kTexts / (1 + (machine.cold - 1) / tokens);
   };
-  EXPECT_LT(begun(0.8, 16), 0.9);
-  EXPECT_LT(begun(0.8, 60), 0.75);
+  EXPECT_LT(begun(0.8, 16), 0.97);
+  EXPECT_LT(begun(0.8, 60), 0.8);
   EXPECT_LT(begun(0, 60), 1.03);
   EXPECT_LT(begun(0, 256), 1.03);
 }
