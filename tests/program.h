@@ -33,8 +33,6 @@ inline int exit_code(int status) {
 /// Runs a line of shell in which $EVO is the program.
 inline Outcome run_shell(const std::string& line) {
   static const TemporaryFolder folder;
-  // Tests run side by side: waiting threads must not spin on each other's cores.
-  setenv("OMP_WAIT_POLICY", "passive", 0);
   setenv("EVO", EVO_BINARY, 1);
   const std::string redirected =
       "{ " + line + "\n} >" + (folder / "out").string() + " 2>" + (folder / "err").string();

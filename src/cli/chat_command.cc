@@ -284,7 +284,7 @@ void add_chat_command(CLI::App& app, Action& action) {
       ->capture_default_str();
   add_sampling_options(*command, flags->options.decode);
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
-  command->add_option("--threads", flags->threads, "threads; default: all cores");
+  command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object per answer on stdout");
   command->footer("Turns come from standard input, a line each.\n" + std::string(kHelp));
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });

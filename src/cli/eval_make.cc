@@ -68,7 +68,7 @@ void add_eval_make_command(CLI::App& eval, Action& action) {
       ->check(CLI::IsMember({"train", "test"}))
       ->capture_default_str();
   command->add_option("--seed", flags->seed, "seed of the puzzles")->capture_default_str();
-  command->add_option("--threads", flags->threads, "threads; default: all cores");
+  command->add_option("--threads", flags->threads, kThreadsHelp);
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });
 }
 

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/options.h"
 #include "io/fields.h"
 
 namespace evo {
@@ -34,7 +35,7 @@ void add_run_options(CLI::App& command, RunFlags& flags) {
   command.add_option("--minutes", flags.minutes,
                      "train for this long; with --steps: at most this long");
   command.add_option("--seed", flags.seed, "seed of everything random");
-  command.add_option("--threads", flags.threads, "threads; default: all cores");
+  command.add_option("--threads", flags.threads, kThreadsHelp);
   command.add_option("--precision", flags.precision, "of matrix products: auto, f32 or bf16");
   command.add_flag("--resume", request.resume, "continue the run in --out, bit for bit");
   command.add_flag("--skip-bad-shards", request.skip_bad_shards,

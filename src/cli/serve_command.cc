@@ -119,7 +119,7 @@ void add_serve_command(CLI::App& app, Action& action) {
                       "what clients must send; better kept in the variable EVO_API_KEY");
   add_limits(*command, *flags);
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
-  command->add_option("--threads", flags->threads, "threads; default: all cores");
+  command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print {\"url\": ...} on stdout");
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });
 }
