@@ -43,4 +43,4 @@ endfunction()
 # Open MPI: tests may run as root in a container, where one process may not read another's memory.
 set(EVO_MPI_ENVIRONMENT OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_rmaps_base_oversubscribe=1
-    OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1)
+    OMP_NUM_THREADS=1)

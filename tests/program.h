@@ -33,8 +33,6 @@ inline int exit_code(int status) {
 /// The environment that the program gets.
 inline void prepare_environment() {
   static const TemporaryFolder cache;
-  // Tests run side by side: waiting threads must not spin on each other's cores.
-  setenv("OMP_WAIT_POLICY", "passive", 0);
   setenv("EVO", EVO_BINARY, 1);
   setenv("XDG_CACHE_HOME", cache.path().c_str(), 1);  // the user's is none of a test's business
 }

@@ -24,7 +24,6 @@ class TrainOnRanks : public ProgramTest {
     setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 1);
     // For what dying ranks say, on a busy machine; a second is the default.
     setenv("OMPI_MCA_odls_base_sigkill_timeout", "4", 1);
-    setenv("OMP_WAIT_POLICY", "passive", 1);
   }
 
   [[nodiscard]] static std::string on_ranks(int ranks, const std::string& command) {

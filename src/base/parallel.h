@@ -1,4 +1,4 @@
-// Threads: one OpenMP pool for our loops and for oneDNN.
+// Loops on several threads (base/thread_pool.h).
 #pragma once
 
 #include <algorithm>
@@ -6,13 +6,13 @@
 
 namespace evo {
 
-/// Number of threads that parallel loops and matrix products use from now on.
+/// Number of threads, 1 to 1024, that parallel loops of this process use from now on.
 void set_threads(int threads);
 int threads();
 
 namespace parallel_internal {
 
-/// How parts are given to threads: part i to thread i, or each to the next idle thread.
+/// How many parts a thread does: about one, or one after another until none is left.
 enum class Schedule { kFixed, kDynamic };
 
 /// True inside a parallel loop; loops inside of it run on the thread that meets them.
@@ -33,9 +33,9 @@ void run_parts(int64_t parts, int max_threads, Schedule schedule, const Fn& fn) 
 
 }  // namespace parallel_internal
 
-/// Calls fn(begin, end) over a partition of [0, count) into contiguous ranges, one per thread.
-/// The partition depends on `count`, `grain` and the number of threads only. Work whose result
-/// must not depend on the number of threads has to be independent per element.
+/// Calls fn(begin, end) over a partition of [0, count) into contiguous ranges, one per thread. It
+/// depends on `count`, `grain` and the number of threads only; which thread does a range is open.
+/// Work whose result must not depend on the number of threads must be independent per element.
 /// Ranges shorter than `grain` are not split. An exception of fn comes out of the loop.
 template <class Fn>
 void parallel_for(int64_t count, int64_t grain, const Fn& fn) {

@@ -29,6 +29,7 @@ constexpr int64_t kMicrosecond = 1000, kMillisecond = 1000 * kMicrosecond;
 // For how long to watch before sleeping: loops of a pass follow each other within microseconds, and
 // to wake a thread takes some 50 us of its time and 5 us of the caller's.
 constexpr int64_t kWatchForWork = 100 * kMicrosecond, kWatchForParts = 100 * kMicrosecond;
+constexpr int64_t kShortestWatch = 5 * kMicrosecond;
 // Who watches and finds so much time gone shares the core with another program. For a while nobody
 // then watches for longer than a pass needs to come to its next loop.
 constexpr int64_t kGap = 50 * kMicrosecond, kBusyTime = 20 * kMillisecond,
@@ -72,18 +73,24 @@ void pause() {
 
 std::atomic<int64_t> busy_until{0};  // see kBusyTime
 
+[[nodiscard]] bool busy(int64_t time) {
+  return time < busy_until.load(std::memory_order_relaxed);
+}
+
+/// Who watches lets other programs' threads have the core now and then, or keeps it.
+enum class Manners { kYield, kKeep };
+
 /// Watches until done(), for `limit` at most; returns done().
-template <class Done>
+template <Manners manners, class Done>
 bool watch(int64_t limit, const Done& done) {
   const int64_t start = now();
-  if (start < busy_until.load(std::memory_order_relaxed)) limit = std::min(limit, kBusyWatch);
   int64_t last = start;
   for (int looks = 1;; ++looks) {
     for (int i = 0; i < kPausesPerLook; ++i) {
       if (done()) return true;
       pause();
     }
-    if (looks % kLooksPerYield == 0) std::this_thread::yield();
+    if (manners == Manners::kYield && looks % kLooksPerYield == 0) std::this_thread::yield();
     const int64_t time = now();
     if (time - last > kGap) {
       busy_until.store(time + kBusyTime, std::memory_order_relaxed);
@@ -97,8 +104,8 @@ bool watch(int64_t limit, const Done& done) {
 /// A place for a loop that its caller has opened to helpers. It lives for ever: a helper that comes
 /// too late finds the loop's end, or another loop.
 struct alignas(kCacheLine) OpenLoop {
-  // The number of the loop, which claims bear, and its parts: in one word, so that both are of the
-  // same loop.
+  // The number of the loop, which claims bear, and its parts, 0 if it is closed: in one word, so
+  // that both are of the same loop.
   std::atomic<uint64_t> announced{0};
   PoolLoop loop;
   unsigned modes = 0;
@@ -107,6 +114,7 @@ struct alignas(kCacheLine) OpenLoop {
   std::atomic<uint32_t> last{0};                       // the helper that ended last
   alignas(kCacheLine) std::atomic<bool> taken{false};  // by a caller, who alone has `number`
   uint64_t number = 0;
+  // The first part is the caller's without a claim.
   alignas(kCacheLine) std::array<std::atomic<uint64_t>, kMaxThreads> claims{};
 
   /// At most one thread gets a part. Who comes too late gets none: when a loop has ended, each of
@@ -196,17 +204,16 @@ void Pool::run(const PoolLoop& loop) {
     ++done;
   }
   if (place->pending.fetch_sub(done) != done) wait_for_helpers(*place, now() - start);
+  place->announced.store(place->number << kPartsBits, std::memory_order_relaxed);
   place->taken.store(false, std::memory_order_release);
 }
 
-/// The caller has the first part.
 void Pool::open(OpenLoop& place, const PoolLoop& loop) {
   const auto parts = static_cast<uint32_t>(loop.parts);
   place.loop = loop;
   place.modes = floating_point_modes();
   ++place.number;
   place.pending.store(parts, std::memory_order_relaxed);
-  place.claims[0].store(place.number, std::memory_order_relaxed);
   place.announced.store(place.number << kPartsBits | parts, std::memory_order_release);
   // Before anyone's sleep is looked at: a helper says that it sleeps, and then listens once more.
   bell_.fetch_add(1);
@@ -217,7 +224,10 @@ void Pool::open(OpenLoop& place, const PoolLoop& loop) {
 void Pool::wait_for_helpers(OpenLoop& place, int64_t own_time) {
   const int64_t start = now();
   const auto done = [&] { return place.pending.load(std::memory_order_acquire) == 0; };
-  if (!watch(kWatchForParts, done)) {
+  // Helpers began before the caller's last part ended, so they need about as long as that at most,
+  // if they run. Meanwhile the core is worth keeping: who sleeps gives the rest of his turn away.
+  const int64_t limit = std::clamp(own_time, kShortestWatch, kWatchForParts);
+  if (!watch<Manners::kKeep>(limit, done)) {
     place.caller_sleeps.store(1);
     while (const uint32_t left = place.pending.load()) sleep_while(place.pending, left);
     place.caller_sleeps.store(0, std::memory_order_relaxed);
@@ -236,8 +246,8 @@ bool Pool::help(OpenLoop& place, uint32_t self) {
   const auto parts = static_cast<uint32_t>(announced & ((1U << kPartsBits) - 1));
   if (self >= parts) return false;  // no more threads than parts
   bool helped = false;
-  for (uint32_t i = 0; i < parts; ++i) {
-    const uint32_t part = (self + i) % parts;
+  for (uint32_t i = 0; i + 1 < parts; ++i) {
+    const uint32_t part = 1 + (self - 1 + i) % (parts - 1);
     if (!place.claim(part, number)) continue;
     // The loop goes on until this part has ended, so that what `place` says is of this loop.
     set_floating_point_modes(place.modes);
@@ -251,7 +261,7 @@ bool Pool::help(OpenLoop& place, uint32_t self) {
 bool Pool::help_anyone(uint32_t self) {
   bool helped = false;
   for (OpenLoop& place : loops_) {
-    if (place.taken.load(std::memory_order_relaxed)) helped |= help(place, self);
+    helped |= help(place, self);
   }
   return helped;
 }
@@ -264,7 +274,8 @@ void Pool::live(uint32_t self) {
     if (!me.rests()) {
       if (help_anyone(self)) continue;
       const auto rang = [&] { return bell_.load(std::memory_order_relaxed) != heard; };
-      if (watch(kWatchForWork, rang)) continue;
+      const int64_t limit = busy(now()) ? kBusyWatch : kWatchForWork;
+      if (watch<Manners::kYield>(limit, rang)) continue;
     }
     me.sleeps.store(1);
     while (bell_.load() == heard && me.sleeps.load() != 0) sleep_while(me.sleeps, 1);

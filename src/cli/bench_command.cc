@@ -75,7 +75,7 @@ void add_work_options(CLI::App& command, Flags& flags) {
   add_count("--warm-up", work.warm_up, 1, 1000, "steps before these");
   command.add_flag("--ar-only", work.ar_only, "without the evolving stream");
   command.add_option("--precision", flags.precision, "auto, f32 or bf16");
-  command.add_option("--threads", flags.threads, "threads; default: all cores");
+  command.add_option("--threads", flags.threads, kThreadsHelp);
 }
 
 void add_comparison_options(CLI::App& command, Flags& flags) {

@@ -282,7 +282,7 @@ void add_bench_decode_command(CLI::App& bench, Action& action) {
   command->add_option("--llama-model", flags->llama_model,
                       "measure nothing: write that model of random weights to this file, .gguf, "
                       "for other programs of llama.cpp");
-  command->add_option("--threads", flags->threads, "threads; default: all cores");
+  command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
   add_lengths_options(*command, *flags);
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });

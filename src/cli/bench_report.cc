@@ -9,7 +9,7 @@
 namespace evo {
 namespace {
 
-// Other processes' cores above which a figure says little: threads wait for each other by spinning.
+// Other processes' cores above which a figure says little: threads wait for each other.
 constexpr double kDisturbance = 0.1;
 
 Record variant_record(const ProgramRuns& variant) {

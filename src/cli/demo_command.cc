@@ -117,7 +117,7 @@ void add_demo_command(CLI::App& app, Action& action) {
   command->add_option("--max-tokens", flags->max_tokens, "tokens per mode")
       ->check(number(1, 400))
       ->capture_default_str();
-  command->add_option("--threads", flags->threads, "threads; default: all cores");
+  command->add_option("--threads", flags->threads, kThreadsHelp);
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });
 }
 

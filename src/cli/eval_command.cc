@@ -114,7 +114,7 @@ void add_eval_command(CLI::App& app, Action& action) {
       ->check(any_seed<uint64_t>())
       ->capture_default_str();
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
-  command->add_option("--threads", flags->threads, "threads; default: all cores");
+  command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });
   add_eval_tasks_command(*eval, action);

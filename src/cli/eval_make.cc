@@ -72,7 +72,7 @@ void add_eval_make_command(CLI::App& eval, Action& action) {
   command->add_option("--seed", flags->seed, "seed of the puzzles")
       ->check(any_seed<uint64_t>())
       ->capture_default_str();
-  command->add_option("--threads", flags->threads, "threads; default: all cores");
+  command->add_option("--threads", flags->threads, kThreadsHelp);
   command->callback([flags, &action] { action = [flags] { run(*flags); }; });
 }
 

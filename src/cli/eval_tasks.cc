@@ -220,7 +220,7 @@ void add_how(CLI::App& command, Flags& flags) {
       ->check(one_of({"auto", "none"}))
       ->capture_default_str();
   command.add_option("--precision", flags.precision, "auto, f32, bf16 or int8");
-  command.add_option("--threads", flags.threads, "threads; default: all cores");
+  command.add_option("--threads", flags.threads, kThreadsHelp);
   command.add_flag("--json", flags.json, "print one JSON object on stdout");
 }
 

@@ -11,6 +11,8 @@
 
 namespace evo {
 
+inline constexpr const char* kThreadsHelp =
+    "threads; default: as many as the process may run at once (affinity, CPU quota)";
 /// --threads: 0 means default_threads() (base/cpu_limit.h). Throws UsageError for more than the
 /// machine has CPUs.
 void use_threads(int threads);

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/options.h"
 #include "io/fields.h"
 
 namespace evo {
@@ -39,7 +40,7 @@ void add_run_options(CLI::App& command, RunFlags& flags) {
                   "train for this long; with --steps: at most this long")
       ->check(number(0.0, kLongestMinutes));
   command.add_option("--seed", flags.seed, "seed of everything random")->check(any_seed<int64_t>());
-  command.add_option("--threads", flags.threads, "threads; default: all cores");
+  command.add_option("--threads", flags.threads, kThreadsHelp);
   command
       .add_option("--memory", request.memory,
                   "bytes to stay below, such as 8G: a step is computed in parts if it has to be; "

@@ -29,7 +29,7 @@ inline MatrixView matrix(const float* data, int64_t rows, int64_t cols) {
 /// out + i * out_stride. Sums are f32. With kBF16 the inputs are rounded to bf16 first; kInt8 is
 /// for PackedWeight only.
 /// Any of m, n, k may be zero. Equal calls give equal bits, with AVX-512 for any number of threads,
-/// else for the same number.
+/// else for the same number; inside a parallel loop or not.
 void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_stride,
             bool accumulate, Precision precision);
 

@@ -85,6 +85,52 @@ TEST(Matmul, EveryFormIsCloseToReference) {
   }
 }
 
+/// A number of threads until the end of a scope.
+class WithThreads {
+ public:
+  explicit WithThreads(int count) { set_threads(count); }
+  ~WithThreads() { set_threads(before_); }
+  WithThreads(const WithThreads&) = delete;
+  WithThreads& operator=(const WithThreads&) = delete;
+
+ private:
+  int before_ = threads();
+};
+
+// Large enough to be divided into bands: of rows, of columns, the last one narrower.
+TEST(Matmul, BandsAreCloseToReference) {
+  constexpr std::array<std::array<int64_t, 3>, 3> kSizes = {
+      {{325, 130, 70}, {70, 390, 100}, {200, 200, 66}}};
+  for (const auto& [m, n, k] : kSizes) {
+    for (int form = 0; form < 8; ++form) {
+      for (const int count : {2, 3}) {
+        const WithThreads several(count);
+        for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
+          check({m, n, k, (form & 1) != 0, (form & 2) != 0, (form & 4) != 0, 3, precision});
+        }
+      }
+    }
+  }
+}
+
+TEST(Matmul, BandsHaveTheSameBitsInsideAParallelLoop) {
+  const WithThreads three(3);
+  for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
+    const Stored a(300, 96, false, 0, 1), b(96, 128, false, 0, 2);
+    const auto product = [&] {
+      std::vector<float> out(300 * 128);
+      matmul(a.view, b.view, out.data(), 128, false, precision);
+      return out;
+    };
+    const std::vector<float> alone = product();
+    std::array<std::vector<float>, 4> inside;
+    parallel_items(4, [&](int64_t i) { inside[static_cast<size_t>(i)] = product(); });
+    for (const std::vector<float>& other : inside) {
+      EXPECT_EQ(std::memcmp(other.data(), alone.data(), alone.size() * sizeof(float)), 0);
+    }
+  }
+}
+
 TEST(Matmul, BF16RoundsItsInputs) {
   // 1 + 2^-9 is not a bf16 number and rounds to 1; the sum stays f32.
   const std::vector<float> a{1.0f + 0x1p-9f, 0x1p-20f}, b{1.0f, 1.0f};
@@ -166,12 +212,9 @@ TEST(Matmul, TwoThreadsShareThePrimitives) {
 
 TEST(Matmul, WorksInsideAParallelRegion) {
   const Rounds rounds;
-  const int before = threads();
-  set_threads(3);
+  const WithThreads three(3);
   std::array<bool, 4> right = {};
   parallel_items(4, [&](int64_t i) { right[static_cast<size_t>(i)] = rounds.all_right(); });
-  EXPECT_EQ(threads(), 3);
-  set_threads(before);
   EXPECT_EQ(right, (std::array<bool, 4>{true, true, true, true}));
 }
 
