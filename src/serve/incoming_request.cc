@@ -62,6 +62,11 @@ bool IncomingRequest::take_expectation() {
   return body_ && !complete() && std::exchange(head_.expects_continue, false);
 }
 
+bool IncomingRequest::is_large() const {
+  constexpr size_t kLarge = size_t{64} << 10;
+  return body_ && body_->body().capacity() > kLarge;
+}
+
 std::string IncomingRequest::plain() const {
   const bool has_head = !head_.method.empty();
   const std::string_view body = body_ && !refusal_ ? std::string_view(body_->body()) : "";

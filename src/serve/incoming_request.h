@@ -29,6 +29,8 @@ class IncomingRequest {
   [[nodiscard]] bool complete() const { return refusal_ || (body_ && body_->done()); }
   /// True once, if the client waits until it is told to send the body.
   [[nodiscard]] bool take_expectation();
+  /// It takes memory that the process should give back, not keep for the next such request.
+  [[nodiscard]] bool is_large() const;
   /// What comes after the request on its connection is another one.
   [[nodiscard]] bool keeps_alive() const { return !refusal_ && head_.keep_alive; }
 

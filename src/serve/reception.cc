@@ -1,5 +1,6 @@
 #include "serve/reception.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -31,6 +32,9 @@ std::optional<int> dispensability(const Connection& connection, Clock::time_poin
   if (now - connection.since() >= kSlow) return 2;
   return std::nullopt;
 }
+
+/// After a large request, whose like may follow.
+constexpr auto kTrim = std::chrono::seconds(1);
 
 /// For a newcomer without a request.
 void tell_full(Connection& connection) {
@@ -99,6 +103,7 @@ void Reception::run() {
     waiting_.clear();
     size_t i = 0;
     for (Owned& connection : waited) look_after(std::move(connection), readable[i++]);
+    give_back_memory();
   }
 }
 
@@ -110,6 +115,7 @@ bool Reception::take_arrivals() {
     const std::scoped_lock lock(mutex_);
     newcomers.swap(newcomers_);
     returned.swap(returned_);
+    if (std::exchange(large_, false)) trim_at_ = Clock::now() + kTrim;
     ending = ending_;
     ended = ended_;
   }
@@ -131,7 +137,7 @@ void Reception::admit(Owned connection) {
   waiting_.push_back(std::move(connection));
 }
 
-/// Whether one more connection can be open; another may have given way to it.
+/// Whether one more connection can be open; others may have given way to it.
 bool Reception::make_room() {
   const auto now = Clock::now();
   size_t handled = 0;
@@ -139,26 +145,30 @@ bool Reception::make_room() {
     const std::scoped_lock lock(mutex_);
     handled = handled_.size() + returned_.size();
   }
-  if (waiting_.size() + handled < most_) return true;
-  auto chosen = waiting_.end();
-  std::pair<int, Clock::time_point> least;
-  for (auto it = waiting_.begin(); it != waiting_.end(); ++it) {
-    const std::optional<int> rank = dispensability(**it, now);
-    if (!rank || (chosen != waiting_.end() && std::pair(*rank, (*it)->since()) >= least)) continue;
-    chosen = it;
-    least = {*rank, (*it)->since()};
+  while (waiting_.size() + handled >= most_) {
+    auto chosen = waiting_.end();
+    std::pair<int, Clock::time_point> least;
+    for (auto it = waiting_.begin(); it != waiting_.end(); ++it) {
+      const std::optional<int> rank = dispensability(**it, now);
+      if (!rank) continue;
+      const std::pair own(*rank, (*it)->since());
+      if (chosen != waiting_.end() && own >= least) continue;
+      chosen = it;
+      least = own;
+    }
+    if (chosen == waiting_.end()) return false;
+    drop(std::move(*chosen));
+    waiting_.erase(chosen);
   }
-  if (chosen == waiting_.end()) return false;
-  waiting_.erase(chosen);
   return true;
 }
 
 /// Takes in what has arrived, and ends what has taken too long.
 void Reception::look_after(Owned connection, bool readable) {
   try {
-    if (readable && !connection->receive(gate_)) return;
+    if (readable && !connection->receive(gate_)) return drop(std::move(connection));
     if (!connection->has_request() && Clock::now() >= connection->deadline()) {
-      if (connection->is_closing() || connection->is_idle()) return;
+      if (connection->is_closing() || connection->is_idle()) return drop(std::move(connection));
       connection->request().refuse({kTooSlow, "the request took too long to arrive"});
     }
     await_or_dispatch(std::move(connection));
@@ -185,6 +195,7 @@ void Reception::await_or_dispatch(Owned connection) {
 
 void Reception::handle(Owned connection) {
   bool open = false;
+  const bool large = connection->request().is_large();
   try {
     const Connection::Handling handling(*connection);
     open = serve_(*connection) && connection->request().keeps_alive();
@@ -196,9 +207,21 @@ void Reception::handle(Owned connection) {
     const std::scoped_lock lock(mutex_);
     std::erase(handled_, connection.get());
     returned_.push_back(std::move(connection));
+    large_ = large_ || large;
     handled_fewer_.notify_all();
   }
   wake();
+}
+
+void Reception::drop(Owned connection) {
+  if (connection->request().is_large()) trim_at_ = Clock::now() + kTrim;
+}
+
+/// The allocator keeps what large requests took, in every thread's share of the heap.
+void Reception::give_back_memory() {
+  if (Clock::now() < trim_at_) return;
+  trim_at_ = Clock::time_point::max();
+  malloc_trim(0);
 }
 
 /// Of every waiting connection, in order, whether it has something to be read.
@@ -217,9 +240,9 @@ std::vector<bool> Reception::wait_for_bytes() const {
 
 /// Milliseconds until the first deadline; -1: there is none.
 int Reception::patience() const {
-  if (waiting_.empty()) return -1;
-  auto first = Clock::time_point::max();
+  auto first = trim_at_;
   for (const Owned& connection : waiting_) first = std::min(first, connection->deadline());
+  if (first == Clock::time_point::max()) return -1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(first - Clock::now());
   return static_cast<int>(std::max<int64_t>(0, left.count()));
 }

@@ -44,6 +44,8 @@ class Reception {
   void look_after(Owned connection, bool readable);
   void await_or_dispatch(Owned connection);
   void handle(Owned connection);
+  void drop(Owned connection);
+  void give_back_memory();
   [[nodiscard]] std::vector<bool> wait_for_bytes() const;
   [[nodiscard]] int patience() const;
   void wake() const;
@@ -55,11 +57,13 @@ class Reception {
   int wake_;  // an eventfd
   // Of the thread alone.
   std::list<Owned> waiting_;
+  Connection::Clock::time_point trim_at_ = Connection::Clock::time_point::max();
 
   std::mutex mutex_;
   std::condition_variable handled_fewer_;
   std::vector<Owned> newcomers_, returned_;  // to be taken by the thread
   std::vector<Connection*> handled_;         // by the pool
+  bool large_ = false;                       // a large request was among those handled
   bool ending_ = false;                      // no more requests
   bool ended_ = false;                       // the thread ends when it has nothing left
   httplib::ThreadPool pool_;

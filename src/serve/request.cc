@@ -120,7 +120,8 @@ void read_stop(Fields& fields, GenerationRequest& request) {
 /// Other servers know numbers that mean what leaving the field out does.
 bool is_default(Fields& fields, const char* name, int64_t number) {
   const Json* value = fields.find(name);
-  return value != nullptr && value->is_number() && *value == number;
+  return value != nullptr && value->is_number() &&
+         value->get<double>() == static_cast<double>(number);
 }
 
 void read_length(Fields& fields, GenerationRequest& request) {
