@@ -213,8 +213,9 @@ TEST_F(Train, ResumesOnlyTheSameRun) {
 TEST_F(Train, SaysWhenAnotherArithmeticGoesOn) {
   const std::string out = path("other_arithmetic");
   const auto go_on = [&](const std::string& steps, const std::string& arithmetic) {
-    const Outcome outcome = run_shell(arithmetic + " $EVO " +
-                                      train(out, "--resume --steps " + steps) + " --precision f32");
+    const Outcome outcome =
+        run_shell(arithmetic + " $EVO " + with_data(shared("text.txt")) + " --out " + out +
+                  " --precision f32 --resume --steps " + steps);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     return outcome.err;
   };

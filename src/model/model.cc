@@ -407,9 +407,8 @@ bool Model::is_ahead(const Weight& w) {
 }
 
 void Model::pack(Weight& w, Precision precision) {
-  set_packed(
-      w, std::make_shared<PackedWeight>(w.value.f32(), w.value.rows(), w.value.cols(),
-                                        is_ahead(w) ? Precision::kInt8 : precision, row_access(w)));
+  set_packed(w, std::make_shared<PackedWeight>(w.value.f32(), w.value.rows(), w.value.cols(),
+                                               is_ahead(w) ? Precision::kInt8 : precision));
   if (unembeds_ahead(w)) pack_ahead_unembedding();
 }
 
@@ -423,18 +422,12 @@ void Model::pack_ahead_unembedding() {
     std::copy_n(unembedding_.value.row(ahead_tokens_[static_cast<size_t>(i)]), width, rows.row(i));
   }
   // Of the values of what is packed only their shape is used.
-  ahead_unembedding_ = {
-      Tensor::view(unembedding_.value.f32(), {count, width}),
-      std::make_shared<PackedWeight>(rows.f32(), count, width, Precision::kInt8, RowAccess::kNo)};
+  ahead_unembedding_ = {Tensor::view(unembedding_.value.f32(), {count, width}),
+                        std::make_shared<PackedWeight>(rows.f32(), count, width, Precision::kInt8)};
 }
 
 void Model::pack(Weight& w, const Tensor& bits) {
-  set_packed(w,
-             std::make_shared<PackedWeight>(bits.bf16(), bits.rows(), bits.cols(), row_access(w)));
-}
-
-RowAccess Model::row_access(const Weight& w) const {
-  return &w == &embedding_ ? RowAccess::kYes : RowAccess::kNo;
+  set_packed(w, std::make_shared<PackedWeight>(bits.bf16(), bits.rows(), bits.cols()));
 }
 
 void Model::set_packed(Weight& w, std::shared_ptr<const PackedWeight> packed) {

@@ -172,7 +172,6 @@ class Model {
   void pack(Weight& weight, Precision precision);
   void pack(Weight& weight, const Tensor& bits);  ///< bf16 from bf16 [out, in]
   void pack_ahead_unembedding();
-  [[nodiscard]] RowAccess row_access(const Weight& weight) const;
   /// The field ahead has rows of it, packed apart.
   [[nodiscard]] bool unembeds_ahead(const Weight& weight) const;
   /// Belongs to the field ahead alone.

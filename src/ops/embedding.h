@@ -9,7 +9,7 @@
 namespace evo {
 
 /// Rows ids[r] of table [V, D]; returns [N, D]. The gradient adds rows of equal id in the order of
-/// `ids`, whatever the number of threads. A packed table, for inference, needs RowAccess::kYes.
+/// `ids`, whatever the number of threads.
 Tensor embed(Tape& tape, const Weight& table, std::span<const int32_t> ids);
 
 /// a [Na, D] above b [Nb, D]; returns [Na + Nb, D]. Either may have no rows.

@@ -33,21 +33,16 @@ inline MatrixView matrix(const float* data, int64_t rows, int64_t cols) {
 void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_stride,
             bool accumulate, Precision precision);
 
-/// Whether PackedWeight::row() will be asked for: not every layout gives rows back.
-enum class RowAccess { kNo, kYes };
-
 /// A weight [out, in] in a layout for products of few rows, for inference: as f32, as bf16, or as
 /// 8-bit whole numbers with a scale per output (Int8Weight, ops/int8_product.h).
 ///
-/// The products are our own (ops/row_product.h), which for up to 128 rows are faster than oneDNN's
-/// and for 512 about as fast. Only bf16 on CPUs that multiply bf16 is left to oneDNN, which can use
-/// their instructions; with RowAccess it is our own there too, since oneDNN's layout is its secret.
+/// The products are our own (ops/row_product.h, ops/bf16_product.h, ops/int8_product.h), which for
+/// up to 128 rows are faster than oneDNN's and for 512 about as fast, with AMX faster.
 class PackedWeight {
  public:
-  PackedWeight(const float* weight, int64_t out, int64_t in, Precision precision,
-               RowAccess access = RowAccess::kNo);
+  PackedWeight(const float* weight, int64_t out, int64_t in, Precision precision);
   /// From bf16 to bf16: what the numbers as f32 give, without the memory for them.
-  PackedWeight(const uint16_t* weight, int64_t out, int64_t in, RowAccess access);
+  PackedWeight(const uint16_t* weight, int64_t out, int64_t in);
   ~PackedWeight();
   PackedWeight(const PackedWeight&) = delete;
   PackedWeight& operator=(const PackedWeight&) = delete;
@@ -57,7 +52,7 @@ class PackedWeight {
   /// that verifies a batch of tokens gets exactly the numbers that it would get token by token.
   void multiply(const float* x, int64_t rows, float* y) const;
 
-  /// Row `index` of the matrix, [in], rounded as it is stored. Needs RowAccess::kYes.
+  /// Row `index` of the matrix, [in], rounded as it is stored.
   void row(int64_t index, float* values) const;
 
   [[nodiscard]] int64_t out() const;

@@ -16,7 +16,6 @@ struct PackedWeight::Impl {
 
   int64_t out, in;
   size_t bytes = 0;
-  bool gives_rows = false;
 };
 
 namespace {
@@ -72,8 +71,7 @@ struct NarrowWeight : Impl {
 
 }  // namespace
 
-PackedWeight::PackedWeight(const float* weight, int64_t out, int64_t in, Precision precision,
-                           RowAccess access) {
+PackedWeight::PackedWeight(const float* weight, int64_t out, int64_t in, Precision precision) {
   EVO_CHECK(out > 0 && in > 0);
   switch (precision) {
     case Precision::kF32:
@@ -87,13 +85,11 @@ PackedWeight::PackedWeight(const float* weight, int64_t out, int64_t in, Precisi
       impl_ = std::make_unique<NarrowWeight<Impl, Int8Weight>>(weight, out, in);
       break;
   }
-  impl_->gives_rows = access == RowAccess::kYes;
 }
 
-PackedWeight::PackedWeight(const uint16_t* weight, int64_t out, int64_t in, RowAccess access) {
+PackedWeight::PackedWeight(const uint16_t* weight, int64_t out, int64_t in) {
   EVO_CHECK(out > 0 && in > 0);
   impl_ = std::make_unique<NarrowWeight<Impl, BF16Weight>>(weight, out, in);
-  impl_->gives_rows = access == RowAccess::kYes;
 }
 
 PackedWeight::~PackedWeight() = default;
@@ -103,7 +99,7 @@ void PackedWeight::multiply(const float* x, int64_t rows, float* y) const {
 }
 
 void PackedWeight::row(int64_t index, float* values) const {
-  EVO_CHECK(impl_->gives_rows && 0 <= index && index < out());
+  EVO_CHECK(0 <= index && index < out());
   impl_->row(index, values);
 }
 

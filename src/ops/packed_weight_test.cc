@@ -48,8 +48,7 @@ TEST(PackedWeight, IsCloseToReference) {
   }
 }
 
-/// The promise that speculative decoding rests on. If this fails with bf16 alone, the CPU runs a
-/// kernel that PackedShape::row_invariant wrongly trusts.
+/// The promise that speculative decoding rests on.
 void expect_rows_keep_their_bits(int64_t out, int64_t in, Precision precision) {
   SCOPED_TRACE(fmt::format("out {} in {} precision {} threads {}", out, in,
                            static_cast<int>(precision), threads()));
@@ -138,9 +137,9 @@ TEST(PackedWeight, GivesRowsBack) {
   const std::vector<float> w = random_values(kOut * kIn, 9);
   std::vector<float> rounded(w.size()), row(kIn), quantized(kIn);
   round_to_bf16(w.data(), kOut * kIn, rounded.data());
-  const PackedWeight f32(w.data(), kOut, kIn, Precision::kF32, RowAccess::kYes);
-  const PackedWeight bf16(w.data(), kOut, kIn, Precision::kBF16, RowAccess::kYes);
-  const PackedWeight int8(w.data(), kOut, kIn, Precision::kInt8, RowAccess::kYes);
+  const PackedWeight f32(w.data(), kOut, kIn, Precision::kF32);
+  const PackedWeight bf16(w.data(), kOut, kIn, Precision::kBF16);
+  const PackedWeight int8(w.data(), kOut, kIn, Precision::kInt8);
   const Int8Weight int8_expected(w.data(), kOut, kIn);
   for (int64_t o = 0; o < kOut; ++o) {
     f32.row(o, row.data());
@@ -153,14 +152,11 @@ TEST(PackedWeight, GivesRowsBack) {
   }
 }
 
-/// On every CPU, also where the layout would do: else it would be found on another one.
-TEST(PackedWeightDeathTest, RowsMustHaveBeenAskedFor) {
+TEST(PackedWeightDeathTest, HasNoOtherRows) {
   const std::vector<float> w(6, 1.0f);
   std::vector<float> row(3);
-  const PackedWeight without(w.data(), 2, 3, Precision::kF32);
-  EXPECT_DEATH(without.row(0, row.data()), "gives_rows");
-  const PackedWeight with(w.data(), 2, 3, Precision::kF32, RowAccess::kYes);
-  EXPECT_DEATH(with.row(2, row.data()), "index");
+  const PackedWeight packed(w.data(), 2, 3, Precision::kF32);
+  EXPECT_DEATH(packed.row(2, row.data()), "index");
 }
 
 TEST(PackedWeight, Int8TakesAQuarterOfTheMemory) {
