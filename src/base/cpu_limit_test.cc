@@ -79,6 +79,10 @@ TEST_F(CpuQuota, Version1) {
   EXPECT_EQ(quota(), std::nullopt);
   write(kV1 + std::string("/job/cpu.cfs_quota_us"), "250000");
   EXPECT_EQ(quota(), 2.5);
+  // Of another controller's group.
+  write(kV1 + std::string("/elsewhere/cpu.cfs_quota_us"), "50000");
+  write(kV1 + std::string("/elsewhere/cpu.cfs_period_us"), "100000");
+  EXPECT_EQ(quota(), 2.5);
 }
 
 TEST_F(CpuQuota, AContainerSeesItsGroupAsTheTop) {

@@ -298,7 +298,6 @@ std::vector<float> everything(Problem problem, CodeGradient code_gradient) {
 }
 
 TEST(Head, SameBitsForAnyThreads) {
-  if (!reference::products_ignore_threads()) GTEST_SKIP() << "no AVX-512";
   const int before = threads();
   for (const CodeGradient code_gradient :
        {CodeGradient::kCrossEntropy, CodeGradient::kSquaredError}) {

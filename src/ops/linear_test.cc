@@ -39,7 +39,6 @@ TEST(Linear, IsCloseToReference) {
 }
 
 TEST(Linear, SameBitsForAnyThreads) {
-  if (!reference::products_ignore_threads()) GTEST_SKIP() << "no AVX-512";
   check(130, 96, 257).expect_same_bits_for_any_threads();
 }
 

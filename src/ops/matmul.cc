@@ -50,17 +50,19 @@ struct Bands {
 /// Multiply-adds for which it is not worth waking another thread: oneDNN does them in 10 to 50 us.
 constexpr int64_t kSerialProduct = 1 << 21;
 
-/// Bands of one width, so that they share a primitive, in whole cache lines and tiles. They depend
-/// on the product's size and threads() alone, and so do the bits, also inside a parallel loop.
+/// Bands of one width, so that they share a primitive, in whole cache lines and tiles: few enough
+/// not to read the other matrix too often, and enough for several threads of which one may be held
+/// up. They depend on the product's size alone: so do the bits, whatever number of threads there
+/// is.
 Bands bands_of(int64_t m, int64_t n, int64_t k) {
-  constexpr int64_t kTile = 64;
+  constexpr int64_t kTile = 64, kUsual = 4, kWidest = 256;
   Bands bands;
   bands.of_rows = m >= n;
   const int64_t length = bands.of_rows ? m : n;
   bands.width = length;
-  if (threads() == 1 || m * n < kSerialProduct / k + 1) return bands;
-  const int64_t lines = kTile * threads();
-  bands.width = (length + lines - 1) / lines * kTile;
+  if (m * n < kSerialProduct / k + 1) return bands;
+  const int64_t tiles = (length + kUsual * kTile - 1) / (kUsual * kTile);
+  bands.width = std::min(tiles * kTile, kWidest);
   bands.count = (length + bands.width - 1) / bands.width;
   return bands;
 }

@@ -28,8 +28,8 @@ inline MatrixView matrix(const float* data, int64_t rows, int64_t cols) {
 /// out [m, n] = a [m, k] b [k, n], or out += a b if `accumulate`; row i of out starts at
 /// out + i * out_stride. Sums are f32. With kBF16 the inputs are rounded to bf16 first; kInt8 is
 /// for PackedWeight only.
-/// Any of m, n, k may be zero. Equal calls give equal bits, with AVX-512 for any number of threads,
-/// else for the same number; inside a parallel loop or not.
+/// Any of m, n, k may be zero. Equal calls give equal bits, for any number of threads, inside a
+/// parallel loop or not.
 void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_stride,
             bool accumulate, Precision precision);
 

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "ops/matmul.h"
-#include "ops/onednn.h"
 #include "ops/testing.h"
 
 namespace evo::reference {
@@ -42,13 +41,6 @@ inline Product matmul(const MatrixView& a, const MatrixView& b) {
 inline double rounding(int64_t terms, Precision precision) {
   const double inputs = precision == Precision::kBF16 ? 2 * 0x1p-8 + 0x1p-16 : 0;
   return static_cast<double>(terms + 1) * 0x1p-24 + inputs;
-}
-
-/// Whether products have the same bits for any number of threads; without AVX-512 oneDNN splits
-/// sums among them.
-inline bool products_ignore_threads() {
-  constexpr auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
-  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
 }
 
 }  // namespace evo::reference
