@@ -112,7 +112,7 @@ TEST_F(Generate, RefusesBadRequests) {
   expect_refusal(generate("--frobnicate 3"), 2, {"--frobnicate"});
   for (const char* balance : {"-0.5", "1.5", "nan", "inf"}) {
     expect_refusal(generate("--balance " + std::string(balance)), 2,
-                   {"--balance", balance, "expected 0 to 1"});
+                   {"--balance", balance, "from 0 to 1"});
   }
   expect_refusal(generate("--balance much"), 2, {"--balance", "much"});
   expect_refusal(generate("--balance 0.5 --mode ar"), 2, {"--mode ar", "contradict", "mode evo"});

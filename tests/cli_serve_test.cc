@@ -297,7 +297,7 @@ TEST_F(Serve, SaysAtStartWhatItServesAndWhatMemoryItMayTake) {
   const Outcome plain = started("", "cache-tokens");
   EXPECT_EQ(plain.code, 0) << plain.err;
   for (const char* part : {"cat is served at http://127.0.0.1:", "int8, 1 threads",
-                           "keys and values of 1024 tokens at most, 0.26 MB"}) {
+                           "keys and values of 1024 tokens at most, 256.0 KB"}) {
     EXPECT_NE(plain.out.find(part), std::string::npos) << part << " in\n" << plain.out;
   }
   const Json json = Json::parse(started(" --json", "cache_bytes").out);

@@ -1,12 +1,9 @@
 #include "cli/options.h"
 
-#include <algorithm>
 #include <future>
 
 #include "base/closest.h"
-#include "base/cpu_limit.h"
 #include "base/parallel.h"
-#include "base/thread_pool.h"
 #include "io/files.h"
 
 namespace evo {
@@ -45,12 +42,6 @@ void check_tokenizer(const Tokenizer& tokenizer, const ModelConfig& config, cons
 }  // namespace
 
 void use_threads(int threads) {
-  const int64_t most = std::min<int64_t>(online_cpus(), kMaxThreads);
-  if (threads < 0 || threads > most) {
-    throw UsageError(fmt::format(
-        "--threads {}: expected 1 to {}, the CPUs of this machine; without it {} {} used", threads,
-        most, default_threads(), default_threads() == 1 ? "is" : "are"));
-  }
   if (threads > 0) set_threads(threads);
 }
 

@@ -13,9 +13,11 @@
 #include <system_error>
 
 #include "base/closest.h"
+#include "base/cpu_limit.h"
 #include "base/denormals.h"
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/thread_pool.h"
 #include "cli/common_options.h"
 #include "cli/number_range.h"
 
@@ -124,9 +126,13 @@ void add_commands(CLI::App& app, Action& action) {
 
 /// Every command has it and no other bound than use_threads() sets: that of its type.
 void check_threads(CLI::App& app) {
+  const int most = static_cast<int>(std::min<int64_t>(online_cpus(), kMaxThreads));
+  const std::string range =
+      fmt::format("from 1 to {}, the CPUs of this machine; without it {} {} used", most,
+                  default_threads(), default_threads() == 1 ? "is" : "are");
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
     if (CLI::Option* threads = command->get_option_no_throw("--threads")) {
-      threads->check(number(0, 4096));
+      threads->check(number_that<int>(range, [=](int n) { return n >= 0 && n <= most; }));
     }
     check_threads(*command);
   }
