@@ -19,8 +19,8 @@ struct MemoryFit {
 };
 
 /// Resident memory of a whole process that trains: program and libraries, tokenizer, the arrays of
-/// rank_memory() and what the pool of arrays holds beside them. Within 15% of what was measured for
-/// models of 8M to 500M parameters, see docs/benchmarks.md.
+/// rank_memory() and what the pool of arrays holds beside them. For models of 8M and of 149M
+/// parameters it was 4 to 10% more than what was measured (docs/log.md, 2026-11-30).
 [[nodiscard]] double process_memory(const RunConfig& config, Precision precision);
 
 /// The fastest way that fits into `available` bytes: all at once if possible, else as few equal

@@ -53,14 +53,14 @@ TEST(Pace, SaysHowFarItIsAndNeverGoesBack) {
   EXPECT_FALSE(pace.stopping());
 }
 
-/// At a share of nothing the rest would take for ever.
+/// Without patience any rest is too long.
 TEST(Pace, LongWorkIsAbandonedWhenTheRunIsToStop) {
   Watched watched;
   Pace pace = watched.pace(0);
   pace.begin("step 7", 1, kNever);
-  EXPECT_NO_THROW(pace.at(0));
+  EXPECT_NO_THROW(pace.at(0.5));
   watched.stop = true;
-  EXPECT_THROW(pace.at(0), Abandoned);
+  EXPECT_THROW(pace.at(0.5), Abandoned);
   EXPECT_TRUE(pace.stopping());
   ASSERT_EQ(watched.explained.size(), 1u);
   EXPECT_NE(watched.explained[0].find("step 7 is given up"), std::string::npos);
