@@ -64,8 +64,8 @@ void adapt(Flags& flags) {
   }
   if (summary.step == 0) return;
   if (interrupted()) {
-    log_info("the report was interrupted; the adapted model in {} is complete", request.out);
-    return;
+    fail_interrupted("the report was interrupted; the adapted model in {} is complete",
+                     request.out);
   }
   const DraftGain result = gain.value_or(DraftGain{.speed_up = NAN});
   if (flags.json) {

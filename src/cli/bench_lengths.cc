@@ -147,7 +147,7 @@ void measure(LengthsRow& row, const LengthsBench& bench) {
   for (int64_t round = 0; round < bench.rounds; ++round) {
     std::map<std::string, std::vector<Run>> runs;
     for (size_t turn = 0; turn < kTurns.size(); ++turn) {
-      if (interrupted()) fail("interrupted: nothing is reported");
+      if (interrupted()) fail_interrupted("interrupted: nothing is reported");
       work.modes = mode_name(mode_of(round, turn));
       work.first = round;
       runs.merge(start_process(bench, row, work));

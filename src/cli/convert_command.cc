@@ -66,7 +66,7 @@ void write_weights(const Flags& flags, WeightSource source) {
   double done = 0;
   for (ArrayToWrite& array : source.arrays) {
     array.make = [&, make = std::move(array.make), size = megabytes(array)](std::span<float> out) {
-      if (interrupted()) fail("interrupted: nothing was converted");
+      if (interrupted()) fail_interrupted("interrupted: nothing was converted");
       make(out);
       progress.update(done += size);
     };

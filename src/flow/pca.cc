@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "base/error.h"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr int64_t kMaxRows = 8192;
 constexpr int kIterations = 60;
+constexpr uint64_t kCodesSeed = 0x636f646573;  // of codes that no embedding gives
 
 using Vector = std::vector<double>;
 
@@ -98,6 +100,24 @@ Vector leading_directions(const Vector& matrix, int64_t count, int64_t width) {
   return basis;
 }
 
+/// Gives all but the first of rows with equal codes a code of their own, drawn at random for the
+/// row.
+void tell_apart(int64_t rows, int64_t d, std::span<float> codes) {
+  const auto row = [&](int64_t r) {
+    return codes.subspan(static_cast<size_t>(r * d), static_cast<size_t>(d));
+  };
+  std::vector<int64_t> order(static_cast<size_t>(rows));
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, [&](int64_t a, int64_t b) {
+    return std::ranges::lexicographical_compare(row(a), row(b));
+  });
+  std::vector<int64_t> repeated;
+  for (size_t i = 1; i < order.size(); ++i) {
+    if (std::ranges::equal(row(order[i - 1]), row(order[i]))) repeated.push_back(order[i]);
+  }
+  for (const int64_t r : repeated) Random(kCodesSeed, static_cast<uint64_t>(r)).fill_normal(row(r));
+}
+
 }  // namespace
 
 PrincipalAxes principal_axes(std::span<const float> table, int64_t D, int64_t d) {
@@ -133,6 +153,7 @@ void principal_codes(std::span<const float> table, int64_t D, int64_t d, std::sp
       }
     });
   }
+  tell_apart(rows, d, codes);
 }
 
 }  // namespace evo

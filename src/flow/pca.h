@@ -21,7 +21,8 @@ struct PrincipalAxes {
 [[nodiscard]] PrincipalAxes principal_axes(std::span<const float> table, int64_t D, int64_t d);
 
 /// Projects the centred rows of `table` [V, D] on their d principal axes, each scaled to unit
-/// variance: codes [V, d].
+/// variance: codes [V, d]. Rows that equal an earlier one, as those of tokens that a model never
+/// saw may, get codes of unit variance at random instead: equal codes could never be told apart.
 void principal_codes(std::span<const float> table, int64_t D, int64_t d, std::span<float> codes);
 
 }  // namespace evo

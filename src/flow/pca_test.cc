@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <set>
 #include <vector>
 
 #include "base/random.h"
@@ -72,6 +73,33 @@ TEST(PrincipalCodes, IsDeterministic) {
   principal_codes(table, 8, 3, first);
   principal_codes(table, 8, 3, second);
   EXPECT_EQ(first, second);
+}
+
+/// Tokens that a model never saw may share an embedding. Codes of the others do not depend on it.
+TEST(PrincipalCodes, EqualRowsGetCodesOfTheirOwn) {
+  constexpr size_t kRows = 300, kWidth = 8, kCode = 3;
+  std::vector<float> table(kRows * kWidth);
+  Random(9).fill_normal(table);
+  for (const size_t copy : {40u, 41u, 299u}) {
+    std::copy_n(table.begin() + 7 * kWidth, kWidth, table.begin() + copy * kWidth);
+  }
+  std::vector<float> codes(kRows * kCode), again(kRows * kCode);
+  principal_codes(table, kWidth, kCode, codes);
+  principal_codes(table, kWidth, kCode, again);
+  EXPECT_EQ(codes, again);
+  std::set<std::vector<float>> distinct;
+  for (size_t r = 0; r < kRows; ++r) {
+    distinct.emplace(codes.begin() + r * kCode, codes.begin() + (r + 1) * kCode);
+  }
+  EXPECT_EQ(distinct.size(), kRows);
+  const PrincipalAxes axes = principal_axes(table, kWidth, kCode);
+  for (size_t k = 0; k < kCode; ++k) {  // the first of the equal ones keeps its own
+    double projection = 0;
+    for (size_t c = 0; c < kWidth; ++c) {
+      projection += axes.directions[k * kWidth + c] * (table[7 * kWidth + c] - axes.mean[c]);
+    }
+    EXPECT_NEAR(codes[7 * kCode + k], projection / axes.deviations[k], 1e-5);
+  }
 }
 
 }  // namespace
