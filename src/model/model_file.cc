@@ -147,7 +147,7 @@ void Model::read_packed(const WeightFolder& file, std::span<const Parameter> par
     // Elsewhere: memory that was written already costs much less than new memory.
     const Tensor values = read_values(file, parts, weight->value.shape());
     set_packed(*weight, std::make_shared<PackedWeight>(values.f32(), values.rows(), values.cols(),
-                                                       precision, row_access(*weight)));
+                                                       precision));
   }
   if (weight != nullptr) parameters_.release(weight->value);
 }
@@ -157,7 +157,7 @@ void Model::pack_bits(const WeightFolder& file, std::span<const Parameter> parts
                                         : std::span<const uint16_t>();
   if (mapped.empty()) return pack(weight, read_bits(file, parts, weight.value.shape()));
   set_packed(weight, std::make_shared<PackedWeight>(mapped.data(), weight.value.rows(),
-                                                    weight.value.cols(), row_access(weight)));
+                                                    weight.value.cols()));
 }
 
 Model Model::read(const std::string& folder,
