@@ -27,11 +27,11 @@ constexpr int64_t kGroupRows = 2 * kBF16TileRows;
 constexpr int64_t kLineBytes = kBlock * kBF16Step * sizeof(uint16_t);
 constexpr int64_t kStepBytes = kTileSteps * kLineBytes;
 constexpr int64_t kCacheLine = 64;
-/// What is asked for while few rows wait for memory; many have the time of a whole block.
+/// What is asked for while the first rows wait for memory.
 constexpr int64_t kFetchedAhead = 8192;
-/// Of x, so that it stays in an L2 cache of 2 MB beside a block of weights: for more rows the
-/// weights are read once more.
-constexpr int64_t kMostInputBytes = 1 << 20;
+/// Of weights, so that they stay in an L2 cache of 2 MB while all rows meet them: for more weights
+/// x is read once more.
+constexpr int64_t kPanelBytes = 1 << 20;
 
 /// Tiles 0 to 5, of sums and of x, have `rows` rows, 6 and 7 those of weights 16; each of 64 bytes.
 EVO_TARGET_TILES void set_up_tiles(int64_t rows) {
@@ -53,14 +53,13 @@ struct Part {
   const uint16_t* x;
   const char* w;
   int64_t stride, steps;  ///< of x, in bytes; tiles along `in`
-  const char* ahead;      ///< what to ask for, `ahead_step` bytes further on every step
-  int64_t ahead_step;
+  bool first;             ///< who meets these weights first asks for what comes next
 };
 
-inline void fetch_ahead(const Part& part, int64_t step) {
-  const char* from = part.ahead + step * part.ahead_step;
-  for (int64_t i = 0; i < part.ahead_step; i += kCacheLine) {
-    __builtin_prefetch(from + i, 0, 2);  // into the L2 cache
+inline void fetch_ahead(const Part& part, const char* w) {
+  if (!part.first) return;
+  for (int64_t i = 0; i < kStepBytes; i += kCacheLine) {
+    __builtin_prefetch(w + kFetchedAhead + i, 0, 2);  // into the L2 cache
   }
 }
 
@@ -69,8 +68,8 @@ EVO_TARGET_TILES void multiply_one_tile(const Part& part, float* to, int64_t to_
   _tile_zero(0);
   _tile_zero(1);
   for (int64_t k = 0; k < part.steps; ++k) {
-    fetch_ahead(part, k);
     const char* w = part.w + k * kStepBytes;
+    fetch_ahead(part, w);
     _tile_loadd(4, part.x + k * kBF16TileInputs, part.stride);
     _tile_loadd(6, w, kLineBytes);
     _tile_loadd(7, w + kCacheLine, kLineBytes);
@@ -89,8 +88,8 @@ EVO_TARGET_TILES void multiply_two_tiles(const Part& part, float* to, int64_t to
   _tile_zero(3);
   const auto* x_below = reinterpret_cast<const char*>(part.x) + kBF16TileRows * part.stride;
   for (int64_t k = 0; k < part.steps; ++k) {
-    fetch_ahead(part, k);
     const char* w = part.w + k * kStepBytes;
+    fetch_ahead(part, w);
     _tile_loadd(4, part.x + k * kBF16TileInputs, part.stride);
     _tile_loadd(6, w, kLineBytes);
     _tile_dpbf16ps(0, 4, 6);
@@ -125,19 +124,15 @@ void multiply_group(const BF16Task& task, const Part& part, int64_t b, int64_t f
   }
 }
 
-/// Block b for `groups` groups of rows, the first of which is `group`.
-void multiply_block(const BF16Task& task, int64_t b, int64_t group, int64_t groups) {
-  const int64_t steps = task.steps / kTileSteps, block_bytes = steps * kStepBytes;
-  const char* w = reinterpret_cast<const char*>(task.w) + b * block_bytes;
-  for (int64_t g = 0; g < groups; ++g) {
-    const int64_t first = (group + g) * kGroupRows;
-    const Part part = {
-        .x = static_cast<const uint16_t*>(task.x) + first * task.stride,
-        .w = w,
-        .stride = task.stride * static_cast<int64_t>(sizeof(uint16_t)),
-        .steps = steps,
-        .ahead = w + (groups == 1 ? kFetchedAhead : block_bytes + block_bytes * g / groups),
-        .ahead_step = kStepBytes / groups};
+/// Blocks [begin, end) for the rows from `first` on, at most 32, which stay in the L1 cache.
+void multiply_blocks(const BF16Task& task, int64_t begin, int64_t end, int64_t first) {
+  const int64_t steps = task.steps / kTileSteps;
+  for (int64_t b = begin; b < end; ++b) {
+    const Part part = {.x = static_cast<const uint16_t*>(task.x) + first * task.stride,
+                       .w = reinterpret_cast<const char*>(task.w) + b * steps * kStepBytes,
+                       .stride = task.stride * static_cast<int64_t>(sizeof(uint16_t)),
+                       .steps = steps,
+                       .first = first == 0};
     multiply_group(task, part, b, first, std::min(kGroupRows, task.rows - first));
   }
 }
@@ -150,13 +145,12 @@ EVO_TARGET_TILES void release_tiles() {
 
 void bf16_multiply_tiles(const BF16Task& task, int64_t begin, int64_t end) {
   set_up_tiles(std::min(task.rows, kBF16TileRows));
-  const int64_t groups = (task.rows + kGroupRows - 1) / kGroupRows;
-  const int64_t group_bytes = kGroupRows * task.stride * static_cast<int64_t>(sizeof(uint16_t));
-  const int64_t parts =
-      std::min(groups, (groups * group_bytes + kMostInputBytes - 1) / kMostInputBytes);
-  for (int64_t p = 0; p < parts; ++p) {
-    const int64_t first = groups * p / parts, last = groups * (p + 1) / parts;
-    for (int64_t b = begin; b < end; ++b) multiply_block(task, b, first, last - first);
+  const int64_t block_bytes = task.steps / kTileSteps * kStepBytes;
+  const int64_t panel = std::max<int64_t>(1, kPanelBytes / block_bytes);
+  for (int64_t b = begin; b < end; b += panel) {
+    for (int64_t first = 0; first < task.rows; first += kGroupRows) {
+      multiply_blocks(task, b, std::min(end, b + panel), first);
+    }
   }
   release_tiles();
 }
