@@ -20,7 +20,8 @@ PassCost::PassCost(const CostRatios& ratios) {
   forward_ = curve(1 - kHeadShare);
   head_ = curve(kHeadShare);
   const double step = ratios.scale * ratios.ahead_step;
-  ahead_ = {{1, 2}, {step, step * CostRatios::ahead_steps(2)}};
+  ahead_ = {{1, 2, 3},
+            {step, step * CostRatios::ahead_steps(2), step * CostRatios::ahead_steps(3)}};
   from_window_ = ratios.scale * ratios.window_step;
 }
 
@@ -28,7 +29,7 @@ PassCost PassCost::nominal() {
   PassCost cost;
   cost.forward_ = {{1, 8, 16}, {0.9, 1.17, 1.98}};
   cost.head_ = {{1, 8, 16}, {0.1, 0.13, 0.22}};
-  cost.ahead_ = {{1, 8}, {0.05, 0.065}};
+  cost.ahead_ = {{1, 8, 15}, {0.05, 0.065, 0.08}};
   cost.from_window_ = 0.1;
   return cost;
 }

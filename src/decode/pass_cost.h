@@ -2,8 +2,8 @@
 // that a pass yields.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <vector>
 
 namespace evo {
 
@@ -39,7 +39,7 @@ class PassCost {
 
  private:
   struct Curve {
-    std::vector<double> rows, seconds;  // rising; linear between, and beyond the last two
+    std::array<double, 3> rows{}, seconds{};  // rising; linear between, and beyond the last two
     [[nodiscard]] double at(double n) const;
   };
   PassCost() = default;
