@@ -224,7 +224,7 @@ TEST_F(BadModel, ConfigThatContradictsItselfOrTheWeights) {
   expect_config_refused(with("head_dim", 7), {"head_dim must be even"});
   expect_config_refused(with("hidden_size", -32), {"hidden_size must be"});
   expect_config_refused(with("num_hidden_layers", 0), {"num_hidden_layers must be"});
-  expect_config_refused(with("vocab_size", 9000), {"model.embed_tokens.weight", "[9000, 32]"});
+  expect_config_refused(with("vocab_size", 9000), {"expected [9000, "});
   expect_config_refused(with("num_hidden_layers", 2), {"model.layers.1"});
   expect_config_refused(with("tie_word_embeddings", false), {"lm_head.weight"});
   expect_config_refused(with("hidden_act", "gelu"), {"hidden_act is gelu", "expected silu"});

@@ -95,8 +95,8 @@ TEST_F(Plan, NonsenseIsRefused) {
   expect_refusal(plan("--preset 8b --ranks 0"), 2, {"--ranks"});
   expect_refusal(plan("--preset 8b --set bach_size=4"), 2, {"bach_size"});
   expect_refusal(plan("--preset 8b --set batch_size=16"), 1, {"16", "64 ranks"});
-  expect_refusal("plan --preset 8b --memory 80G --flops 400T --bandwidth 50G --efficiency 2", 1,
-                 {"efficiency must be above 0, at most 1, not 2"});
+  expect_refusal("plan --preset 8b --memory 80G --flops 400T --bandwidth 50G --efficiency 2", 2,
+                 {"--efficiency: '2'", "above 0, at most 1"});
   expect_refusal(plan("--config " + path("none.json")), 1, {"none.json"});
 }
 

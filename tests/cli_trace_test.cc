@@ -43,14 +43,20 @@ TEST_F(TraceFile, HasAHeaderAndALinePerPass) {
   ASSERT_EQ(written.size(), json.at("passes").get<size_t>() + 1);
   std::string text;
   int64_t committed = 0;
+  size_t latents = 0;
   for (size_t i = 1; i < written.size(); ++i) {
     const Json pass = Json::parse(written[i]);
     EXPECT_EQ(pass.at("pass"), i - 1);
     text += pass.at("text");
     committed += static_cast<int64_t>(pass.at("committed").size());
     EXPECT_EQ(pass.at("committed_texts").size(), pass.at("committed").size());
-    for (const Json& token : pass.at("tokens")) EXPECT_EQ(token.at("z2").size(), 2u);
+    for (const Json& token : pass.at("tokens")) {  // those drafted ahead have no latent code
+      const size_t size = token.at("z2").size();
+      EXPECT_TRUE(size == 0 || size == 2) << size;
+      latents += size > 0;
+    }
   }
+  EXPECT_GT(latents, 0u);
   EXPECT_EQ(text, json.at("text"));
   EXPECT_EQ(committed, json.at("tokens"));
 }

@@ -89,9 +89,10 @@ TEST_F(Train, SettingsThatAreUnknownOrContradictory) {
   expect_no_start(demo("--set sequence_length=512"), 1, {"below `max_position_embeddings`"});
   expect_no_start(demo("--set code_gradient=no"), 1, {"must be ce, mse or pca"});
   expect_no_start(demo("--steps 0"), 1, {"give `steps` or `minutes`"});
-  expect_no_start(demo("--steps -5"), 1, {"`steps` must not be negative"});
-  expect_no_start(demo("--minutes -1"), 1, {"`minutes`"});
-  expect_no_start(demo("--minutes nan"), 1, {"`minutes`"});
+  expect_no_start(demo("--set steps=-5"), 1, {"`steps` must not be negative"});
+  expect_no_start(demo("--minutes -1"), 2, {"--minutes: '-1'"});
+  expect_no_start(demo("--minutes nan"), 2, {"--minutes: 'nan'"});
+  expect_no_start(demo("--memory 8X"), 2, {"--memory 8X", "such as 80G"});
   expect_no_start(demo("--config x.json"), 2, {"either --preset", "or --config"});
   expect_no_start(with_settings(""), 2, {"either --preset", "or --config"});
   expect_no_start(demo("--tokenizer " + path("none.json")), 1, {"none.json"});

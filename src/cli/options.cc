@@ -1,5 +1,7 @@
 #include "cli/options.h"
 
+#include <charconv>
+#include <cmath>
 #include <future>
 
 #include "base/closest.h"
@@ -39,7 +41,30 @@ void check_tokenizer(const Tokenizer& tokenizer, const ModelConfig& config, cons
       file.string(), fingerprint_text(tokenizer), expected, kGenerationConfig);
 }
 
+/// The factor of "", "K", "Mi" and so on; 0 for what is none.
+double factor_of(std::string_view unit) {
+  if (unit.empty()) return 1;
+  if (unit == "B") return 1e9;  // 300B tokens are billions
+  constexpr std::string_view kLetters = "KMGTP";
+  const size_t power = kLetters.find(unit[0]);
+  const bool binary = unit.size() == 2 && unit[1] == 'i';
+  if (power == kLetters.npos || (unit.size() > 1 && !binary)) return 0;
+  return std::pow(binary ? 1024.0 : 1000.0, static_cast<double>(power + 1));
+}
+
 }  // namespace
+
+double parse_amount(const char* option, std::string_view text) {
+  double number = 0;
+  const auto [rest, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(rest, static_cast<size_t>(text.data() + text.size() - rest));
+  const double amount = number * factor_of(unit);
+  if (fault == std::errc() && amount > 0 && std::isfinite(amount)) return amount;
+  throw UsageError(fmt::format(
+      "{} {}: expected a number above 0 with a unit, such as 80G, 2.5T or 80Gi (K, M, G or B, T, "
+      "P: powers of 1000; Ki, Mi, Gi, Ti, Pi: of 1024)",
+      option, text));
+}
 
 void use_threads(int threads) {
   if (threads > 0) set_threads(threads);

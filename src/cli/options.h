@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "io/record.h"
 #include "model/model.h"
@@ -16,6 +17,10 @@ inline constexpr const char* kThreadsHelp =
 /// --threads: 0 means default_threads() (base/cpu_limit.h). Throws UsageError for more than the
 /// machine has CPUs.
 void use_threads(int threads);
+
+/// "80G", "2.5T", "80Gi": a number above 0 with a unit of powers of 1000, or of 1024. Throws
+/// UsageError, which names `option`.
+double parse_amount(const char* option, std::string_view text);
 
 /// --precision auto|f32|bf16|int8; auto is bf16 where the CPU has it. Throws UsageError.
 Precision parse_precision(const std::string& name);

@@ -1,7 +1,6 @@
 // evo plan
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -10,6 +9,7 @@
 #include "cli/bench_measure.h"
 #include "cli/common_options.h"
 #include "cli/number_range.h"
+#include "cli/options.h"
 #include "cli/plan_report.h"
 #include "cli/program.h"
 #include "io/fields.h"
@@ -25,30 +25,6 @@ struct Flags {
   int64_t ranks = 1;
   bool recompute = false, json = false;
 };
-
-/// The factor of "", "K", "Mi" and so on; 0 for what is none.
-double factor_of(std::string_view unit) {
-  if (unit.empty()) return 1;
-  if (unit == "B") return 1e9;  // 300B tokens are billions
-  constexpr std::string_view kLetters = "KMGTP";
-  const size_t power = kLetters.find(unit[0]);
-  const bool binary = unit.size() == 2 && unit[1] == 'i';
-  if (power == kLetters.npos || (unit.size() > 1 && !binary)) return 0;
-  return std::pow(binary ? 1024.0 : 1000.0, static_cast<double>(power + 1));
-}
-
-/// "80G", "2.5T", "80Gi": a number with a unit of powers of 1000, or of 1024.
-double parse_amount(const char* option, std::string_view text) {
-  double number = 0;
-  const auto [rest, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::string_view unit(rest, static_cast<size_t>(text.data() + text.size() - rest));
-  const double amount = number * factor_of(unit);
-  if (fault == std::errc() && amount > 0 && std::isfinite(amount)) return amount;
-  throw UsageError(fmt::format(
-      "{} {}: expected a number above 0 with a unit, such as 80G, 2.5T or 80Gi (K, M, G or B, T, "
-      "P: powers of 1000; Ki, Mi, Gi, Ti, Pi: of 1024)",
-      option, text));
-}
 
 bool sets_batch(const std::string& assignment) {
   return assignment.starts_with("batch_size=") || assignment.starts_with("gradient_accumulation=");

@@ -152,6 +152,7 @@ int parse_and_run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {  // --help and --version among them
     if (app.exit(error) != 0) return kWrongUsage;
+    flush_output();  // while errno still says why it failed
     action = [] {};
   }
   common.apply();

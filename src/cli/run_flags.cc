@@ -41,11 +41,11 @@ void add_run_options(CLI::App& command, RunFlags& flags) {
       ->check(number(0.0, kLongestMinutes));
   command.add_option("--seed", flags.seed, "seed of everything random")->check(any_seed<int64_t>());
   command.add_option("--threads", flags.threads, kThreadsHelp);
-  command
-      .add_option("--memory", request.memory,
-                  "bytes to stay below, such as 8G: a step is computed in parts if it has to be; "
-                  "default: what can be had")
-      ->transform(CLI::AsSizeValue(true));
+  command.add_option_function<std::string>(
+      "--memory",
+      [&request](const std::string& text) { request.memory = parse_amount("--memory", text); },
+      "bytes to stay below, such as 8G: a step is computed in parts if it has to be; default: what "
+      "can be had");
   command.add_option("--precision", flags.precision, "of matrix products: auto, f32 or bf16");
   command.add_flag("--resume", request.resume, "continue the run in --out, bit for bit");
   command.add_flag("--skip-bad-shards", request.skip_bad_shards,

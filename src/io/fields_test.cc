@@ -70,7 +70,7 @@ TEST(Fields, MissingKeysKeepWhatWasThere) {
 }
 
 TEST(Fields, UnknownKeyNamesTheClosest) {
-  expect_error([] { read(R"({"layres":9})"); }, {"c.json", "\"layres\"", "\"layers\""});
+  expect_error([] { read(R"({"layres":9})"); }, {"c.json", "\"layres\"", "'layers'"});
   EXPECT_EQ(read(R"({"layres":9,"layers":3})", true).layers, 3);
 }
 
@@ -127,7 +127,7 @@ TEST(Fields, BadAssignmentsAreUsageErrors) {
   };
   refused("layers", {"key=value", "layers"});
   refused("=3", {"key=value"});
-  refused("layer=3", {"\"layer\"", "\"layers\"", "tied, layers, tokens"});
+  refused("layer=3", {"'layer'", "'layers'", "tied, layers, tokens"});
   refused("layers=1.5", {"layers", "whole number", "1.5"});
   refused("layers=", {"layers", "\"\""});
   refused("layers=3x", {"3x"});

@@ -54,9 +54,10 @@ TokenFlops token_flops(const RunConfig& c) {
     flops.evolving =
         layers + 2 * real(parameters.modulation + parameters.evolve_in + parameters.adapters);
     flops.inner_field = 2 * real(parameters.inner_field);
-    flops.heads += 2 * (head + codes);
-    // The inner field's head is detached: its input has a gradient, the matrix and the codes none.
-    flops.head_gradients += 2 * (head + codes) + head;
+    const double ahead_heads = c.ahead_size > 0 ? head : 0;
+    flops.heads += 2 * (head + codes) + ahead_heads;
+    // The heads of what drafts are detached: their input has a gradient, matrix and codes none.
+    flops.head_gradients += 2 * (head + codes) + head + ahead_heads;
   }
   const double trunk = flops.mature + flops.evolving + flops.attention;
   flops.backward = 2 * (trunk + flops.inner_field);
