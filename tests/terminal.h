@@ -19,13 +19,12 @@ class Terminal {
  public:
   /// Runs a line of shell in which $EVO is the program.
   Terminal(const std::string& line, size_t width, size_t height = 50) : screen_(width, height) {
-    setenv("EVO", EVO_BINARY, 1);
+    prepare_environment();
     const winsize size = window(width, height);
     pid_ = forkpty(&master_, nullptr, nullptr, &size);
     EVO_CHECK(pid_ >= 0);
     if (pid_ > 0) return;
     setenv("TERM", "xterm-256color", 0);
-    setenv("OMP_WAIT_POLICY", "passive", 0);
     execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
     _exit(127);
   }
@@ -44,10 +43,15 @@ class Terminal {
   }
   /// The window becomes as wide as that; what was shown stays as most terminals have it.
   void resize(size_t width) {
-    read_for(0);
+    kill(-pid_, SIGSTOP);  // what it wrote for the old width must be shown at that
+    for (size_t before = 0; before != written_.size();) {
+      before = written_.size();
+      read_for(100);
+    }
     screen_.resize(width, true);
     const winsize size = window(width, 50);
     ioctl(master_, TIOCSWINSZ, &size);
+    kill(-pid_, SIGCONT);
   }
   /// Reads what is shown until `holds`; false if that is not so within a minute.
   bool wait_until(const std::function<bool()>& holds) {
