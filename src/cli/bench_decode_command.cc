@@ -208,7 +208,7 @@ void add_lengths_options(CLI::App& command, Flags& flags) {
                   "another table: exact against ar for texts of so many tokens, as in "
                   "16,60,256,1000, in rounds of both; for --batches, --precisions and --starts")
       ->delimiter(',')
-      ->check(CLI::Range(1, 100000));
+      ->check(number(1, 100000));
   command.add_option("--precisions", bench.precisions, "of that table, separated by commas")
       ->delimiter(',')
       ->check(CLI::IsMember({"f32", "bf16", "int8"}))
@@ -221,7 +221,7 @@ void add_lengths_options(CLI::App& command, Flags& flags) {
       ->check(CLI::IsMember({"cold", "known", "warm"}))
       ->capture_default_str();
   command.add_option("--rounds", bench.rounds, "of that table; the median counts")
-      ->check(CLI::Range(1, 1000))
+      ->check(number(1, 1000))
       ->capture_default_str();
   // What the processes of that table are started as; not for people.
   const auto work = [&flags]() -> LengthsWork& {
