@@ -177,7 +177,7 @@ class Session {
   /// `prompt_rows` tokens at most, those of the first sessions first. What goes wrong with one of
   /// the sessions alone is told in its place of `faults`, which is empty for the others: only that
   /// session cannot go on. Without `faults` it is thrown, as what concerns all is.
-  static constexpr int64_t kPromptRows = 512;
+  static constexpr int64_t kPromptRows = 256;
   static std::vector<PassTrace> step_together(std::span<Session* const> sessions,
                                               int64_t prompt_rows = kPromptRows,
                                               std::vector<std::string>* faults = nullptr);

@@ -55,7 +55,7 @@ constexpr int64_t kSerialProduct = 1 << 21;
 /// up. They depend on the product's size alone: so do the bits, whatever number of threads there
 /// is.
 Bands bands_of(int64_t m, int64_t n, int64_t k) {
-  constexpr int64_t kTile = 64, kUsual = 4, kWidest = 256;
+  constexpr int64_t kTile = 64, kUsual = 4, kWidest = 512;
   Bands bands;
   bands.of_rows = m >= n;
   const int64_t length = bands.of_rows ? m : n;
