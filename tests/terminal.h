@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 
 #include <cerrno>
 #include <string>
@@ -64,9 +65,17 @@ class Terminal {
   bool wait_for(std::string_view text) {
     return wait_until([&] { return screen_.shows(text); });
   }
-  /// Reads to the end; the program's exit code.
+  /// Whether the program reads key by key; what is typed before, the system edits and echoes.
+  [[nodiscard]] bool reads_keys() const {
+    termios state{};
+    return tcgetattr(master_, &state) == 0 && (state.c_lflag & ICANON) == 0;
+  }
+  /// Reads to the end; the program's exit code. A program that is silent for a minute is ended.
   int wait() {
-    while (read_for(60'000)) {
+    for (size_t before = written_.size() + 1; before != written_.size();) {
+      before = written_.size();
+      if (!read_for(60'000)) break;
+      if (before == written_.size()) kill(-pid_, SIGKILL);
     }
     int status = 0;
     waitpid(std::exchange(pid_, -1), &status, 0);

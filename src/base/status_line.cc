@@ -16,15 +16,17 @@ constexpr const char* kClearBehind = "\x1b[J";  // to the end of the screen
 std::mutex mutex;
 std::string shown;  // now, if not empty
 
-// Not fmt::print: it throws where standard error is closed.
-void write(std::string_view text) {
+// All of a change at once, since the terminal may be resized in between. Not fmt::print: it throws
+// where standard error is closed.
+void write(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
 }
 
-void draw() {
-  write(fitting(shown, terminal_columns(STDERR_FILENO) - 1));  // in the last column it might wrap
-  write(kClearBehind);
-  write("\r");
+/// The line, with the cursor at its beginning.
+std::string drawn() {
+  const auto columns = terminal_columns(STDERR_FILENO) - 1;  // in the last one it might wrap
+  return fitting(shown, columns) + kClearBehind + "\r";
 }
 
 }  // namespace
@@ -32,24 +34,20 @@ void draw() {
 void show_status_line(const std::string& line) {
   const std::lock_guard lock(mutex);
   shown = line;
-  draw();
-  std::fflush(stderr);
+  write(drawn());
 }
 
 void clear_status_line() {
   const std::lock_guard lock(mutex);
   if (shown.empty()) return;
   shown.clear();
-  draw();
-  std::fflush(stderr);
+  write(drawn());
 }
 
 void write_above_status_line(std::string_view lines) {
   const std::lock_guard lock(mutex);
-  if (!shown.empty()) write(kClearBehind);
-  write(lines);
-  if (!shown.empty()) draw();
-  std::fflush(stderr);
+  const std::string text(lines);
+  write(shown.empty() ? text : kClearBehind + text + drawn());
 }
 
 }  // namespace evo
