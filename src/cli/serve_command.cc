@@ -106,7 +106,7 @@ void add_limits(CLI::App& command, Flags& flags) {
           "--cache-tokens", flags.engine.cache_tokens,
           "tokens whose keys and values are in memory at most, of active texts and of earlier "
           "ones; it is taken as it is needed, and given back. 0: for all that can be active, but "
-          "at most a quarter of the machine's memory")
+          "at most a quarter of the machine's memory and half of what is available at the start")
       ->check(number(int64_t{0}, kLargestCount))
       ->capture_default_str();
   command

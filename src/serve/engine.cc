@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "base/memory.h"
 #include "serve/request_error.h"
 
 namespace evo {
@@ -36,7 +37,8 @@ int64_t tokens_of_pool(const EngineOptions& options, const ModelConfig& config) 
   const int64_t context = config.max_position_embeddings, most = options.active * context;
   const int64_t one_text = context + 2 * kCacheBlock;
   if (options.cache_tokens > 0) return std::max(options.cache_tokens, one_text);
-  const auto fit = static_cast<int64_t>(physical_memory() / 4 / KvPool::token_bytes(config));
+  const size_t bytes = std::min<size_t>(physical_memory() / 4, available_memory() / 2);
+  const auto fit = static_cast<int64_t>(bytes / KvPool::token_bytes(config));
   return std::max(std::min(most, fit), one_text);
 }
 

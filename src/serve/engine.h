@@ -31,8 +31,8 @@ struct EngineOptions {
   int64_t queue = 64;         ///< texts that wait, at most
   int64_t prompt_rows = 128;  ///< tokens of prompts in a pass, at most
   /// Room for keys and values, of active texts and of those that a later prompt may begin with;
-  /// 0: for all texts that can be active, but at most a quarter of the machine's memory. Memory is
-  /// taken as it is needed, and given back.
+  /// 0: for all texts that can be active, but at most a quarter of the machine's memory and
+  /// half of what is available now. Memory is taken as it is needed, and given back.
   int64_t cache_tokens = 0;
   double keep_seconds = 300;   ///< how long an ended text is kept for a prompt that goes on from it
   double request_seconds = 0;  ///< after which a request ends as it is; 0: never
