@@ -124,17 +124,21 @@ void add_commands(CLI::App& app, Action& action) {
   add_tokenizer_command(app, action);
 }
 
-/// Every command has it and no other bound than use_threads() sets: that of its type.
-void check_threads(CLI::App& app) {
+/// What --threads may be. To find out reads files of the system: once per program.
+CLI::Validator thread_range() {
   const int most = static_cast<int>(std::min<int64_t>(online_cpus(), kMaxThreads));
-  const std::string range =
-      fmt::format("from 1 to {}, the CPUs of this machine; without it {} {} used", most,
-                  default_threads(), default_threads() == 1 ? "is" : "are");
+  const int64_t usual = default_threads();
+  return number_that<int>(
+      fmt::format("from 1 to {}, the CPUs of this machine; without it {} {} used", most, usual,
+                  usual == 1 ? "is" : "are"),
+      [=](int n) { return n >= 0 && n <= most; });
+}
+
+/// Every command that has it.
+void check_threads(CLI::App& app, const CLI::Validator& range) {
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
-    if (CLI::Option* threads = command->get_option_no_throw("--threads")) {
-      threads->check(number_that<int>(range, [=](int n) { return n >= 0 && n <= most; }));
-    }
-    check_threads(*command);
+    if (CLI::Option* threads = command->get_option_no_throw("--threads")) threads->check(range);
+    check_threads(*command, range);
   }
 }
 
@@ -146,7 +150,7 @@ int parse_and_run(int argc, char** argv) {
   CommonFlags common;
   add_commands(app, action);
   add_common_options(app, common);
-  check_threads(app);
+  check_threads(app, thread_range());
   check_command(app, argc, argv);
   try {
     app.parse(argc, argv);
