@@ -65,6 +65,15 @@ class Terminal {
   bool wait_for(std::string_view text) {
     return wait_until([&] { return screen_.shows(text); });
   }
+  /// Reads nothing until the program waits for a terminal that has shown nothing for so long.
+  void let_wait() const {
+    constexpr useconds_t kLong = 200'000;
+    for (int shown = -1, waiting = 0; waiting > shown;) {
+      shown = std::exchange(waiting, 0);
+      usleep(kLong);
+      ioctl(master_, FIONREAD, &waiting);
+    }
+  }
   /// Whether the program reads key by key; what is typed before, the system edits and echoes.
   [[nodiscard]] bool reads_keys() const {
     termios state{};

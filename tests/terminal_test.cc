@@ -165,6 +165,18 @@ bool at_editor(Terminal& terminal) {
          (!EVO_HAS_EDIT || terminal.wait_until([&] { return terminal.reads_keys(); }));
 }
 
+TEST_F(AtTerminal, CtrlCEndsAWriterThatWaitsForTheTerminal) {
+  const std::string slow = model("long", "--set max_position_embeddings=20000");
+  Terminal terminal(
+      "exec $EVO generate " + slow + " --prompt cat --mode ar --temperature 0 --max-tokens 19000",
+      80);
+  ASSERT_TRUE(terminal.wait_until([&] { return terminal.written().size() > 500; }));
+  terminal.let_wait();
+  terminal.type("\x03");
+  EXPECT_EQ(terminal.wait(), 130);
+  EXPECT_FALSE(terminal.screen().shows("cannot write")) << terminal.screen().text();
+}
+
 class ChatAtTerminal : public ProgramTest {
  protected:
   [[nodiscard]] std::string chat(const std::string& more = "") const {
@@ -255,16 +267,19 @@ TEST_F(ChatAtTerminal, CtrlDEnds) {
 
 TEST_F(ChatAtTerminal, CtrlCStopsTheAnswer) {
   const std::string slow = model("long", "--set max_position_embeddings=20000");
-  Terminal terminal("XDG_STATE_HOME=" + path("state") + " exec $EVO chat " + slow +
-                        " --mode ar --temperature 0 --max-tokens 19000",
-                    80);
-  ASSERT_TRUE(at_editor(terminal));
-  terminal.type("cat\r");
-  ASSERT_TRUE(terminal.wait_until([&] { return terminal.written().size() > 500; }));
-  terminal.type("\x03");
-  ASSERT_TRUE(terminal.wait_for("[ar: ")) << terminal.written();
-  terminal.type("/exit\r");
-  EXPECT_EQ(terminal.wait(), 0);
+  for (const bool terminal_is_slow : {false, true}) {
+    Terminal terminal("XDG_STATE_HOME=" + path("state") + " exec $EVO chat " + slow +
+                          " --mode ar --temperature 0 --max-tokens 19000",
+                      80);
+    ASSERT_TRUE(at_editor(terminal));
+    terminal.type("cat\r");
+    ASSERT_TRUE(terminal.wait_until([&] { return terminal.written().size() > 500; }));
+    if (terminal_is_slow) terminal.let_wait();
+    terminal.type("\x03");
+    ASSERT_TRUE(terminal.wait_for("[ar: ")) << terminal.written();
+    terminal.type("/exit\r");
+    EXPECT_EQ(terminal.wait(), 0);
+  }
 }
 
 TEST_F(ChatAtTerminal, DumbTerminalsHaveLinesAsTheyAre) {

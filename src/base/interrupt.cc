@@ -53,13 +53,19 @@ extern "C" void on_signal(int) {
 
 }  // namespace
 
+struct sigaction catch_signal(int signal, void (*handler)(int)) {
+  struct sigaction action = {}, before = {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  sigaction(signal, &action, &before);
+  return before;
+}
+
 void catch_interrupts() {
   on_terminal = isatty(STDERR_FILENO);
-  struct sigaction action = {};
-  action.sa_handler = on_signal;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGHUP, &action, nullptr);  // a terminal that was lost
+  catch_signal(SIGINT, on_signal);
+  catch_signal(SIGTERM, on_signal);
+  catch_signal(SIGHUP, on_signal);  // a terminal that was lost
 }
 
 bool interrupted() {

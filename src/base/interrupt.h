@@ -1,6 +1,7 @@
 // Ctrl-C and SIGTERM as a flag that long loops look at, so that they can finish cleanly.
 #pragma once
 
+#include <csignal>
 #include <string>
 
 #include "base/error.h"
@@ -19,6 +20,11 @@ template <class... Args>
 [[noreturn]] void fail_interrupted(fmt::format_string<Args...> format, Args&&... args) {
   throw Interrupted(fmt::format(format, std::forward<Args>(args)...));
 }
+
+/// Calls `handler` whenever `signal` comes; what was done before. System calls then go on, since a
+/// line that waits for a slow terminal is no error, and nobody could tell how much of it is out:
+/// who waits for input and has to hear of the signal waits with poll(), which does not go on.
+struct sigaction catch_signal(int signal, void (*handler)(int));
 
 /// Installs handlers for SIGINT, SIGTERM and SIGHUP. The first signal sets the flag and says on
 /// standard error that the program is stopping, at once, whatever it is doing; a second one removes

@@ -60,7 +60,8 @@ void adapt(Flags& flags) {
   const TrainSummary summary = run_training(request);
   copy_files(flags.parent, request.out, kChatFiles);
   if (summary.interrupted) {
-    fail_interrupted("interrupted after {} steps: continue with --resume", summary.step);
+    fail_interrupted("interrupted after {} steps{}: continue with --resume", summary.step,
+                     summary.step == 0 ? ", and so without a model" : "");
   }
   if (summary.step == 0) return;
   if (interrupted()) {

@@ -39,9 +39,7 @@ ChatInterrupt::ChatInterrupt() {
   if (pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
     fail("cannot open a pipe: {}", errno_message(errno));
   }
-  struct sigaction action = {};
-  action.sa_handler = on_ctrl_c;
-  sigaction(SIGINT, &action, &action_before);
+  action_before = catch_signal(SIGINT, on_ctrl_c);
 }
 
 ChatInterrupt::~ChatInterrupt() {

@@ -35,12 +35,9 @@ extern "C" void on_screen_change(int) {
 /// While it lives, a terminal that was resized or handed back to this job wakes who waits for keys.
 class ScreenChanges {
  public:
-  ScreenChanges() {
-    struct sigaction action = {};
-    action.sa_handler = on_screen_change;
-    sigaction(SIGWINCH, &action, &resized_before_);
-    sigaction(SIGCONT, &action, &continued_before_);
-  }
+  ScreenChanges()
+      : resized_before_(catch_signal(SIGWINCH, on_screen_change)),
+        continued_before_(catch_signal(SIGCONT, on_screen_change)) {}
   ~ScreenChanges() {
     sigaction(SIGWINCH, &resized_before_, nullptr);
     sigaction(SIGCONT, &continued_before_, nullptr);
@@ -49,7 +46,7 @@ class ScreenChanges {
   ScreenChanges& operator=(const ScreenChanges&) = delete;
 
  private:
-  struct sigaction resized_before_ = {}, continued_before_ = {};
+  struct sigaction resized_before_, continued_before_;
 };
 
 /// While it lives, libedit takes bytes for UTF-8, which is what models read and write, whatever the

@@ -1,5 +1,6 @@
 #include "cli/prompt_input.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -20,10 +21,12 @@ std::string read_standard_input() {
   std::string text;
   char bytes[1 << 16];
   for (;;) {
-    const ssize_t count = ::read(STDIN_FILENO, bytes, sizeof bytes);
+    pollfd source = {STDIN_FILENO, POLLIN, 0};
+    const int ready = poll(&source, 1, -1);
     if (interrupted()) fail_interrupted("interrupted: there is no prompt");
+    if (ready < 0 && errno == EINTR) continue;
+    const ssize_t count = ::read(STDIN_FILENO, bytes, sizeof bytes);
     if (count == 0) return text;
-    if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail("cannot read standard input: {}", errno_message(errno));
     text.append(bytes, static_cast<size_t>(count));
     if (std::ssize(text) > kLongest) {

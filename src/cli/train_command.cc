@@ -82,6 +82,11 @@ void print_summary(const TrainSummary& summary, const std::optional<DraftGain>& 
 
 /// In words, and what to do if it is not the end.
 std::string outcome(const Flags& flags, const TrainSummary& summary) {
+  if (summary.interrupted && summary.step == 0) {
+    return "interrupted before the first step was complete: nothing is learnt, and there is no "
+           "model "
+           "yet. Begin again with --resume";
+  }
   // A resumed run that was complete already has no loss of its own; one that was stopped has no
   // validation if that takes long.
   std::string losses;

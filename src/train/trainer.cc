@@ -81,7 +81,8 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
     arrays_.model.initialize(static_cast<uint64_t>(config.seed));
     if (options_.initialize) options_.initialize(arrays_.model);
     arrays_.start_average();
-    if (config_.flow && !config_.freeze_flow) {
+    const bool stopped = ranks_.size() == 1 && options_.stop();  // ranks agree on that later
+    if (config_.flow && !config_.freeze_flow && !stopped) {
       constexpr int64_t kLarge = 1 << 14;  // a table that takes seconds
       if (ranks_.is_first() && config_.vocab_size > kLarge) {
         log_info("placing the codes of {} tokens in time", config_.vocab_size);
@@ -143,10 +144,12 @@ TrainSummary Trainer::train() {
   progress_ = nullptr;
   summary_.tokens = state_.step * tokens_per_step();
   summary_.interrupted = !finished();
-  save_checkpoint();
-  with_average([&](const Model& model) {
-    if (ranks_.is_first()) model.save(options_.out);
-  });
+  if (state_.step > 0 || !summary_.interrupted) {  // else there is nothing that was learnt
+    save_checkpoint();
+    with_average([&](const Model& model) {
+      if (ranks_.is_first()) model.save(options_.out);
+    });
+  }
   summary_.step = state_.step;
   summary_.seconds = elapsed();
   summary_.peak_bytes = pool_stats().peak_bytes + arrays_.written_bytes();
