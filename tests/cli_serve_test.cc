@@ -285,22 +285,26 @@ TEST_F(Serve, ASignalLetsRequestsFinish) {
 }
 
 TEST_F(Serve, SaysAtStartWhatItServesAndWhatMemoryItMayTake) {
-  const std::string start =
-      "$EVO serve " + model() +
-      " --name cat --port 0 --precision int8 --threads 1 --cache-tokens 1000 ";
-  const std::string end = "; kill $!; wait $!";
   const auto started = [&](const std::string& more, const std::string& last_word) {
-    return run_shell("out=" + path("started") + "; " + start + more + " >$out & " +
-                     "until grep -q " + last_word + " $out 2>&-; do sleep 0.05; done; cat $out" +
-                     end);
+    const std::string out = path("started");
+    Background program("serve " + model() +
+                       " --name cat --port 0 --precision int8 --threads 1 --cache-tokens 1000 " +
+                       more + " >" + out);
+    const auto said = [&] { return fs::exists(out) ? read_bytes(out) : ""; };
+    EXPECT_TRUE(wait_until([&] {
+      const std::string text = said();
+      return text.find(last_word) != std::string::npos && text.ends_with('\n');
+    })) << said();
+    kill(program.id(), SIGTERM);
+    EXPECT_EQ(program.wait(), 0);
+    return said();
   };
-  const Outcome plain = started("", "cache-tokens");
-  EXPECT_EQ(plain.code, 0) << plain.err;
+  const std::string plain = started("", "cache-tokens");
   for (const char* part : {"cat is served at http://127.0.0.1:", "int8, 1 threads",
                            "keys and values of 1024 tokens at most, 256.0 KB"}) {
-    EXPECT_NE(plain.out.find(part), std::string::npos) << part << " in\n" << plain.out;
+    EXPECT_NE(plain.find(part), std::string::npos) << part << " in\n" << plain;
   }
-  const Json json = Json::parse(started(" --json", "cache_bytes").out);
+  const Json json = Json::parse(started("--json", "cache_bytes"));
   EXPECT_EQ(json.at("model"), "cat");
   EXPECT_EQ(json.at("precision"), "int8");
   EXPECT_EQ(json.at("threads"), 1);

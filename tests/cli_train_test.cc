@@ -320,15 +320,12 @@ TEST_F(Train, InterruptSavesAndResumeGoesOn) {
 
 TEST_F(Train, AnInterruptBeforeTheFirstStepLeavesNoModel) {
   const std::string out = path("out");
-  const std::string more = "--steps 1 --set gradient_accumulation=1000 ";
-  Background program(train(out, more));
+  Background program(train(out, "--steps 1 --set gradient_accumulation=65536"));
   ASSERT_TRUE(wait_until([&] { return fs::exists(out + "/run.json"); }));
   program.interrupt();
   EXPECT_EQ(program.wait(), 130);
   EXPECT_FALSE(fs::exists(out + "/model.safetensors"));
   EXPECT_FALSE(fs::exists(out + "/checkpoints") && !fs::is_empty(out + "/checkpoints"));
-  ASSERT_EQ(run(train(out, more + "--resume")).code, 0);
-  EXPECT_EQ(run("generate " + out + " --max-tokens 2 --json").code, 0);
 }
 
 TEST_F(Train, ResumeAfterKillContinuesBitForBit) {

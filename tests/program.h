@@ -156,8 +156,8 @@ class ProgramTest : public ::testing::Test {
 
   /// Arguments of a training run on text.txt.
   [[nodiscard]] static std::string train(const std::string& out, const std::string& more) {
-    return std::string("train ") + kSettings + " --data " + shared("text.txt") + " --out " + out +
-           " --quiet " + more;
+    return fmt::format("train {} --data {} --out {} --quiet {}", kSettings, shared("text.txt"), out,
+                       more);
   }
 
   /// A trained model, made when first asked for. Not to be changed.

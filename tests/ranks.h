@@ -27,7 +27,7 @@ class TrainOnRanks : public ProgramTest {
   }
 
   [[nodiscard]] static std::string on_ranks(int ranks, const std::string& command) {
-    return std::string(kMpiRun) + " -n " + std::to_string(ranks) + " --oversubscribe " + command;
+    return fmt::format("{} -n {} --oversubscribe {}", kMpiRun, ranks, command);
   }
   [[nodiscard]] static std::string arguments(const std::string& out, const std::string& more) {
     return train(out, "--threads 1 --set batch_size=6 " + more);

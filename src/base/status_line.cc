@@ -11,8 +11,6 @@
 namespace evo {
 namespace {
 
-constexpr const char* kClearBehind = "\x1b[J";  // to the end of the screen
-
 std::mutex mutex;
 std::string shown;  // now, if not empty
 

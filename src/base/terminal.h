@@ -6,6 +6,8 @@
 
 namespace evo {
 
+inline constexpr const char* kClearBehind = "\x1b[J";  ///< the cursor, to the end of the screen
+
 struct TerminalSettings {
   bool cursor = true;         ///< terminals obey commands that move the cursor and clear lines
   std::optional<bool> color;  ///< always or never; nothing: on terminals that obey commands

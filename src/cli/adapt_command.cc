@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Flags : RunFlags {
+struct AdaptFlags : RunFlags {
   std::string parent, recipe = "frozen";
 };
 
@@ -29,13 +29,13 @@ struct Flags : RunFlags {
 constexpr std::array kChatFiles = {"tokenizer_config.json", "special_tokens_map.json",
                                    "chat_template.jinja", "chat_template.json"};
 
-RunConfig configuration(const Flags& flags, const ModelConfig& parent) {
+RunConfig configuration(const AdaptFlags& flags, const ModelConfig& parent) {
   RunConfig config = adapt_config(parent, parse_recipe(flags.recipe));
   flags.apply(config);
   return config;
 }
 
-void adapt(Flags& flags) {
+void adapt(AdaptFlags& flags) {
   use_threads(flags.threads);
   if (flags.request.quiet) set_log_level(LogLevel::kQuiet);
   TrainRequest& request = flags.request;
@@ -90,7 +90,7 @@ void adapt(Flags& flags) {
 }  // namespace
 
 void add_adapt_command(CLI::App& app, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<AdaptFlags>();
   CLI::App* command =
       app.add_subcommand("adapt", "Teach an autoregressive model to evolve several tokens at once");
   command->add_option("parent", flags->parent, "model folder: Hugging Face's or ours")->required();

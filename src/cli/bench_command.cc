@@ -11,7 +11,7 @@
 namespace evo {
 namespace {
 
-struct Flags {
+struct BenchFlags {
   std::vector<std::string> presets = {"demo", "7m"}, variants;
   std::string precision = "auto", peer;
   int64_t rounds = 1;
@@ -21,7 +21,7 @@ struct Flags {
   BenchCase work;  // what all presets have in common
 };
 
-std::vector<BenchCase> bench_cases(const Flags& flags) {
+std::vector<BenchCase> bench_cases(const BenchFlags& flags) {
   BenchCase work = flags.work;
   use_threads(flags.threads);
   work.threads = threads();
@@ -39,7 +39,7 @@ std::vector<BenchCase> bench_cases(const Flags& flags) {
   return cases;
 }
 
-void run(const Flags& flags) {
+void run_bench(const BenchFlags& flags) {
   const std::vector<BenchCase> cases = bench_cases(flags);
   if (flags.in_process) {
     if (cases.size() != 1) throw UsageError("--in-process: expected one preset");
@@ -59,7 +59,7 @@ void run(const Flags& flags) {
   if (flags.json) fmt::print("{}\n", Record().set("rows", rows).dump());
 }
 
-void add_work_options(CLI::App& command, Flags& flags) {
+void add_work_options(CLI::App& command, BenchFlags& flags) {
   BenchCase& work = flags.work;
   command.add_option("--presets", flags.presets, "shapes, separated by commas")
       ->delimiter(',')
@@ -78,7 +78,7 @@ void add_work_options(CLI::App& command, Flags& flags) {
   command.add_option("--threads", flags.threads, kThreadsHelp);
 }
 
-void add_comparison_options(CLI::App& command, Flags& flags) {
+void add_comparison_options(CLI::App& command, BenchFlags& flags) {
   command.add_option(
       "--peer", flags.peer,
       "command that runs reference/train_bench.py in another Python, for the shell; none: "
@@ -103,14 +103,14 @@ void add_comparison_options(CLI::App& command, Flags& flags) {
 }  // namespace
 
 void add_bench_command(CLI::App& app, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<BenchFlags>();
   CLI::App* bench = app.add_subcommand("bench", "Measure speed");
   bench->require_subcommand(1);
   CLI::App* command = bench->add_subcommand(
       "train", "Training steps on random tokens, against the machine's peak and PyTorch");
   add_work_options(*command, *flags);
   add_comparison_options(*command, *flags);
-  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_bench(*flags); }; });
   add_bench_decode_command(*bench, action);
 }
 

@@ -24,7 +24,7 @@ constexpr const char* kInProcess = "--in-process";
 constexpr const char* kFirst = "--first";
 constexpr const char* kCosts = "--costs";
 
-struct Flags {
+struct BenchDecodeFlags {
   std::string model, random, prompts, precision = "auto", llama_bench, llama_model;
   std::vector<double> balances = {0.5};
   std::vector<int64_t> batches = {1, 8};
@@ -37,14 +37,14 @@ struct Flags {
 };
 
 /// A model of which only the speed means anything.
-Model random_model(const Flags& flags, Precision precision) {
+Model random_model(const BenchDecodeFlags& flags, Precision precision) {
   Model model(RunConfig::preset(flags.random), false);
   model.initialize(1);
   model.pack(precision);
   return model;
 }
 
-std::vector<DecodeWay> ways_of(const Flags& flags, const ModelConfig& config) {
+std::vector<DecodeWay> ways_of(const BenchDecodeFlags& flags, const ModelConfig& config) {
   std::vector<DecodeWay> ways;
   for (int64_t batch : flags.batches) {
     ways.push_back({Mode::kAr, 0, batch});
@@ -94,13 +94,13 @@ void print_table(const std::vector<DecodeBenchRow>& rows) {
   }
 }
 
-ModelConfig config_of(const Flags& flags) {
+ModelConfig config_of(const BenchDecodeFlags& flags) {
   if (!flags.random.empty()) return RunConfig::preset(flags.random);
   return ModelConfig::load((std::filesystem::path(flags.model) / "config.json").string());
 }
 
 /// The table by length, each measurement in a process of its own.
-void run_lengths(Flags& flags) {
+void run_lengths(BenchDecodeFlags& flags) {
   constexpr int64_t kRoomForPrompt = 24;
   LengthsBench& bench = flags.lengths;
   const ModelConfig config = config_of(flags);
@@ -135,7 +135,7 @@ void run_lengths(Flags& flags) {
   }
 }
 
-void run_in_process(const Flags& flags, const Model& model, Precision precision,
+void run_in_process(const BenchDecodeFlags& flags, const Model& model, Precision precision,
                     const std::vector<DecodeBenchPrompt>& prompts) {
   LengthsWork work = *flags.in_process;
   work.batch = flags.batches.front();
@@ -143,7 +143,7 @@ void run_in_process(const Flags& flags, const Model& model, Precision precision,
   fmt::print("{}\n", measure_lengths(model, precision, prompts, work, flags.options).dump());
 }
 
-void run(Flags& flags) {
+void run_bench_decode(BenchDecodeFlags& flags) {
   use_threads(flags.threads);
   if (flags.model.empty() == flags.random.empty())
     throw UsageError("bench decode: expected a model folder or --random PRESET, one of them");
@@ -201,7 +201,7 @@ void run(Flags& flags) {
   fmt::print("{}\n", result.dump());
 }
 
-void add_lengths_options(CLI::App& command, Flags& flags) {
+void add_lengths_options(CLI::App& command, BenchDecodeFlags& flags) {
   LengthsBench& bench = flags.lengths;
   command
       .add_option("--lengths", bench.lengths,
@@ -240,7 +240,7 @@ void add_lengths_options(CLI::App& command, Flags& flags) {
 }  // namespace
 
 void add_bench_decode_command(CLI::App& bench, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<BenchDecodeFlags>();
   CLI::App* command = bench.add_subcommand(
       "decode", "Decoding in every mode, against this machine's limits and llama.cpp");
   command->add_option("model", flags->model, "model folder");
@@ -285,7 +285,7 @@ void add_bench_decode_command(CLI::App& bench, Action& action) {
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
   add_lengths_options(*command, *flags);
-  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_bench_decode(*flags); }; });
 }
 
 }  // namespace evo

@@ -79,11 +79,11 @@ Record decode_texts(const Decoder& decoder, const Prompts& prompts, Mode mode, i
   return record;
 }
 
-constexpr std::array kTurns = {Mode::kAr, Mode::kExact};
+constexpr std::array kModes = {Mode::kAr, Mode::kExact};
 
 /// The mode that is number `turn` in this round.
 Mode mode_of(int64_t round, size_t turn) {
-  return kTurns[(static_cast<size_t>(round) + turn) % kTurns.size()];
+  return kModes[(static_cast<size_t>(round) + turn) % kModes.size()];
 }
 
 struct Run {
@@ -146,7 +146,7 @@ void measure(LengthsRow& row, const LengthsBench& bench) {
   }
   for (int64_t round = 0; round < bench.rounds; ++round) {
     std::map<std::string, std::vector<Run>> runs;
-    for (size_t turn = 0; turn < kTurns.size(); ++turn) {
+    for (size_t turn = 0; turn < kModes.size(); ++turn) {
       if (interrupted()) fail_interrupted("interrupted: nothing is reported");
       work.modes = mode_name(mode_of(round, turn));
       work.first = round;
@@ -172,9 +172,9 @@ Record measure_lengths(const Model& model, Precision precision, const Prompts& p
   }
   DecodeBenchOptions before = options;
   before.max_tokens = kLessonTokens;
-  for (const Mode mode : kTurns) (void)decode(mode, work.first + work.rounds, before);
+  for (const Mode mode : kModes) (void)decode(mode, work.first + work.rounds, before);
   for (int64_t round = 0; round < work.rounds; ++round) {
-    for (size_t turn = 0; turn < kTurns.size(); ++turn) {
+    for (size_t turn = 0; turn < kModes.size(); ++turn) {
       runs.push_back(decode(mode_of(round, turn), work.first + round, options));
     }
   }

@@ -43,7 +43,7 @@ constexpr std::string_view kHistoryHelp =
     "They are kept in ~/.local/state/evo/chat-history ($XDG_STATE_HOME/evo/chat-history), which\n"
     "only you can read, unless there is --no-history.";
 
-struct Flags {
+struct ChatFlags {
   std::string model, system, system_file, mode, precision = "auto";
   std::optional<double> balance;
   GenerateOptions options;
@@ -55,10 +55,10 @@ struct Flags {
 struct AnswerStopped {};
 
 /// The answer to one prompt, shown while it comes.
-class Answer {
+class LiveAnswer {
  public:
-  Answer(const Decoder& decoder, const Tokenizer& tokenizer, PrefixCache& known,
-         const ChatInterrupt& interrupt, bool silent)
+  LiveAnswer(const Decoder& decoder, const Tokenizer& tokenizer, PrefixCache& known,
+             const ChatInterrupt& interrupt, bool silent)
       : decoder_(decoder),
         tokenizer_(tokenizer),
         known_(known),
@@ -123,7 +123,7 @@ class Answer {
 
 class Chat {
  public:
-  Chat(const Flags& flags, const LoadedModel& loaded)
+  Chat(const ChatFlags& flags, const LoadedModel& loaded)
       : flags_(flags),
         options_(flags.options),
         tokenizer_(loaded.tokenizer),
@@ -219,7 +219,7 @@ class Chat {
     try {
       const Prompt prompt = next_prompt();
       known_.shrink((context_ + kCacheBlock - 1) / kCacheBlock);  // as much again for the answer
-      Answer answer(decoder_, tokenizer_, known_, interrupt_, flags_.json);
+      LiveAnswer answer(decoder_, tokenizer_, known_, interrupt_, flags_.json);
       result = answer.run(prompt, options_);
     } catch (...) {
       history_.drop_last("user");  // which can have no answer
@@ -258,7 +258,7 @@ class Chat {
     flush_output();
   }
 
-  const Flags& flags_;
+  const ChatFlags& flags_;
   GenerateOptions options_;
   const Tokenizer& tokenizer_;
   Decoder decoder_;
@@ -270,7 +270,7 @@ class Chat {
   ChatInterrupt interrupt_;
 };
 
-std::string system_of(const Flags& flags) {
+std::string system_of(const ChatFlags& flags) {
   if (!flags.system.empty()) {
     throw UsageError("--system and --system-file exclude each other: give one of them");
   }
@@ -280,7 +280,7 @@ std::string system_of(const Flags& flags) {
   return read_prompt_file(flags.system_file);
 }
 
-void run(Flags& flags) {
+void run_chat(ChatFlags& flags) {
   use_threads(flags.threads);
   choose_mode(flags.mode, flags.balance, flags.options.decode);
   if (flags.options.decode.max_tokens < 1) throw UsageError("--max-tokens: expected 1 or more");
@@ -293,7 +293,7 @@ void run(Flags& flags) {
 }  // namespace
 
 void add_chat_command(CLI::App& app, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<ChatFlags>();
   flags->options.decode.sampler.temperature = 0.7;
   flags->options.decode.max_tokens = 1024;
   CLI::App* command = app.add_subcommand("chat", "Talk with a model, turn by turn");
@@ -318,7 +318,7 @@ void add_chat_command(CLI::App& app, Action& action) {
   command->add_flag("--no-history", flags->no_history, "neither read nor keep what was typed");
   command->footer(
       fmt::format("Turns come from standard input, a line each.\n{}\n{}", kHelp, kHistoryHelp));
-  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_chat(*flags); }; });
 }
 
 }  // namespace evo

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Flags {
+struct ConvertFlags {
   std::string source, out, tokenizer, to = "evo", weights = "bf16";
 };
 
@@ -30,7 +30,7 @@ constexpr std::array kTokenizerFiles = {"tokenizer.json",    "tokenizer.model",
 constexpr std::array kOtherFiles = {"generation_config.json", "tokenizer_config.json",
                                     "chat_template.jinja"};
 
-WeightSource open_source(const Flags& flags) {
+WeightSource open_source(const ConvertFlags& flags) {
   const fs::path path(flags.source);
   if (fs::is_directory(path)) return folder_source(path, flags.to == "hf");
   if (!fs::exists(path)) {
@@ -59,7 +59,7 @@ double megabytes(const ArrayToWrite& array) {
 }
 
 /// Writes the folder and shows how much of the weights was read.
-void write_weights(const Flags& flags, WeightSource source) {
+void write_weights(const ConvertFlags& flags, WeightSource source) {
   double total = 0;
   for (const ArrayToWrite& array : source.arrays) total += megabytes(array);
   Progress progress("converting", total, "MB");
@@ -74,7 +74,7 @@ void write_weights(const Flags& flags, WeightSource source) {
   write_model_folder(flags.out, std::move(source), flags.weights == "bf16" ? "BF16" : "F32");
 }
 
-std::optional<Tokenizer> load_tokenizer(const Flags& flags, const ModelConfig& config) {
+std::optional<Tokenizer> load_tokenizer(const ConvertFlags& flags, const ModelConfig& config) {
   if (flags.tokenizer.empty()) return {};
   Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
   if (tokenizer.vocab_size() > config.vocab_size) {
@@ -84,7 +84,7 @@ std::optional<Tokenizer> load_tokenizer(const Flags& flags, const ModelConfig& c
   return tokenizer;
 }
 
-void run(const Flags& flags) {
+void run_convert(const ConvertFlags& flags) {
   if (fs::exists(flags.out) && (!fs::is_directory(flags.out) || !fs::is_empty(flags.out))) {
     fail("{}: expected a new or empty folder to write to, found something in it", flags.out);
   }
@@ -107,7 +107,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_convert_command(CLI::App& app, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<ConvertFlags>();
   CLI::App* command =
       app.add_subcommand("convert", "Write a model of another program, or ours, as a model folder");
   command
@@ -126,7 +126,7 @@ void add_convert_command(CLI::App& app, Action& action) {
   command->add_option("--weights", flags->weights, "bf16: half the size; f32")
       ->check(one_of({"bf16", "f32"}))
       ->capture_default_str();
-  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_convert(*flags); }; });
 }
 
 }  // namespace evo

@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Flags {
+struct DemoFlags {
   std::string out = "runs/demo", prompt = "Once upon a time, there was a little girl named Lily.";
   PromptFlags asked;  // another prompt
   std::string model;  // a trained one, or nothing
@@ -46,7 +46,7 @@ void clear_earlier_demo(const fs::path& folder) {
   }
 }
 
-void show_modes(const std::string& model, const Flags& flags) {
+void show_modes(const std::string& model, const DemoFlags& flags) {
   const LoadedModel loaded = load_model(model, best_precision());
   const Decoder decoder(loaded.model, loaded.tokenizer);
   const Prompt prompt = text_prompt(loaded.tokenizer, flags.prompt);
@@ -65,7 +65,7 @@ void show_modes(const std::string& model, const Flags& flags) {
   }
 }
 
-void run(Flags& flags) {
+void run_demo(DemoFlags& flags) {
   use_threads(flags.threads);
   flags.prompt = read_prompt(flags.asked).value_or(flags.prompt);
   if (!flags.model.empty()) {
@@ -105,7 +105,7 @@ void run(Flags& flags) {
 }  // namespace
 
 void add_demo_command(CLI::App& app, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<DemoFlags>();
   CLI::App* command =
       app.add_subcommand("demo", "Train on the built-in stories and generate in all four modes");
   command->add_option("--minutes", flags->minutes, "training time")
@@ -118,7 +118,7 @@ void add_demo_command(CLI::App& app, Action& action) {
       ->check(number(1, 400))
       ->capture_default_str();
   command->add_option("--threads", flags->threads, kThreadsHelp);
-  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_demo(*flags); }; });
 }
 
 }  // namespace evo

@@ -15,8 +15,8 @@ namespace evo {
 namespace {
 
 constexpr double kMostSeconds = 5, kLeastSeconds = 0.5, kShareOfRun = 0.03;
-constexpr int64_t kTexts = 12, kPromptTokens = 32;
-constexpr int64_t kWarmUpTokens = 8, kLeastTokens = 16, kMostTokens = 64;
+constexpr int64_t kHeldOutTexts = 12, kPromptTokens = 32;
+constexpr int64_t kBriefTokens = 8, kLeastTokens = 16, kMostTokens = 64;
 
 /// Beginnings of sequences of the held-out text.
 std::vector<Prompt> held_out_prompts(const TokenFile& tokens, const RunConfig& config) {
@@ -24,10 +24,10 @@ std::vector<Prompt> held_out_prompts(const TokenFile& tokens, const RunConfig& c
   const int64_t held_out = tokens.size() - begin;
   const int64_t length =
       std::min({kPromptTokens, config.max_position_embeddings / 2, held_out / 2});
-  const int64_t stride = (held_out - length) / kTexts;
+  const int64_t stride = (held_out - length) / kHeldOutTexts;
   std::vector<Prompt> prompts;
   if (length < 1) return prompts;
-  for (int64_t i = 0; i < kTexts; ++i) {
+  for (int64_t i = 0; i < kHeldOutTexts; ++i) {
     std::vector<int32_t> prompt(static_cast<size_t>(length));
     tokens.copy(begin + i * stride, prompt);
     prompts.push_back(Prompt::of_text(std::move(prompt)));
@@ -46,7 +46,7 @@ Generation decode(const Decoder& decoder, const Tokenizer& tokenizer, const Prom
 
 /// Texts as long as the time allows: all prompts in both modes, and perhaps by a parent.
 int64_t tokens_in(double seconds, double tokens_per_second) {
-  const double each = seconds * tokens_per_second / (3 * kTexts);
+  const double each = seconds * tokens_per_second / (3 * kHeldOutTexts);
   return std::clamp(static_cast<int64_t>(std::min(each, 1e6)), kLeastTokens, kMostTokens);
 }
 
@@ -92,9 +92,9 @@ DraftGain measure_gain(const TrainRequest& request, const TokenFile& run_tokens,
   const auto text_of = [&](const Decoder& by, const Prompt& prompt, Mode mode, int64_t tokens) {
     return decode(by, loaded.tokenizer, prompt, mode, tokens);
   };
-  (void)text_of(decoder, prompts.front(), Mode::kAr, kWarmUpTokens);
+  (void)text_of(decoder, prompts.front(), Mode::kAr, kBriefTokens);
   const double rate =
-      text_of(decoder, prompts.front(), Mode::kAr, kWarmUpTokens).tokens_per_second();
+      text_of(decoder, prompts.front(), Mode::kAr, kBriefTokens).tokens_per_second();
   const int64_t tokens = tokens_in(limit - (now() - start), rate);
   (void)text_of(decoder, prompts.front(), Mode::kExact, tokens);  // finds what pays
 

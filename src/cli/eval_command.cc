@@ -18,7 +18,7 @@
 namespace evo {
 namespace {
 
-struct Flags {
+struct EvalFlags {
   std::string model, data, path = "ar", precision = "auto";
   LikelihoodOptions options;
   int threads = 0;
@@ -31,7 +31,7 @@ struct Speed {
   double peak_fraction = 0;  ///< of what large matrix products reach, in the same minute
 };
 
-Speed speed_of(const Flags& flags, const Model& model, int64_t tokens, double seconds) {
+Speed speed_of(const EvalFlags& flags, const Model& model, int64_t tokens, double seconds) {
   Speed speed{static_cast<double>(tokens) / seconds, 0};
   const Precision precision = parse_precision(flags.precision);
   const int64_t keys = flags.options.context / 2;  // a token sees half of its window on average
@@ -41,7 +41,7 @@ Speed speed_of(const Flags& flags, const Model& model, int64_t tokens, double se
   return speed;
 }
 
-void run(Flags& flags) {
+void run_eval(EvalFlags& flags) {
   use_threads(flags.threads);
   try {
     flags.options.score.path = parse_path(flags.path);
@@ -92,7 +92,7 @@ void run(Flags& flags) {
 }  // namespace
 
 void add_eval_command(CLI::App& app, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<EvalFlags>();
   CLI::App* eval = app.add_subcommand("eval", "Measure a model");
   eval->require_subcommand(1);
   CLI::App* command =
@@ -116,7 +116,7 @@ void add_eval_command(CLI::App& app, Action& action) {
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
-  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_eval(*flags); }; });
   add_eval_tasks_command(*eval, action);
   add_eval_make_command(*eval, action);
   add_eval_report_command(*eval, action);

@@ -16,7 +16,7 @@
 namespace evo {
 namespace {
 
-struct Flags {
+struct EvalMakeFlags {
   std::string kind, out, part = "train";
   int64_t count = 1000;
   uint64_t seed = 1;
@@ -29,7 +29,7 @@ std::vector<std::string> kind_names() {
   return names;
 }
 
-void run(const Flags& flags) {
+void run_eval_make(const EvalMakeFlags& flags) {
   use_threads(flags.threads);
   const PuzzleKind& kind = find_puzzle_kind(flags.kind);
   const PuzzlePart part = flags.part == "test" ? PuzzlePart::kTest : PuzzlePart::kTrain;
@@ -55,7 +55,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_eval_make_command(CLI::App& eval, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<EvalMakeFlags>();
   CLI::App* command = eval.add_subcommand(
       "make", "Make planning puzzles: JSON lines with prompt and completion, for evo train");
   command->add_option("kind", flags->kind, fmt::format("{}", fmt::join(kind_names(), ", ")))
@@ -73,7 +73,7 @@ void add_eval_make_command(CLI::App& eval, Action& action) {
       ->check(any_seed<uint64_t>())
       ->capture_default_str();
   command->add_option("--threads", flags->threads, kThreadsHelp);
-  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_eval_make(*flags); }; });
 }
 
 }  // namespace evo

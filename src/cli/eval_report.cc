@@ -8,13 +8,13 @@
 namespace evo {
 namespace {
 
-struct Flags {
+struct EvalReportFlags {
   std::vector<std::filesystem::path> runs;
   std::string out;
   bool json = false;
 };
 
-void run(const Flags& flags) {
+void run_eval_report(const EvalReportFlags& flags) {
   const std::vector<EvalRun> runs = load_runs(flags.runs);
   if (!flags.out.empty()) write_report(runs, flags.out);
   if (flags.json) {
@@ -29,7 +29,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_eval_report_command(CLI::App& eval, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<EvalReportFlags>();
   CLI::App* command = eval.add_subcommand(
       "report", "Compare evaluations: tables and pictures, as a page and as Markdown");
   command
@@ -40,7 +40,7 @@ void add_eval_report_command(CLI::App& eval, Action& action) {
   command->add_option("--out", flags->out,
                       "folder for report.html and report.md; without it the Markdown is printed");
   command->add_flag("--json", flags->json, "print the results of all runs as one JSON object");
-  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_eval_report(*flags); }; });
 }
 
 }  // namespace evo

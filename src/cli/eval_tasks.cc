@@ -20,7 +20,7 @@
 namespace evo {
 namespace {
 
-struct Flags {
+struct EvalTasksFlags {
   std::string model, tasks, data, mode, score = "ar", precision = "auto", begin = "auto", out;
   std::optional<double> balance;
   EvalOptions options;
@@ -107,7 +107,7 @@ void print_results(const EvalResults& results) {
   }
 }
 
-void run(Flags& flags) {
+void run_eval_tasks(EvalTasksFlags& flags) {
   use_threads(flags.threads);
   AskOptions& ask = flags.options.ask;
   choose_mode(flags.mode, flags.balance, ask.decode);
@@ -172,7 +172,7 @@ void list(bool json) {
   fmt::print("{}\n", record.dump());
 }
 
-void add_what(CLI::App& command, Flags& flags) {
+void add_what(CLI::App& command, EvalTasksFlags& flags) {
   command.add_option("model", flags.model, "model folder")->required();
   command
       .add_option("--tasks", flags.tasks, "names separated by commas, or all; see evo eval list")
@@ -190,7 +190,7 @@ void add_what(CLI::App& command, Flags& flags) {
       "folder for the report, results and answers; run again, it goes on from there");
 }
 
-void add_how(CLI::App& command, Flags& flags) {
+void add_how(CLI::App& command, EvalTasksFlags& flags) {
   AskOptions& ask = flags.options.ask;
   command
       .add_option("--score", flags.score,
@@ -227,12 +227,12 @@ void add_how(CLI::App& command, Flags& flags) {
 }  // namespace
 
 void add_eval_tasks_command(CLI::App& eval, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<EvalTasksFlags>();
   CLI::App* command =
       eval.add_subcommand("tasks", "Run benchmarks as lm-evaluation-harness 0.4.8 does");
   add_what(*command, *flags);
   add_how(*command, *flags);
-  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_eval_tasks(*flags); }; });
 
   const auto json = std::make_shared<bool>(false);
   CLI::App* lister = eval.add_subcommand("list", "The tasks, and the files that they want");

@@ -30,7 +30,7 @@ constexpr int64_t kLargestSchema = int64_t{1} << 20;  // bytes
 constexpr double kSlowest = 0.01, kFastest = 1000;    // passes per second
 constexpr std::string_view kReplay = "--replay", kPace = "--pace", kTraceMap = "--trace-map";
 
-struct Flags {
+struct GenerateFlags {
   std::string model, mode, trace, trace_map, schema, precision = "auto";
   PromptFlags prompt;
   std::optional<std::string> prefix, suffix, edit, replay;
@@ -74,7 +74,7 @@ Task edit_task(const std::string& text, const std::string& span) {
   return {text.substr(0, from), text.substr(to), text.substr(from, to - from)};
 }
 
-Task choose_task(Flags& flags) {
+Task choose_task(GenerateFlags& flags) {
   if ((flags.prompt.text || flags.prompt.file) && flags.prefix)
     throw UsageError("--prompt and --prefix mean the same: give one of them");
   if (flags.edit && flags.suffix)
@@ -93,7 +93,7 @@ Task choose_task(Flags& flags) {
   return edit_task(text, *flags.edit);
 }
 
-Prompt make_prompt(const Task& task, const Tokenizer& tokenizer, Flags& flags) {
+Prompt make_prompt(const Task& task, const Tokenizer& tokenizer, GenerateFlags& flags) {
   GenerateOptions& options = flags.options;
   if (!task.old_text.empty()) {
     tokenizer.encode_append(task.old_text, options.sketch);
@@ -107,7 +107,7 @@ Prompt make_prompt(const Task& task, const Tokenizer& tokenizer, Flags& flags) {
 /// Shows the text while it comes: live on a terminal, piece by piece elsewhere.
 class Display {
  public:
-  Display(const Flags& flags, const Task& task)
+  Display(const GenerateFlags& flags, const Task& task)
       : silent_(flags.json),
         live_(isatty(STDOUT_FILENO) != 0),
         before_(task.before),
@@ -135,7 +135,7 @@ class Display {
   LiveView view_;
 };
 
-void report(const Flags& flags, const LoadedModel& loaded, const Prompt& prompt,
+void report(const GenerateFlags& flags, const LoadedModel& loaded, const Prompt& prompt,
             const Generation& result) {
   const double nats = ar_nats_per_token(loaded.model, prompt, result.tokens);
   if (!flags.json) {
@@ -156,7 +156,7 @@ void report(const Flags& flags, const LoadedModel& loaded, const Prompt& prompt,
   fmt::print("{}\n", record.dump());
 }
 
-void check(const Flags& flags) {
+void check(const GenerateFlags& flags) {
   if (flags.model.empty())
     throw UsageError("generate: a model folder is required, or --replay with a trace");
   if (!flags.trace.empty() && flags.trace == flags.trace_map)
@@ -164,7 +164,7 @@ void check(const Flags& flags) {
 }
 
 /// The text is to be as the schema has it.
-void constrain(const Flags& flags, const Tokenizer& tokenizer, DecodeOptions& options) {
+void constrain(const GenerateFlags& flags, const Tokenizer& tokenizer, DecodeOptions& options) {
   if (flags.schema.empty()) return;
   if (options.mode == Mode::kDiffusion) {
     throw UsageError(
@@ -176,7 +176,7 @@ void constrain(const Flags& flags, const Tokenizer& tokenizer, DecodeOptions& op
 }
 
 /// What is cut is no JSON, and must not pass for it.
-void check_complete(const Flags& flags, const Generation& result) {
+void check_complete(const GenerateFlags& flags, const Generation& result) {
   if (flags.schema.empty()) return;
   if (result.finish == "length") {
     fail(
@@ -189,11 +189,11 @@ void check_complete(const Flags& flags, const Generation& result) {
   }
 }
 
-void run_replay(const Flags& flags) {
+void run_replay(const GenerateFlags& flags) {
   replay({*flags.replay, flags.pace, flags.trace_map});
 }
 
-void run(Flags& flags) {
+void run_generate(GenerateFlags& flags) {
   if (flags.replay) return run_replay(flags);
   use_threads(flags.threads);
   const Task task = choose_task(flags);
@@ -227,7 +227,7 @@ void run(Flags& flags) {
   check_complete(flags, result);
 }
 
-void add_replay_options(CLI::App& command, Flags& flags) {
+void add_replay_options(CLI::App& command, GenerateFlags& flags) {
   command.add_option(std::string(kReplay), flags.replay,
                      "show how the text of this --trace file came into being; needs no model");
   command
@@ -241,7 +241,7 @@ void add_replay_options(CLI::App& command, Flags& flags) {
 
 /// A replay takes no settings of a generation. (CLI11 could check that, but its help would then
 /// name --replay with every option.)
-void check_replay(const CLI::App& command, const Flags& flags) {
+void check_replay(const CLI::App& command, const GenerateFlags& flags) {
   const auto given = [](const CLI::Option* option) { return option->count() > 0; };
   for (const CLI::Option* option : command.get_options(given)) {
     const std::string name = option->get_name();
@@ -259,7 +259,7 @@ void check_replay(const CLI::App& command, const Flags& flags) {
 }  // namespace
 
 void add_generate_command(CLI::App& app, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<GenerateFlags>();
   DecodeOptions& decode = flags->options.decode;
   CLI::App* command = app.add_subcommand("generate", "Continue a text");
   command->add_option("model", flags->model, "model folder");
@@ -310,7 +310,7 @@ void add_generate_command(CLI::App& app, Action& action) {
   add_replay_options(*command, *flags);
   command->callback([flags, command, &action] {
     check_replay(*command, *flags);
-    action = [flags] { run(*flags); };
+    action = [flags] { run_generate(*flags); };
   });
 }
 

@@ -10,7 +10,7 @@
 namespace evo {
 namespace {
 
-struct Flags {
+struct InfoFlags {
   std::string preset, model;
   bool json = false;
 };
@@ -18,7 +18,7 @@ struct Flags {
 // Training keeps weight, gradient, two moments and the saved average in f32.
 constexpr double kTrainingBytes = 5 * 4;
 
-void run(const Flags& flags) {
+void run_info(const InfoFlags& flags) {
   if (flags.preset.empty() == flags.model.empty())
     throw UsageError("give either a model folder or --preset NAME");
   const ModelConfig config = flags.model.empty() ? ModelConfig::preset(flags.preset)
@@ -65,12 +65,12 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_info_command(CLI::App& app, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<InfoFlags>();
   CLI::App* command = app.add_subcommand("info", "What a model needs: parameters, memory, FLOPs");
   command->add_option("model", flags->model, "model folder");
   command->add_option("--preset", flags->preset, "demo, 7m, 15m, 30m, 110m, 124m, 1b or 8b");
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
-  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_info(*flags); }; });
 }
 
 }  // namespace evo

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/terminal.h"
 #include "cli/chat_input.h"
 #include "cli/line_editor.h"
 #include "text/utf8.h"
@@ -18,13 +19,12 @@
 namespace evo {
 namespace {
 
-constexpr int kTurns = 1000;
+constexpr int kKnownTurns = 1000;
 // Terminals then send what is pasted between kPasteBegin and kPasteEnd, so that its line ends are
 // not keys.
 constexpr const char *kMarkPastes = "\x1b[?2004h", *kDoNotMarkPastes = "\x1b[?2004l";
 constexpr const char *kPasteBegin = "\x1b[200~", *kPaste = "evo-paste";
 constexpr std::wstring_view kPasteEnd = L"\x1b[201~";
-constexpr const char* kClearBehind = "\x1b[J";
 
 volatile std::sig_atomic_t screen_changed = 0;
 
@@ -76,7 +76,7 @@ class LibeditLineEditor : public LineEditor {
     history_ = history_init();
     if (editor_ == nullptr || history_ == nullptr) fail("the terminal cannot be set up");
     HistEvent event;
-    history(history_, &event, H_SETSIZE, kTurns);
+    history(history_, &event, H_SETSIZE, kKnownTurns);
     history(history_, &event, H_SETUNIQUE, 1);
     el_set(editor_, EL_CLIENTDATA, this);
     el_set(editor_, EL_PROMPT, &prompt_of);

@@ -12,7 +12,6 @@
 namespace evo {
 namespace {
 
-constexpr std::string_view kClearBehind = "\x1b[J";  // to the end of the screen
 constexpr std::string_view kSaveCursor = "\x1b\x37", kRestoreCursor = "\x1b\x38";
 // Down, which scrolls at the bottom of the screen, and up: then there is a line below.
 constexpr std::string_view kMakeLineBelow = "\x1b\x44\x1b[A";

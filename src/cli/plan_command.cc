@@ -17,7 +17,7 @@
 namespace evo {
 namespace {
 
-struct Flags {
+struct PlanFlags {
   std::string preset, config, precision = "bf16";
   std::vector<std::string> set;
   std::string memory, flops, bandwidth, tokens, batch_tokens;
@@ -30,7 +30,7 @@ bool sets_batch(const std::string& assignment) {
   return assignment.starts_with("batch_size=") || assignment.starts_with("gradient_accumulation=");
 }
 
-PlannedRun planned_run(const Flags& flags) {
+PlannedRun planned_run(const PlanFlags& flags) {
   if (flags.preset.empty() == flags.config.empty()) {
     throw UsageError("give either --preset NAME or --config FILE");
   }
@@ -59,7 +59,7 @@ double measured_efficiency(const std::string& preset, PlanNotes& notes) {
   return measure_training(work).get_double("gemm_peak_fraction");
 }
 
-Machine machine_of(const Flags& flags, PlanNotes& notes) {
+Machine machine_of(const PlanFlags& flags, PlanNotes& notes) {
   Machine machine;
   machine.ranks = flags.ranks;
   machine.memory = parse_amount("--memory", flags.memory);
@@ -72,7 +72,8 @@ Machine machine_of(const Flags& flags, PlanNotes& notes) {
   return machine;
 }
 
-void choose_batch(const Flags& flags, PlannedRun& run, const Machine& machine, PlanNotes& notes) {
+void choose_batch(const PlanFlags& flags, PlannedRun& run, const Machine& machine,
+                  PlanNotes& notes) {
   const bool given = flags.batch_tokens.empty() &&
                      (std::ranges::any_of(flags.set, sets_batch) || !flags.config.empty());
   const RunConfig& c = run.config;
@@ -84,7 +85,7 @@ void choose_batch(const Flags& flags, PlannedRun& run, const Machine& machine, P
   notes.batch += fmt::format(": {} x {}", c.batch_size, c.gradient_accumulation);
 }
 
-std::string other_settings(const Flags& flags) {
+std::string other_settings(const PlanFlags& flags) {
   std::string text;
   for (const std::string& assignment : flags.set) {
     if (!sets_batch(assignment)) text += " --set " + assignment;
@@ -92,7 +93,7 @@ std::string other_settings(const Flags& flags) {
   return text;
 }
 
-void run(const Flags& flags) {
+void run_plan(const PlanFlags& flags) {
   PlannedRun planned = planned_run(flags);
   PlanNotes notes;
   notes.model = flags.preset.empty() ? "--config " + flags.config : "--preset " + flags.preset;
@@ -107,7 +108,7 @@ void run(const Flags& flags) {
   }
 }
 
-void add_machine_options(CLI::App& command, Flags& flags) {
+void add_machine_options(CLI::App& command, PlanFlags& flags) {
   command.add_option("--ranks", flags.ranks, "processes, each with a processor or accelerator")
       ->check(number(1, 65536))
       ->capture_default_str();
@@ -133,7 +134,7 @@ void add_machine_options(CLI::App& command, Flags& flags) {
       ->capture_default_str();
 }
 
-void add_run_options(CLI::App& command, Flags& flags) {
+void add_run_options(CLI::App& command, PlanFlags& flags) {
   command.add_option("--preset", flags.preset, "shape: demo, 7m, 15m, 30m, 110m, 124m, 1b, 8b");
   command.add_option("--config", flags.config, "JSON file with settings, as of evo train");
   command.add_option("--set", flags.set, "key=value: change one setting; may be repeated")
@@ -152,7 +153,7 @@ void add_run_options(CLI::App& command, Flags& flags) {
 }  // namespace
 
 void add_plan_command(CLI::App& app, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<PlanFlags>();
   CLI::App* command = app.add_subcommand(
       "plan", "What a training run on many ranks needs: memory, time, what limits it");
   add_run_options(*command, *flags);
@@ -165,7 +166,7 @@ void add_plan_command(CLI::App& app, Action& action) {
       "    --efficiency 0.4 --tokens 1T --recompute\n\n"
       "The formulas and how far they were off at small scale: docs/architecture.md,\n"
       "\"Planning a large run\"; bench/plan measures that again.");
-  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_plan(*flags); }; });
 }
 
 }  // namespace evo

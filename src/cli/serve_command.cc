@@ -17,7 +17,7 @@
 namespace evo {
 namespace {
 
-struct Flags {
+struct ServeFlags {
   std::string model, name, precision = "auto";
   ServerOptions server;
   EngineOptions engine{.request_seconds = 600};
@@ -26,7 +26,7 @@ struct Flags {
   bool json = false;
 };
 
-std::string served_name(const Flags& flags) {
+std::string served_name(const ServeFlags& flags) {
   if (!flags.name.empty()) return flags.name;
   return std::filesystem::weakly_canonical(flags.model).filename().string();
 }
@@ -37,7 +37,7 @@ std::string url_of(const ServerOptions& options, int port) {
 }
 
 /// What is served, and how much memory it may take beside the weights.
-void announce(const Flags& flags, const std::string& url, Precision precision,
+void announce(const ServeFlags& flags, const std::string& url, Precision precision,
               const Engine& engine) {
   const std::string name = served_name(flags);
   if (flags.json) {
@@ -68,7 +68,7 @@ void warn_of_strangers(const ServerOptions& options) {
       options.host);
 }
 
-void run(Flags& flags) {
+void run_serve(ServeFlags& flags) {
   use_threads(flags.threads);
   std::string& api_key = flags.server.access.api_key;
   if (const char* key = std::getenv("EVO_API_KEY"); api_key.empty() && key) api_key = key;
@@ -89,7 +89,7 @@ void run(Flags& flags) {
   log_info("[the server has ended]");
 }
 
-void add_limits(CLI::App& command, Flags& flags) {
+void add_limits(CLI::App& command, ServeFlags& flags) {
   command.add_option("--active", flags.engine.active, "texts generated side by side")
       ->check(number(1, 1024))
       ->capture_default_str();
@@ -155,7 +155,7 @@ void add_access(CLI::App& command, AccessOptions& access) {
 }  // namespace
 
 void add_serve_command(CLI::App& app, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<ServeFlags>();
   CLI::App* command =
       app.add_subcommand("serve", "Answer requests over HTTP, as OpenAI's servers do");
   command->add_option("model", flags->model, "model folder")->required();
@@ -170,7 +170,7 @@ void add_serve_command(CLI::App& app, Action& action) {
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print {\"url\": ...} on stdout");
-  command->callback([flags, &action] { action = [flags] { run(*flags); }; });
+  command->callback([flags, &action] { action = [flags] { run_serve(*flags); }; });
 }
 
 }  // namespace evo

@@ -23,7 +23,7 @@
 namespace evo {
 namespace {
 
-struct Flags {
+struct TokenizerFlags {
   std::vector<std::string> data;
   std::string out, tokenizer, file;
   std::optional<std::string> text;
@@ -45,7 +45,7 @@ std::vector<int32_t> ids_from_input() {
   return ids;
 }
 
-void train(const Flags& flags) {
+void train(const TokenizerFlags& flags) {
   use_threads(flags.threads);
   CorpusOptions corpus;
   corpus.files = data_files(flags.data);
@@ -57,7 +57,7 @@ void train(const Flags& flags) {
       .save(flags.out);
 }
 
-void encode_files(const Flags& flags, const Tokenizer& tokenizer) {
+void encode_files(const TokenizerFlags& flags, const Tokenizer& tokenizer) {
   if (flags.out.empty()) throw UsageError("--data needs --out, the token file to write");
   if (flags.text || flags.special || flags.framed) {
     throw UsageError(
@@ -68,7 +68,7 @@ void encode_files(const Flags& flags, const Tokenizer& tokenizer) {
   (void)prepare_tokens(corpus, tokenizer, flags.out);
 }
 
-void encode(const Flags& flags) {
+void encode(const TokenizerFlags& flags) {
   use_threads(flags.threads);
   const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
   if (!flags.data.empty()) return encode_files(flags, tokenizer);
@@ -81,7 +81,7 @@ void encode(const Flags& flags) {
   fmt::print("{}\n", fmt::join(ids, " "));
 }
 
-void decode(const Flags& flags) {
+void decode(const TokenizerFlags& flags) {
   const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
   fmt::print("{}", tokenizer.decode(flags.ids.empty() ? ids_from_input() : flags.ids));
 }
@@ -115,7 +115,7 @@ Record measure(const Tokenizer& tokenizer, const std::string& text) {
   return record;
 }
 
-void check(const Flags& flags) {
+void check(const TokenizerFlags& flags) {
   use_threads(flags.threads);
   const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
   const Record result = measure(tokenizer, read_text_corpus(flags.file));
@@ -139,8 +139,8 @@ void check(const Flags& flags) {
 }
 
 CLI::App* add_subcommand(CLI::App* command, const char* name, const char* description,
-                         const std::shared_ptr<Flags>& flags, Action& action,
-                         void (*run)(const Flags&)) {
+                         const std::shared_ptr<TokenizerFlags>& flags, Action& action,
+                         void (*run)(const TokenizerFlags&)) {
   CLI::App* added = command->add_subcommand(name, description);
   added->callback([flags, &action, run] { action = [flags, run] { run(*flags); }; });
   return added;
@@ -151,7 +151,7 @@ CLI::App* add_subcommand(CLI::App* command, const char* name, const char* descri
 void add_tokenizer_command(CLI::App& app, Action& action) {
   constexpr const char* kForms =
       "tokenizer.json, tokenizer.model, llama2.c's tokenizer.bin, or a folder with one";
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<TokenizerFlags>();
   CLI::App* command = app.add_subcommand("tokenizer", "Train and use BPE tokenizers");
   command->require_subcommand(1);
 

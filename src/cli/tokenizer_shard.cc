@@ -14,7 +14,7 @@
 namespace evo {
 namespace {
 
-struct Flags {
+struct TokenizerShardFlags {
   std::string tokenizer, out;
   CorpusOptions corpus;
   int64_t shard_tokens = 100'000'000;
@@ -22,7 +22,7 @@ struct Flags {
   bool json = false;
 };
 
-void check(const Flags& flags) {
+void check(const TokenizerShardFlags& flags) {
   if (flags.out.empty()) throw UsageError("--out: expected a folder, found an empty name");
   if (!(flags.corpus.held_out >= 0 && flags.corpus.held_out < 1)) {
     throw UsageError(fmt::format("--held-out: expected a share from 0 to below 1, found {}",
@@ -30,7 +30,7 @@ void check(const Flags& flags) {
   }
 }
 
-void shard(Flags& flags) {
+void shard(TokenizerShardFlags& flags) {
   check(flags);
   use_threads(flags.threads);
   if (flags.corpus.quiet) set_log_level(LogLevel::kQuiet);
@@ -55,7 +55,7 @@ void shard(Flags& flags) {
 }  // namespace
 
 void add_tokenizer_shard_command(CLI::App& tokenizer, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<TokenizerShardFlags>();
   CLI::App* command =
       tokenizer.add_subcommand("shard", "Encode a large corpus once, for many training runs");
   command

@@ -18,12 +18,12 @@
 namespace evo {
 namespace {
 
-struct Flags : RunFlags {
+struct TrainFlags : RunFlags {
   std::string preset, config;
   double rank_timeout = 120;
 };
 
-RunConfig configuration(const Flags& flags) {
+RunConfig configuration(const TrainFlags& flags) {
   if (flags.preset.empty() == flags.config.empty()) {
     throw UsageError("give either --preset NAME or --config FILE");
   }
@@ -41,7 +41,7 @@ extern "C" void on_stop_asked(int) {
 }
 
 /// What is wrong on one rank ends all.
-TrainSummary train_on(Communicator& ranks, Flags& flags, std::optional<DraftGain>& gain) {
+TrainSummary train_on(Communicator& ranks, TrainFlags& flags, std::optional<DraftGain>& gain) {
   if (flags.request.quiet || !ranks.is_first()) set_log_level(LogLevel::kQuiet);
   flags.request.ranks = &ranks;
   // What mpirun passes on without counting the seconds until it kills.
@@ -81,7 +81,7 @@ void print_summary(const TrainSummary& summary, const std::optional<DraftGain>& 
 }
 
 /// In words, and what to do if it is not the end.
-std::string outcome(const Flags& flags, const TrainSummary& summary) {
+std::string outcome(const TrainFlags& flags, const TrainSummary& summary) {
   if (summary.interrupted && summary.step == 0) {
     return "interrupted before the first step was complete: nothing is learnt, and there is no "
            "model "
@@ -101,7 +101,7 @@ std::string outcome(const Flags& flags, const TrainSummary& summary) {
                      losses, flags.request.out);
 }
 
-void train(Flags& flags) {
+void train(TrainFlags& flags) {
   use_threads(flags.threads);
   const std::unique_ptr<Communicator> ranks = make_communicator({.patience = flags.rank_timeout});
   std::optional<DraftGain> gain;
@@ -118,7 +118,7 @@ void train(Flags& flags) {
 }  // namespace
 
 void add_train_command(CLI::App& app, Action& action) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<TrainFlags>();
   CLI::App* command = app.add_subcommand("train", "Train a model on text files");
   command->add_option("--preset", flags->preset, "shape: demo, 7m, 15m, 30m, 110m, 124m, 1b, 8b");
   command->add_option("--config", flags->config, "JSON file with the settings listed below");

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kFormat = 1, kLargestFile = 1 << 20;
+constexpr int64_t kStoreFormat = 1, kLargestFile = 1 << 20;
 constexpr size_t kMostFiles = 200;
 constexpr int64_t kWorthKeeping = 8;  // passes
 
@@ -91,7 +91,7 @@ bool CostStore::recall(const Decoder& decoder) const {
   if (file_.empty() || !decoder.measures()) return false;
   try {
     const Record record = Record::load(file_, kLargestFile);
-    if (record.get_int("format") != kFormat || record.get_string("model") != model_ ||
+    if (record.get_int("format") != kStoreFormat || record.get_string("model") != model_ ||
         record.get_string("machine") != machine_) {
       return false;
     }
@@ -110,7 +110,7 @@ void CostStore::keep(const Decoder& decoder) const {
   if (file_.empty() || !decoder.measures() || decoder.times().passes() < kWorthKeeping) return;
   const PassTimes::Known known = decoder.times().known();
   Record record;
-  record.set("format", kFormat).set("model", model_).set("machine", machine_);
+  record.set("format", kStoreFormat).set("model", model_).set("machine", machine_);
   record.set("times", std::vector<double>(known.logs.begin(), known.logs.end()));
   record.set("deviations", std::vector<double>(known.deviations.begin(), known.deviations.end()));
   record.set("ahead", decoder.exact_policy().experience_of(DraftSource::kAhead));

@@ -6,16 +6,16 @@ namespace evo {
 namespace {
 
 constexpr double kHeadShare = 0.1;  // of a pass of one row
-constexpr double kManyRows = 16;    // where curves have their last point
+constexpr double kLastRows = 16;    // where curves have their last point
 
 }  // namespace
 
 PassCost::PassCost(const CostRatios& ratios) {
   const double few = 1 + (CostRatios::kFewRows - 1) * ratios.few_rows;
-  const double many = few + (kManyRows - CostRatios::kFewRows) * ratios.many_rows;
+  const double many = few + (kLastRows - CostRatios::kFewRows) * ratios.many_rows;
   const auto curve = [&](double share) {
     const double first = share * ratios.scale;
-    return Curve{{1, CostRatios::kFewRows, kManyRows}, {first, first * few, first * many}};
+    return Curve{{1, CostRatios::kFewRows, kLastRows}, {first, first * few, first * many}};
   };
   forward_ = curve(1 - kHeadShare);
   head_ = curve(kHeadShare);

@@ -18,12 +18,12 @@ using testing::expect_error;
 using testing::TemporaryFolder;
 using testing::tiny_config;
 
-const Tokenizer& bytes_only() {
+const Tokenizer& byte_tokenizer() {
   static const Tokenizer tokenizer = Tokenizer::from_merges({});
   return tokenizer;
 }
 
-const Model& shared_model() {
+const Model& asked_model() {
   static const Model model = testing::tiny_model(tiny_config(257), 2);
   return model;
 }
@@ -89,7 +89,7 @@ class Runner : public ::testing::Test {
     with_out.out = out.empty() ? fs::path() : folder_ / out;
     with_out.quiet = true;
     const Task* const tasks[] = {&choosing_, &writing_};
-    const EvalModel model{shared_model(), bytes_only(), "tiny", "f", "f32", "0"};
+    const EvalModel model{asked_model(), byte_tokenizer(), "tiny", "f", "f32", "0"};
     return evaluate(model, DataFolder(folder_.path()), tasks, with_out);
   }
   std::string text(const std::string& name) const {
@@ -205,7 +205,7 @@ TEST_F(Runner, AnotherModelOrProgramIsAnotherRun) {
   EvalOptions options;
   options.out = folder_ / "a";
   options.quiet = true;
-  const EvalModel same{shared_model(), bytes_only(), "another name", "f", "f32", "0"};
+  const EvalModel same{asked_model(), byte_tokenizer(), "another name", "f", "f32", "0"};
   evaluate(same, DataFolder(folder_.path()), tasks, options);
   const std::vector<std::pair<std::string, std::function<void(EvalModel&)>>> changes = {
       {"weights was f and is g", [](auto& m) { m.fingerprint = "g"; }},
@@ -249,7 +249,7 @@ TEST_F(Runner, OtherDataIsAnotherRun) {
   EvalOptions options;
   options.out = folder_ / "a";
   options.quiet = true;
-  const EvalModel model{shared_model(), bytes_only(), "tiny", "f", "f32", "0"};
+  const EvalModel model{asked_model(), byte_tokenizer(), "tiny", "f", "f32", "0"};
   const auto evaluate_one = [&](const Task& task) {
     const Task* const tasks[] = {&task};
     evaluate(model, DataFolder(folder_.path()), tasks, options);
@@ -291,22 +291,22 @@ TEST_F(Runner, OtherDataIsAnotherRun) {
 TEST(Asker, BlanksAtTheEndOfAContextAreTheContinuations) {
   std::vector<Example> examples(1);
   examples[0].choices = {{"one two", " three"}, {"one two ", "three"}};
-  const auto answers = Asker(shared_model(), bytes_only(), {}).ask(examples, 1);
+  const auto answers = Asker(asked_model(), byte_tokenizer(), {}).ask(examples, 1);
   const auto& nats = answers[0].outcome.log_likelihood;
   EXPECT_EQ(nats[0], nats[1]);
 }
 
 TEST(Asker, SaysWhatItCut) {
-  const auto context = static_cast<size_t>(shared_model().config().max_position_embeddings);
+  const auto context = static_cast<size_t>(asked_model().config().max_position_embeddings);
   std::vector<Example> examples(2);
   examples[0].choices = {{std::string(context - 3, 'x'), "abc"}};
   examples[1].choices = {{std::string(context - 2, 'x'), "abc"}};
-  const auto answers = Asker(shared_model(), bytes_only(), {}).ask(examples, 1);
+  const auto answers = Asker(asked_model(), byte_tokenizer(), {}).ask(examples, 1);
   EXPECT_FALSE(answers[0].cut);
   EXPECT_TRUE(answers[1].cut);  // <|endoftext|> goes
   std::vector<Example> longest(1);
   longest[0].choices = {{"x", std::string(context + 1, 'y')}};
-  expect_error([&] { (void)Asker(shared_model(), bytes_only(), {}).ask(longest, 1); },
+  expect_error([&] { (void)Asker(asked_model(), byte_tokenizer(), {}).ask(longest, 1); },
                {"a choice has", "context"});
 }
 
@@ -320,13 +320,14 @@ TEST(Asker, GeneratesWhatGenerateDoes) {
     AskOptions options;
     options.decode.mode = mode;
     options.decode.window = 4;
-    const auto answers = Asker(shared_model(), bytes_only(), options).ask(examples, 1);
+    const auto answers = Asker(asked_model(), byte_tokenizer(), options).ask(examples, 1);
     for (size_t i = 0; i < 3; ++i) {
       GenerateOptions alone;
       alone.decode = options.decode;
       alone.decode.max_tokens = 12;
-      const Generation expected = generate(Decoder(shared_model()), bytes_only(),
-                                           text_prompt(bytes_only(), examples[i].prompt), alone);
+      const Generation expected =
+          generate(Decoder(asked_model()), byte_tokenizer(),
+                   text_prompt(byte_tokenizer(), examples[i].prompt), alone);
       EXPECT_EQ(answers[i].outcome.text, expected.text) << mode_name(mode) << ' ' << i;
       EXPECT_EQ(answers[i].passes, expected.passes);
     }

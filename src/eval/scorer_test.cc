@@ -12,7 +12,7 @@ using testing::expect_error;
 using testing::next_logits;
 using testing::tiny_config;
 
-const Model& shared_model() {
+const Model& scored_model() {
   static const Model model = testing::tiny_model(tiny_config(64), 2);
   return model;
 }
@@ -33,7 +33,7 @@ Text joined(Text a, const Text& b) {
 
 /// The token's nats after `text`, and whether it is the likeliest.
 std::pair<double, bool> plain_score(const Text& text, int32_t token) {
-  const std::vector<float> logits = next_logits(shared_model(), text);
+  const std::vector<float> logits = next_logits(scored_model(), text);
   double mass = 0;
   for (const float logit : logits) mass += std::exp(static_cast<double>(logit));
   const auto best = std::ranges::max_element(logits) - logits.begin();
@@ -46,7 +46,7 @@ constexpr double kRounding = 2e-6;
 void expect_plain_scores(std::span<const std::pair<Text, Text>> pairs) {
   std::vector<ScoreRequest> requests;
   for (const auto& [context, continuation] : pairs) requests.push_back({context, continuation});
-  const std::vector<TokenScores> scores = Scorer(shared_model(), {}).score(requests, 1);
+  const std::vector<TokenScores> scores = Scorer(scored_model(), {}).score(requests, 1);
   ASSERT_EQ(scores.size(), pairs.size());
   for (size_t i = 0; i < pairs.size(); ++i) {
     Text text = pairs[i].first;
@@ -77,13 +77,13 @@ TEST(Scorer, ScoresAsIfEachTextWereAlone) {
 TEST(Scorer, KnowsTheGreedyContinuation) {
   Text context = random_text(1, 6), continuation;
   for (int i = 0; i < 3; ++i) {
-    const std::vector<float> logits = next_logits(shared_model(), joined(context, continuation));
+    const std::vector<float> logits = next_logits(scored_model(), joined(context, continuation));
     continuation.push_back(static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin()));
   }
   Text other = continuation;
   other[1] = (other[1] + 1) % 64;
   const ScoreRequest requests[] = {{context, continuation}, {context, other}};
-  const auto scores = Scorer(shared_model(), {}).score(requests, 1);
+  const auto scores = Scorer(scored_model(), {}).score(requests, 1);
   EXPECT_TRUE(scores[0].greedy);
   EXPECT_FALSE(scores[1].greedy);
 }
@@ -123,7 +123,7 @@ TEST(Scorer, BoundsAreDeterministicInSeedAndStream) {
     ScoreOptions options;
     options.path = parse_path("block:3");
     options.seed = seed;
-    return Scorer(shared_model(), options).score(std::span(&request, 1), stream)[0].total();
+    return Scorer(scored_model(), options).score(std::span(&request, 1), stream)[0].total();
   };
   EXPECT_EQ(total(1, 2), total(1, 2));
   EXPECT_NE(total(1, 2), total(2, 2));

@@ -22,7 +22,7 @@ namespace {
 using testing::expect_mean;
 using testing::kSigmas;
 
-constexpr int kLevels = 40;
+constexpr int kLadderLevels = 40;
 constexpr int kSimulations = 1000;
 constexpr double kEndSnr = 300;  // codes 1 apart: P(confusion) < e^(-300 / 8)
 
@@ -151,8 +151,8 @@ std::vector<double> levels(int count, double end = kEndSnr) {
 /// The token that is surest of itself so far goes one level further, whatever its place.
 Schedule surest_first(int n) {
   std::vector<size_t> reached(static_cast<size_t>(n), 0);
-  return [reached, ladder = levels(kLevels)](std::span<const double> posterior,
-                                             std::span<double> snr) mutable {
+  return [reached, ladder = levels(kLadderLevels)](std::span<const double> posterior,
+                                                   std::span<double> snr) mutable {
     const size_t vocabulary = posterior.size() / reached.size();
     size_t chosen = reached.size();
     double lowest = INFINITY;
@@ -177,7 +177,7 @@ std::vector<NamedSchedule> schedules(int n) {
   std::vector<NamedSchedule> all;
   for (const char* const name : {"ar", "diagonal", "block:2"}) {
     const Path path = parse_path(name);
-    all.push_back({name, [=] { return fixed_schedule(path, n, levels(kLevels)); }});
+    all.push_back({name, [=] { return fixed_schedule(path, n, levels(kLadderLevels)); }});
   }
   all.push_back({"surest first", [=] { return surest_first(n); }});
   return all;

@@ -13,21 +13,13 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "io/files.h"
 
 namespace evo {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-[[noreturn]] void fail_writing(const fs::path& path, int error_number) {
-  std::error_code unknown;
-  const fs::space_info space = fs::space(path.parent_path(), unknown);
-  const std::string room =
-      unknown ? "" : format_bytes(static_cast<double>(space.available)) + " free on that disk; ";
-  fail("cannot write {}: {}; {}make room or choose another folder", path.string(),
-       errno_message(error_number), room);
-}
 
 void write_at(int descriptor, int64_t offset, std::span<const std::byte> bytes,
               const fs::path& path) {
@@ -107,15 +99,15 @@ void CheckpointWriter::commit(const Record& state, uint64_t checksum) {
 
 uint64_t checksum_of_pieces(std::span<const std::byte> bytes, int share, int shares,
                             const std::function<void(std::span<const std::byte>)>& done) {
-  constexpr int64_t kPiece = int64_t{1} << 20;
-  const int64_t pieces = (std::ssize(bytes) + kPiece - 1) / kPiece;
+  constexpr int64_t kSummedAtATime = int64_t{1} << 20;
+  const int64_t pieces = (std::ssize(bytes) + kSummedAtATime - 1) / kSummedAtATime;
   const int64_t own = (pieces - share + shares - 1) / shares;
   std::vector<uint64_t> checksums(static_cast<size_t>(std::max<int64_t>(own, 0)));
   parallel_items(std::ssize(checksums), [&](int64_t i) {
     const int64_t piece = share + i * shares;
-    const auto content =
-        bytes.subspan(static_cast<size_t>(piece * kPiece),
-                      static_cast<size_t>(std::min(kPiece, std::ssize(bytes) - piece * kPiece)));
+    const auto content = bytes.subspan(
+        static_cast<size_t>(piece * kSummedAtATime),
+        static_cast<size_t>(std::min(kSummedAtATime, std::ssize(bytes) - piece * kSummedAtATime)));
     // With its number, so that pieces which change places are noticed.
     const std::array<uint64_t, 2> numbered = {static_cast<uint64_t>(piece), checksum64(content)};
     checksums[static_cast<size_t>(i)] = checksum64(std::as_bytes(std::span(numbered)));

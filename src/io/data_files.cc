@@ -24,7 +24,7 @@ struct Magic {
   const char* advice;
 };
 
-constexpr const char* kWeights = "it holds numbers of a model, not text";
+constexpr const char* kNumbers = "it holds numbers of a model, not text";
 constexpr const char* kNoText = "it holds no text";
 constexpr const char* kUnpack = "unpack it and give the files, or their folder";
 
@@ -55,7 +55,7 @@ constexpr Magic kMagics[] = {
      "\x7F"
      "ELF"sv,
      "a program", kNoText},
-    {0, "GGUF"sv, "a GGUF model", kWeights},
+    {0, "GGUF"sv, "a GGUF model", kNumbers},
     {0, "EVOTOKEN"sv, "a token file", "give the text, or a folder that `evo tokenizer shard` made"},
 };
 
@@ -200,7 +200,7 @@ std::string foreign_format(const fs::path& path, std::string_view head) {
       return foreign(path, magic.what, magic.advice);
     }
   }
-  if (is_safetensors(head)) return foreign(path, "a safetensors file", kWeights);
+  if (is_safetensors(head)) return foreign(path, "a safetensors file", kNumbers);
   if (const char* encoding = wide_encoding(head)) {
     return foreign(path, fmt::format("text in {}", encoding),
                    fmt::format("convert it: iconv -f {} -t UTF-8 FILE > text.txt", encoding));

@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kSeparator = "<|endoftext|>";
-constexpr size_t kPiece = size_t{1} << 18;
+constexpr size_t kReadAtATime = size_t{1} << 18;
 constexpr size_t kLongest = size_t{64} << 20;  // a document must fit into memory
 // Bad lines of a file that are skipped: some, or a share.
 constexpr int64_t kFewBadLines = 10, kLinesPerBadOne = 100, kNamedLines = 5;
@@ -78,7 +78,7 @@ bool DocumentReader::open_next() {
   line_number_ = bad_lines_ = 0;
   has_good_line_ = false;
   check_ = {};
-  while (buffer_.size() < kPiece && read_piece() > 0) continue;
+  while (buffer_.size() < kReadAtATime && read_piece() > 0) continue;
   if (const std::string fault = foreign_format(file, buffer_); !fault.empty()) fail("{}", fault);
   json_ = is_json_lines(file, buffer_);
   if (buffer_.starts_with("\xEF\xBB\xBF")) begin_ = 3;  // a byte order mark
@@ -88,7 +88,7 @@ bool DocumentReader::open_next() {
 /// Appends to what was read; how many bytes, 0 at the end of the file.
 size_t DocumentReader::read_piece() {
   const size_t before = buffer_.size();
-  buffer_.resize(before + kPiece);
+  buffer_.resize(before + kReadAtATime);
   const size_t count = reader_->read(std::span(buffer_).subspan(before));
   buffer_.resize(before + count);
   check_.add(std::string_view(buffer_).substr(before));

@@ -58,18 +58,6 @@ fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-[[noreturn]] void fail_writing(const fs::path& path, int error_number) {
-  std::error_code unknown;
-  const fs::space_info space = fs::space(folder_of(path), unknown);
-  const std::string free_space =
-      unknown ? ""
-              : fmt::format(" ({} free on that disk)",
-                            format_bytes(static_cast<double>(space.available)));
-  const bool full = error_number == ENOSPC || error_number == EDQUOT;
-  fail("cannot write {}: {}{}{}", path.string(), errno_message(error_number), free_space,
-       full ? "; make room or choose another folder" : "");
-}
-
 /// Where a write to `path` goes: through a symbolic link to the file it names. Renaming over a
 /// device such as /dev/stdout would replace the device.
 fs::path write_target(const fs::path& path) {
@@ -82,6 +70,18 @@ fs::path write_target(const fs::path& path) {
 }
 
 }  // namespace
+
+void fail_writing(const fs::path& path, int error_number) {
+  std::error_code unknown;
+  const fs::space_info space = fs::space(folder_of(path), unknown);
+  const std::string free_space =
+      unknown ? ""
+              : fmt::format(" ({} free on that disk)",
+                            format_bytes(static_cast<double>(space.available)));
+  const bool full = error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
+  fail("cannot write {}: {}{}{}", path.string(), errno_message(error_number), free_space,
+       full ? "; make room or choose another folder" : "");
+}
 
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
   const Descriptor descriptor(open_for_reading(path));

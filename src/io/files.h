@@ -45,6 +45,9 @@ class MappedFile {
 /// A text to train on: read_text() that throws Error if there is no text in the file.
 [[nodiscard]] std::string read_text_corpus(const std::filesystem::path& path);
 
+/// Throws Error: `path` could not be written, why, and the space that is free there.
+[[noreturn]] void fail_writing(const std::filesystem::path& path, int error_number);
+
 /// A file under a temporary name beside `path`, which takes that name on commit(). Whatever goes
 /// wrong before, `path` is as it was and the temporary file is removed.
 class AtomicFile {

@@ -136,24 +136,24 @@ TEST(FolderLock, SecondHolderIsTurnedAway) {
 
 TEST(FolderLock, GoesWithItsProcess) {
   const TemporaryFolder folder;
-  int ready[2];
-  ASSERT_EQ(pipe(ready), 0);
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {  // takes the lock, says so, and waits to be killed
     const FolderLock lock(folder.path());
     const char byte = 1;
-    if (write(ready[1], &byte, 1) == 1) pause();
+    if (write(ends[1], &byte, 1) == 1) pause();
     _exit(1);
   }
   char byte = 0;
-  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  ASSERT_EQ(::read(ends[0], &byte, 1), 1);
   expect_error([&] { FolderLock{folder.path()}; }, {"process " + std::to_string(child)});
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
   const FolderLock lock(folder.path());
-  close(ready[0]);
-  close(ready[1]);
+  close(ends[0]);
+  close(ends[1]);
 }
 
 TEST(Checksum, EverySingleBitCounts) {

@@ -17,7 +17,7 @@ namespace {
 // Numbers of the format, version 3.
 enum class ValueType : uint32_t { kUint32 = 4, kInt32 = 5, kFloat32 = 6, kString = 8, kArray = 9 };
 enum TokenType : int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kByte = 6 };
-constexpr int64_t kAlignment = 32;
+constexpr int64_t kGgufAlignment = 32;
 constexpr int64_t kQ8Block = 32;  // weights that share one f16 scale
 
 struct TypeInfo {
@@ -156,16 +156,16 @@ int64_t bytes_of(const TensorEntry& tensor, const TypeInfo& type) {
   return weights / type.block * type.block_bytes;
 }
 
-int64_t padded(int64_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+int64_t aligned(int64_t bytes) {
+  return (bytes + kGgufAlignment - 1) / kGgufAlignment * kGgufAlignment;
 }
 
 /// A megabyte or so of weights, to be repeated: of size about 0.02, so that nothing overflows.
 std::string some_weights(GgufType type) {
-  constexpr int64_t kWeights = int64_t{1} << 18;
+  constexpr int64_t kWeightsAtATime = int64_t{1} << 18;
   Bytes bytes;
   Random random(1);
-  for (int64_t i = 0; i < kWeights; ++i) {
+  for (int64_t i = 0; i < kWeightsAtATime; ++i) {
     if (type == GgufType::kQ8) {
       if (i % kQ8Block == 0) bytes.put<uint16_t>(0x0A66);  // f16, about 0.0002
       bytes.put(static_cast<int8_t>(random.below(255)));
@@ -202,11 +202,11 @@ void write_meaningless_gguf(const std::filesystem::path& path, const GgufShape& 
     if (!tensor.is_vector) table.put<int64_t>(tensor.rows);
     table.put<uint32_t>(tensor.is_vector ? 0 : info.tensor);
     table.put<int64_t>(offset);
-    offset = checked_add(offset, padded(bytes_of(tensor, info)), "size of the file");
+    offset = checked_add(offset, aligned(bytes_of(tensor, info)), "size of the file");
   }
   AtomicFile file(path);
   std::string start = head.text() + settings.text() + table.text();
-  start.resize(static_cast<size_t>(padded(std::ssize(start))));
+  start.resize(static_cast<size_t>(aligned(std::ssize(start))));
   file.write(start);
   const std::string weights = some_weights(type);
   for (const TensorEntry& tensor : tensors) {
@@ -222,7 +222,7 @@ void write_meaningless_gguf(const std::filesystem::path& path, const GgufShape& 
         left -= part;
       }
     }
-    file.write(std::string(static_cast<size_t>(padded(bytes) - bytes), '\0'));
+    file.write(std::string(static_cast<size_t>(aligned(bytes) - bytes), '\0'));
   }
   file.commit();
 }

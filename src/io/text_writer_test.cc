@@ -11,7 +11,7 @@ using testing::read_bytes;
 using testing::TemporaryFolder;
 using testing::write_bytes;
 
-constexpr int64_t kMaxBytes = 1 << 24;
+constexpr int64_t kMostBytes = 1 << 24;
 
 /// Lines that do not compress well: hexadecimal digits at random.
 std::string random_lines(size_t count) {
@@ -37,7 +37,7 @@ TEST(TextWriter, WhatIsReadIsWhatWasWritten) {
       const std::string text = random_lines(lines);
       for (const size_t piece : {7, 9'000, 1 << 20}) {
         write_in_pieces(folder / name, text, piece);
-        EXPECT_EQ(read_text(folder / name, kMaxBytes), text) << lines << " lines by " << piece;
+        EXPECT_EQ(read_text(folder / name, kMostBytes), text) << lines << " lines by " << piece;
       }
     }
   }
@@ -77,7 +77,7 @@ TEST(TextWriter, EveryDamagedBitIsNoticed) {
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
     write_bytes(file, damaged);
     try {
-      EXPECT_EQ(read_text(file, kMaxBytes), text) << "bit " << bit;
+      EXPECT_EQ(read_text(file, kMostBytes), text) << "bit " << bit;
     } catch (const Error& error) {
       EXPECT_NE(std::string_view(error.what()).find(file.string()), std::string_view::npos);
       ++refused;

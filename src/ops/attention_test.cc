@@ -13,9 +13,8 @@ namespace {
 
 using testing::expect_close;
 using testing::for_each_simd_target;
+using testing::kNaN;
 using testing::random_values;
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 int32_t below(Random& random, int bound) {
   return static_cast<int32_t>(random.below(static_cast<uint64_t>(bound)));
@@ -62,8 +61,8 @@ std::vector<KeyRange> decoding_ranges(int rows, int context) {
 }
 
 /// Arrays of exactly the needed size, so that the address sanitizer sees reads beyond them.
-struct Problem {
-  Problem(const HeadLayout& heads, std::vector<KeyRange> visible, uint64_t seed)
+struct AttentionProblem {
+  AttentionProblem(const HeadLayout& heads, std::vector<KeyRange> visible, uint64_t seed)
       : layout(heads),
         ranges(std::move(visible)),
         qkv(random_values(ranges.size() * heads.row_cols(), seed)),
@@ -112,7 +111,7 @@ double gradient_tolerance(int head_size, int64_t rows) {
   return 4 * output_tolerance(head_size, rows);
 }
 
-void expect_matches_reference(Problem& problem) {
+void expect_matches_reference(AttentionProblem& problem) {
   const std::vector<double> qkv = to_double(problem.qkv);
   const std::vector<double> dout = to_double(problem.dout);
   const ReferenceAttention<double> reference{problem.layout, problem.ranges, qkv.data()};
@@ -128,9 +127,9 @@ void expect_matches_reference(Problem& problem) {
 TEST(Attention, MatchesReferenceForHeadSizesAndGroups) {
   for (const int size : {1, 3, 8, 12, 16, 24, 64, 80, 128}) {
     SCOPED_TRACE(size);
-    Problem alone({2, 2, size}, training_ranges(2, 21, 8, 1), 2);
+    AttentionProblem alone({2, 2, size}, training_ranges(2, 21, 8, 1), 2);
     expect_matches_reference(alone);
-    Problem grouped({6, 2, size}, training_ranges(1, 13, 5, 3), 4);
+    AttentionProblem grouped({6, 2, size}, training_ranges(1, 13, 5, 3), 4);
     expect_matches_reference(grouped);
   }
 }
@@ -138,13 +137,13 @@ TEST(Attention, MatchesReferenceForHeadSizesAndGroups) {
 TEST(Attention, MatchesReferenceForLengthsAroundTilesAndWindows) {
   for (const int n : {1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129}) {
     SCOPED_TRACE(n);
-    Problem problem({2, 1, 8}, training_ranges(2, n, 32, static_cast<uint64_t>(n)), 5);
+    AttentionProblem problem({2, 1, 8}, training_ranges(2, n, 32, static_cast<uint64_t>(n)), 5);
     expect_matches_reference(problem);
   }
 }
 
 TEST(Attention, MatchesReferenceForRangesOfNoParticularForm) {
-  Problem problem({3, 1, 16}, any_ranges(150, 7), 8);
+  AttentionProblem problem({3, 1, 16}, any_ranges(150, 7), 8);
   expect_matches_reference(problem);
 }
 
@@ -152,7 +151,7 @@ TEST(Attention, MatchesReferenceWithCachedContext) {
   for (const int rows : {1, 2, 7, 33}) {
     for (const int cached : {0, 1, 64, 201}) {
       SCOPED_TRACE(std::to_string(rows) + " rows, cache " + std::to_string(cached));
-      Problem problem({4, 2, 20}, decoding_ranges(rows, cached), 9);
+      AttentionProblem problem({4, 2, 20}, decoding_ranges(rows, cached), 9);
       const auto floats = static_cast<size_t>(cached * problem.layout.kv_cols());
       const std::vector<float> keys = random_values(floats, 10);
       const std::vector<float> values = random_values(floats, 11);
@@ -172,7 +171,7 @@ TEST(Attention, MatchesReferenceWithCachedContext) {
 
 TEST(Attention, LargeScoresNeitherOverflowNorLoseTheirMaximum) {
   for_each_simd_target([] {
-    Problem problem({1, 1, 16}, training_ranges(1, 100, 16, 1), 12);
+    AttentionProblem problem({1, 1, 16}, training_ranges(1, 100, 16, 1), 12);
     for (float& x : problem.qkv) x *= 30;  // scores of a few thousand: weights are 0 or 1
     const auto qkv = to_double(problem.qkv);
     const ReferenceAttention<double> reference{problem.layout, problem.ranges, qkv.data()};
@@ -182,7 +181,7 @@ TEST(Attention, LargeScoresNeitherOverflowNorLoseTheirMaximum) {
 }
 
 TEST(Attention, GradientsMatchFiniteDifferences) {
-  Problem problem({4, 2, 5}, training_ranges(2, 4, 3, 13), 14);
+  AttentionProblem problem({4, 2, 5}, training_ranges(2, 4, 3, 13), 14);
   std::vector<double> qkv = to_double(problem.qkv);
   const ReferenceAttention<double> reference{problem.layout, problem.ranges, qkv.data()};
   const auto loss = [&] {
@@ -199,7 +198,7 @@ TEST(Attention, GradientsMatchFiniteDifferences) {
 }
 
 TEST(Attention, AddsToAnExistingGradient) {
-  Problem problem({2, 1, 12}, training_ranges(2, 20, 6, 15), 16);
+  AttentionProblem problem({2, 1, 12}, training_ranges(2, 20, 6, 15), 16);
   std::vector<float> expected = problem.backward();
   for (float& x : expected) x += 3;
   // Sums that pass through values up to about 8 are rounded to 8 * 2^-24 once per key or row.
@@ -208,7 +207,7 @@ TEST(Attention, AddsToAnExistingGradient) {
 
 /// The result of row `row` when its context lies in a cache, and its self rows, which only serve as
 /// keys, behind it.
-std::vector<float> row_alone(const Problem& problem, int64_t row) {
+std::vector<float> row_alone(const AttentionProblem& problem, int64_t row) {
   const KeyRange& range = problem.ranges[row];
   const int64_t cols = problem.layout.row_cols();
   const int context = range.context_end - range.context_begin;
@@ -216,7 +215,7 @@ std::vector<float> row_alone(const Problem& problem, int64_t row) {
 
   std::vector<KeyRange> ranges = {{0, context, 1, 1 + self}};
   for (int i = 1; i <= self; ++i) ranges.push_back({0, 0, i, i + 1});
-  Problem alone(problem.layout, ranges, 0);
+  AttentionProblem alone(problem.layout, ranges, 0);
   std::copy_n(problem.qkv.data() + row * cols, cols, alone.qkv.data());
   std::copy_n(problem.qkv.data() + range.self_begin * cols, self * cols, alone.qkv.data() + cols);
 
@@ -229,7 +228,7 @@ std::vector<float> row_alone(const Problem& problem, int64_t row) {
   return out;
 }
 
-void expect_rows_the_same_alone(Problem problem) {
+void expect_rows_the_same_alone(AttentionProblem problem) {
   const int64_t cols = problem.layout.q_cols();
   for_each_simd_target([&] {
     const std::vector<float> together = problem.forward();
@@ -241,12 +240,12 @@ void expect_rows_the_same_alone(Problem problem) {
 }
 
 TEST(Attention, RowHasTheSameBitsAloneAndWithACache) {
-  expect_rows_the_same_alone(Problem({6, 2, 20}, training_ranges(3, 90, 20, 17), 18));
-  expect_rows_the_same_alone(Problem({2, 1, 8}, any_ranges(200, 30), 31));
+  expect_rows_the_same_alone(AttentionProblem({6, 2, 20}, training_ranges(3, 90, 20, 17), 18));
+  expect_rows_the_same_alone(AttentionProblem({2, 1, 8}, any_ranges(200, 30), 31));
 }
 
 TEST(Attention, BitsDoNotDependOnThreads) {
-  Problem problem({4, 2, 16}, training_ranges(3, 70, 9, 19), 20);
+  AttentionProblem problem({4, 2, 16}, training_ranges(3, 70, 9, 19), 20);
   const int kept = threads();
   set_threads(1);
   const auto out = problem.forward();
@@ -260,7 +259,7 @@ TEST(Attention, BitsDoNotDependOnThreads) {
 }
 
 /// Makes key and value of one row NaN.
-void poison(Problem& problem, int64_t row) {
+void poison(AttentionProblem& problem, int64_t row) {
   const int64_t cols = problem.layout.row_cols();
   const auto begin = problem.qkv.begin() + row * cols + problem.layout.q_cols();
   std::fill_n(begin, 2 * problem.layout.kv_cols(), kNaN);
@@ -273,11 +272,11 @@ bool sees(const KeyRange& range, int64_t key) {
 
 TEST(Attention, NaNReachesExactlyTheRowsThatSeeIt) {
   for_each_simd_target([] {
-    const Problem clean({2, 1, 8}, training_ranges(2, 75, 11, 21), 22);
-    const auto expected = Problem(clean).forward();
-    const auto expected_dqkv = Problem(clean).backward();
+    const AttentionProblem clean({2, 1, 8}, training_ranges(2, 75, 11, 21), 22);
+    const auto expected = AttentionProblem(clean).forward();
+    const auto expected_dqkv = AttentionProblem(clean).backward();
     for (const int64_t bad : {0, 5, 64, 70, 74, 80, 151, 230, 299}) {
-      Problem problem = clean;
+      AttentionProblem problem = clean;
       poison(problem, bad);
       const auto out = problem.forward();
       const auto dqkv = problem.backward();
@@ -300,7 +299,7 @@ TEST(Attention, NaNReachesExactlyTheRowsThatSeeIt) {
 }
 
 TEST(Attention, NaNQueryStaysInItsRow) {
-  Problem problem({2, 1, 8}, training_ranges(1, 40, 8, 23), 24);
+  AttentionProblem problem({2, 1, 8}, training_ranges(1, 40, 8, 23), 24);
   const auto expected = problem.forward();
   const int64_t bad = 21;
   problem.qkv[bad * problem.layout.row_cols()] = kNaN;  // of head 0
@@ -315,18 +314,18 @@ TEST(Attention, NaNQueryStaysInItsRow) {
 }
 
 TEST(Attention, NoRowsGiveNoRows) {
-  Problem problem({2, 1, 8}, {}, 25);
+  AttentionProblem problem({2, 1, 8}, {}, 25);
   EXPECT_TRUE(problem.forward().empty());
   EXPECT_TRUE(problem.backward().empty());
 }
 
 TEST(AttentionDeathTest, RejectsRowsWithoutKeysAndGradientsThroughACache) {
-  Problem blind({1, 1, 8}, {{0, 0, 0, 0}}, 26);
+  AttentionProblem blind({1, 1, 8}, {{0, 0, 0, 0}}, 26);
   EXPECT_DEATH(blind.forward(), "context_begin < context_end");
-  Problem outside({1, 1, 8}, {{0, 2, 0, 0}}, 27);
+  AttentionProblem outside({1, 1, 8}, {{0, 2, 0, 0}}, 27);
   EXPECT_DEATH(outside.forward(), "context_end <= rows");
 
-  Problem fine({1, 1, 8}, {{0, 0, 0, 1}}, 28);
+  AttentionProblem fine({1, 1, 8}, {{0, 0, 0, 1}}, 28);
   const KeyValueView view{fine.qkv.data(), fine.qkv.data(), 8};
   Tape tape(Tape::Mode::kTraining);
   const Tensor qkv = Tensor::view(fine.qkv.data(), {1, 24});

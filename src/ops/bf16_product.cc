@@ -18,8 +18,7 @@
 namespace evo {
 namespace {
 
-constexpr int64_t kBlock = kRowProductBlock;
-constexpr int64_t kStepWeights = kBlock * kBF16Step;
+constexpr int64_t kStepWeights = kRowProductBlock * kBF16Step;
 
 int64_t round_up(int64_t count, int64_t unit) {
   return (count + unit - 1) / unit * unit;
@@ -68,8 +67,8 @@ BF16Weight::BF16Weight(const uint16_t* weight, int64_t out, int64_t in, BF16Kern
 }
 
 void BF16Weight::pack_block(const uint16_t* weight, int64_t block) {
-  const int64_t outputs = std::min(kBlock, out_ - block * kBlock);
-  const uint16_t* from = weight + block * kBlock * in_;
+  const int64_t outputs = std::min(kRowProductBlock, out_ - block * kRowProductBlock);
+  const uint16_t* from = weight + block * kRowProductBlock * in_;
   uint16_t* to = weights_.get() + block * steps_ * kStepWeights;
   std::fill_n(to, steps_ * kStepWeights, uint16_t{0});
   // Line by line of the result: 32 rows of `weight` are read side by side.
@@ -115,8 +114,8 @@ void BF16Weight::multiply(const float* x, int64_t rows, float* y) const {
 }
 
 void BF16Weight::row(int64_t index, float* values) const {
-  const uint16_t* from =
-      weights_.get() + index / kBlock * steps_ * kStepWeights + index % kBlock * kBF16Step;
+  const uint16_t* from = weights_.get() + index / kRowProductBlock * steps_ * kStepWeights +
+                         index % kRowProductBlock * kBF16Step;
   for (int64_t k = 0; k < in_; ++k) {
     values[k] = from_bf16(from[k / kBF16Step * kStepWeights + k % kBF16Step]);
   }

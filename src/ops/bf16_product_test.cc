@@ -18,16 +18,17 @@ namespace {
 // out, in: whole and broken blocks, pairs, tiles and pieces (128) of `in`.
 constexpr std::array<std::array<int64_t, 2>, 9> kShapes = {
     {{1, 1}, {5, 7}, {32, 32}, {33, 101}, {127, 66}, {64, 3}, {40, 515}, {31, 128}, {96, 300}}};
-constexpr int64_t kMostRows = 101;  // several tiles and groups of every kernel, the last one broken
+constexpr int64_t kMostBF16Rows =
+    101;  // several tiles and groups of every kernel, the last one broken
 
-struct Problem {
-  Problem(int64_t outputs, int64_t inputs)
+struct ProductProblem {
+  ProductProblem(int64_t outputs, int64_t inputs)
       : out(outputs),
         in(inputs),
         weight(testing::random_values(static_cast<size_t>(out * in), 10)),
         bits(weight.size()),
         // From the second float on: x need not be aligned.
-        values(testing::random_values(static_cast<size_t>(kMostRows * in) + 1, 8)) {
+        values(testing::random_values(static_cast<size_t>(kMostBF16Rows * in) + 1, 8)) {
     convert_to_bf16(weight.data(), out * in, bits.data());
     round_to_bf16(weight.data(), out * in, weight.data());
   }
@@ -55,7 +56,7 @@ class BF16Product : public ::testing::TestWithParam<BF16Kernel> {
     }
   }
 
-  [[nodiscard]] static BF16Weight pack(const Problem& problem) {
+  [[nodiscard]] static BF16Weight pack(const ProductProblem& problem) {
     return {problem.bits.data(), problem.out, problem.in, GetParam()};
   }
 
@@ -73,14 +74,15 @@ class BF16Product : public ::testing::TestWithParam<BF16Kernel> {
 TEST_P(BF16Product, IsCloseToReference) {
   for (const auto& [out, in] : kShapes) {
     SCOPED_TRACE(fmt::format("out {} in {}", out, in));
-    const Problem problem(out, in);
+    const ProductProblem problem(out, in);
     std::vector<float> rounded(problem.values.size() - 1);
-    round_to_bf16(problem.x(), kMostRows * in, rounded.data());
-    const reference::Product expected = reference::matmul(
-        matrix(rounded.data(), kMostRows, in), matrix(problem.weight.data(), out, in).transposed());
+    round_to_bf16(problem.x(), kMostBF16Rows * in, rounded.data());
+    const reference::Product expected =
+        reference::matmul(matrix(rounded.data(), kMostBF16Rows, in),
+                          matrix(problem.weight.data(), out, in).transposed());
     const BF16Weight packed = pack(problem);
     for_each_target([&] {
-      const std::vector<float> y = multiply(packed, out, problem.x(), kMostRows);
+      const std::vector<float> y = multiply(packed, out, problem.x(), kMostBF16Rows);
       for (size_t i = 0; i < y.size(); ++i) {
         // Products of two bf16 numbers are exact in f32: what is left is the sum of `in` of them.
         const double allowed = reference::rounding(in, Precision::kF32) * expected.magnitude[i];
@@ -93,11 +95,11 @@ TEST_P(BF16Product, IsCloseToReference) {
 TEST_P(BF16Product, RowsKeepTheirBitsInAnyCompany) {
   for (const auto& [out, in] : kShapes) {
     SCOPED_TRACE(fmt::format("out {} in {}", out, in));
-    const Problem problem(out, in);
+    const ProductProblem problem(out, in);
     const BF16Weight packed = pack(problem);
     for_each_target([&] {
-      const std::vector<float> all = multiply(packed, out, problem.x(), kMostRows);
-      for (int64_t rows = 1; rows < kMostRows; ++rows) {
+      const std::vector<float> all = multiply(packed, out, problem.x(), kMostBF16Rows);
+      for (int64_t rows = 1; rows < kMostBF16Rows; ++rows) {
         const std::vector<float> some = multiply(packed, out, problem.x() + in, rows);
         ASSERT_EQ(std::memcmp(some.data(), all.data() + out, some.size() * sizeof(float)), 0)
             << "a row's bits depend on its company: " << rows << " rows";
@@ -108,7 +110,7 @@ TEST_P(BF16Product, RowsKeepTheirBitsInAnyCompany) {
 
 TEST_P(BF16Product, NaNAndInfinityStayInTheirRows) {
   constexpr int64_t kRows = 40, kOut = 35, kIn = 70;
-  Problem problem(kOut, kIn);
+  ProductProblem problem(kOut, kIn);
   problem.values[1 + 17 * kIn] = std::numeric_limits<float>::quiet_NaN();
   problem.values[1 + 33 * kIn + kIn - 1] = std::numeric_limits<float>::infinity();
   const BF16Weight packed = pack(problem);
@@ -128,7 +130,7 @@ TEST_P(BF16Product, NaNAndInfinityStayInTheirRows) {
 }
 
 TEST_P(BF16Product, SameBitsForAnyThreads) {
-  const Problem problem(300, 515);
+  const ProductProblem problem(300, 515);
   const BF16Weight packed = pack(problem);
   const int before = threads();
   for (const int64_t rows : {1, 9, 70}) {
@@ -144,7 +146,7 @@ TEST_P(BF16Product, SameBitsForAnyThreads) {
 
 TEST_P(BF16Product, GivesRowsBack) {
   for (const auto& [out, in] : kShapes) {
-    const Problem problem(out, in);
+    const ProductProblem problem(out, in);
     const BF16Weight packed = pack(problem);
     std::vector<float> row(static_cast<size_t>(in));
     for (int64_t o = 0; o < out; ++o) {

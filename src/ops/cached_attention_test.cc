@@ -13,9 +13,8 @@ namespace {
 
 using testing::expect_close;
 using testing::for_each_simd_target;
+using testing::kNaN;
 using testing::random_values;
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 /// Keys and values [length, G e] of one sequence.
 struct Sequence {
@@ -60,26 +59,26 @@ class Blocks {
 };
 
 /// One call: rows of several sequences.
-struct Problem {
-  explicit Problem(const HeadLayout& heads) : layout(heads) {}
+struct CachedProblem {
+  explicit CachedProblem(const HeadLayout& heads) : layout(heads) {}
 
-  Problem& with_sequence(int64_t length) {
+  CachedProblem& with_sequence(int64_t length) {
     contexts.emplace_back(layout, length, 100 + 2 * contexts.size());
     return *this;
   }
   /// Rows of the latest sequence that see contexts of length `first_end`, `first_end` + 1 ..
-  Problem& with_mature_rows(int32_t first_end, int32_t count) {
+  CachedProblem& with_mature_rows(int32_t first_end, int32_t count) {
     for (int32_t i = 0; i < count; ++i) add_row({0, first_end + i, 0, 0});
     return *this;
   }
   /// The same, but they see only the last `window` tokens.
-  Problem& with_windows(int32_t first_end, int32_t count, int32_t window) {
+  CachedProblem& with_windows(int32_t first_end, int32_t count, int32_t window) {
     for (int32_t end = first_end; end < first_end + count; ++end)
       add_row({std::max(0, end - window), end, 0, 0});
     return *this;
   }
   /// Rows of the latest sequence that see the same context and each other.
-  Problem& with_block(int32_t context, int32_t count) {
+  CachedProblem& with_block(int32_t context, int32_t count) {
     const auto begin = static_cast<int32_t>(ranges.size());
     for (int32_t i = 0; i < count; ++i) add_row({0, context, begin, begin + count});
     return *this;
@@ -150,12 +149,12 @@ struct Problem {
 /// head_size products of standard normal numbers and its absolute error is the relative error of a
 /// weight (scores reach about 5, twice because of the normalisation); the weighted sum over keys
 /// adds its own. Values reach about 5.
-double tolerance(const Problem& problem) {
+double tolerance(const CachedProblem& problem) {
   const double size = problem.layout.head_size, keys = static_cast<double>(problem.longest());
   return 5 * std::ldexp(1.0, -24) * (2 * 5 * std::sqrt(size) + std::sqrt(keys) + 4);
 }
 
-void expect_matches_reference(Problem& problem) {
+void expect_matches_reference(CachedProblem& problem) {
   const std::vector<double> expected = problem.reference();
   for_each_simd_target([&] { expect_close(problem.run(), expected, tolerance(problem), 0); });
 }
@@ -164,7 +163,7 @@ TEST(CachedAttention, MatchesReferenceForHeadSizesAndGroups) {
   for (const int size : {1, 2, 6, 14, 16, 18, 30, 32, 34, 48, 64, 66, 80, 128, 130}) {
     for (const int group : {1, 2, 4}) {
       SCOPED_TRACE(std::to_string(size) + " x " + std::to_string(group));
-      Problem problem({2 * group, 2, size});
+      CachedProblem problem({2 * group, 2, size});
       problem.with_sequence(75).with_mature_rows(70, 5).with_block(75, 3);
       expect_matches_reference(problem);
     }
@@ -172,7 +171,7 @@ TEST(CachedAttention, MatchesReferenceForHeadSizesAndGroups) {
 }
 
 TEST(CachedAttention, MatchesReferenceForTheLargestHeads) {
-  Problem problem({3, 1, 1024});
+  CachedProblem problem({3, 1, 1024});
   problem.with_sequence(66).with_mature_rows(62, 5).with_block(66, 5);
   expect_matches_reference(problem);
 }
@@ -182,7 +181,7 @@ TEST(CachedAttention, MatchesReferenceForLengthsAroundBlocks) {
     for (const int rows : {1, 2, 3, 4, 7, 40}) {
       if (rows > length) continue;
       SCOPED_TRACE(std::to_string(length) + ", rows " + std::to_string(rows));
-      Problem problem({2, 2, 8});
+      CachedProblem problem({2, 2, 8});
       problem.with_sequence(length).with_mature_rows(length - rows + 1, rows);
       expect_matches_reference(problem);
     }
@@ -193,7 +192,7 @@ TEST(CachedAttention, MatchesReferenceForSelfRanges) {
   for (const int length : {1, 3, 15, 16, 17, 63, 64, 65, 130}) {
     for (const int context : {0, 9, 64}) {
       SCOPED_TRACE(std::to_string(length) + ", context " + std::to_string(context));
-      Problem problem({2, 1, 12});
+      CachedProblem problem({2, 1, 12});
       problem.with_sequence(64).with_block(context, length).with_block(context, 2);
       // Neighbours that see overlapping parts of the pass.
       problem.add_row({0, context, 0, length});
@@ -204,8 +203,8 @@ TEST(CachedAttention, MatchesReferenceForSelfRanges) {
   }
 }
 
-Problem several_sequences(const HeadLayout& layout) {
-  Problem problem(layout);
+CachedProblem several_sequences(const HeadLayout& layout) {
+  CachedProblem problem(layout);
   problem.with_sequence(130).with_mature_rows(20, 50);
   problem.with_sequence(64).with_mature_rows(63, 2);
   problem.with_sequence(7).with_mature_rows(7, 1).with_block(7, 20);
@@ -220,7 +219,7 @@ Problem several_sequences(const HeadLayout& layout) {
 }
 
 TEST(CachedAttention, MatchesReferenceForSeveralSequences) {
-  Problem problem = several_sequences({4, 2, 20});
+  CachedProblem problem = several_sequences({4, 2, 20});
   expect_matches_reference(problem);
 }
 
@@ -228,7 +227,7 @@ TEST(CachedAttention, MatchesReferenceForWindowsAroundBlocks) {
   for (const int window : {1, 2, 3, 16, 17, 63, 64, 65, 128, 130, 500}) {
     for (const HeadLayout& layout : {HeadLayout{2, 2, 8}, {4, 1, 18}}) {
       SCOPED_TRACE(std::to_string(window));
-      Problem problem(layout);
+      CachedProblem problem(layout);
       problem.with_sequence(200).with_windows(1, 3, window).with_windows(60, 140, window);
       expect_matches_reference(problem);
     }
@@ -236,7 +235,7 @@ TEST(CachedAttention, MatchesReferenceForWindowsAroundBlocks) {
 }
 
 TEST(CachedAttention, LargeScoresNeitherOverflowNorLoseTheirMaximum) {
-  Problem problem({1, 1, 16});
+  CachedProblem problem({1, 1, 16});
   problem.with_sequence(150).with_mature_rows(140, 10).with_block(150, 5);
   for (float& x : problem.qkv) x *= 30;
   for (float& x : problem.contexts[0].keys) x *= 30;  // scores of a few thousand
@@ -248,7 +247,7 @@ TEST(CachedAttention, LargeScoresNeitherOverflowNorLoseTheirMaximum) {
 
 TEST(CachedAttention, AgreesWithTheAttentionOfTraining) {
   const HeadLayout layout{4, 2, 24};
-  Problem problem(layout);
+  CachedProblem problem(layout);
   problem.with_sequence(150).with_mature_rows(120, 31).with_block(150, 7);
   const Sequence& context = problem.contexts[0];
   const KeyValueView view{context.keys.data(), context.values.data(), layout.kv_cols()};
@@ -264,11 +263,11 @@ TEST(CachedAttention, AgreesWithTheAttentionOfTraining) {
 // ------------------------------------------------------------------------------- same bits
 
 /// The result of one row in a call of its own, whose other rows only serve as keys.
-std::vector<float> row_alone(const Problem& problem, size_t row) {
+std::vector<float> row_alone(const CachedProblem& problem, size_t row) {
   const KeyRange& range = problem.ranges[row];
   const int32_t self = range.self_end - range.self_begin;
   const auto cols = static_cast<size_t>(problem.layout.row_cols());
-  Problem alone(problem.layout);
+  CachedProblem alone(problem.layout);
   alone.contexts.push_back(problem.contexts[static_cast<size_t>(problem.sequences[row])]);
   alone.add_row({range.context_begin, range.context_end, 1, 1 + self});
   for (int32_t i = 1; i <= self; ++i) alone.add_row({0, 0, i, i + 1});
@@ -282,7 +281,7 @@ std::vector<float> row_alone(const Problem& problem, size_t row) {
 
 TEST(CachedAttention, RowHasTheSameBitsAlone) {
   for (const HeadLayout& layout : {HeadLayout{3, 3, 20}, {4, 1, 64}, {6, 2, 6}}) {
-    Problem problem = several_sequences(layout);
+    CachedProblem problem = several_sequences(layout);
     for_each_simd_target([&] {
       const std::vector<float> together = problem.run();
       for (size_t row = 0; row < problem.ranges.size(); ++row) {
@@ -295,7 +294,7 @@ TEST(CachedAttention, RowHasTheSameBitsAlone) {
 }
 
 TEST(CachedAttention, BitsDoNotDependOnWhereBlocksLie) {
-  Problem problem = several_sequences({4, 2, 20});
+  CachedProblem problem = several_sequences({4, 2, 20});
   const std::vector<float> expected = problem.run();
   for (const int64_t offset : {16, 1024}) {
     const Tensor gap = Tensor::empty({5000});  // moves what is allocated behind it
@@ -305,11 +304,11 @@ TEST(CachedAttention, BitsDoNotDependOnWhereBlocksLie) {
 
 TEST(CachedAttention, BitsDoNotDependOnThreads) {
   // Enough work for threads, and less: one row.
-  Problem many({4, 2, 32});
+  CachedProblem many({4, 2, 32});
   many.with_sequence(600).with_mature_rows(500, 100).with_block(600, 9);
-  Problem one({4, 2, 32});
+  CachedProblem one({4, 2, 32});
   one.with_sequence(100).with_mature_rows(100, 1);
-  for (Problem* problem : {&many, &one}) {
+  for (CachedProblem* problem : {&many, &one}) {
     const int kept = threads();
     set_threads(1);
     const std::vector<float> expected = problem->run();
@@ -323,20 +322,20 @@ TEST(CachedAttention, BitsDoNotDependOnThreads) {
 
 // ------------------------------------------------------------------------------------- NaN
 
-bool sees_context(const Problem& problem, size_t row, int32_t sequence, int64_t token) {
+bool sees_context(const CachedProblem& problem, size_t row, int32_t sequence, int64_t token) {
   const KeyRange& range = problem.ranges[row];
   return problem.sequences[row] == sequence && range.context_begin <= token &&
          token < range.context_end;
 }
 
-bool sees_row(const Problem& problem, size_t row, int32_t other) {
+bool sees_row(const CachedProblem& problem, size_t row, int32_t other) {
   const KeyRange& range = problem.ranges[row];
   return range.self_begin <= other && other < range.self_end;
 }
 
 /// Rows that `sees` names are all NaN, the others what they were.
 template <class Sees>
-void expect_poisoned(const Problem& problem, const std::vector<float>& clean,
+void expect_poisoned(const CachedProblem& problem, const std::vector<float>& clean,
                      const std::vector<float>& out, const Sees& sees) {
   const auto cols = static_cast<size_t>(problem.layout.q_cols());
   for (size_t i = 0; i < out.size(); ++i) {
@@ -349,10 +348,10 @@ void expect_poisoned(const Problem& problem, const std::vector<float>& clean,
 }
 
 TEST(CachedAttention, NaNInTheCacheReachesExactlyTheRowsThatSeeIt) {
-  const Problem problem = several_sequences({2, 1, 8});
+  const CachedProblem problem = several_sequences({2, 1, 8});
   const int64_t cols = problem.layout.kv_cols();
   for_each_simd_target([&] {
-    const std::vector<float> clean = Problem(problem).run();
+    const std::vector<float> clean = CachedProblem(problem).run();
     for (const auto& [sequence, token] : {std::pair(0, 0),
                                           {0, 25},
                                           {0, 64},
@@ -364,7 +363,7 @@ TEST(CachedAttention, NaNInTheCacheReachesExactlyTheRowsThatSeeIt) {
                                           {3, 194},
                                           {3, 199}}) {
       for (const bool in_keys : {true, false}) {
-        Problem bad = problem;
+        CachedProblem bad = problem;
         Sequence& context = bad.contexts[static_cast<size_t>(sequence)];
         std::fill_n((in_keys ? context.keys : context.values).data() + token * cols, cols, kNaN);
         expect_poisoned(bad, clean, bad.run(),
@@ -375,12 +374,12 @@ TEST(CachedAttention, NaNInTheCacheReachesExactlyTheRowsThatSeeIt) {
 }
 
 TEST(CachedAttention, NaNInAPassReachesExactlyTheRowsThatSeeIt) {
-  const Problem problem = several_sequences({2, 1, 8});
+  const CachedProblem problem = several_sequences({2, 1, 8});
   const int64_t cols = problem.layout.row_cols();
   for_each_simd_target([&] {
-    const std::vector<float> clean = Problem(problem).run();
+    const std::vector<float> clean = CachedProblem(problem).run();
     for (int32_t bad_row = 0; bad_row < problem.rows(); ++bad_row) {
-      Problem bad = problem;
+      CachedProblem bad = problem;
       float* key = bad.qkv.data() + bad_row * cols + bad.layout.q_cols();
       std::fill_n(key, 2 * bad.layout.kv_cols(), kNaN);
       expect_poisoned(bad, clean, bad.run(),
@@ -390,7 +389,7 @@ TEST(CachedAttention, NaNInAPassReachesExactlyTheRowsThatSeeIt) {
 }
 
 TEST(CachedAttention, NaNQueryStaysInItsHead) {
-  Problem problem = several_sequences({2, 1, 8});
+  CachedProblem problem = several_sequences({2, 1, 8});
   const std::vector<float> clean = problem.run();
   const int64_t row = 51;
   problem.qkv[static_cast<size_t>(row * problem.layout.row_cols() + 8)] = kNaN;  // of head 1
@@ -408,14 +407,14 @@ TEST(CachedAttention, NaNQueryStaysInItsHead) {
 // ---------------------------------------------------------------------------------- limits
 
 TEST(CachedAttention, NoRowsGiveNoRows) {
-  Problem problem({2, 1, 8});
+  CachedProblem problem({2, 1, 8});
   problem.with_sequence(3);
   EXPECT_TRUE(problem.run().empty());
 }
 
 TEST(CachedAttentionDeathTest, RejectsRowsWithoutKeysAndKeysThatAreNotThere) {
   const auto run_with = [](const KeyRange& range, int32_t sequence) {
-    Problem problem({1, 1, 8});
+    CachedProblem problem({1, 1, 8});
     problem.with_sequence(70);
     problem.add_row(range);
     problem.sequences[0] = sequence;

@@ -8,7 +8,7 @@
 namespace evo {
 namespace {
 
-constexpr int64_t kRowGrain = 1024;  // rows of a few dozen numbers: fewer are not worth a thread
+constexpr int64_t kCodeGrain = 1024;  // rows of a few dozen numbers: fewer are not worth a thread
 
 double dot(const float* a, const float* b, int64_t count) {
   double sum = 0;
@@ -20,7 +20,7 @@ double dot(const float* a, const float* b, int64_t count) {
 std::vector<float> row_scales(const Tensor& table) {
   const int64_t rows = table.rows(), d = table.cols();
   std::vector<float> scales(static_cast<size_t>(rows));
-  parallel_for(rows, kRowGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(rows, kCodeGrain, [&](int64_t begin, int64_t end) {
     for (int64_t v = begin; v < end; ++v) {
       const double square = dot(table.row(v), table.row(v), d);
       scales[static_cast<size_t>(v)] =
@@ -44,7 +44,7 @@ void add_table_gradient(const Tensor& table, const Tensor& codes,
                         const std::vector<float>& scales) {
   const int64_t d = codes.cols();
   const Tensor table_grad = table.grad(), codes_grad = codes.grad();
-  parallel_for(codes.rows(), kRowGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(codes.rows(), kCodeGrain, [&](int64_t begin, int64_t end) {
     for (int64_t v = begin; v < end; ++v) {
       const float* c = codes.row(v);
       const float* dc = codes_grad.row(v);
@@ -62,7 +62,7 @@ Tensor normalize_codes(Tape& tape, const Tensor& table) {
   const int64_t d = table.cols();
   std::vector<float> scales = row_scales(table);
   Tensor codes = tape.output(table.shape());
-  parallel_for(table.rows(), kRowGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(table.rows(), kCodeGrain, [&](int64_t begin, int64_t end) {
     for (int64_t v = begin; v < end; ++v) {
       const float scale = scales[static_cast<size_t>(v)];
       for (int64_t j = 0; j < d; ++j) codes.row(v)[j] = scale * table.row(v)[j];

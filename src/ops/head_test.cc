@@ -31,8 +31,8 @@ std::vector<double> doubles(size_t count, uint64_t seed, float scale) {
 }
 
 /// A problem in double and the tensors of the op; the last row but one is ignored.
-struct Problem {
-  Problem(int64_t rows, int64_t vocabulary, int64_t width, int64_t code_size) {
+struct HeadProblem {
+  HeadProblem(int64_t rows, int64_t vocabulary, int64_t width, int64_t code_size) {
     const auto size = [](int64_t a, int64_t b) { return static_cast<size_t>(a * b); };
     in.rows = rows;
     in.vocabulary = vocabulary;
@@ -90,7 +90,7 @@ double logit_rounding(const Input& in) {
   return static_cast<double>(in.width + in.code_size + 2) * 0x1p-24 * size;
 }
 
-void expect_statistics(const Problem& problem, const HeadResult& got, bool with_losses) {
+void expect_statistics(const HeadProblem& problem, const HeadResult& got, bool with_losses) {
   const Input& in = problem.in;
   double loss = 0;
   std::vector<double> nll, log_pmax, entropy, squared, mean;
@@ -127,7 +127,7 @@ TEST(Head, StatisticsAreCloseToReference) {
   for (const int64_t vocabulary : {2, 3, 17, 64, 129, 1500}) {
     for (const int64_t code_size : {0, 1, 16}) {
       SCOPED_TRACE(fmt::format("V {} d {}", vocabulary, code_size));
-      const Problem problem(7, vocabulary, 24, code_size);
+      const HeadProblem problem(7, vocabulary, 24, code_size);
       const HeadLosses losses = problem.losses(CodeGradient::kNone);
       testing::for_each_simd_target([&] {
         expect_statistics(problem, problem.run(Tape::Mode::kInference, &losses), true);
@@ -139,14 +139,14 @@ TEST(Head, StatisticsAreCloseToReference) {
 
 TEST(Head, ManyChunksAreCloseToReference) {
   // 512 rows is the largest chunk: two whole ones and a part.
-  const Problem problem(1024 + 37, 19, 8, 4);
+  const HeadProblem problem(1024 + 37, 19, 8, 4);
   const HeadLosses losses = problem.losses(CodeGradient::kCrossEntropy);
   expect_statistics(problem, problem.run(Tape::Mode::kTraining, &losses), true);
 }
 
 // ---- gradients ----
 
-double cross_entropy(const Problem& problem, const Input& in) {
+double cross_entropy(const HeadProblem& problem, const Input& in) {
   double loss = 0;
   for (int64_t r = 0; r < in.rows; ++r) {
     const float weight = problem.weights[static_cast<size_t>(r)];
@@ -156,7 +156,7 @@ double cross_entropy(const Problem& problem, const Input& in) {
 }
 
 /// sum squared_weights |c(target) - x|^2, where only the codes move.
-double squared_error(const Problem& problem, const Input& in) {
+double squared_error(const HeadProblem& problem, const Input& in) {
   double loss = 0;
   for (int64_t r = 0; r < in.rows; ++r) {
     loss +=
@@ -184,12 +184,12 @@ void expect_gradient(std::span<const float> gradient, Input& in, std::vector<dou
   expect_close(actual, expected, allowed, 0);
 }
 
-std::span<const float> used_rows(const Problem& problem) {
+std::span<const float> used_rows(const HeadProblem& problem) {
   return problem.h.grad().values().subspan(static_cast<size_t>(kRowBegin * problem.in.width),
                                            problem.in.h.size());
 }
 
-void check_gradients(Problem problem, CodeGradient code_gradient) {
+void check_gradients(HeadProblem problem, CodeGradient code_gradient) {
   const HeadLosses losses = problem.losses(code_gradient);
   problem.run(Tape::Mode::kTraining, &losses);
   Input in = problem.in;
@@ -219,7 +219,7 @@ TEST(Head, GradientsAreCloseToDifferences) {
         SCOPED_TRACE(fmt::format("V {} d {} codes {}", vocabulary, code_size,
                                  static_cast<int>(code_gradient)));
         testing::for_each_simd_target(
-            [&] { check_gradients(Problem(6, vocabulary, 9, code_size), code_gradient); });
+            [&] { check_gradients(HeadProblem(6, vocabulary, 9, code_size), code_gradient); });
       }
     }
   }
@@ -228,12 +228,12 @@ TEST(Head, GradientsAreCloseToDifferences) {
 TEST(Head, GradientsOfManyChunks) {
   for (const CodeGradient code_gradient :
        {CodeGradient::kCrossEntropy, CodeGradient::kSquaredError}) {
-    check_gradients(Problem(512 + 9, 5, 4, 3), code_gradient);
+    check_gradients(HeadProblem(512 + 9, 5, 4, 3), code_gradient);
   }
 }
 
 TEST(Head, OtherRowsGetNoGradientAndTwoCallsAddUp) {
-  const Problem problem(5, 11, 6, 3);
+  const HeadProblem problem(5, 11, 6, 3);
   const HeadLosses losses = problem.losses(CodeGradient::kCrossEntropy);
   problem.run(Tape::Mode::kTraining, &losses);
   const auto snapshot = [](const Tensor& t) {
@@ -264,7 +264,7 @@ TEST(Head, OtherRowsGetNoGradientAndTwoCallsAddUp) {
 }
 
 TEST(Head, DetachedInputsAndInferenceGetNoGradient) {
-  Problem problem(4, 9, 5, 3);
+  HeadProblem problem(4, 9, 5, 3);
   const HeadLosses losses = problem.losses(CodeGradient::kSquaredError);
   problem.run(Tape::Mode::kInference, &losses);
   for (const Tensor& tensor : {problem.h, problem.unembed, problem.term.z, problem.term.codes}) {
@@ -283,7 +283,7 @@ TEST(Head, DetachedInputsAndInferenceGetNoGradient) {
 // ---- numerics ----
 
 /// Everything a call gives, as one list of bits.
-std::vector<float> everything(Problem problem, CodeGradient code_gradient) {
+std::vector<float> everything(HeadProblem problem, CodeGradient code_gradient) {
   const HeadLosses losses = problem.losses(code_gradient);
   const HeadResult result = problem.run(Tape::Mode::kTraining, &losses);
   std::vector<float> all{static_cast<float>(result.loss)};
@@ -302,10 +302,10 @@ TEST(Head, SameBitsForAnyThreads) {
   for (const CodeGradient code_gradient :
        {CodeGradient::kCrossEntropy, CodeGradient::kSquaredError}) {
     set_threads(1);
-    const std::vector<float> one = everything(Problem(150, 1000, 64, 16), code_gradient);
+    const std::vector<float> one = everything(HeadProblem(150, 1000, 64, 16), code_gradient);
     for (const int count : {2, 3}) {
       set_threads(count);
-      const std::vector<float> several = everything(Problem(150, 1000, 64, 16), code_gradient);
+      const std::vector<float> several = everything(HeadProblem(150, 1000, 64, 16), code_gradient);
       ASSERT_EQ(one.size(), several.size());
       EXPECT_EQ(std::memcmp(one.data(), several.data(), one.size() * sizeof(float)), 0)
           << count << " threads";
@@ -315,7 +315,7 @@ TEST(Head, SameBitsForAnyThreads) {
 }
 
 TEST(Head, HugeKappaDecidesExactly) {
-  Problem problem(3, 200, 16, 8);
+  HeadProblem problem(3, 200, 16, 8);
   std::fill(problem.kappa.begin(), problem.kappa.end(), 1e4f);
   std::fill(problem.weights.begin(), problem.weights.end(), 1.0f);
   for (int64_t r = 0; r < 3; ++r) {  // z points along the target's code; the three are orthogonal
@@ -340,7 +340,7 @@ TEST(Head, HugeKappaDecidesExactly) {
 }
 
 TEST(Head, NaNIsNotHiddenUnlessItsRowIsIgnored) {
-  Problem problem(4, 50, 6, 3);
+  HeadProblem problem(4, 50, 6, 3);
   problem.h.row(kRowBegin + 1)[2] = std::numeric_limits<float>::quiet_NaN();
   HeadLosses losses = problem.losses(CodeGradient::kNone);
   const HeadResult result = problem.run(Tape::Mode::kInference, &losses);
@@ -359,7 +359,7 @@ TEST(Head, NaNIsNotHiddenUnlessItsRowIsIgnored) {
 }
 
 TEST(Head, NoRows) {
-  const Problem problem(0, 9, 4, 2);
+  const HeadProblem problem(0, 9, 4, 2);
   const HeadLosses losses = problem.losses(CodeGradient::kSquaredError);
   const HeadResult result = problem.run(Tape::Mode::kTraining, &losses);
   EXPECT_EQ(result.loss, 0.0);
@@ -373,7 +373,7 @@ TEST(Head, NoRows) {
 // ---- decoding ----
 
 TEST(HeadLogits, AreCloseToReferenceAndUseThePackedWeight) {
-  const Problem problem(5, 70, 24, 6);
+  const HeadProblem problem(5, 70, 24, 6);
   const Weight plain{problem.unembed, nullptr};
   const Weight packed{
       Tensor(), std::make_shared<PackedWeight>(problem.unembed.f32(), 70, 24, Precision::kF32)};
@@ -394,7 +394,7 @@ TEST(HeadLogits, AreCloseToReferenceAndUseThePackedWeight) {
 }
 
 TEST(HeadLogits, RowsKeepTheirBitsInAnyCompany) {
-  const Problem problem(33, 300, 48, 16);
+  const HeadProblem problem(33, 300, 48, 16);
   const Weight packed{
       Tensor(), std::make_shared<PackedWeight>(problem.unembed.f32(), 300, 48, Precision::kF32)};
   Tape tape(Tape::Mode::kInference);

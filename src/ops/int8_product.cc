@@ -15,7 +15,6 @@
 namespace evo {
 namespace {
 
-constexpr int64_t kBlock = kRowProductBlock;
 constexpr int64_t kMaxIn = 66000;  // 255 * 127 * 66,000 < 2^31
 
 int64_t steps_of(int64_t in) {
@@ -36,7 +35,7 @@ Int8Weight::Int8Weight(const float* weight, int64_t out, int64_t in)
     fail("int8 products take rows of at most {} numbers, found {}: use --precision bf16", kMaxIn,
          in);
   }
-  const int64_t outputs = row_product_blocks(out) * kBlock;
+  const int64_t outputs = row_product_blocks(out) * kRowProductBlock;
   memory_ = weight_bytes(bytes());
   weights_ = static_cast<int8_t*>(memory_.get());
   scales_ = reinterpret_cast<float*>(weights_ + outputs * steps_ * kInt8Step);
@@ -48,9 +47,9 @@ Int8Weight::Int8Weight(const float* weight, int64_t out, int64_t in)
 
 void Int8Weight::pack_block(const float* weight, int64_t block) {
   std::vector<int8_t> row(static_cast<size_t>(padded(in_)));
-  int8_t* to = weights_ + block * steps_ * kBlock * kInt8Step;
-  for (int64_t j = 0; j < kBlock; ++j) {
-    const int64_t o = block * kBlock + j;
+  int8_t* to = weights_ + block * steps_ * kRowProductBlock * kInt8Step;
+  for (int64_t j = 0; j < kRowProductBlock; ++j) {
+    const int64_t o = block * kRowProductBlock + j;
     if (o < out_) {
       scales_[o] = int8_quantize(weight + o * in_, in_, row.data());
     } else {
@@ -59,7 +58,8 @@ void Int8Weight::pack_block(const float* weight, int64_t block) {
     }
     sums_[o] = std::accumulate(row.begin(), row.begin() + steps_ * kInt8Step, int32_t{0});
     for (int64_t s = 0; s < steps_; ++s) {
-      std::memcpy(to + (s * kBlock + j) * kInt8Step, row.data() + s * kInt8Step, kInt8Step);
+      std::memcpy(to + (s * kRowProductBlock + j) * kInt8Step, row.data() + s * kInt8Step,
+                  kInt8Step);
     }
   }
 }
@@ -85,14 +85,16 @@ void Int8Weight::multiply(const float* x, int64_t rows, float* y) const {
 }
 
 void Int8Weight::row(int64_t index, float* values) const {
-  const int8_t* from = weights_ + (index / kBlock * steps_ * kBlock + index % kBlock) * kInt8Step;
+  const int8_t* from =
+      weights_ +
+      (index / kRowProductBlock * steps_ * kRowProductBlock + index % kRowProductBlock) * kInt8Step;
   for (int64_t k = 0; k < in_; ++k) {
-    values[k] = scales_[index] * from[k / kInt8Step * kBlock * kInt8Step + k % kInt8Step];
+    values[k] = scales_[index] * from[k / kInt8Step * kRowProductBlock * kInt8Step + k % kInt8Step];
   }
 }
 
 size_t Int8Weight::bytes() const {
-  const auto outputs = static_cast<size_t>(row_product_blocks(out_) * kBlock);
+  const auto outputs = static_cast<size_t>(row_product_blocks(out_) * kRowProductBlock);
   return outputs * static_cast<size_t>(steps_ * kInt8Step) +
          outputs * (sizeof(float) + sizeof(int32_t));
 }

@@ -10,18 +10,19 @@
 #include "base/parallel.h"
 #include "ops/int8_kernel.h"
 #include "ops/matmul_reference.h"
+#include "ops/testing.h"
 
 namespace evo {
 namespace {
 
+using testing::kInfinity;
+using testing::kNaN;
 using testing::random_values;
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // out, in: whole and broken blocks, whole and broken fours, one and several pieces (256) of `in`.
-constexpr std::array<std::array<int64_t, 2>, 8> kShapes = {
+constexpr std::array<std::array<int64_t, 2>, 8> kInt8Shapes = {
     {{1, 1}, {5, 7}, {32, 16}, {33, 101}, {127, 66}, {64, 3}, {40, 515}, {31, 256}}};
-constexpr int64_t kMostRows = 61;  // two tiles, and groups of every size
+constexpr int64_t kMostInt8Rows = 61;  // two tiles, and groups of every size
 
 std::vector<float> multiply(const Int8Weight& weight, int64_t out, const float* x, int64_t rows) {
   std::vector<float> y(static_cast<size_t>(rows * out) + 1, -3.0f);
@@ -62,16 +63,16 @@ std::vector<float> expected_product(const float* x, int64_t rows, const float* w
 }
 
 TEST(Int8Product, IsTheSameToTheBitOnEveryTarget) {
-  for (const auto& [out, in] : kShapes) {
+  for (const auto& [out, in] : kInt8Shapes) {
     SCOPED_TRACE(fmt::format("out {} in {}", out, in));
     const std::vector<float> w = random_values(static_cast<size_t>(out * in), 1);
     // From the second float on: x need not be aligned.
-    const std::vector<float> values = random_values(static_cast<size_t>(kMostRows * in) + 1, 2);
+    const std::vector<float> values = random_values(static_cast<size_t>(kMostInt8Rows * in) + 1, 2);
     const float* x = values.data() + 1;
-    const std::vector<float> expected = expected_product(x, kMostRows, w.data(), out, in);
+    const std::vector<float> expected = expected_product(x, kMostInt8Rows, w.data(), out, in);
     testing::for_each_simd_target([&] {
       const Int8Weight weight(w.data(), out, in);
-      EXPECT_EQ(multiply(weight, out, x, kMostRows), expected);
+      EXPECT_EQ(multiply(weight, out, x, kMostInt8Rows), expected);
       for (int64_t rows = 1; rows <= 33; ++rows) {
         const std::vector<float> some = multiply(weight, out, x + in, rows);  // from row 1 on
         ASSERT_EQ(std::memcmp(some.data(), expected.data() + out, some.size() * sizeof(float)), 0)

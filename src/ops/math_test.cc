@@ -62,9 +62,9 @@ HWY_EXPORT(this_target);
 namespace {
 
 using testing::for_each_simd_target;
+using testing::kInfinity;
+using testing::kNaN;
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr double kSmallestNormal = 0x1p-126;
 
 using Kernel = void (*)(const float*, float*, size_t);

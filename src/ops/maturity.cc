@@ -7,7 +7,7 @@
 namespace evo {
 namespace {
 
-constexpr int64_t kRowGrain = 64;
+constexpr int64_t kMaturityGrain = 64;
 
 struct Features {
   const Tensor& o;
@@ -36,7 +36,7 @@ double binary_cross_entropy(double logit, double target) {
 void add_input_gradient(const Features& in, const float* weight, std::span<const float> dlogit) {
   const int64_t width = in.o.cols();
   const Tensor grad = in.o.grad();
-  parallel_for(in.o.rows(), kRowGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(in.o.rows(), kMaturityGrain, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const float g = dlogit[static_cast<size_t>(r)];
       for (int64_t j = 0; j < width; ++j) grad.row(r)[j] += g * weight[j];
@@ -48,7 +48,7 @@ void add_input_gradient(const Features& in, const float* weight, std::span<const
 void add_weight_gradient(const Features& in, const Tensor& weight, std::span<const float> dlogit) {
   const int64_t width = in.o.cols();
   float* grad = weight.grad().f32();
-  parallel_for(width, kRowGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(width, kMaturityGrain, [&](int64_t begin, int64_t end) {
     for (int64_t r = 0; r < in.o.rows(); ++r) {
       const float g = dlogit[static_cast<size_t>(r)];
       for (int64_t j = begin; j < end; ++j) grad[j] += g * in.o.row(r)[j];
@@ -73,7 +73,7 @@ MaturityResult maturity(Tape& tape, const Tensor& o, std::span<const float> log_
   const Features in{o, log_pmax, entropy};
 
   std::vector<double> logits(n);
-  parallel_for(o.rows(), kRowGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(o.rows(), kMaturityGrain, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       logits[static_cast<size_t>(r)] = logit_of(in, weight.f32(), r);
     }

@@ -15,7 +15,7 @@ using testing::random_values;
 
 constexpr std::array<Precision, 3> kPrecisions = {Precision::kF32, Precision::kBF16,
                                                   Precision::kInt8};
-constexpr int64_t kMostRows = 150;
+constexpr int64_t kMostPackedRows = 150;
 
 std::vector<float> multiply(const PackedWeight& weight, const float* x, int64_t rows) {
   std::vector<float> y(static_cast<size_t>(rows * weight.out()));
@@ -53,9 +53,9 @@ void expect_rows_keep_their_bits(int64_t out, int64_t in, Precision precision) {
   SCOPED_TRACE(fmt::format("out {} in {} precision {} threads {}", out, in,
                            static_cast<int>(precision), threads()));
   const std::vector<float> w = random_values(static_cast<size_t>(out * in), 3);
-  const std::vector<float> x = random_values(static_cast<size_t>(kMostRows * in), 4);
+  const std::vector<float> x = random_values(static_cast<size_t>(kMostPackedRows * in), 4);
   const PackedWeight packed(w.data(), out, in, precision);
-  const std::vector<float> all = multiply(packed, x.data(), kMostRows);
+  const std::vector<float> all = multiply(packed, x.data(), kMostPackedRows);
   for (const int64_t rows : {1, 2, 3, 5, 8, 12, 16, 33, 64}) {
     for (const int64_t first : {0, 1, 77}) {  // also as different rows of the call
       const std::vector<float> some = multiply(packed, x.data() + first * in, rows);

@@ -11,7 +11,7 @@ using testing::OpCheck;
 using testing::random_matrix;
 
 constexpr double kTheta = 10000;
-constexpr float kEps = 1e-6f;
+constexpr float kNormEps = 1e-6f;
 
 OpCheck rope_check(const HeadLayout& layout, const std::vector<int32_t>& positions) {
   const RopeTable table(layout.head_size, kTheta, 5000);
@@ -30,10 +30,10 @@ OpCheck head_norm_check(const HeadLayout& layout, int64_t rows) {
   return {{random_matrix(rows, layout.row_cols(), 1), random_matrix(1, layout.head_size, 2),
            random_matrix(1, layout.head_size, 3)},
           [=](Tape& tape, const std::vector<Tensor>& in) {
-            return head_norm(tape, in[0], layout, in[1], in[2], kEps);
+            return head_norm(tape, in[0], layout, in[1], in[2], kNormEps);
           },
           [=](const std::vector<Matrix>& in) {
-            return reference::head_norm(in[0], layout, in[1], in[2], kEps);
+            return reference::head_norm(in[0], layout, in[1], in[2], kNormEps);
           }};
 }
 

@@ -11,7 +11,7 @@ namespace evo {
 namespace {
 
 // out, in: whole and broken blocks, one and several pieces of `in` (64).
-constexpr std::array<std::array<int64_t, 2>, 8> kShapes = {
+constexpr std::array<std::array<int64_t, 2>, 8> kRowShapes = {
     {{1, 1}, {5, 7}, {32, 16}, {33, 100}, {127, 65}, {96, 1}, {31, 128}, {40, 300}}};
 constexpr int64_t kMostRows = 61;  // two tiles, and groups of every size
 
@@ -70,7 +70,7 @@ void check(const std::vector<float>& weight, int64_t out, int64_t in) {
 }
 
 TEST(RowProduct, IsCloseToReferenceAndIndependentOfOtherRows) {
-  for (const auto& [out, in] : kShapes) {
+  for (const auto& [out, in] : kRowShapes) {
     SCOPED_TRACE(fmt::format("out {} in {}", out, in));
     const std::vector<float> weight = testing::random_values(static_cast<size_t>(out * in), 9);
     check(weight, out, in);

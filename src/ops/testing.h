@@ -6,12 +6,16 @@
 
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <span>
 #include <vector>
 
 #include "base/random.h"
 
 namespace evo::testing {
+
+inline constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 /// Runs fn once per SIMD target that this binary has and this CPU can run, forcing that target,
 /// and checks that there is at least one.

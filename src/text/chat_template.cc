@@ -15,7 +15,7 @@ namespace evo {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr int64_t kMaxFile = int64_t{16} << 20;
 constexpr const char* kKey = "chat_template";
@@ -27,22 +27,22 @@ constexpr std::string_view kChatMl =
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 /// An object if the file is there, else an empty one.
-Json load_object(const fs::path& path) {
-  if (!fs::exists(path)) return Json::object();
-  Json json = parse_json(read_file(path, kMaxFile), path.string());
+OrderedJson load_object(const fs::path& path) {
+  if (!fs::exists(path)) return OrderedJson::object();
+  OrderedJson json = parse_json(read_file(path, kMaxFile), path.string());
   if (!json.is_object()) fail("{}: expected an object, found another value", path.string());
   return json;
 }
 
-std::string expect_text(const Json& value, const fs::path& path) {
+std::string expect_text(const OrderedJson& value, const fs::path& path) {
   if (value.is_string()) return value.get<std::string>();
   fail("{}: expected '{}' to be a text or a list of named ones, found {}", path.string(), kKey,
        shortened(value.dump()));
 }
 
 /// Of [{"name": ..., "template": ...}, ...] the one named "default", or the only one.
-std::string choose_named(const Json& list, const fs::path& path) {
-  for (const Json& one : list) {
+std::string choose_named(const OrderedJson& list, const fs::path& path) {
+  for (const OrderedJson& one : list) {
     if (!one.is_object() || !one.contains("name") || !one.contains("template")) {
       fail("{}: expected objects with 'name' and 'template' in '{}'", path.string(), kKey);
     }
@@ -56,11 +56,11 @@ struct Source {
   std::string name, text;
 };
 
-std::optional<Source> find_source(const fs::path& folder, const Json& config) {
+std::optional<Source> find_source(const fs::path& folder, const OrderedJson& config) {
   const fs::path jinja = folder / "chat_template.jinja";
   if (fs::exists(jinja)) return Source{jinja.string(), read_file(jinja, kMaxFile)};
   const fs::path own = folder / "chat_template.json", shared = folder / "tokenizer_config.json";
-  const Json owned = load_object(own);
+  const OrderedJson owned = load_object(own);
   for (const auto& [json, path] : {std::pair(&owned, own), std::pair(&config, shared)}) {
     const auto found = json->find(kKey);
     if (found == json->end() || found->is_null()) continue;
@@ -71,18 +71,18 @@ std::optional<Source> find_source(const fs::path& folder, const Json& config) {
 }
 
 /// The text of "eos_token": "</s>" or {"content": "</s>", ...}; nothing for other keys and null.
-std::optional<std::string> special_token(const std::string& key, const Json& value) {
+std::optional<std::string> special_token(const std::string& key, const OrderedJson& value) {
   if (!key.ends_with("_token")) return {};
   const bool object = value.is_object() && value.contains("content");
-  const Json& text = object ? value["content"] : value;
+  const OrderedJson& text = object ? value["content"] : value;
   if (!text.is_string()) return {};
   return text.get<std::string>();
 }
 
 /// Where both files name a token, the first one counts.
-jinja::Variables special_tokens(const Json& config, const Json& map) {
+jinja::Variables special_tokens(const OrderedJson& config, const OrderedJson& map) {
   jinja::Variables tokens;
-  for (const Json* json : {&config, &map}) {
+  for (const OrderedJson* json : {&config, &map}) {
     for (const auto& [key, value] : json->items()) {
       const auto text = special_token(key, value);
       if (!text || (json == &map && config.contains(key))) continue;
@@ -106,7 +106,7 @@ ChatTemplate ChatTemplate::chatml() {
 }
 
 ChatTemplate ChatTemplate::load(const fs::path& folder) {
-  const Json config = load_object(folder / "tokenizer_config.json");
+  const OrderedJson config = load_object(folder / "tokenizer_config.json");
   const std::optional<Source> source = find_source(folder, config);
   if (!source) return chatml();
   return {source->name, source->text,
@@ -175,11 +175,12 @@ ChatText ChatTemplate::render_answers(std::span<const ChatMessage> messages) con
 std::vector<int32_t> end_tokens(const fs::path& folder) {
   constexpr const char* kEnd = "eos_token_id";
   const fs::path path = folder / "generation_config.json";
-  const Json config = load_object(path);
+  const OrderedJson config = load_object(path);
   if (!config.contains(kEnd) || config[kEnd].is_null()) return {};
-  const Json list = config[kEnd].is_array() ? config[kEnd] : Json::array({config[kEnd]});
+  const OrderedJson list =
+      config[kEnd].is_array() ? config[kEnd] : OrderedJson::array({config[kEnd]});
   std::vector<int32_t> tokens;
-  for (const Json& token : list) {
+  for (const OrderedJson& token : list) {
     const bool fits = token.is_number_integer() && token >= 0 && token <= INT32_MAX;
     if (!fits) {
       fail("{}: expected '{}' to be the number of a token or a list of them, found {}",

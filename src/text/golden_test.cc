@@ -1,8 +1,8 @@
 // Against vocabularies and ids published by others.
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "io/files.h"
+#include "text/json_section.h"
 #include "text/split_pattern.h"
 #include "text/testing.h"
 #include "text/tokenizer.h"
@@ -13,7 +13,6 @@
 namespace evo {
 namespace {
 
-using nlohmann::json;
 using testing::read_bytes;
 using testing::shared_data;
 using testing::split_text;
@@ -149,9 +148,9 @@ TEST(Golden, TrainingGivesTheReferenceMerges) {
   const std::string_view texts[] = {text};
   const Tokenizer tokenizer = train_bpe(texts, {.vocab_size = 500, .quiet = true});
   EXPECT_EQ(tokenizer.vocab_size(), 500);
-  const json merges = json::parse(format_tokenizer_json(tokenizer.spec())).at("model").at("merges");
+  const Json merges = Json::parse(format_tokenizer_json(tokenizer.spec())).at("model").at("merges");
   std::string lines;
-  for (const json& merge : merges) lines += merge.get<std::string>() + "\n";
+  for (const Json& merge : merges) lines += merge.get<std::string>() + "\n";
   EXPECT_EQ(lines,
             read_bytes(shared_data("tokenizers/bpe-fixtures/train-bpe-reference-merges.txt")));
 }

@@ -118,14 +118,14 @@ Value removesuffix(Budget& budget, const Value& self, const Arguments& arguments
   return budget.text(std::string(text));
 }
 
-Value replace(Budget& budget, const Value& self, const Arguments& arguments) {
+Value replace_method(Budget& budget, const Value& self, const Arguments& arguments) {
   const Bound bound("replace", arguments, {"old", "new", "count"}, 2);
   return replace_text(budget, self.text(), bound.text(0, ""), bound.text(1, ""),
                       bound.integer(2, -1));
 }
 
 /// A word is a run of letters, so "it's" becomes "It'S": what Python's method does.
-Value title(Budget& budget, const Value& self, const Arguments& arguments) {
+Value title_method(Budget& budget, const Value& self, const Arguments& arguments) {
   const Bound bound("title", arguments, {});
   budget.spend_bytes(self.text().size());
   std::string text = to_lower(std::string(self.text()));
@@ -162,7 +162,7 @@ Value count(Budget& budget, const Value& self, const Arguments& arguments) {
   return static_cast<int64_t>(number);
 }
 
-Value join(Budget& budget, const Value& self, const Arguments& arguments) {
+Value join_method(Budget& budget, const Value& self, const Arguments& arguments) {
   const Bound bound("join", arguments, {"iterable"}, 1);
   return join_texts(budget, elements_of(budget, *bound[0]), self.text(), true);
 }
@@ -217,14 +217,14 @@ const Methods& methods_of(const Value& value) {
                                 {"endswith", endswith},
                                 {"removeprefix", removeprefix},
                                 {"removesuffix", removesuffix},
-                                {"replace", replace},
-                                {"title", title},
+                                {"replace", replace_method},
+                                {"title", title_method},
                                 {"upper", as_filter<kUpper>},
                                 {"lower", as_filter<kLower>},
                                 {"capitalize", as_filter<kCapitalize>},
                                 {"find", find},
                                 {"count", count},
-                                {"join", join},
+                                {"join", join_method},
                                 {"isdigit", isdigit}};
   static const Methods kDict = {
       {"items", dict_items}, {"keys", dict_keys}, {"values", dict_values}, {"get", dict_get}};

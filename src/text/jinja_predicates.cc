@@ -16,7 +16,7 @@ bool is_kind(const Value& value) {
 }
 
 // An undefined value is an empty list, as far as Jinja's tests see.
-bool is_sequence(const Value& value) {
+bool is_iterable(const Value& value) {
   return value.is(Kind::kString) || value.is(Kind::kList) || value.is(Kind::kDict) ||
          value.is(Kind::kUndefined);
 }
@@ -64,8 +64,8 @@ const std::unordered_map<std::string_view, Predicate>& predicates() {
       {"boolean", is_kind<Kind::kBool>},
       {"mapping", is_kind<Kind::kDict>},
       {"callable", is_kind<Kind::kCallable>},
-      {"sequence", is_sequence},
-      {"iterable", is_sequence},
+      {"sequence", is_iterable},
+      {"iterable", is_iterable},
       {"true", is_true},
       {"false", is_false},
       {"odd", is_odd},

@@ -34,15 +34,6 @@ void for_each_run(std::string_view text, const Fn& fn) {
   }
 }
 
-std::string read_content(const JsonSection& section, const char* key) {
-  std::string content = section.string(key);
-  if (content.size() > kLongestContent) {
-    fail("'{}' has {} bytes, but at most {} are supported", section.path(key), content.size(),
-         kLongestContent);
-  }
-  return content;
-}
-
 }  // namespace
 
 struct Normalizer::Step {
@@ -67,14 +58,12 @@ struct Normalizer::Step {
 
 namespace {
 
-using Json = nlohmann::json;
-
 template <class Step>
 Step read_replace(const JsonSection& section) {
-  Step step{.kind = Kind::kReplace, .content = read_content(section, "content")};
+  Step step{.kind = Kind::kReplace, .content = section.string("content", kLongestContent)};
   const JsonSection pattern = section.section("pattern");
   if (pattern.get("Regex").is_null()) {
-    step.pattern = read_content(pattern, "String");
+    step.pattern = pattern.string("String", kLongestContent);
     if (step.pattern.empty()) fail("'{}' is empty", pattern.path("String"));
   } else {
     step.kind = Kind::kReplaceRegex;
@@ -103,7 +92,8 @@ void read_steps(const Json& value, const std::string& path, std::vector<Step>& s
   } else if (type == "Lowercase") {
     steps.push_back({.kind = Kind::kLowercase});
   } else if (type == "Prepend") {
-    steps.push_back({.kind = Kind::kPrepend, .content = read_content(section, "prepend")});
+    steps.push_back(
+        {.kind = Kind::kPrepend, .content = section.string("prepend", kLongestContent)});
   } else if (type == "Replace") {
     steps.push_back(read_replace<Step>(section));
   } else if (type == "Strip") {

@@ -14,8 +14,6 @@
 namespace evo {
 namespace {
 
-using Json = nlohmann::json;
-
 // Finding the merges takes time in the square of a piece's length; SentencePiece makes pieces of at
 // most a few dozen characters.
 constexpr size_t kLongestPiece = 512;

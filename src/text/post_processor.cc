@@ -5,8 +5,6 @@
 namespace evo {
 namespace {
 
-using Json = nlohmann::json;
-
 // Hugging Face's files have one or two; a template of millions would precede every prompt.
 constexpr size_t kMostIds = 64;
 

@@ -8,8 +8,6 @@
 namespace evo {
 namespace {
 
-using Json = nlohmann::json;
-
 enum class Behavior { kIsolated, kRemoved, kWithPrevious, kWithNext, kContiguous };
 enum class Prefix { kNever, kFirst, kAlways };
 
@@ -20,16 +18,16 @@ constexpr std::pair<const char*, Behavior> kBehaviors[] = {
     {"MergedWithNext", Behavior::kWithNext},
     {"Contiguous", Behavior::kContiguous}};
 
-struct Piece {
+struct TextPiece {
   std::string_view text;
   bool matched;
 };
 
 // Joins each match to the unmatched piece before it, if that one is still alone.
-void join_to_previous(std::vector<Piece>& pieces) {
+void join_to_previous(std::vector<TextPiece>& pieces) {
   size_t kept = 0;
   bool after_match = false;
-  for (const Piece& piece : pieces) {
+  for (const TextPiece& piece : pieces) {
     if (piece.matched && !after_match && kept > 0) {
       std::string_view& last = pieces[kept - 1].text;
       last = {last.data(), last.size() + piece.text.size()};
@@ -42,11 +40,11 @@ void join_to_previous(std::vector<Piece>& pieces) {
 }
 
 // The same from the end: each match to the unmatched piece behind it.
-void join_to_next(std::vector<Piece>& pieces) {
+void join_to_next(std::vector<TextPiece>& pieces) {
   size_t kept = pieces.size();
   bool before_match = false;
   for (size_t i = pieces.size(); i-- > 0;) {
-    const Piece piece = pieces[i];
+    const TextPiece piece = pieces[i];
     if (piece.matched && !before_match && kept < pieces.size()) {
       std::string_view& next = pieces[kept].text;
       next = {piece.text.data(), piece.text.size() + next.size()};
@@ -58,9 +56,9 @@ void join_to_next(std::vector<Piece>& pieces) {
   pieces.erase(pieces.begin(), pieces.begin() + static_cast<std::ptrdiff_t>(kept));
 }
 
-void join_alike(std::vector<Piece>& pieces) {
+void join_alike(std::vector<TextPiece>& pieces) {
   size_t kept = 0;
-  for (const Piece& piece : pieces) {
+  for (const TextPiece& piece : pieces) {
     if (kept > 0 && pieces[kept - 1].matched == piece.matched) {
       std::string_view& last = pieces[kept - 1].text;
       last = {last.data(), last.size() + piece.text.size()};
@@ -226,7 +224,7 @@ bool PreTokenizer::keeps_parts_apart() const {
 
 struct WordCutter::StepMemory {
   std::unique_ptr<Splitter> splitter;
-  std::vector<Piece> pieces;
+  std::vector<TextPiece> pieces;
   std::string text;
 };
 
@@ -283,7 +281,7 @@ void WordCutter::split(size_t step, std::string_view piece, bool at_start, const
     }
     return;
   }
-  std::vector<Piece>& pieces = memory_[step]->pieces;
+  std::vector<TextPiece>& pieces = memory_[step]->pieces;
   pieces.clear();
   for (std::string_view part; splitter.next(part);) {
     pieces.push_back({part, splitter.matched() != invert});
@@ -291,7 +289,7 @@ void WordCutter::split(size_t step, std::string_view piece, bool at_start, const
   if (behavior == Behavior::kWithPrevious) join_to_previous(pieces);
   if (behavior == Behavior::kWithNext) join_to_next(pieces);
   if (behavior == Behavior::kContiguous) join_alike(pieces);
-  for (const Piece& part : pieces) pass_on(part.text);
+  for (const TextPiece& part : pieces) pass_on(part.text);
 }
 
 }  // namespace evo

@@ -42,13 +42,13 @@ std::string pcre_message(int code) {
 }
 
 // Expressions of megabytes are quoted in part.
-std::string_view quoted(std::string_view source) {
+std::string_view shown_source(std::string_view source) {
   return source.substr(0, 300);
 }
 
 [[noreturn]] void refuse(std::string_view source, std::string_view construct) {
   fail("the pattern '{}' uses {}, which PCRE2 would read in another way: write it without",
-       quoted(source), construct);
+       shown_source(source), construct);
 }
 
 // From Oniguruma's dialect to PCRE2's.
@@ -139,8 +139,8 @@ Regex::Regex(std::string source) : source_(std::move(source)), code_(std::make_u
       PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &place, nullptr));
   if (!code_->compiled) {
     fail("pre-tokenizer pattern '{}' is not a regular expression that PCRE2 takes: {} near '{}'",
-         quoted(source_), pcre_message(error),
-         quoted(std::string_view(pattern).substr(std::min(place, pattern.size()))));
+         shown_source(source_), pcre_message(error),
+         shown_source(std::string_view(pattern).substr(std::min(place, pattern.size()))));
   }
   // Where PCRE2 has no JIT this does nothing, and matching is only slower.
   pcre2_jit_compile(code_->compiled.get(), PCRE2_JIT_COMPLETE);
@@ -179,7 +179,7 @@ struct RegexMatcher::Memory {
     fail(
         "pre-tokenizer pattern '{}' is too slow for this text: {} bytes in {:.0f} s; use a simpler "
         "pattern or cut the text",
-        quoted(regex.source()), done, seconds);
+        shown_source(regex.source()), done, seconds);
   }
 };
 
@@ -230,14 +230,14 @@ bool RegexMatcher::search(RegexMatch& match) {
     fail(
         "pre-tokenizer pattern '{}' cannot be applied to this text ({}); use a simpler pattern or "
         "cut the text",
-        quoted(memory_->regex.source()), pcre_message(code));
+        shown_source(memory_->regex.source()), pcre_message(code));
   }
   const size_t* const range = pcre2_get_ovector_pointer(memory_->data.get());
   match = {range[0], range[1]};
   // \K in a lookaround can make a match end before it begins, or begin before the search.
   if (match.begin < from_ || match.end < match.begin) {
     fail("pre-tokenizer pattern '{}' matches backwards: write it without \\K",
-         quoted(memory_->regex.source()));
+         shown_source(memory_->regex.source()));
   }
   return true;
 }

@@ -8,7 +8,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-Words split(std::string_view text, const std::string& pattern = kGpt2Pattern) {
+Words split_words(std::string_view text, const std::string& pattern = kGpt2Pattern) {
   const SplitPattern compiled(pattern);
   Splitter splitter(compiled);
   splitter.start(text);
@@ -24,27 +24,27 @@ std::string joined(const Words& words) {
 }
 
 TEST(SplitPattern, CutsEnglish) {
-  EXPECT_EQ(split("It's 42 days, we'll see!"),
+  EXPECT_EQ(split_words("It's 42 days, we'll see!"),
             (Words{"It", "'s", " 42", " days", ",", " we", "'ll", " see", "!"}));
-  EXPECT_EQ(split("a  b\n\n c \n"), (Words{"a", " ", " b", "\n\n", " c", " \n"}));
-  EXPECT_EQ(split(""), Words{});
+  EXPECT_EQ(split_words("a  b\n\n c \n"), (Words{"a", " ", " b", "\n\n", " c", " \n"}));
+  EXPECT_EQ(split_words(""), Words{});
 }
 
 TEST(SplitPattern, CutsOtherScripts) {
-  EXPECT_EQ(split("Größe 東京は2024年"), (Words{"Größe", " 東京は", "2024", "年"}));
-  EXPECT_EQ(split("ok 👍🏽!"), (Words{"ok", " 👍🏽!"}));
+  EXPECT_EQ(split_words("Größe 東京は2024年"), (Words{"Größe", " 東京は", "2024", "年"}));
+  EXPECT_EQ(split_words("ok 👍🏽!"), (Words{"ok", " 👍🏽!"}));
   // White space beyond ASCII (U+3000, U+0085), and U+180E, which is none.
-  EXPECT_EQ(split("a\u3000\u3000b"), (Words{"a", "\u3000", "\u3000", "b"}));
-  EXPECT_EQ(split("a\xC2\x85"), (Words{"a", "\xC2\x85"}));
-  EXPECT_EQ(split("!\u180E!"), (Words{"!\u180E!"}));
+  EXPECT_EQ(split_words("a\u3000\u3000b"), (Words{"a", "\u3000", "\u3000", "b"}));
+  EXPECT_EQ(split_words("a\xC2\x85"), (Words{"a", "\xC2\x85"}));
+  EXPECT_EQ(split_words("!\u180E!"), (Words{"!\u180E!"}));
 }
 
 TEST(SplitPattern, BytesThatAreNotUtf8AreWords) {
-  EXPECT_EQ(split("ab\xFF\xFE cd\x80"), (Words{"ab", "\xFF\xFE", " cd", "\x80"}));
-  EXPECT_EQ(split("\xE2\x82"), (Words{"\xE2\x82"}));                      // cut off
-  EXPECT_EQ(split("\xED\xA0\x80x"), (Words{"\xED\xA0\x80", "x"}));        // surrogate
-  EXPECT_EQ(split("\xF4\x90\x80\x80"), (Words{"\xF4\x90\x80\x80"}));      // above U+10FFFF
-  EXPECT_EQ(split("\xC0\xAF\xC3\xA9"), (Words{"\xC0\xAF", "\xC3\xA9"}));  // overlong, then é
+  EXPECT_EQ(split_words("ab\xFF\xFE cd\x80"), (Words{"ab", "\xFF\xFE", " cd", "\x80"}));
+  EXPECT_EQ(split_words("\xE2\x82"), (Words{"\xE2\x82"}));                      // cut off
+  EXPECT_EQ(split_words("\xED\xA0\x80x"), (Words{"\xED\xA0\x80", "x"}));        // surrogate
+  EXPECT_EQ(split_words("\xF4\x90\x80\x80"), (Words{"\xF4\x90\x80\x80"}));      // above U+10FFFF
+  EXPECT_EQ(split_words("\xC0\xAF\xC3\xA9"), (Words{"\xC0\xAF", "\xC3\xA9"}));  // overlong, then é
 }
 
 TEST(SplitPattern, WordsJoinedAreTheText) {
@@ -54,12 +54,12 @@ TEST(SplitPattern, WordsJoinedAreTheText) {
       const std::string text = trial % 2 == 0
                                    ? testing::random_bytes(random, random.below(60))
                                    : testing::random_text(random, random.below(60), "ab' \n\t1!s");
-      const Words words = split(text, pattern);
+      const Words words = split_words(text, pattern);
       EXPECT_EQ(joined(words), text);
       for (const std::string& word : words) EXPECT_FALSE(word.empty());
     }
   }
-  EXPECT_EQ(split("aabbcba", "b+"), (Words{"aa", "bb", "c", "b", "a"}));
+  EXPECT_EQ(split_words("aabbcba", "b+"), (Words{"aa", "bb", "c", "b", "a"}));
 }
 
 TEST(SplitPattern, ABadPatternIsNamed) {
@@ -72,16 +72,16 @@ TEST(SplitPattern, ABadPatternIsNamed) {
 
 TEST(SplitPattern, APatternThatBacktracksForEverIsGivenUp) {
   const std::string message =
-      testing::error_of([] { split(std::string(200, 'a') + "b", "(a+a+)+[cd]"); });
+      testing::error_of([] { split_words(std::string(200, 'a') + "b", "(a+a+)+[cd]"); });
   EXPECT_NE(message.find("match limit"), std::string::npos) << message;
 }
 
 TEST(SplitPattern, HugeRunsAreFine) {
   const size_t size = 8 << 20;
-  EXPECT_EQ(split(std::string(size, 'x')).size(), 1u);
-  EXPECT_EQ(split(std::string(size, ' ') + "x").size(), 2u);
-  EXPECT_EQ(split(std::string(size, '\n')).size(), 1u);
-  EXPECT_EQ(split(std::string(size, '\xFF')).size(), 1u);
+  EXPECT_EQ(split_words(std::string(size, 'x')).size(), 1u);
+  EXPECT_EQ(split_words(std::string(size, ' ') + "x").size(), 2u);
+  EXPECT_EQ(split_words(std::string(size, '\n')).size(), 1u);
+  EXPECT_EQ(split_words(std::string(size, '\xFF')).size(), 1u);
 }
 
 // Cutting at a safe place must not change the words.
@@ -95,9 +95,9 @@ TEST(NextSafeCut, KeepsTheWords) {
     const size_t cut = next_safe_cut(text, random.below(text.size()));
     if (cut == text.size()) continue;
     ++cuts;
-    Words words = split(text.substr(0, cut));
-    for (const std::string& word : split(text.substr(cut))) words.push_back(word);
-    EXPECT_EQ(words, split(text)) << cut << ": " << text;
+    Words words = split_words(text.substr(0, cut));
+    for (const std::string& word : split_words(text.substr(cut))) words.push_back(word);
+    EXPECT_EQ(words, split_words(text)) << cut << ": " << text;
   }
   EXPECT_GT(cuts, 1000u);
 }

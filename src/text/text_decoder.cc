@@ -5,10 +5,8 @@
 namespace evo {
 namespace {
 
-using Json = nlohmann::json;
-
 // Of one character, so that steps cannot multiply a token's length; files have "\u2581" and " ".
-constexpr size_t kLongestContent = 16;
+constexpr size_t kLongestStep = 16;
 constexpr size_t kLongestText = 1 << 16;
 
 int hex_digit(char c) {
@@ -24,15 +22,6 @@ int read_count(const JsonSection& section, const char* key) {
          shown_json(value));
   }
   return value.get<int>();
-}
-
-std::string read_content(const JsonSection& section, const char* key) {
-  std::string content = section.string(key);
-  if (content.size() > kLongestContent) {
-    fail("'{}' is {}, but at most {} bytes are supported", section.path(key), shown_json(content),
-         kLongestContent);
-  }
-  return content;
 }
 
 }  // namespace
@@ -73,7 +62,7 @@ class DecoderReader {
   using Kind = TextDecoder::Step::Kind;
 
   void read_strip(const JsonSection& section) {
-    const std::string content = read_content(section, "content");
+    const std::string content = section.string("content", kLongestStep);
     const int start = read_count(section, "start"), stop = read_count(section, "stop");
     if (content.empty()) fail("'{}' is empty", section.path("content"));
     if (!fused_) {
@@ -92,16 +81,17 @@ class DecoderReader {
 
   void read_replace(const JsonSection& section) {
     TextDecoder::Step step{.kind = Kind::kReplace,
-                           .pattern = read_content(section.section("pattern"), "String"),
-                           .content = read_content(section, "content")};
+                           .pattern = section.section("pattern").string("String", kLongestStep),
+                           .content = section.string("content", kLongestStep)};
     if (step.pattern.empty()) fail("'{}' is empty", section.path("pattern.String"));
     decoder_.steps_.push_back(std::move(step));
   }
 
   // Hugging Face takes every space off the first token; one is what the encoder has put there.
   void read_metaspace(const JsonSection& section) {
-    decoder_.steps_.push_back(
-        {.kind = Kind::kReplace, .pattern = read_content(section, "replacement"), .content = " "});
+    decoder_.steps_.push_back({.kind = Kind::kReplace,
+                               .pattern = section.string("replacement", kLongestStep),
+                               .content = " "});
     if (decoder_.steps_.back().pattern.empty()) fail("'{}' is empty", section.path("replacement"));
     const bool old_form = section.get("prepend_scheme").is_null();
     const bool prefix = old_form ? section.boolean("add_prefix_space", true)

@@ -16,8 +16,6 @@
 namespace evo {
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr size_t kLlama3Tokens = 128'000;
 constexpr size_t kLlama3Special = 256;
 // Finding the merges takes time in the square of a token's length; Llama-3's longest has 128 bytes.

@@ -1,7 +1,6 @@
 #include "text/tokenizer_files.h"
 
-#include <nlohmann/json.hpp>
-
+#include "text/json_section.h"
 #include "text/llama2c_tokenizer.h"
 #include "text/merge_table.h"
 #include "text/sentencepiece.h"
@@ -14,7 +13,6 @@
 namespace evo {
 namespace {
 
-using nlohmann::json;
 using testing::error_of;
 using testing::expect_error;
 using testing::llama2c_file;
@@ -210,7 +208,7 @@ TEST(TokenizerFiles, TiktokenFaultsAreNamed) {
 class VocabMerges : public ::testing::Test {
  protected:
   void SetUp() override {
-    const json document = json::parse(format_tokenizer_json(
+    const Json document = Json::parse(format_tokenizer_json(
         Tokenizer::from_merges(std::vector<std::pair<int32_t, int32_t>>{{'t', 'h'}}).spec()));
     vocab_ = document["model"]["vocab"];
     config_ = {{"tokenizer_class", "GPT2Tokenizer"}};
@@ -227,7 +225,7 @@ class VocabMerges : public ::testing::Test {
   }
 
   testing::TemporaryFolder folder_;
-  json vocab_, config_, added_;
+  Json vocab_, config_, added_;
   std::string merges_;
 };
 
@@ -243,7 +241,7 @@ TEST_F(VocabMerges, FaultsAreNamed) {
   config_["tokenizer_class"] = "LlamaTokenizer";
   expect_error([&] { load(); }, {"LlamaTokenizer"});
   config_ = {{"tokenizer_class", "GPT2Tokenizer"},
-             {"added_tokens_decoder", {{"x", json::object()}}}};
+             {"added_tokens_decoder", {{"x", Json::object()}}}};
   expect_error([&] { load(); }, {"added_tokens_decoder", "\"x\""});
   config_ = {{"tokenizer_class", "GPT2Tokenizer"}};
   merges_ = "t h e\n";

@@ -1,8 +1,7 @@
 #include "text/tokenizer_json.h"
 
-#include <nlohmann/json.hpp>
-
 #include "text/byte_alphabet.h"
+#include "text/json_section.h"
 #include "text/post_processor.h"
 #include "text/testing.h"
 #include "text/tokenizer.h"
@@ -11,7 +10,6 @@
 namespace evo {
 namespace {
 
-using nlohmann::json;
 using testing::error_of;
 
 Tokenizer small_tokenizer() {
@@ -19,11 +17,11 @@ Tokenizer small_tokenizer() {
   return Tokenizer::from_merges(merges);
 }
 
-json small_document() {
-  return json::parse(format_tokenizer_json(small_tokenizer().spec()));
+Json small_document() {
+  return Json::parse(format_tokenizer_json(small_tokenizer().spec()));
 }
 
-Tokenizer parse(const json& document) {
+Tokenizer parse(const Json& document) {
   return Tokenizer::from_spec(parse_tokenizer_json(document.dump()));
 }
 
@@ -45,14 +43,14 @@ TEST(TokenizerJson, SavedAndLoadedIsTheSame) {
 }
 
 TEST(TokenizerJson, HasWhatHuggingFaceReads) {
-  const json document = small_document();
+  const Json document = small_document();
   EXPECT_EQ(document["version"], "1.0");
   EXPECT_EQ(document["pre_tokenizer"]["type"], "ByteLevel");
   EXPECT_EQ(document["pre_tokenizer"]["use_regex"], true);
   EXPECT_EQ(document["pre_tokenizer"]["add_prefix_space"], false);
   EXPECT_EQ(document["decoder"]["type"], "ByteLevel");
   EXPECT_EQ(document["model"]["type"], "BPE");
-  EXPECT_EQ(document["model"]["merges"], (json{"t h", "th e", "\u0120 the"}));
+  EXPECT_EQ(document["model"]["merges"], (Json{"t h", "th e", "\u0120 the"}));
   EXPECT_EQ(document["model"]["vocab"].size(), 260u);
   EXPECT_EQ(document["model"]["vocab"]["\u0120the"], 258);
   EXPECT_EQ(document["model"]["vocab"]["<|endoftext|>"], 259);
@@ -61,15 +59,15 @@ TEST(TokenizerJson, HasWhatHuggingFaceReads) {
 }
 
 TEST(TokenizerJson, ReadsMergesAsPairs) {
-  json document = small_document();
-  document["model"]["merges"] = json::parse(R"([["t", "h"], ["th", "e"], ["\u0120", "the"]])");
+  Json document = small_document();
+  document["model"]["merges"] = Json::parse(R"([["t", "h"], ["th", "e"], ["\u0120", "the"]])");
   EXPECT_EQ(parse(document).spec(), small_tokenizer().spec());
 }
 
 TEST(TokenizerJson, KeepsAllSections) {
-  json document = small_document();
+  Json document = small_document();
   document["normalizer"] = {{"type", "NFC"}};
-  document["post_processor"] = json::parse(PostProcessor::json_with_prefix("<|endoftext|>", 259));
+  document["post_processor"] = Json::parse(PostProcessor::json_with_prefix("<|endoftext|>", 259));
   document["added_tokens"].push_back({{"id", 260}, {"content", "<pad me>"}, {"lstrip", true}});
   document["pre_tokenizer"] = {
       {"type", "Sequence"},
@@ -81,7 +79,7 @@ TEST(TokenizerJson, KeepsAllSections) {
   EXPECT_EQ(tokenizer.encode("th the", {.framed = true}),
             (std::vector<int32_t>{259, 256, ' ', 257}));  // the space is a word of its own
   EXPECT_TRUE(tokenizer.spec().added[1].lstrip);
-  const json again = json::parse(format_tokenizer_json(tokenizer.spec()));
+  const Json again = Json::parse(format_tokenizer_json(tokenizer.spec()));
   EXPECT_EQ(again["normalizer"], document["normalizer"]);
   EXPECT_EQ(again["post_processor"], document["post_processor"]);
   EXPECT_FALSE(again["model"]["vocab"].contains("<pad me>"));
@@ -90,79 +88,79 @@ TEST(TokenizerJson, KeepsAllSections) {
 
 struct Damage {
   const char* name;
-  std::function<void(json&)> apply;
+  std::function<void(Json&)> apply;
   const char* message;  // part of the Error
 };
 
 TEST(TokenizerJson, DamageIsNamed) {
-  const auto vocab = [](json& d) -> json& { return d["model"]["vocab"]; };
+  const auto vocab = [](Json& d) -> Json& { return d["model"]["vocab"]; };
   const Damage all[] = {
-      {"no model", [](json& d) { d.erase("model"); }, "'model' must be an object"},
-      {"model is a list", [](json& d) { d["model"] = {1}; }, "'model' must be an object"},
-      {"no vocab", [](json& d) { d["model"].erase("vocab"); }, "'model.vocab' must be an object"},
-      {"empty vocab", [&](json& d) { vocab(d) = json::object(); }, "must have the ids 0..0"},
-      {"no merges", [](json& d) { d["model"].erase("merges"); }, "'model.merges' must be a list"},
-      {"Unigram", [](json& d) { d["model"]["type"] = "Unigram"; }, "'model.type' is \"Unigram\""},
-      {"dropout", [](json& d) { d["model"]["dropout"] = 0.1; }, "'model.dropout' is 0.1"},
-      {"suffix", [](json& d) { d["model"]["end_of_word_suffix"] = "</w>"; }, "end_of_word_suffix"},
-      {"byte fallback", [](json& d) { d["model"]["byte_fallback"] = 3; }, "byte_fallback"},
-      {"unknown", [](json& d) { d["model"]["unk_token"] = "<unk>"; }, "no such token"},
-      {"ignore_merges", [](json& d) { d["model"]["ignore_merges"] = 1; }, "true or false, found 1"},
-      {"unknown token", [](json& d) { d["model"]["merges"][1] = "th x9"; }, "no token \"x9\""},
-      {"unknown result", [](json& d) { d["model"]["merges"][1] = "e e"; }, "no token \"ee\""},
-      {"no space", [](json& d) { d["model"]["merges"][2] = "th"; },
+      {"no model", [](Json& d) { d.erase("model"); }, "'model' must be an object"},
+      {"model is a list", [](Json& d) { d["model"] = {1}; }, "'model' must be an object"},
+      {"no vocab", [](Json& d) { d["model"].erase("vocab"); }, "'model.vocab' must be an object"},
+      {"empty vocab", [&](Json& d) { vocab(d) = Json::object(); }, "must have the ids 0..0"},
+      {"no merges", [](Json& d) { d["model"].erase("merges"); }, "'model.merges' must be a list"},
+      {"Unigram", [](Json& d) { d["model"]["type"] = "Unigram"; }, "'model.type' is \"Unigram\""},
+      {"dropout", [](Json& d) { d["model"]["dropout"] = 0.1; }, "'model.dropout' is 0.1"},
+      {"suffix", [](Json& d) { d["model"]["end_of_word_suffix"] = "</w>"; }, "end_of_word_suffix"},
+      {"byte fallback", [](Json& d) { d["model"]["byte_fallback"] = 3; }, "byte_fallback"},
+      {"unknown", [](Json& d) { d["model"]["unk_token"] = "<unk>"; }, "no such token"},
+      {"ignore_merges", [](Json& d) { d["model"]["ignore_merges"] = 1; }, "true or false, found 1"},
+      {"unknown token", [](Json& d) { d["model"]["merges"][1] = "th x9"; }, "no token \"x9\""},
+      {"unknown result", [](Json& d) { d["model"]["merges"][1] = "e e"; }, "no token \"ee\""},
+      {"no space", [](Json& d) { d["model"]["merges"][2] = "th"; },
        "'model.merges[2]' must be two"},
-      {"two spaces", [](json& d) { d["model"]["merges"][2] = "t h e"; }, "must be two tokens"},
-      {"merge number", [](json& d) { d["model"]["merges"][0] = 5; }, "found 5"},
-      {"merge twice", [](json& d) { d["model"]["merges"][1] = "t h"; }, "merges 0 and 1 both join"},
-      {"gap", [&](json& d) { vocab(d)["th"] = 260; }, "the id of token \"th\" is 260"},
-      {"duplicate", [&](json& d) { vocab(d)["th"] = 257; }, "id 257 is given to token"},
-      {"negative", [&](json& d) { vocab(d)["th"] = -1; }, "the id of token \"th\" is -1"},
-      {"huge", [&](json& d) { vocab(d)["th"] = 18446744073709551615u; }, "18446744073709551615"},
-      {"fraction", [&](json& d) { vocab(d)["th"] = 1.5; }, "the id of token \"th\" is 1.5"},
-      {"text id", [&](json& d) { vocab(d)["th"] = "256"; }, "the id of token \"th\" is \"256\""},
+      {"two spaces", [](Json& d) { d["model"]["merges"][2] = "t h e"; }, "must be two tokens"},
+      {"merge number", [](Json& d) { d["model"]["merges"][0] = 5; }, "found 5"},
+      {"merge twice", [](Json& d) { d["model"]["merges"][1] = "t h"; }, "merges 0 and 1 both join"},
+      {"gap", [&](Json& d) { vocab(d)["th"] = 260; }, "the id of token \"th\" is 260"},
+      {"duplicate", [&](Json& d) { vocab(d)["th"] = 257; }, "id 257 is given to token"},
+      {"negative", [&](Json& d) { vocab(d)["th"] = -1; }, "the id of token \"th\" is -1"},
+      {"huge", [&](Json& d) { vocab(d)["th"] = 18446744073709551615u; }, "18446744073709551615"},
+      {"fraction", [&](Json& d) { vocab(d)["th"] = 1.5; }, "the id of token \"th\" is 1.5"},
+      {"text id", [&](Json& d) { vocab(d)["th"] = "256"; }, "the id of token \"th\" is \"256\""},
       {"empty token",
-       [&](json& d) {
+       [&](Json& d) {
          vocab(d).erase("x");
          vocab(d)[""] = 'x';
        },
        "is empty"},
       {"no byte",
-       [&](json& d) {
+       [&](Json& d) {
          vocab(d).erase("x");
          vocab(d)["xyz"] = 'x';
        },
        "byte 0x78"},
       {"not bytes",
-       [&](json& d) {
+       [&](Json& d) {
          vocab(d).erase("x");
          vocab(d)["x\n\u3042"] = 'x';
        },
        "\"x\\n\\u3042\" of 'model.vocab'"},
-      {"no end of text", [](json& d) { d["added_tokens"] = json::array(); }, "marks the end"},
-      {"added twice", [](json& d) { d["added_tokens"].push_back(d["added_tokens"][0]); }, "twice"},
-      {"added id", [](json& d) { d["added_tokens"][0]["id"] = 3; }, "has id 3 in 'added_tokens'"},
+      {"no end of text", [](Json& d) { d["added_tokens"] = Json::array(); }, "marks the end"},
+      {"added twice", [](Json& d) { d["added_tokens"].push_back(d["added_tokens"][0]); }, "twice"},
+      {"added id", [](Json& d) { d["added_tokens"][0]["id"] = 3; }, "has id 3 in 'added_tokens'"},
       {"added far",
-       [](json& d) {
+       [](Json& d) {
          d["added_tokens"].push_back({{"id", 999}, {"content", "x y"}});
        },
        "the id of token \"x y\" is 999"},
-      {"added type", [](json& d) { d["added_tokens"] = 3; }, "'added_tokens' must be a list"},
-      {"added entry", [](json& d) { d["added_tokens"] = {3}; }, "'added_tokens[]' must be"},
-      {"added content", [](json& d) { d["added_tokens"][0]["content"] = 3; }, "must be a string"},
+      {"added type", [](Json& d) { d["added_tokens"] = 3; }, "'added_tokens' must be a list"},
+      {"added entry", [](Json& d) { d["added_tokens"] = {3}; }, "'added_tokens[]' must be"},
+      {"added content", [](Json& d) { d["added_tokens"][0]["content"] = 3; }, "must be a string"},
       {"normalizer",
-       [](json& d) {
+       [](Json& d) {
          d["normalizer"] = {{"type", "Precompiled"}};
        },
        "\"Precompiled\""},
-      {"no pre-tokenizer", [](json& d) { d["pre_tokenizer"] = nullptr; }, "byte_fallback"},
-      {"other pre-tokenizer", [](json& d) { d["pre_tokenizer"]["type"] = "Bert"; }, "\"Bert\""},
-      {"prefix", [](json& d) { d["pre_tokenizer"]["add_prefix_space"] = 1; }, "add_prefix_space"},
-      {"decoder", [](json& d) { d["decoder"] = nullptr; }, "'decoder' must be an object"},
-      {"other decoder", [](json& d) { d["decoder"]["type"] = "WordPiece"; }, "'decoder.type'"},
+      {"no pre-tokenizer", [](Json& d) { d["pre_tokenizer"] = nullptr; }, "byte_fallback"},
+      {"other pre-tokenizer", [](Json& d) { d["pre_tokenizer"]["type"] = "Bert"; }, "\"Bert\""},
+      {"prefix", [](Json& d) { d["pre_tokenizer"]["add_prefix_space"] = 1; }, "add_prefix_space"},
+      {"decoder", [](Json& d) { d["decoder"] = nullptr; }, "'decoder' must be an object"},
+      {"other decoder", [](Json& d) { d["decoder"]["type"] = "WordPiece"; }, "'decoder.type'"},
   };
   for (const Damage& damage : all) {
-    json document = small_document();
+    Json document = small_document();
     damage.apply(document);
     const std::string message = error_of([&] { parse(document); });
     EXPECT_NE(message.find(damage.message), std::string::npos) << damage.name << ": " << message;
@@ -170,30 +168,30 @@ TEST(TokenizerJson, DamageIsNamed) {
 }
 
 TEST(TokenizerJson, PatternsAreChecked) {
-  const json byte_level = {
+  const Json byte_level = {
       {"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
-  const json split = {{"type", "Split"}, {"pattern", {{"Regex", "a+"}}}, {"behavior", "Isolated"}};
-  const auto message_with = [&](const json& steps) {
-    json document = small_document();
+  const Json split = {{"type", "Split"}, {"pattern", {{"Regex", "a+"}}}, {"behavior", "Isolated"}};
+  const auto message_with = [&](const Json& steps) {
+    Json document = small_document();
     document["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", steps}};
     return error_of([&] { parse(document); });
   };
-  const auto changed = [](json step, const char* key, const json& value) {
+  const auto changed = [](Json step, const char* key, const Json& value) {
     step[key] = value;
     return step;
   };
   const auto expect_part = [](const std::string& message, const char* part) {
     EXPECT_NE(message.find(part), std::string::npos) << message;
   };
-  expect_part(message_with(json::array({split})), "byte_fallback");
-  expect_part(message_with(json::array({byte_level, split})), "pretokenizers[1]' is a step after");
-  expect_part(message_with(json::array({changed(split, "type", "Bert"), byte_level})), "\"Bert\"");
-  expect_part(message_with(json::array({changed(split, "behavior", "Odd"), byte_level})),
+  expect_part(message_with(Json::array({split})), "byte_fallback");
+  expect_part(message_with(Json::array({byte_level, split})), "pretokenizers[1]' is a step after");
+  expect_part(message_with(Json::array({changed(split, "type", "Bert"), byte_level})), "\"Bert\"");
+  expect_part(message_with(Json::array({changed(split, "behavior", "Odd"), byte_level})),
               "\"Odd\"");
-  expect_part(message_with(json::array({changed(split, "invert", 1), byte_level})), "invert");
-  expect_part(message_with(json::array({changed(split, "pattern", {{"Text", " "}}), byte_level})),
+  expect_part(message_with(Json::array({changed(split, "invert", 1), byte_level})), "invert");
+  expect_part(message_with(Json::array({changed(split, "pattern", {{"Text", " "}}), byte_level})),
               "'pre_tokenizer.pretokenizers[0].pattern.Regex' must be a string");
-  expect_part(message_with(json::array({changed(split, "pattern", {{"Regex", "(a"}}), byte_level})),
+  expect_part(message_with(Json::array({changed(split, "pattern", {{"Regex", "(a"}}), byte_level})),
               "(a");
 }
 

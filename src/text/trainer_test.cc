@@ -23,7 +23,7 @@ std::string file_of(const Tokenizer& tokenizer) {
   return format_tokenizer_json(tokenizer.spec());
 }
 
-using Words = std::map<std::vector<std::string>, int64_t>;  // tokens of a word -> count
+using CountsOfWords = std::map<std::vector<std::string>, int64_t>;  // tokens of a word -> count
 using BytePair = std::pair<std::string, std::string>;
 
 std::vector<std::string> merge_word(const std::vector<std::string>& word, const BytePair& pair) {
@@ -42,7 +42,7 @@ std::vector<std::string> merge_word(const std::vector<std::string>& word, const 
 // The definition, with nothing kept between merges: count all pairs, take the most frequent one,
 // the greatest of equal ones, rewrite all words.
 std::vector<BytePair> reference_merges(std::string_view text, size_t tokens, int64_t min_count) {
-  Words words;
+  CountsOfWords words;
   const SplitPattern pattern(kGpt2Pattern);
   Splitter splitter(pattern);
   splitter.start(text);
@@ -61,7 +61,7 @@ std::vector<BytePair> reference_merges(std::string_view text, size_t tokens, int
     for (const auto& [pair, count] : counts) best = std::max(best, {count, pair});
     if (best.first < min_count) break;
     merges.push_back(best.second);
-    Words merged;
+    CountsOfWords merged;
     for (const auto& [word, count] : words) merged[merge_word(word, best.second)] += count;
     words = std::move(merged);
   }

@@ -29,13 +29,14 @@ TEST(Unicode, NormalForms) {
 
 // Going by runs between ASCII characters gives what the whole at once would: a fixed point.
 TEST(Unicode, NormalFormsAreStable) {
-  constexpr const char* kParts[] = {"a",      "e",      " ",      "\u0301", "\u0323", "\u00E9",
-                                    "\u1100", "\u1161", "\u6771", "\uFB01", "\u0085", "\U0001D15E"};
+  constexpr const char* kCharacters[] = {"a",      "e",      " ",      "\u0301",
+                                         "\u0323", "\u00E9", "\u1100", "\u1161",
+                                         "\u6771", "\uFB01", "\u0085", "\U0001D15E"};
   Random random(1);
   for (int trial = 0; trial < 2000; ++trial) {
     std::string text;
     for (size_t count = random.below(12); count > 0; --count) {
-      text += kParts[random.below(std::size(kParts))];
+      text += kCharacters[random.below(std::size(kCharacters))];
     }
     const std::string composed = form_of(text, NormalForm::kNfc);
     EXPECT_EQ(form_of(composed, NormalForm::kNfc), composed);

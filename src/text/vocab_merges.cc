@@ -13,8 +13,6 @@ namespace evo {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
-
 Json read_json(const fs::path& path) {
   Json value;
   try {

@@ -12,7 +12,7 @@ namespace evo {
 namespace {
 
 // Published vocabularies have tokens of a few hundred bytes at most.
-constexpr size_t kLongestToken = 1 << 16;
+constexpr size_t kMostTokenBytes = 1 << 16;
 
 std::string shown(std::string_view token) {
   constexpr size_t kLength = 80;
@@ -29,8 +29,9 @@ TokenIds index_tokens(const TokenizerSpec& spec) {
     const auto id = static_cast<int32_t>(i);
     const std::string& token = spec.tokens[i];
     if (token.empty()) fail("token {} has no bytes", id);
-    if (token.size() > kLongestToken) {
-      fail("token {} has {} bytes, but at most {} are supported", id, token.size(), kLongestToken);
+    if (token.size() > kMostTokenBytes) {
+      fail("token {} has {} bytes, but at most {} are supported", id, token.size(),
+           kMostTokenBytes);
     }
     if (added.contains(id)) continue;
     const auto [other, is_new] = ids.emplace(token, id);

@@ -20,6 +20,7 @@ namespace evo {
 namespace {
 
 using testing::Ranks;
+using testing::same_bits;
 
 /// Passes with infilling and answers, whose rows see each other in many ways.
 RunConfig lively_run() {
@@ -47,10 +48,6 @@ TrainingBatch lively_batch(const RunConfig& config, const Model& model) {
   batch.learn.assign(batch.targets.size(), 1);
   for (size_t r = 0; r < 25; ++r) batch.learn[r] = r % 3 == 0 ? 1 : 0;  // unequal shares
   return batch;
-}
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
 Partition small_buckets(const ParameterStore& store) {

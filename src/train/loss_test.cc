@@ -16,14 +16,11 @@ namespace {
 using testing::noisy_model;
 using testing::planned_batch;
 using testing::random_batch;
+using testing::same_bits;
 using testing::tiny_run;
 using CodeGradient = HeadLosses::CodeGradient;
 
 constexpr LossWeights kEveryPart{0.5, 0.5, 0.1, CodeGradient::kCrossEntropy};
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
 
 double largest(std::span<const float> values) {
   double result = 0;

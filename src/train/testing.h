@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cmath>
+#include <cstring>
 #include <filesystem>
+#include <span>
 #include <vector>
 
 #include "base/parallel.h"
@@ -13,6 +15,10 @@
 #include "train/loss.h"
 
 namespace evo::testing {
+
+inline bool same_bits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
 
 /// Sets the number of threads while it lives. Tests of tiny networks use one: waking others costs
 /// more than they do, on a busy machine a hundred times more.

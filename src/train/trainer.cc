@@ -6,6 +6,7 @@
 
 #include <fmt/ranges.h>
 
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "ops/isa.h"
@@ -81,7 +82,7 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
     arrays_.model.initialize(static_cast<uint64_t>(config.seed));
     if (options_.initialize) options_.initialize(arrays_.model);
     arrays_.start_average();
-    const bool stopped = ranks_.size() == 1 && options_.stop();  // ranks agree on that later
+    const bool stopped = interrupted() && ranks_.size() == 1;  // ranks agree on that later
     if (config_.flow && !config_.freeze_flow && !stopped) {
       constexpr int64_t kLarge = 1 << 14;  // a table that takes seconds
       if (ranks_.is_first() && config_.vocab_size > kLarge) {

@@ -10,7 +10,7 @@ namespace evo {
 namespace {
 
 using Better = MetricKind::Better;
-using Verdict = Difference::Verdict;
+using DifferenceVerdict = Difference::Verdict;
 
 constexpr MetricKind kShare{true, Better::kHigher, false};
 constexpr MetricKind kLow{false, Better::kLower, false};
@@ -83,15 +83,15 @@ TEST(ReportNumbers, DifferencesAreJudgedByBothErrors) {
     return difference(kind, first, {"m", value, error, 0}).verdict;
   };
   // 1.96 sqrt(0.03^2 + 0.04^2) = 0.098; either error alone would explain less.
-  EXPECT_EQ(judged(kShare, 0.597, 0.04), Verdict::kWithin);
-  EXPECT_EQ(judged(kShare, 0.599, 0.04), Verdict::kBetter);
-  EXPECT_EQ(judged(kShare, 0.401, 0.04), Verdict::kWorse);
-  EXPECT_EQ(judged(kLow, 0.599, 0.04), Verdict::kWorse);
-  EXPECT_EQ(judged(kLow, 0.401, 0.04), Verdict::kBetter);
-  EXPECT_EQ(judged(MetricKind{}, 0.599, 0.04), Verdict::kBeyond);
-  EXPECT_EQ(judged(kShare, std::nan(""), 0.04), Verdict::kNotJudged);
-  EXPECT_EQ(judged(kShare, 0.9, std::nan("")), Verdict::kNotJudged);
-  EXPECT_EQ(difference(kShare, {"m", 0, 0}, {"m", 1, 0}).verdict, Verdict::kNotJudged);
+  EXPECT_EQ(judged(kShare, 0.597, 0.04), DifferenceVerdict::kWithin);
+  EXPECT_EQ(judged(kShare, 0.599, 0.04), DifferenceVerdict::kBetter);
+  EXPECT_EQ(judged(kShare, 0.401, 0.04), DifferenceVerdict::kWorse);
+  EXPECT_EQ(judged(kLow, 0.599, 0.04), DifferenceVerdict::kWorse);
+  EXPECT_EQ(judged(kLow, 0.401, 0.04), DifferenceVerdict::kBetter);
+  EXPECT_EQ(judged(MetricKind{}, 0.599, 0.04), DifferenceVerdict::kBeyond);
+  EXPECT_EQ(judged(kShare, std::nan(""), 0.04), DifferenceVerdict::kNotJudged);
+  EXPECT_EQ(judged(kShare, 0.9, std::nan("")), DifferenceVerdict::kNotJudged);
+  EXPECT_EQ(difference(kShare, {"m", 0, 0}, {"m", 1, 0}).verdict, DifferenceVerdict::kNotJudged);
   EXPECT_EQ(difference(kShare, first, {"m", 0.599, 0.04}).text, "+9.9, better");
   EXPECT_EQ(difference(kShare, first, {"m", 0.401, 0.04}).text, "\u22129.9, worse");
   EXPECT_EQ(difference(kShare, first, {"m", NAN, 0.04}).text, "not a number");

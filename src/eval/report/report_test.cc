@@ -26,16 +26,16 @@ using testing::other_model;
 using testing::sample_results;
 using testing::TemporaryFolder;
 
-std::vector<EvalRun> runs_of(std::vector<EvalResults> results) {
+std::vector<EvalRun> reported_runs(std::vector<EvalResults> results) {
   std::vector<EvalRun> runs;
   for (EvalResults& one : results) runs.push_back({std::move(one), "/nowhere"});
   return runs;
 }
 
 std::vector<EvalRun> sample_runs() {
-  return runs_of({sample_results(), other_mode("exact", 0, 0.084, 1.92),
-                  other_mode("evo", 0.5, 0.0792, 3.1), other_mode("diffusion", 1, 0.031, 5.6),
-                  other_model()});
+  return reported_runs({sample_results(), other_mode("exact", 0, 0.084, 1.92),
+                        other_mode("evo", 0.5, 0.0792, 3.1), other_mode("diffusion", 1, 0.031, 5.6),
+                        other_model()});
 }
 
 /// What markup, numbers and ids must be in every page.
@@ -100,7 +100,7 @@ TEST(Report, SameRunsSameBytes) {
 }
 
 TEST(Report, OneRun) {
-  const auto runs = runs_of({sample_results()});
+  const auto runs = reported_runs({sample_results()});
   const std::string page = report_html(runs), text = report_markdown(runs);
   expect_sound(page);
   expect_aligned(text);
@@ -149,7 +149,7 @@ TEST(Report, NamesAreTextWhateverIsInThem) {
   }
   EvalResults other = results;
   other.mode = bad;
-  const auto runs = runs_of({results, other, results});
+  const auto runs = reported_runs({results, other, results});
   expect_sound(report_html(runs));
   const std::string text = report_markdown(runs);
   expect_aligned(text);
@@ -187,7 +187,7 @@ TEST(Report, NumbersMayBeAnything) {
 
 TEST(Report, NothingWasRun) {
   EvalResults empty;
-  const auto runs = runs_of({empty, empty});
+  const auto runs = reported_runs({empty, empty});
   expect_sound(report_html(runs));
   EXPECT_NE(report_markdown(runs).find("0 tasks"), std::string::npos);
   expect_error([] { (void)report_html({}); }, {"at least one run"});
@@ -246,7 +246,8 @@ TEST(Report, RunsThatAreNotThere) {
   testing::write_bytes(folder / "half.json", "{\"format\": \"evo-eval");
   refuses({folder / "half.json"}, {"half.json"});
   testing::write_bytes(folder / "file", "x");
-  expect_error([&] { write_report(runs_of({sample_results()}), folder / "file/x"); }, {"file/x"});
+  expect_error([&] { write_report(reported_runs({sample_results()}), folder / "file/x"); },
+               {"file/x"});
 }
 
 }  // namespace
