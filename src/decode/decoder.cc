@@ -94,13 +94,18 @@ Tensor Decoder::logits(Tape& tape, const Tensor& x, const Weight& unembed,
 
 void Decoder::learn(const PassRun& run, int64_t sessions, int64_t accepted) const {
   EVO_CHECK(measure_ && sessions > 0);
-  times_.learn(run);
-  const PassCost& cost = times_.cost();
   const auto count = static_cast<double>(sessions);
-  const double plain = cost.pass(count, count);
+  const bool is_plain = !run.drafts() && run.rows <= count;
+  // Of passes that are all alike a sample is enough, once there were some.
+  constexpr int64_t kAllAtFirst = 32, kPlainBetween = 4;
+  if (!is_plain || ++plain_passes_ <= kAllAtFirst || plain_passes_ % kPlainBetween == 0) {
+    times_.learn(run);
+  }
+  const PassCost& cost = times_.cost();
   double multiple = 1;
-  if (run.drafts() || run.rows > count) {
-    constexpr double kDisturbed = 2;  // by other programs, who cannot be charged to drafts
+  if (!is_plain) {
+    const double plain = cost.pass(count, count);
+    constexpr double kDisturbed = 4;  // by other programs, who cannot be charged to drafts
     const double expected = cost.pass(run.rows, run.heads) +
                             run.window_steps * cost.draft(DraftSource::kWindow) +
                             run.ahead_steps * cost.draft(DraftSource::kAhead);

@@ -29,6 +29,10 @@ constexpr int64_t kTrialPasses = 3, kTrialPassesOfMany = 2;
 constexpr double kMany = 4;
 constexpr int64_t kWindowTrial = 2;  // of a thrifty policy: drafts come with the second pass
 constexpr double kOldWeight = 5;     // passes that experience counts for when it is used again
+constexpr int64_t kPlainBetweenPlans = 8;
+// What the first draft of a process takes besides: its code, its weights and a pass of two rows are
+// cold. Next to nothing, but for models whose passes take less.
+constexpr double kFirstSeconds = 150e-6;
 
 const Trials& trials(bool thrifty) {
   return thrifty ? kThriftily : kFreely;
@@ -150,7 +154,8 @@ double DraftPolicy::risk(const Plan& plan, int64_t passes) const {
   };
   const double plain = seconds(1, 1);
   const double with_window = seconds(1 + static_cast<double>(plan.window), 1);
-  const double draft = seconds(2, 2) - plain + at_worst_->draft(plan.source, sessions_);
+  double draft = seconds(2, 2) - plain + at_worst_->draft(plan.source, sessions_);
+  if (!experience(plan.source).ran) draft += kFirstSeconds;
   return (static_cast<double>(passes) * (with_window - plain) + draft) / plain;
 }
 
@@ -182,6 +187,7 @@ bool DraftPolicy::worth_verifying(double all_kept, int64_t rows) const {
 
 void DraftPolicy::learn(const DraftOutcome& outcome, bool scout) {
   Experience& of_source = experience(outcome.source);
+  of_source.ran = of_source.ran || outcome.source != DraftSource::kNone;
   const int64_t drafted = std::ssize(outcome.maturities), accepted = outcome.accepted;
   for (int64_t j = 0; j < std::min(drafted, accepted + 1); ++j) {
     of_source.calibration.learn(outcome.maturities[static_cast<size_t>(j)], j < accepted);
@@ -189,7 +195,8 @@ void DraftPolicy::learn(const DraftOutcome& outcome, bool scout) {
   if (outcome.refused && budget_ && accepted == drafted) {
     of_source.calibration.learn(outcome.refused->maturity, outcome.refused->right);
   }
-  const double forgetting = std::pow(kForgetting, 1 / sessions_);  // all of a pass learn
+  // All of a pass learn.
+  const double forgetting = outcome.possible > 0 ? std::pow(kForgetting, 1 / sessions_) : 1;
   for (int64_t j = 0; j < std::min(outcome.possible, kLargestWindow); ++j) {
     Depth& depth = of_source.depths[static_cast<size_t>(j)];
     depth.possible = forgetting * depth.possible + 1;
@@ -199,7 +206,10 @@ void DraftPolicy::learn(const DraftOutcome& outcome, bool scout) {
   }
   if (trial_left_ > 0 && accepted > 0) trial_kept_ = true;
   if (!scout) return;  // once per pass is enough
+  const bool is_plain = trial_left_ == 0 && plan_.source == DraftSource::kNone;
   count_trial_pass();
+  // Plain passes say little that is new, and those of small models take less than 0.1 ms.
+  if (is_plain && trial_left_ == 0 && ++plain_passes_ % kPlainBetweenPlans != 0) return;
   const DraftSource before = plan_.source;
   choose_plan();
   if (plan_.source == before) return;

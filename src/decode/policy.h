@@ -86,7 +86,7 @@ class DraftBudget {
   // The first passes are plain, and say what that takes. Gains are no credit beyond a few passes:
   // text that cannot be drafted may follow.
   static constexpr int64_t kPlain = 3;
-  static constexpr double kShare = 0.02, kTrust = 0.5, kMost = 3;
+  static constexpr double kShare = 0.02, kTrust = 0.3, kMost = 3;
   double left_ = 0;
   int64_t passes_ = 0;
 };
@@ -155,6 +155,7 @@ class DraftPolicy {
     void fade(double passes);  ///< what was learnt counts as so many passes at most
     Calibration calibration;
     std::array<Depth, kLargestWindow> depths;
+    bool ran = false;  // in this process
   };
   struct Plan {
     DraftSource source = DraftSource::kNone;
@@ -209,6 +210,7 @@ class DraftPolicy {
   Plan plan_;        // what promises most
   Plan affordable_;  // that, or nothing
   double best_rate_ = 0;
+  int64_t plain_passes_ = 0;
   std::vector<Way> ways_;
   size_t trial_ = 0;         // the last one, of ways_
   int64_t trial_left_ = 0;   // passes

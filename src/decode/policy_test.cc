@@ -317,6 +317,26 @@ TEST(DraftPolicy, OnlyAThriftyOneLearnsFromRefusedTokens) {
   }
 }
 
+/// Passes before a thrifty policy first drafts, if one takes so long.
+int64_t plain_passes_at_first(double seconds) {
+  PassTimes times;
+  DraftPolicy policy(times, true);
+  for (int64_t pass = 1; pass < 1000; ++pass) {
+    times.learn({.rows = 1, .heads = 1, .seconds = seconds});
+    policy.learn({}, true);
+    policy.settle(1, 1);
+    if (policy.drafts_ahead(true)) return pass;
+  }
+  return 1000;
+}
+
+/// What the first draft of a process takes besides is next to nothing where passes are long, and
+/// more than a whole text may lose where they are short.
+TEST(DraftPolicy, WherePassesAreShortTheFirstDraftComesLater) {
+  EXPECT_LT(plain_passes_at_first(5e-3), 40);
+  EXPECT_GT(plain_passes_at_first(60e-6), 100);
+}
+
 TEST(PassCost, NominalIsWhatItSays) {
   EXPECT_NEAR(nominal().pass(8, 8) / nominal().pass(1, 1), 1.3, 1e-9);
   EXPECT_NEAR(nominal().pass(16, 16) / nominal().pass(1, 1), 2.2, 1e-9);

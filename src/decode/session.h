@@ -127,6 +127,7 @@ class Decoder {
   PassCost nominal_ = PassCost::nominal();
   mutable PassTimes times_;
   mutable DraftPolicy exact_policy_;
+  mutable int64_t plain_passes_ = 0;
 };
 
 /// What a pass knew about a token that is not committed yet.
