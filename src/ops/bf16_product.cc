@@ -3,6 +3,7 @@
 #include <hwy/targets.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/error.h"
 #include "base/float_formats.h"
@@ -70,13 +71,18 @@ void BF16Weight::pack_block(const uint16_t* weight, int64_t block) {
   const int64_t outputs = std::min(kRowProductBlock, out_ - block * kRowProductBlock);
   const uint16_t* from = weight + block * kRowProductBlock * in_;
   uint16_t* to = weights_.get() + block * steps_ * kStepWeights;
-  std::fill_n(to, steps_ * kStepWeights, uint16_t{0});
+  const int64_t whole = in_ / kBF16Step;
+  const int64_t written = outputs == kRowProductBlock ? whole : 0;
+  std::fill(to + written * kStepWeights, to + steps_ * kStepWeights, uint16_t{0});
   // Line by line of the result: 32 rows of `weight` are read side by side.
-  for (int64_t k = 0; k < in_; k += kBF16Step, to += kStepWeights) {
-    const int64_t inputs = std::min(kBF16Step, in_ - k);
+  for (int64_t k = 0; k < whole; ++k) {
     for (int64_t j = 0; j < outputs; ++j) {
-      std::copy_n(from + j * in_ + k, inputs, to + j * kBF16Step);
+      std::memcpy(to + k * kStepWeights + j * kBF16Step, from + j * in_ + k * kBF16Step,
+                  kBF16Step * sizeof(uint16_t));
     }
+  }
+  for (int64_t j = 0; whole * kBF16Step < in_ && j < outputs; ++j) {
+    to[whole * kStepWeights + j * kBF16Step] = from[j * in_ + whole * kBF16Step];
   }
 }
 
