@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <chrono>
 
-#include "base/parallel.h"
 #include "base/random.h"
+#include "base/threads/parallel.h"
 #include "bench_main.h"
 #include "model/model.h"
 #include "ops/head.h"

@@ -7,8 +7,8 @@
 #include <memory>
 #include <span>
 
-#include "base/parallel.h"
 #include "base/random.h"
+#include "base/threads/parallel.h"
 #include "bench_main.h"
 #include "model/config.h"
 #include "ops/bandwidth.h"

@@ -18,6 +18,6 @@ endif()
 
 # Of the two line editors, the one that this build has not.
 function(evo_leave_out_other_line_editor)
-  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/cli/${EVO_OTHER_LINE_EDITOR}
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/cli/chat/${EVO_OTHER_LINE_EDITOR}
                               PROPERTIES HEADER_FILE_ONLY ON)
 endfunction()

@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
-#include "text/known_patterns.h"
-#include "text/sentencepiece.h"
-#include "text/tokenizer.h"
-#include "text/tokenizer_samples.h"
+#include "tokenizer/readers/sentencepiece.h"
+#include "tokenizer/steps/known_patterns.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/tokenizer_samples.h"
 
 namespace {
 

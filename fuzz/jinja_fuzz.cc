@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "text/jinja.h"
+#include "template/jinja.h"
 
 namespace {
 

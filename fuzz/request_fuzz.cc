@@ -5,8 +5,8 @@
 #include <string_view>
 
 #include "grammar/grammar.h"
-#include "serve/reply.h"
-#include "serve/request.h"
+#include "serve/api/reply.h"
+#include "serve/api/request.h"
 
 namespace {
 

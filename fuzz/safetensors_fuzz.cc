@@ -1,8 +1,8 @@
 // Any bytes are a list of arrays within the file or an Error: every byte of every array is read.
 #include <cstring>
 
-#include "io/safetensors.h"
 #include "memory_file.h"
+#include "weights/safetensors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // Mostly a header whose length is right, since few others get past the first check.

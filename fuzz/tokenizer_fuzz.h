@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 namespace evo::fuzzing {
 

@@ -2,7 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "text/tokenizer_json.h"
+#include "tokenizer/readers/tokenizer_json.h"
 #include "tokenizer_fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

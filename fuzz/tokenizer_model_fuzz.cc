@@ -2,9 +2,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "text/llama2c_tokenizer.h"
-#include "text/sentencepiece.h"
-#include "text/tiktoken.h"
+#include "tokenizer/readers/llama2c_tokenizer.h"
+#include "tokenizer/readers/sentencepiece.h"
+#include "tokenizer/readers/tiktoken.h"
 #include "tokenizer_fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
-#include "text/sentencepiece.h"
-#include "text/tokenizer_json.h"
-#include "text/tokenizer_samples.h"
+#include "tokenizer/readers/sentencepiece.h"
+#include "tokenizer/readers/tokenizer_json.h"
+#include "tokenizer/tokenizer_samples.h"
 #include "tokenizer_fuzz.h"
 
 namespace {

@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "program.h"
-#include "text/tokenizer_samples.h"
+#include "tokenizer/tokenizer_samples.h"
 
 namespace evo::testing {
 namespace {

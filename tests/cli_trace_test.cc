@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "io/files.h"
+#include "files/files.h"
 #include "program.h"
 
 namespace evo::testing {

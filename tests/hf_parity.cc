@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "io/record.h"
-#include "io/safetensors.h"
+#include "json/record.h"
 #include "model/model.h"
 #include "ops/head.h"
+#include "weights/safetensors.h"
 
 namespace evo {
 namespace {

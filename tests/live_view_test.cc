@@ -2,8 +2,8 @@
 #include "cli/live_view.h"
 
 #include "base/random.h"
-#include "decode/trace_testing.h"
-#include "io/testing.h"
+#include "base/testing.h"
+#include "decode/trace/trace_testing.h"
 #include "screen.h"
 
 namespace evo {

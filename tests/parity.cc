@@ -9,14 +9,14 @@
 #include <vector>
 
 #include "base/error.h"
-#include "io/record.h"
-#include "io/safetensors.h"
+#include "json/record.h"
 #include "model/model.h"
 #include "ops/codes.h"
 #include "ops/embedding.h"
 #include "ops/head.h"
 #include "ops/maturity.h"
 #include "ops/optimizer.h"
+#include "weights/safetensors.h"
 
 namespace evo {
 namespace {

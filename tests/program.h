@@ -15,7 +15,7 @@
 #include <string_view>
 #include <thread>
 
-#include "io/testing.h"
+#include "base/testing.h"
 
 namespace evo::testing {
 

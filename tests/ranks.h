@@ -3,8 +3,8 @@
 
 #include <optional>
 
-#include "io/checkpoint.h"
 #include "program.h"
+#include "weights/checkpoint.h"
 
 namespace evo::testing {
 

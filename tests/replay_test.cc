@@ -3,9 +3,9 @@
 
 #include <regex>
 
+#include "base/testing.h"
 #include "cli/live_view.h"
-#include "decode/trace_testing.h"
-#include "io/testing.h"
+#include "decode/trace/trace_testing.h"
 
 namespace evo {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <sys/stat.h>
 
-#include "base/text_width.h"
-#include "decode/trace_testing.h"
+#include "base/terminal/text_width.h"
+#include "decode/trace/trace_testing.h"
 
 namespace evo::testing {
 namespace {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <mutex>
 
-#include "base/status_line.h"
+#include "base/terminal/status_line.h"
 
 namespace evo {
 namespace {

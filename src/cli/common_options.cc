@@ -7,7 +7,7 @@
 
 #include "base/closest.h"
 #include "base/log.h"
-#include "base/terminal.h"
+#include "base/terminal/terminal.h"
 
 namespace evo {
 namespace {

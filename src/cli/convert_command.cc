@@ -7,11 +7,11 @@
 
 #include "base/interrupt.h"
 #include "base/log.h"
-#include "base/progress.h"
+#include "base/terminal/progress.h"
 #include "cli/common_options.h"
 #include "cli/options.h"
 #include "cli/program.h"
-#include "io/files.h"
+#include "files/files.h"
 #include "model/weight_source.h"
 
 namespace evo {

@@ -10,9 +10,9 @@
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/prompt_input.h"
-#include "cli/train_run.h"
+#include "cli/train/train_run.h"
 #include "decode/generate.h"
-#include "io/files.h"
+#include "files/files.h"
 
 namespace evo {
 

@@ -20,8 +20,8 @@
 #include "cli/replay.h"
 #include "cli/trace_files.h"
 #include "decode/generate.h"
-#include "io/files.h"
-#include "io/record.h"
+#include "files/files.h"
+#include "json/record.h"
 
 namespace evo {
 namespace {
@@ -43,13 +43,13 @@ struct GenerateFlags {
 };
 
 /// What is given and what is asked for: the texts around what is generated.
-struct Task {
+struct WritingTask {
   std::string before, after;
   std::string old_text;  ///< what is between them until it is edited
 };
 
 /// The span START:END of a text, in characters; what lies outside stays.
-Task edit_task(const std::string& text, const std::string& span) {
+WritingTask edit_task(const std::string& text, const std::string& span) {
   size_t begin = 0, end = 0;
   const char* const last = span.data() + span.size();
   const auto first = std::from_chars(span.data(), last, begin);
@@ -74,7 +74,7 @@ Task edit_task(const std::string& text, const std::string& span) {
   return {text.substr(0, from), text.substr(to), text.substr(from, to - from)};
 }
 
-Task choose_task(GenerateFlags& flags) {
+WritingTask choose_task(GenerateFlags& flags) {
   if ((flags.prompt.text || flags.prompt.file) && flags.prefix)
     throw UsageError("--prompt and --prefix mean the same: give one of them");
   if (flags.edit && flags.suffix)
@@ -93,7 +93,7 @@ Task choose_task(GenerateFlags& flags) {
   return edit_task(text, *flags.edit);
 }
 
-Prompt make_prompt(const Task& task, const Tokenizer& tokenizer, GenerateFlags& flags) {
+Prompt make_prompt(const WritingTask& task, const Tokenizer& tokenizer, GenerateFlags& flags) {
   GenerateOptions& options = flags.options;
   if (!task.old_text.empty()) {
     tokenizer.encode_append(task.old_text, options.sketch);
@@ -107,7 +107,7 @@ Prompt make_prompt(const Task& task, const Tokenizer& tokenizer, GenerateFlags& 
 /// Shows the text while it comes: live on a terminal, piece by piece elsewhere.
 class Display {
  public:
-  Display(const GenerateFlags& flags, const Task& task)
+  Display(const GenerateFlags& flags, const WritingTask& task)
       : silent_(flags.json),
         live_(isatty(STDOUT_FILENO) != 0),
         before_(task.before),
@@ -196,7 +196,7 @@ void run_replay(const GenerateFlags& flags) {
 void run_generate(GenerateFlags& flags) {
   if (flags.replay) return run_replay(flags);
   use_threads(flags.threads);
-  const Task task = choose_task(flags);
+  const WritingTask task = choose_task(flags);
   choose_mode(flags.mode, flags.balance, flags.options.decode);
   check(flags);
   TraceFiles files(flags.trace, flags.trace_map);

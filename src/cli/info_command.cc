@@ -2,9 +2,9 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "base/progress.h"
+#include "base/terminal/progress.h"
 #include "cli/program.h"
-#include "io/record.h"
+#include "json/record.h"
 #include "model/config.h"
 
 namespace evo {

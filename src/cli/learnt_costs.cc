@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "cli/options.h"
 
 namespace evo {

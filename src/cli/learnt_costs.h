@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "decode/cost_store.h"
+#include "decode/policy/cost_store.h"
 
 namespace evo {
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/terminal.h"
-#include "base/text_width.h"
+#include "base/terminal/terminal.h"
+#include "base/terminal/text_width.h"
 #include "cli/program.h"
 
 namespace evo {

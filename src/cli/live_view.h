@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "decode/trace.h"
+#include "decode/trace/trace.h"
 
 namespace evo {
 

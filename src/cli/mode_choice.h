@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "decode/session.h"
+#include "decode/session/session.h"
 #include "model/config.h"
 
 namespace CLI {

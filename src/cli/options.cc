@@ -5,8 +5,8 @@
 #include <future>
 
 #include "base/closest.h"
-#include "base/parallel.h"
-#include "io/files.h"
+#include "base/threads/parallel.h"
+#include "files/files.h"
 
 namespace evo {
 namespace {
@@ -22,8 +22,8 @@ std::string fingerprint_text(const Tokenizer& tokenizer) {
 
 /// A model of another program has no fingerprint, and its vocabulary may be padded: there only a
 /// token that the model does not know is certain to be wrong.
-void check_tokenizer(const Tokenizer& tokenizer, const ModelConfig& config, const fs::path& folder,
-                     const fs::path& file) {
+void check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& config, const fs::path& folder,
+                      const fs::path& file) {
   if (tokenizer.vocab_size() > config.vocab_size) {
     fail(
         "{}: the tokenizer has {} tokens, but the model only {}: they do not belong together; put "
@@ -123,7 +123,7 @@ LoadedModel load_model(const std::string& folder, Precision precision) {
       std::async(std::launch::async, [&] { return Tokenizer::load(path); });
   Model model = Model::load_packed(folder, precision);
   Tokenizer tokenizer = reading.get();
-  check_tokenizer(tokenizer, model.config(), folder, path);
+  check_vocabulary(tokenizer, model.config(), folder, path);
   return {std::move(model), std::move(tokenizer)};
 }
 

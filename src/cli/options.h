@@ -6,16 +6,16 @@
 #include <string>
 #include <string_view>
 
-#include "io/record.h"
+#include "json/record.h"
 #include "model/model.h"
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 namespace evo {
 
 inline constexpr const char* kThreadsHelp =
     "threads; default: as many as the process may run at once (affinity, CPU quota)";
-/// --threads: 0 means default_threads() (base/cpu_limit.h). What it may be is checked where the
-/// command line is read (cli/program.cc).
+/// --threads: 0 means default_threads() (base/threads/cpu_limit.h). What it may be is checked where
+/// the command line is read (cli/program.cc).
 void use_threads(int threads);
 
 /// "80G", "2.5T", "80Gi": a number above 0 with a unit of powers of 1000, or of 1024. Throws

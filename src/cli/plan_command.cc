@@ -6,13 +6,13 @@
 #include <optional>
 
 #include "base/log.h"
-#include "cli/bench_measure.h"
+#include "cli/bench/bench_measure.h"
 #include "cli/common_options.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/plan_report.h"
 #include "cli/program.h"
-#include "io/fields.h"
+#include "json/fields.h"
 
 namespace evo {
 namespace {
@@ -72,8 +72,8 @@ Machine machine_of(const PlanFlags& flags, PlanNotes& notes) {
   return machine;
 }
 
-void choose_batch(const PlanFlags& flags, PlannedRun& run, const Machine& machine,
-                  PlanNotes& notes) {
+void choose_plan_batch(const PlanFlags& flags, PlannedRun& run, const Machine& machine,
+                       PlanNotes& notes) {
   const bool given = flags.batch_tokens.empty() &&
                      (std::ranges::any_of(flags.set, sets_batch) || !flags.config.empty());
   const RunConfig& c = run.config;
@@ -99,7 +99,7 @@ void run_plan(const PlanFlags& flags) {
   notes.model = flags.preset.empty() ? "--config " + flags.config : "--preset " + flags.preset;
   notes.settings = other_settings(flags);
   const Machine machine = machine_of(flags, notes);
-  choose_batch(flags, planned, machine, notes);
+  choose_plan_batch(flags, planned, machine, notes);
   const Plan plan = make_plan(planned, machine);
   if (flags.json) {
     fmt::print("{}\n", plan_record(plan, notes).dump());
@@ -134,7 +134,7 @@ void add_machine_options(CLI::App& command, PlanFlags& flags) {
       ->capture_default_str();
 }
 
-void add_run_options(CLI::App& command, PlanFlags& flags) {
+void add_shape_options(CLI::App& command, PlanFlags& flags) {
   command.add_option("--preset", flags.preset, "shape: demo, 7m, 15m, 30m, 110m, 124m, 1b, 8b");
   command.add_option("--config", flags.config, "JSON file with settings, as of evo train");
   command.add_option("--set", flags.set, "key=value: change one setting; may be repeated")
@@ -156,7 +156,7 @@ void add_plan_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<PlanFlags>();
   CLI::App* command = app.add_subcommand(
       "plan", "What a training run on many ranks needs: memory, time, what limits it");
-  add_run_options(*command, *flags);
+  add_shape_options(*command, *flags);
   add_machine_options(*command, *flags);
   command->footer(
       "Says what a rank's memory is filled with, how long a step takes and how much of its\n"

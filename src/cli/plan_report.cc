@@ -3,8 +3,8 @@
 #include <cmath>
 #include <vector>
 
-#include "base/progress.h"
-#include "io/fields.h"
+#include "base/terminal/progress.h"
+#include "json/fields.h"
 
 namespace evo {
 namespace {

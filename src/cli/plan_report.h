@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "io/record.h"
-#include "train/plan.h"
+#include "json/record.h"
+#include "plan/plan.h"
 
 namespace evo {
 

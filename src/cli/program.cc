@@ -13,11 +13,11 @@
 #include <system_error>
 
 #include "base/closest.h"
-#include "base/cpu_limit.h"
 #include "base/denormals.h"
 #include "base/error.h"
 #include "base/interrupt.h"
-#include "base/thread_pool.h"
+#include "base/threads/cpu_limit.h"
+#include "base/threads/thread_pool.h"
 #include "cli/common_options.h"
 #include "cli/number_range.h"
 

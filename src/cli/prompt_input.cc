@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
-#include "io/files.h"
+#include "files/files.h"
 
 namespace evo {
 namespace {

@@ -9,11 +9,11 @@
 
 #include "base/interrupt.h"
 #include "base/log.h"
-#include "base/terminal.h"
+#include "base/terminal/terminal.h"
 #include "cli/live_view.h"
 #include "cli/program.h"
-#include "decode/maturity_map.h"
-#include "io/files.h"
+#include "decode/trace/maturity_map.h"
+#include "files/files.h"
 
 namespace evo {
 namespace {

@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "decode/trace.h"
+#include "decode/trace/trace.h"
 
 namespace evo {
 

@@ -5,13 +5,13 @@
 
 #include "base/interrupt.h"
 #include "base/log.h"
-#include "base/parallel.h"
-#include "base/progress.h"
+#include "base/terminal/progress.h"
+#include "base/threads/parallel.h"
 #include "cli/learnt_costs.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
-#include "io/record.h"
+#include "json/record.h"
 #include "serve/server.h"
 
 namespace evo {

@@ -8,17 +8,17 @@
 #include <optional>
 
 #include "base/log.h"
-#include "base/parallel.h"
-#include "base/progress.h"
+#include "base/terminal/progress.h"
+#include "base/threads/parallel.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/tokenizer_shard.h"
-#include "io/data_files.h"
-#include "io/files.h"
-#include "io/record.h"
-#include "text/trainer.h"
-#include "train/data.h"
+#include "data/data_files.h"
+#include "files/files.h"
+#include "json/record.h"
+#include "tokenizer/bpe/trainer.h"
+#include "train/examples/data.h"
 
 namespace evo {
 namespace {

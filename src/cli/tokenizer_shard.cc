@@ -6,10 +6,10 @@
 #include <memory>
 
 #include "base/log.h"
-#include "base/progress.h"
+#include "base/terminal/progress.h"
 #include "cli/options.h"
-#include "io/data_files.h"
-#include "train/data_shards.h"
+#include "data/data_files.h"
+#include "train/examples/data_shards.h"
 
 namespace evo {
 namespace {

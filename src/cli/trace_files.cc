@@ -1,6 +1,6 @@
 #include "cli/trace_files.h"
 
-#include "decode/maturity_map.h"
+#include "decode/trace/maturity_map.h"
 
 namespace evo {
 

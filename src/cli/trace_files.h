@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "decode/trace.h"
-#include "io/text_writer.h"
+#include "decode/trace/trace.h"
+#include "files/text_writer.h"
 
 namespace evo {
 

@@ -2,7 +2,7 @@
 #include <numeric>
 
 #include "base/closest.h"
-#include "decode/session.h"
+#include "decode/session/session.h"
 
 namespace evo {
 

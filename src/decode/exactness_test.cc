@@ -1,13 +1,13 @@
 // That `exact` is the autoregressive model's text, and what leads there: drafts and their
 // verification.
-#include "decode/session.h"
+#include "decode/session/session.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
 
-#include "decode/session_testing.h"
+#include "decode/session/session_testing.h"
 
 namespace evo {
 namespace {

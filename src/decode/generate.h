@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "decode/session.h"
-#include "text/tokenizer.h"
+#include "decode/session/session.h"
+#include "tokenizer/tokenizer.h"
 
 namespace evo {
 

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/testing.h"
 #include "decode/testing.h"
-#include "io/testing.h"
 
 namespace evo {
 namespace {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/random.h"
-#include "decode/pass_times.h"
-#include "decode/policy.h"
+#include "decode/policy/pass_times.h"
+#include "decode/policy/policy.h"
 
 namespace evo {
 namespace {

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "decode/session.h"
+#include "decode/session/session.h"
 #include "model/kv_cache.h"
 
 namespace evo {

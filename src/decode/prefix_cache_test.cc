@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "decode/session_testing.h"
+#include "decode/session/session_testing.h"
 
 namespace evo {
 namespace {

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "decode/generate.h"
-#include "decode/session_testing.h"
+#include "decode/session/session_testing.h"
 
 namespace evo {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "decode/sampler.h"
 #include "model/testing.h"
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 namespace evo::testing {
 

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "decode/generate.h"
-#include "decode/trace.h"
+#include "decode/trace/trace.h"
 #include "eval/scorer.h"
 #include "eval/task.h"
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 namespace evo {
 

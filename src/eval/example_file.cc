@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "io/files.h"
-#include "io/record.h"
+#include "files/files.h"
+#include "json/record.h"
 
 namespace evo {
 namespace {

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "eval/scorer.h"
-#include "text/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 namespace evo {
 

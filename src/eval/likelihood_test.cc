@@ -5,10 +5,10 @@
 #include <cmath>
 #include <numbers>
 
+#include "base/testing.h"
 #include "decode/testing.h"
 #include "flow/elbo.h"
 #include "flow/testing.h"
-#include "io/testing.h"
 
 namespace evo {
 namespace {

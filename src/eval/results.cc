@@ -6,7 +6,7 @@ namespace evo {
 namespace {
 
 constexpr const char* kFormat = "evo-evaluation";
-constexpr int64_t kVersion = 1;
+constexpr int64_t kResultsVersion = 1;
 
 class Writer {
  public:
@@ -65,10 +65,10 @@ void check_format(const Record& record) {
         record.source(), kFormat);
   }
   const int64_t version = record.get_int("version");
-  if (version == kVersion) return;
+  if (version == kResultsVersion) return;
   fail(
       "{}: results of version {}, but this program reads version {}: use the program that wrote it",
-      record.source(), version, kVersion);
+      record.source(), version, kResultsVersion);
 }
 
 /// What somebody else's results name is not to be read from anywhere.
@@ -87,7 +87,7 @@ void check_trace(const Record& record, const TaskResult& task) {
 
 Record EvalResults::record() const {
   Record record;
-  record.set("format", kFormat).set("version", kVersion);
+  record.set("format", kFormat).set("version", kResultsVersion);
   EvalResults copy = *this;  // visit() is not const
   Writer writer(record);
   copy.visit(writer);

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "io/record.h"
+#include "json/record.h"
 
 namespace evo {
 

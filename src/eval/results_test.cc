@@ -4,8 +4,8 @@
 
 #include <cmath>
 
+#include "base/testing.h"
 #include "eval/report/testing.h"
-#include "io/testing.h"
 
 namespace evo {
 namespace {

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "io/files.h"
+#include "files/files.h"
 
 namespace evo {
 namespace {

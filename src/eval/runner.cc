@@ -7,13 +7,13 @@
 
 #include "base/interrupt.h"
 #include "base/log.h"
-#include "base/parallel.h"
-#include "base/progress.h"
+#include "base/terminal/progress.h"
+#include "base/threads/parallel.h"
 #include "eval/example_file.h"
 #include "eval/run_identity.h"
+#include "files/files.h"
+#include "files/text_writer.h"
 #include "flow/elbo.h"
-#include "io/files.h"
-#include "io/text_writer.h"
 
 namespace evo {
 namespace {

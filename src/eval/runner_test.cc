@@ -6,9 +6,9 @@
 #include <functional>
 #include <utility>
 
+#include "base/testing.h"
 #include "decode/testing.h"
-#include "io/files.h"
-#include "io/testing.h"
+#include "files/files.h"
 
 namespace evo {
 namespace {

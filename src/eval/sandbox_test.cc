@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "io/testing.h"
+#include "base/testing.h"
 
 namespace evo {
 namespace {

@@ -27,7 +27,7 @@ int64_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
 }
 
 /// The evolving rows of all continuations: blocks, each with one time.
-struct EvolvingRows {
+struct ScoredRows {
   std::vector<int32_t> targets;
   std::vector<KeyRange> ranges;  // of the pass, whose first rows are mature
   std::vector<int32_t> positions;
@@ -35,9 +35,9 @@ struct EvolvingRows {
   size_t blocks = 0;
 };
 
-EvolvingRows evolving_rows(std::span<const ScoreRequest> requests, const SharedRows& mature,
-                           const Path& path) {
-  EvolvingRows rows;
+ScoredRows evolving_rows(std::span<const ScoreRequest> requests, const SharedRows& mature,
+                         const Path& path) {
+  ScoredRows rows;
   const auto first_row = static_cast<int32_t>(mature.input().mature());
   for (size_t i = 0; i < requests.size(); ++i) {
     const auto [context, continuation] = requests[i];
@@ -64,7 +64,7 @@ EvolvingRows evolving_rows(std::span<const ScoreRequest> requests, const SharedR
 /// The likelihood bound of rows at given times.
 class PosteriorPass {
  public:
-  PosteriorPass(const Model& model, const SharedRows& mature, const EvolvingRows& evolving,
+  PosteriorPass(const Model& model, const SharedRows& mature, const ScoredRows& evolving,
                 bool self_condition)
       : model_(model),
         evolving_(evolving),
@@ -108,13 +108,13 @@ class PosteriorPass {
   }
 
   const Model& model_;
-  const EvolvingRows& evolving_;
+  const ScoredRows& evolving_;
   ForwardInput input_;
   bool self_condition_;
 };
 
 /// Low-discrepancy times, one per block, each uniform by itself.
-std::vector<float> block_times(const EvolvingRows& rows, double min_time, Random& random) {
+std::vector<float> block_times(const ScoredRows& rows, double min_time, Random& random) {
   std::vector<double> times =
       stratified_times(static_cast<int>(rows.blocks), random.uniform(), min_time);
   shuffle(times, random);
@@ -232,7 +232,7 @@ std::vector<TokenScores> Scorer::bound(std::span<const ScoreRequest> requests,
   std::vector<std::vector<int32_t>> texts;
   for (const ScoreRequest& request : requests) texts.push_back(text_of(request));
   const SharedRows mature(texts, false);  // a block sees one range of mature rows
-  const EvolvingRows evolving = evolving_rows(requests, mature, options_.path);
+  const ScoredRows evolving = evolving_rows(requests, mature, options_.path);
   PosteriorPass posterior(model_, mature, evolving, options_.self_condition);
   const EntropicTime& time = model_.time();
   const auto cleanest = static_cast<float>(time.min_time());

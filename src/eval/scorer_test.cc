@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/testing.h"
 #include "decode/testing.h"
-#include "io/testing.h"
 
 namespace evo {
 namespace {

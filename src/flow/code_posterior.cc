@@ -114,7 +114,7 @@ struct Logits {
   }
 };
 
-float largest_logit(const Logits& logits, float g, float root_g) {
+float largest_score(const Logits& logits, float g, float root_g) {
   Lanes best;
   std::fill_n(best, kLanes, -3e38f);
   for (int64_t v = 0; v < logits.count; v += kLanes) {
@@ -128,7 +128,7 @@ float largest_logit(const Logits& logits, float g, float root_g) {
 
 /// log Z - E[logit], relative to the largest logit.
 double softmax_entropy(const Logits& logits, float g, float root_g) {
-  const float largest = largest_logit(logits, g, root_g);
+  const float largest = largest_score(logits, g, root_g);
   Lanes total = {}, weighted = {};
   for (int64_t v = 0; v < logits.count; v += kLanes) {
     for (int j = 0; j < kLanes; ++j) {

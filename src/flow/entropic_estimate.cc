@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/parallel.h"
 #include "base/random.h"
+#include "base/threads/parallel.h"
 #include "flow/code_posterior.h"
 #include "flow/entropic_time.h"
 

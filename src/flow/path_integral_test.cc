@@ -13,7 +13,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "flow/testing.h"
 
 namespace evo {

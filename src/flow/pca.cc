@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/parallel.h"
 #include "base/random.h"
+#include "base/threads/parallel.h"
 
 namespace evo {
 namespace {

@@ -1,9 +1,9 @@
 #include "grammar/grammar.h"
 
 #include "base/error.h"
-#include "grammar/json_rules.h"
-#include "grammar/schema_compiler.h"
-#include "io/json_text.h"
+#include "grammar/schema/json_rules.h"
+#include "grammar/schema/schema_compiler.h"
+#include "json/json_text.h"
 
 namespace evo {
 

@@ -12,8 +12,8 @@
 
 #include "base/random.h"
 #include "grammar/testing.h"
-#include "text/sentencepiece.h"
-#include "text/tokenizer_samples.h"
+#include "tokenizer/readers/sentencepiece.h"
+#include "tokenizer/tokenizer_samples.h"
 
 namespace evo {
 namespace {

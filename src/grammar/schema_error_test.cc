@@ -4,8 +4,8 @@
 #include <chrono>
 #include <string>
 
+#include "base/testing.h"
 #include "grammar/testing.h"
-#include "io/testing.h"
 
 namespace evo {
 namespace {

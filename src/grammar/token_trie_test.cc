@@ -6,9 +6,9 @@
 #include <map>
 #include <string>
 
-#include "io/testing.h"
-#include "text/sentencepiece.h"
-#include "text/tokenizer_samples.h"
+#include "base/testing.h"
+#include "tokenizer/readers/sentencepiece.h"
+#include "tokenizer/tokenizer_samples.h"
 
 namespace evo {
 namespace {

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "io/fields.h"
+#include "json/fields.h"
 #include "model/config.h"
 
 namespace evo {

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <functional>
 
-#include "io/fields.h"
-#include "io/testing.h"
+#include "base/testing.h"
+#include "json/fields.h"
 #include "model/testing.h"
 
 namespace evo {

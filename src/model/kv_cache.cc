@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/checked.h"
-#include "base/progress.h"
+#include "base/terminal/progress.h"
 
 namespace evo {
 namespace {

@@ -11,7 +11,7 @@
 #include <map>
 
 #include "base/checked.h"
-#include "io/files.h"
+#include "files/files.h"
 #include "model/parameters.h"
 #include "model/weight_source.h"
 

@@ -6,8 +6,8 @@
 #include <numeric>
 #include <utility>
 
-#include "base/parallel.h"
 #include "base/random.h"
+#include "base/threads/parallel.h"
 #include "ops/bias.h"
 #include "ops/codes.h"
 #include "ops/embedding.h"

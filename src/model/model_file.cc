@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/interrupt.h"
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "model/model.h"
 #include "model/weight_source.h"
 

@@ -4,10 +4,10 @@
 #include <limits>
 #include <tuple>
 
-#include "io/safetensors.h"
-#include "io/testing.h"
+#include "base/testing.h"
 #include "model/model.h"
 #include "model/testing.h"
+#include "weights/safetensors.h"
 
 namespace evo {
 namespace {

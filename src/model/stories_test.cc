@@ -3,8 +3,8 @@
 #include <cstring>
 #include <source_location>
 
-#include "io/files.h"
-#include "io/testing.h"
+#include "base/testing.h"
+#include "files/files.h"
 #include "model/model.h"
 #include "model/testing.h"
 #include "model/weight_source.h"

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/parallel.h"
 #include "base/random.h"
+#include "base/threads/parallel.h"
 #include "model/model.h"
 
 namespace evo::testing {

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/float_formats.h"
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "model/parameters.h"
 
 namespace evo {

@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "io/safetensors.h"
-#include "io/weight_folder.h"
 #include "model/config.h"
+#include "weights/safetensors.h"
+#include "weights/weight_folder.h"
 
 namespace evo {
 

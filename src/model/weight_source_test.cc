@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "io/testing.h"
+#include "base/testing.h"
 #include "model/model.h"
 #include "model/testing.h"
 

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/attention_tile-inl.h"
 #include "ops/math-inl.h"
 

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/attention_tile-inl.h"
 #include "ops/math-inl.h"
 

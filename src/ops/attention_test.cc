@@ -3,7 +3,7 @@
 #include <limits>
 #include <string>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/attention_plan.h"
 #include "ops/attention_reference.h"
 #include "ops/testing.h"

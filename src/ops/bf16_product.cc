@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/float_formats.h"
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/bf16.h"
 #include "ops/bf16_kernel.h"
 #include "ops/isa.h"

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <limits>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/bf16.h"
 #include "ops/isa.h"
 #include "ops/matmul_reference.h"

@@ -27,7 +27,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 #include <vector>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/rows.h"
 
 namespace evo {

@@ -5,7 +5,7 @@
 #include <tuple>
 #include <utility>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 
 namespace evo {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/attention_reference.h"
 #include "ops/testing.h"
 

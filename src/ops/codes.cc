@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 
 namespace evo {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/int8_kernel.h"
 #include "ops/row_product.h"
 #include "ops/weight_memory.h"

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <limits>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/int8_kernel.h"
 #include "ops/matmul_reference.h"
 #include "ops/testing.h"

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <optional>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/bf16.h"
 #include "ops/bounded_cache.h"
 #include "ops/isa.h"

@@ -5,7 +5,7 @@
 #include <limits>
 #include <thread>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/matmul_reference.h"
 
 namespace evo {

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 
 namespace evo {
 namespace {
@@ -24,11 +24,12 @@ double logit_of(const Features& in, const float* weight, int64_t row) {
          static_cast<double>(in.entropy[r]) * weight[width + 1];
 }
 
-double sigmoid(double x) {
+double maturity_sigmoid(double x) {
   return 1.0 / (1.0 + std::exp(-x));
 }
 
-/// -target log(m) - (1 - target) log(1 - m) with m = sigmoid(logit), finite for every finite logit.
+/// -target log(m) - (1 - target) log(1 - m) with m = maturity_sigmoid(logit), finite for every
+/// finite logit.
 double binary_cross_entropy(double logit, double target) {
   return std::max(logit, 0.0) - target * logit + std::log1p(std::exp(-std::abs(logit)));
 }
@@ -83,7 +84,7 @@ MaturityResult maturity(Tape& tape, const Tensor& o, std::span<const float> log_
   result.probability.resize(n);
   std::vector<float> dlogit(targets.size());
   for (size_t r = 0; r < n; ++r) {
-    const double m = sigmoid(logits[r]);
+    const double m = maturity_sigmoid(logits[r]);
     result.probability[r] = static_cast<float>(m);
     if (targets.empty() || weights[r] == 0.0f) continue;
     result.loss += weights[r] * binary_cross_entropy(logits[r], targets[r]);

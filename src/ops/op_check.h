@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/elementwise_reference.h"
 #include "ops/testing.h"
 #include "tensor/tape.h"

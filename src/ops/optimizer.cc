@@ -87,7 +87,7 @@ HWY_AFTER_NAMESPACE();
 #include <vector>
 
 #include "base/error.h"
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 
 namespace evo {
 HWY_EXPORT(adamw_range);

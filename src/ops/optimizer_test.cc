@@ -3,7 +3,7 @@
 #include <cstring>
 #include <limits>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/testing.h"
 
 namespace evo {

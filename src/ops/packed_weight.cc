@@ -1,4 +1,4 @@
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/bf16.h"
 #include "ops/bf16_product.h"
 #include "ops/int8_product.h"

@@ -3,7 +3,7 @@
 #include <limits>
 #include <thread>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/bf16.h"
 #include "ops/int8_product.h"
 #include "ops/matmul_reference.h"

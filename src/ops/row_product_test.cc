@@ -3,7 +3,7 @@
 #include <array>
 #include <cstring>
 
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "ops/matmul_reference.h"
 #include "tensor/tensor.h"
 

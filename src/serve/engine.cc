@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/memory.h"
-#include "serve/request_error.h"
+#include "serve/api/request_error.h"
 
 namespace evo {
 namespace {

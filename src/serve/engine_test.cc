@@ -6,7 +6,7 @@
 #include <atomic>
 
 #include "base/random.h"
-#include "serve/request_error.h"
+#include "serve/api/request_error.h"
 #include "serve/serve_testing.h"
 
 namespace evo {

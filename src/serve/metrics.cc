@@ -7,13 +7,13 @@
 namespace evo {
 namespace {
 
-std::string head(const std::string& name, const std::string& help, const char* type) {
+std::string metric_head(const std::string& name, const std::string& help, const char* type) {
   return fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
 }
 
-std::string number(const std::string& name, const std::string& help, const char* type,
-                   double value) {
-  return head(name, help, type) + fmt::format("{} {}\n", name, value);
+std::string metric_number(const std::string& name, const std::string& help, const char* type,
+                          double value) {
+  return metric_head(name, help, type) + fmt::format("{} {}\n", name, value);
 }
 
 }  // namespace
@@ -25,7 +25,7 @@ void Histogram::observe(double value, int64_t times) {
 }
 
 std::string Histogram::text(const std::string& name, const std::string& help) const {
-  std::string text = head(name, help, "histogram");
+  std::string text = metric_head(name, help, "histogram");
   int64_t below = 0;
   for (size_t i = 0; i < bounds_.size(); ++i) {
     below += counts_[i];
@@ -80,26 +80,31 @@ void Metrics::observe_tokens(double seconds_per_token, int64_t tokens) {
 std::string Metrics::text() const {
   const std::scoped_lock lock(mutex_);
   const auto real = [](int64_t value) { return static_cast<double>(value); };
-  std::string text = head("evo_requests_total", "Requests answered", "counter");
+  std::string text = metric_head("evo_requests_total", "Requests answered", "counter");
   for (const auto& [key, count] : requests_) {
     text += fmt::format("evo_requests_total{{endpoint=\"{}\",status=\"{}\"}} {}\n", key.first,
                         key.second, count);
   }
-  text += number("evo_queue_length", "Texts that wait for their turn", "gauge", real(queued_));
-  text += number("evo_active_sequences", "Texts that share the passes", "gauge", real(active_));
-  text += number("evo_cache_bytes", "Memory of keys and values", "gauge", real(cache_bytes_));
-  text += number("evo_kept_tokens", "Tokens of ended texts kept in it for prompts that go on",
-                 "gauge", real(kept_tokens_));
   text +=
-      number("evo_prompt_tokens_total", "Tokens of prompts begun", "counter", real(prompt_tokens_));
-  text += number("evo_known_prompt_tokens_total", "Those known from earlier texts, not read again",
-                 "counter", real(known_prompt_tokens_));
+      metric_number("evo_queue_length", "Texts that wait for their turn", "gauge", real(queued_));
   text +=
-      number("evo_generated_tokens_total", "Tokens generated", "counter", real(generated_tokens_));
-  text += number("evo_passes_total", "Forward passes", "counter", real(passes_));
+      metric_number("evo_active_sequences", "Texts that share the passes", "gauge", real(active_));
   text +=
-      number("evo_tokens_per_pass", "Tokens generated per text and pass in which it generated",
-             "gauge", sequence_passes_ > 0 ? real(generated_tokens_) / real(sequence_passes_) : 0);
+      metric_number("evo_cache_bytes", "Memory of keys and values", "gauge", real(cache_bytes_));
+  text +=
+      metric_number("evo_kept_tokens", "Tokens of ended texts kept in it for prompts that go on",
+                    "gauge", real(kept_tokens_));
+  text += metric_number("evo_prompt_tokens_total", "Tokens of prompts begun", "counter",
+                        real(prompt_tokens_));
+  text += metric_number("evo_known_prompt_tokens_total",
+                        "Those known from earlier texts, not read again", "counter",
+                        real(known_prompt_tokens_));
+  text += metric_number("evo_generated_tokens_total", "Tokens generated", "counter",
+                        real(generated_tokens_));
+  text += metric_number("evo_passes_total", "Forward passes", "counter", real(passes_));
+  text += metric_number(
+      "evo_tokens_per_pass", "Tokens generated per text and pass in which it generated", "gauge",
+      sequence_passes_ > 0 ? real(generated_tokens_) / real(sequence_passes_) : 0);
   text += first_token_.text("evo_time_to_first_token_seconds", "From arrival to the first token");
   text += per_token_.text("evo_token_seconds", "Time per token after the first");
   return text;

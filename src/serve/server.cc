@@ -10,11 +10,11 @@
 #include <thread>
 
 #include "base/log.h"
-#include "serve/api.h"
-#include "serve/connection.h"
-#include "serve/handler.h"
-#include "serve/page.h"
-#include "serve/reception.h"
+#include "serve/api/api.h"
+#include "serve/api/handler.h"
+#include "serve/http/connection.h"
+#include "serve/http/page.h"
+#include "serve/http/reception.h"
 
 namespace evo {
 namespace {

@@ -6,9 +6,9 @@
 #include <memory>
 #include <string>
 
-#include "serve/access.h"
-#include "serve/connection_limits.h"
 #include "serve/engine.h"
+#include "serve/http/access.h"
+#include "serve/http/connection_limits.h"
 #include "serve/metrics.h"
 #include "serve/service.h"
 

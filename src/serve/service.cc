@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <random>
 
-#include "serve/request_error.h"
+#include "serve/api/request_error.h"
 
 namespace evo {
 namespace {

@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include "decode/trace.h"
+#include "chat/chat_template.h"
+#include "decode/trace/trace.h"
+#include "serve/api/request.h"
 #include "serve/engine.h"
-#include "serve/request.h"
-#include "text/chat_template.h"
 
 namespace evo {
 

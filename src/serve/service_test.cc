@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "io/testing.h"
-#include "serve/fields.h"
-#include "serve/request_error.h"
+#include "base/testing.h"
+#include "serve/api/fields.h"
+#include "serve/api/request_error.h"
 #include "serve/serve_testing.h"
 
 namespace evo {

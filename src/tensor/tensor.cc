@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "base/checked.h"
-#include "base/parallel.h"
+#include "base/threads/parallel.h"
 #include "tensor/gradient_watch.h"
 
 #if defined(__SANITIZE_ADDRESS__)

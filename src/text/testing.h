@@ -12,19 +12,18 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "io/testing.h"
+#include "base/testing.h"
 
 namespace evo::testing {
 
 /// A file of the shared data folder: $EVO_SHARED_DATA, or else ../shared/data beside the source
-/// tree, which is found from the test's own file (src/text/x_test.cc).
-inline std::filesystem::path shared_data(
-    const std::string& name, std::source_location where = std::source_location::current()) {
+/// tree, which is found from this file (src/text/testing.h).
+inline std::filesystem::path shared_data(const std::string& name) {
   if (const char* folder = std::getenv("EVO_SHARED_DATA")) {
     return std::filesystem::path(folder) / name;
   }
-  const std::filesystem::path file(where.file_name());
-  return file.parent_path() / "../../../shared/data" / name;
+  const std::filesystem::path here(std::source_location::current().file_name());
+  return here.parent_path() / "../../../shared/data" / name;
 }
 
 inline std::vector<std::string> split_text(std::string_view text, std::string_view separator) {

@@ -5,7 +5,7 @@
 
 #include <new>
 
-#include "io/checkpoint_writer.h"
+#include "weights/checkpoint_writer.h"
 
 namespace evo {
 namespace {

@@ -11,12 +11,12 @@
 #include <vector>
 
 #include "comm/rank_table.h"
-#include "io/checkpoint.h"
 #include "model/model.h"
 #include "train/config.h"
-#include "train/loss_watch.h"
+#include "train/loss/loss_watch.h"
 #include "train/metrics.h"
-#include "train/partition.h"
+#include "train/ranks/partition.h"
+#include "weights/checkpoint.h"
 
 namespace evo {
 
@@ -27,8 +27,8 @@ namespace evo {
 [[nodiscard]] bool has_gradient(const RunConfig& config, std::string_view name);
 
 /// What the optimizer changes. Weights and gradients are there on every rank; of the rest a rank
-/// has its own parts (see train/partition.h), one behind the other. In f32 the weights are the
-/// master weights.
+/// has its own parts (see train/ranks/partition.h), one behind the other. In f32 the weights are
+/// the master weights.
 ///
 /// What is not trained has no moments, and its weights are their average: nothing is written there,
 /// so a frozen backbone costs the memory of its weights alone.

@@ -6,7 +6,7 @@
 #include <functional>
 #include <limits>
 
-#include "io/testing.h"
+#include "base/testing.h"
 #include "train/testing.h"
 
 namespace evo {

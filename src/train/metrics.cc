@@ -1,7 +1,7 @@
 #include "train/metrics.h"
 
-#include "io/chart.h"
-#include "io/files.h"
+#include "files/files.h"
+#include "plot/chart.h"
 
 namespace evo {
 namespace {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "comm/rank_table.h"
-#include "io/record.h"
-#include "train/loss.h"
+#include "json/record.h"
+#include "train/loss/loss.h"
 
 namespace evo {
 

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "io/testing.h"
+#include "base/testing.h"
 
 namespace evo {
 namespace {

@@ -7,12 +7,12 @@
 #include <span>
 #include <vector>
 
-#include "base/parallel.h"
 #include "base/random.h"
-#include "io/tokens.h"
+#include "base/threads/parallel.h"
+#include "data/tokens.h"
 #include "model/model.h"
 #include "train/config.h"
-#include "train/loss.h"
+#include "train/loss/loss.h"
 
 namespace evo::testing {
 

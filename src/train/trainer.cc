@@ -8,9 +8,9 @@
 
 #include "base/interrupt.h"
 #include "base/log.h"
-#include "base/progress.h"
+#include "base/terminal/progress.h"
 #include "ops/isa.h"
-#include "train/validation.h"
+#include "train/loss/validation.h"
 
 namespace evo {
 namespace {

@@ -9,16 +9,16 @@
 #include <vector>
 
 #include "base/interrupt.h"
-#include "base/progress.h"
+#include "base/terminal/progress.h"
 #include "comm/communicator.h"
-#include "io/loader.h"
+#include "data/loader.h"
 #include "train/checkpointing.h"
 #include "train/config.h"
-#include "train/exchange.h"
-#include "train/loss.h"
+#include "train/loss/loss.h"
 #include "train/metrics.h"
 #include "train/pace.h"
-#include "train/rank_times.h"
+#include "train/ranks/exchange.h"
+#include "train/ranks/rank_times.h"
 
 namespace evo {
 

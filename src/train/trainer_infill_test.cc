@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "train/infill.h"
+#include "train/examples/infill.h"
 #include "train/trainer_testing.h"
 
 namespace evo {

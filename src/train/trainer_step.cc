@@ -6,9 +6,9 @@
 #include "flow/pca.h"
 #include "ops/codes.h"
 #include "ops/optimizer.h"
-#include "train/infill.h"
+#include "train/examples/infill.h"
+#include "train/examples/streams.h"
 #include "train/schedule.h"
-#include "train/streams.h"
 #include "train/trainer.h"
 
 namespace evo {

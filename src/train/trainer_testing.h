@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "io/testing.h"
+#include "base/testing.h"
 #include "train/testing.h"
 #include "train/trainer.h"
 

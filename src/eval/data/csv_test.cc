@@ -1,6 +1,6 @@
 #include "eval/data/csv.h"
 
-#include "io/testing.h"
+#include "base/testing.h"
 
 namespace evo {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "eval/data/zip_archive.h"
-#include "io/files.h"
+#include "files/files.h"
 
 namespace evo {
 namespace {

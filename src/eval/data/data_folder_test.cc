@@ -3,7 +3,7 @@
 #include <zip.h>
 #include <zlib.h>
 
-#include "io/testing.h"
+#include "base/testing.h"
 
 namespace evo {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "io/record.h"
+#include "json/record.h"
 
 namespace evo {
 

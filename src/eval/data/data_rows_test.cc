@@ -1,6 +1,6 @@
 #include "eval/data/data_rows.h"
 
-#include "io/testing.h"
+#include "base/testing.h"
 
 namespace evo {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "base/closest.h"
 #include "base/error.h"
-#include "io/files.h"
+#include "files/files.h"
 
 namespace evo {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "decode/session.h"
+#include "decode/session/session.h"
 #include "eval/report/numbers.h"
 
 namespace evo {

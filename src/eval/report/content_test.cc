@@ -10,7 +10,7 @@
 #include "eval/report/align.h"
 #include "eval/report/pictures.h"
 #include "eval/report/testing.h"
-#include "io/svg_testing.h"
+#include "plot/svg_testing.h"
 
 namespace evo {
 namespace {

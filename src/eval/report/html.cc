@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "decode/maturity_map.h"
+#include "decode/trace/maturity_map.h"
 #include "eval/report/content.h"
 #include "eval/report/pictures.h"
 #include "eval/report/report.h"

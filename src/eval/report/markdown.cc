@@ -18,7 +18,7 @@ std::string cell_markdown(const ReportCell& cell) {
 }
 
 /// Title and cells; a head stands in its first row only.
-Lines lines_of(const ReportTable& table) {
+Lines table_lines(const ReportTable& table) {
   Lines lines(1);
   for (const ReportTable::Column& column : table.columns) {
     lines.front().push_back(markdown_text(column.title));
@@ -38,7 +38,7 @@ std::string padded(const std::string& text, size_t width, bool to_right) {
 
 /// Columns stand under each other, for those who read it as it is.
 std::string table_markdown(const ReportTable& table) {
-  const Lines lines = lines_of(table);
+  const Lines lines = table_lines(table);
   std::vector<size_t> widths(table.columns.size(), 3);
   for (const auto& line : lines) {
     for (size_t i = 0; i < line.size(); ++i) {

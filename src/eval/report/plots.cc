@@ -8,8 +8,8 @@
 #include "eval/report/numbers.h"
 #include "eval/report/pictures.h"
 #include "eval/report/text.h"
-#include "io/axis.h"
-#include "io/svg.h"
+#include "plot/axis.h"
+#include "plot/svg.h"
 
 namespace evo {
 namespace {

@@ -1,7 +1,7 @@
 #include "eval/report/report.h"
 
 #include "base/error.h"
-#include "io/files.h"
+#include "files/files.h"
 
 namespace evo {
 namespace {

@@ -9,11 +9,11 @@
 #include <set>
 #include <sstream>
 
-#include "decode/trace_testing.h"
+#include "base/testing.h"
+#include "decode/trace/trace_testing.h"
 #include "eval/data/python_text.h"
 #include "eval/report/testing.h"
-#include "io/svg_testing.h"
-#include "io/testing.h"
+#include "plot/svg_testing.h"
 #include "text/utf8.h"
 
 namespace evo {

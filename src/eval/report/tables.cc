@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "base/progress.h"
+#include "base/terminal/progress.h"
 #include "eval/report/numbers.h"
 
 namespace evo {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "io/svg.h"
+#include "plot/svg.h"
 #include "text/utf8.h"
 
 namespace evo {

@@ -6,7 +6,7 @@
 
 #include "eval/report/pictures.h"
 #include "eval/report/text.h"
-#include "io/axis.h"
+#include "plot/axis.h"
 
 namespace evo {
 namespace {

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/testing.h"
 #include "eval/task.h"
-#include "io/testing.h"
 
 namespace evo::testing {
 

@@ -1,0 +1,20 @@
+// What benchmarks of decoding continue.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/bench/bench_decode.h"
+#include "tokenizer/tokenizer.h"
+
+namespace evo {
+
+/// For a model of random weights.
+[[nodiscard]] std::vector<DecodeBenchPrompt> random_prompts(const ModelConfig& config);
+
+/// The first `limit` prompts of a file: JSON lines with `prompt` and perhaps `kind`, or plain
+/// lines; without a file, openings of stories. Throws Error if there is none.
+[[nodiscard]] std::vector<DecodeBenchPrompt> read_prompts(const std::string& path, int64_t limit,
+                                                          const Tokenizer& tokenizer);
+
+}  // namespace evo

@@ -1,0 +1,243 @@
+// evo eval tasks and evo eval list: benchmarks.
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "cli/common_options.h"
+#include "cli/mode_choice.h"
+#include "cli/number_range.h"
+#include "cli/options.h"
+#include "cli/program.h"
+#include "eval/report/report.h"
+#include "eval/runner.h"
+#include "eval/sandbox.h"
+#include "files/files.h"
+#include "json/record.h"
+
+namespace evo {
+namespace {
+
+struct EvalTasksFlags {
+  std::string model, tasks, data, mode, score = "ar", precision = "auto", begin = "auto", out;
+  std::optional<double> balance;
+  EvalOptions options;
+  int threads = 0;
+  bool json = false;
+};
+
+/// Programs that a model wrote need a sandbox: that is said before hours of work, not after.
+void check_sandbox(std::span<const Task* const> tasks) {
+  std::string why;
+  for (const Task* task : tasks) {
+    if (!task->info().runs_programs || sandbox_available(why)) continue;
+    fail("{} runs programs that the model writes, which needs a sandbox: {}", task->info().name,
+         why);
+  }
+}
+
+/// Of the contents of those files of a folder that are `wanted`, and their names.
+template <class Wanted>
+std::string model_fingerprint(const std::filesystem::path& folder, const Wanted& wanted) {
+  std::map<std::string, std::string> sums;  // by name
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (!entry.is_regular_file() || entry.file_size() == 0 || !wanted(entry.path())) continue;
+    sums[entry.path().filename().string()] =
+        fmt::format("{:016x}", checksum64(MappedFile(entry.path()).bytes()));
+  }
+  if (sums.size() == 1) return sums.begin()->second;
+  std::string text;
+  for (const auto& [name, sum] : sums) text += fmt::format("{} {}\n", name, sum);
+  return fmt::format("{:016x}", checksum64(std::as_bytes(std::span(text))));
+}
+
+bool has_weights(const std::filesystem::path& file) {
+  return file.extension() == ".safetensors";
+}
+
+/// Shape, tokenizer, templates and defaults, as the programs that write model folders name them.
+bool has_settings(const std::filesystem::path& file) {
+  static const std::set<std::string> names = {"config.json",
+                                              "generation_config.json",
+                                              "tokenizer.json",
+                                              "tokenizer.model",
+                                              "tokenizer_config.json",
+                                              "special_tokens_map.json",
+                                              "added_tokens.json",
+                                              "vocab.json",
+                                              "merges.txt",
+                                              "chat_template.jinja",
+                                              "chat_template.json"};
+  return names.contains(file.filename().string());
+}
+
+std::string name_of(const std::string& folder) {
+  std::filesystem::path path = std::filesystem::absolute(folder).lexically_normal();
+  if (path.filename().empty()) path = path.parent_path();
+  return path.filename().string();
+}
+
+/// The results, and of each task its main metric where a script finds it at once.
+Record json_of(const EvalResults& results) {
+  Record record = results.record();
+  std::vector<Record> tasks = record.get_records("tasks");
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    const MetricResult& main = results.tasks[i].metrics.front();
+    tasks[i].set("metric", main.name).set("value", main.value).set("stderr", main.standard_error);
+  }
+  return record.set("tasks", tasks);
+}
+
+void print_results(const EvalResults& results) {
+  for (const TaskResult& task : results.tasks) {
+    for (const MetricResult& metric : task.metrics) {
+      fmt::print("{:<20} {:<28} {:>9.4f} +- {:.4f}   {} examples, {} shots, version {}{}\n",
+                 task.task, metric.name, metric.value, metric.standard_error, task.n, task.shots,
+                 task.version,
+                 task.tokens_per_forward > 0
+                     ? fmt::format(", {:.2f} tokens per pass", task.tokens_per_forward)
+                     : "");
+    }
+    if (task.cut > 0) {
+      fmt::print("{:<20} {} of {} contexts did not fit and lost their beginning\n", "", task.cut,
+                 task.n);
+    }
+  }
+}
+
+void run_eval_tasks(EvalTasksFlags& flags) {
+  use_threads(flags.threads);
+  AskOptions& ask = flags.options.ask;
+  choose_mode(flags.mode, flags.balance, ask.decode);
+  try {
+    ask.score.path =
+        parse_path(flags.score.starts_with("elbo:") ? flags.score.substr(5) : flags.score);
+  } catch (const Error& error) {
+    throw UsageError(
+        fmt::format("--score: {}; bounds are written elbo:diagonal, elbo:block:8", error.what()));
+  }
+  ask.score.seed = ask.decode.seed;
+  ask.begin_texts = flags.begin == "auto";
+  flags.options.out = flags.out;
+  flags.options.quiet = flags.json;
+  flags.options.skip_missing = flags.tasks == "all";
+  const std::vector<const Task*> tasks = find_tasks(flags.tasks);
+  const DataFolder data(flags.data);
+  check_sandbox(tasks);
+  const Precision precision = parse_precision(flags.precision);
+  const LoadedModel loaded = load_model(flags.model, precision);
+  suit_model(flags.mode, flags.balance, loaded.model.config(), ask.decode);
+  if (!loaded.model.config().flow && ask.decode.mode != Mode::kAr) {
+    throw UsageError("--mode: this model has no evolving stream and can only do ar");
+  }
+  const EvalModel model{loaded.model,
+                        loaded.tokenizer,
+                        name_of(flags.model),
+                        model_fingerprint(flags.model, has_weights),
+                        precision_name(precision),
+                        EVO_VERSION,
+                        model_fingerprint(flags.model, has_settings)};
+  const EvalResults results = evaluate(model, data, tasks, flags.options);
+  const EvalRun whole{results, flags.out};
+  if (!flags.out.empty()) write_report(std::span(&whole, 1), flags.out);
+  if (flags.json) {
+    fmt::print("{}\n", json_of(results).dump());
+  } else {
+    print_results(results);
+    if (!flags.out.empty()) fmt::print("{}/report.html\n", flags.out);
+  }
+}
+
+void list(bool json) {
+  std::vector<Record> tasks;
+  for (const auto& task : all_tasks()) {
+    const TaskInfo& info = task->info();
+    std::vector<std::string> metrics;
+    for (const Metric& metric : info.metrics) metrics.push_back(metric.name);
+    if (!json) {
+      fmt::print("{:<20} {} shots, {}; version {} ({})\n{:<20} files: {}\n", info.name, info.shots,
+                 fmt::join(metrics, ", "), info.version, info.source, "",
+                 fmt::join(info.files, ", "));
+    }
+    Record record;
+    record.set("task", info.name).set("shots", info.shots).set("metrics", metrics);
+    record.set("version", info.version).set("source", info.source).set("files", info.files);
+    tasks.push_back(record);
+  }
+  if (!json) return;
+  Record record;
+  record.set("tasks", tasks);
+  fmt::print("{}\n", record.dump());
+}
+
+void add_what(CLI::App& command, EvalTasksFlags& flags) {
+  command.add_option("model", flags.model, "model folder")->required();
+  command
+      .add_option("--tasks", flags.tasks, "names separated by commas, or all; see evo eval list")
+      ->required();
+  command
+      .add_option("--data", flags.data,
+                  "folder with the files of the benchmarks, in folders or archives as they came")
+      ->required();
+  command
+      .add_option("--limit", flags.options.task.limit,
+                  "examples per task, or per subtask if it has some; 0: all")
+      ->check(number(int64_t{0}, kLargestCount));
+  command.add_option(
+      "--out", flags.out,
+      "folder for the report, results and answers; run again, it goes on from there");
+}
+
+void add_how(CLI::App& command, EvalTasksFlags& flags) {
+  AskOptions& ask = flags.options.ask;
+  command
+      .add_option("--score", flags.score,
+                  "how likely choices are: ar (exact), or the bound elbo:diagonal, elbo:block:K")
+      ->capture_default_str();
+  command.add_option("--samples", ask.score.time_samples, "bounds: draws of times and noise")
+      ->check(number(1, 100000))
+      ->capture_default_str();
+  command.add_option("--mode", flags.mode, "of generation: ar, exact, evo or diffusion");
+  command.add_option("--balance", flags.balance, "0 exact .. 1 diffusion")->check(number(0.0, 1.0));
+  command
+      .add_option("--window", ask.decode.window,
+                  "evolving tokens per pass; 0: as many as pay, in diffusion mode 8")
+      ->check(number(0, 1024))
+      ->capture_default_str();
+  command.add_option("--steps", ask.decode.steps, "diffusion: passes in which a window ripens")
+      ->check(number(1, 4096))
+      ->capture_default_str();
+  add_sampling_options(command, ask.decode);
+  command.add_option("--sessions", ask.sessions, "texts generated side by side")
+      ->check(number(1, 256))
+      ->capture_default_str();
+  command
+      .add_option("--begin", flags.begin,
+                  "auto: texts begin as evo generate begins them; none: only with what the "
+                  "tokenizer's template says, as lm-evaluation-harness does")
+      ->check(one_of({"auto", "none"}))
+      ->capture_default_str();
+  command.add_option("--precision", flags.precision, "auto, f32, bf16 or int8");
+  command.add_option("--threads", flags.threads, kThreadsHelp);
+  command.add_flag("--json", flags.json, "print one JSON object on stdout");
+}
+
+}  // namespace
+
+void add_eval_tasks_command(CLI::App& eval, Action& action) {
+  const auto flags = std::make_shared<EvalTasksFlags>();
+  CLI::App* command =
+      eval.add_subcommand("tasks", "Run benchmarks as lm-evaluation-harness 0.4.8 does");
+  add_what(*command, *flags);
+  add_how(*command, *flags);
+  command->callback([flags, &action] { action = [flags] { run_eval_tasks(*flags); }; });
+
+  const auto json = std::make_shared<bool>(false);
+  CLI::App* lister = eval.add_subcommand("list", "The tasks, and the files that they want");
+  lister->add_flag("--json", *json, "print one JSON object on stdout");
+  lister->callback([json, &action] { action = [json] { list(*json); }; });
+}
+
+}  // namespace evo

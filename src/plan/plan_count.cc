@@ -1,0 +1,69 @@
+#include "plan/plan_count.h"
+
+#include <string_view>
+
+#include "model/parameters.h"
+
+namespace evo {
+namespace {
+
+int64_t& part_of_name(ParameterCount& count, std::string_view name) {
+  const auto has = [&](std::string_view word) { return name.find(word) != name.npos; };
+  if (name == "evo.codes") return count.codes;
+  if (name == "evo.evolve_in.weight") return count.evolve_in;
+  if (name == "evo.places.weight") return count.places;
+  if (has(".modulation.")) return count.modulation;
+  if (has(".adapters.")) return count.adapters;
+  if (name.ends_with("maturity.weight")) return count.maturity;
+  if (name.starts_with("evo.inner.") || name.starts_with("evo.ahead.")) return count.inner_field;
+  if (name.ends_with("norm.weight")) return count.norms;
+  if (has(".self_attn.")) return count.attention;
+  if (has(".mlp.")) return count.feed_forward;
+  EVO_CHECK(name == "model.embed_tokens.weight" || name == "lm_head.weight");
+  return count.embedding;
+}
+
+}  // namespace
+
+ParameterCount count_parameters(const ModelConfig& config) {
+  ParameterStore store;
+  declare_parameters(config, store);
+  ParameterCount count;
+  for (const Parameter& p : store.list()) part_of_name(count, p.name) += p.numel();
+  return count;
+}
+
+TokenFlops token_flops(const RunConfig& c) {
+  const ParameterCount parameters = count_parameters(c);
+  const auto real = [](int64_t value) { return static_cast<double>(value); };
+  const double streams = c.flow ? 2 : 1;
+  // A weight meets every row once: 2 FLOPs. Biases, which are no matrices, are in `attention` too:
+  // one in ten thousand.
+  const double layers = 2 * real(parameters.attention + parameters.feed_forward);
+  const double head = 2 * real(c.vocab_size) * real(c.hidden_size);
+  // Posterior term and mean code: two products with the codes.
+  const double codes = 4 * real(c.vocab_size) * real(c.code_size);
+  const double per_key = 4 * real(c.num_hidden_layers * c.num_attention_heads * c.head_dim);
+
+  TokenFlops flops;
+  flops.mature = layers;
+  flops.attention = streams * per_key * real(c.sequence_length) / 2;
+  flops.heads = head;
+  flops.head_gradients = c.ar_weight > 0 ? 2 * head : 0;
+  if (c.flow) {
+    flops.evolving =
+        layers + 2 * real(parameters.modulation + parameters.evolve_in + parameters.adapters);
+    flops.inner_field = 2 * real(parameters.inner_field);
+    const double ahead_heads = c.ahead_size > 0 ? head : 0;
+    flops.heads += 2 * (head + codes) + ahead_heads;
+    // The heads of what drafts are detached: their input has a gradient, matrix and codes none.
+    flops.head_gradients += 2 * (head + codes) + head + ahead_heads;
+  }
+  const double trunk = flops.mature + flops.evolving + flops.attention;
+  flops.backward = 2 * (trunk + flops.inner_field);
+  if (c.flow) flops.first_pass = c.self_conditioning * (trunk + head + codes);
+  if (c.recompute) flops.recomputation = trunk;
+  return flops;
+}
+
+}  // namespace evo

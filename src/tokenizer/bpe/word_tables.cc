@@ -1,0 +1,157 @@
+#include "tokenizer/bpe/word_tables.h"
+
+#include <unordered_set>
+#include <utility>
+
+#include "base/error.h"
+#include "text/utf8.h"
+#include "tokenizer/bpe/byte_alphabet.h"
+#include "tokenizer/steps/text_decoder.h"
+
+namespace evo {
+namespace {
+
+// Published vocabularies have tokens of a few hundred bytes at most.
+constexpr size_t kMostTokenBytes = 1 << 16;
+
+std::string shown(std::string_view token) {
+  constexpr size_t kLength = 80;
+  if (token.size() > kLength) return to_byte_alphabet(token.substr(0, kLength)) + "...";
+  return valid_utf8_prefix(token) == token.size() ? std::string(token) : to_byte_alphabet(token);
+}
+
+// The tokens that text can become: all but the added ones.
+TokenIds index_tokens(const TokenizerSpec& spec) {
+  std::unordered_set<int32_t> added;
+  for (const AddedToken& token : spec.added) added.insert(token.id);
+  TokenIds ids;
+  for (size_t i = 0; i < spec.tokens.size(); ++i) {
+    const auto id = static_cast<int32_t>(i);
+    const std::string& token = spec.tokens[i];
+    if (token.empty()) fail("token {} has no bytes", id);
+    if (token.size() > kMostTokenBytes) {
+      fail("token {} has {} bytes, but at most {} are supported", id, token.size(),
+           kMostTokenBytes);
+    }
+    if (added.contains(id)) continue;
+    const auto [other, is_new] = ids.emplace(token, id);
+    if (!is_new) fail("tokens {} and {} are both '{}'", other->second, id, shown(token));
+  }
+  return ids;
+}
+
+std::array<int32_t, 256> find_bytes(const TokenIds& ids) {
+  std::array<int32_t, 256> byte_ids{};
+  for (int byte = 0; byte < 256; ++byte) {
+    const auto value = static_cast<char>(byte);
+    const auto found = ids.find(std::string_view(&value, 1));
+    if (found == ids.end()) {
+      fail("the vocabulary has no token '{}' for byte 0x{:02X}: not a byte-level BPE vocabulary",
+           to_byte_alphabet({&value, 1}), byte);
+    }
+    byte_ids[byte] = found->second;
+  }
+  return byte_ids;
+}
+
+// All of <0x00> to <0xFF>, or -1 everywhere.
+std::array<int32_t, 256> find_fallback(const TokenizerSpec& spec) {
+  std::array<int32_t, 256> byte_ids;
+  byte_ids.fill(-1);
+  if (!spec.byte_fallback) return byte_ids;
+  size_t found = 0;
+  for (size_t i = 0; i < spec.tokens.size(); ++i) {
+    const std::optional<char> byte = byte_of_token(spec.tokens[i]);
+    if (!byte) continue;
+    int32_t& id = byte_ids[static_cast<unsigned char>(*byte)];
+    found += id < 0;
+    id = static_cast<int32_t>(i);
+  }
+  if (found < byte_ids.size()) byte_ids.fill(-1);
+  return byte_ids;
+}
+
+std::array<int32_t, 256> find_byte_ids(const TokenizerSpec& spec, const TokenIds& ids,
+                                       bool byte_level) {
+  if (byte_level) return find_bytes(ids);
+  const std::array<int32_t, 256> byte_ids = find_fallback(spec);
+  if (byte_ids[0] < 0 && spec.unknown < 0) {
+    fail(
+        "the vocabulary has neither all of <0x00> to <0xFF> (byte_fallback) nor an unk_token: text "
+        "with other characters would lose them without notice");
+  }
+  return byte_ids;
+}
+
+std::span<const Merge> checked_merges(const TokenizerSpec& spec) {
+  const auto size = static_cast<int32_t>(spec.tokens.size());
+  std::unordered_map<uint64_t, size_t> places;
+  for (size_t i = 0; i < spec.merges.size(); ++i) {
+    const auto [left, right, result] = spec.merges[i];
+    for (const int32_t id : {left, right, result}) {
+      if (id < 0 || id >= size) fail("merge {} names id {}, but ids are 0..{}", i, id, size - 1);
+    }
+    if (spec.tokens[result] != spec.tokens[left] + spec.tokens[right]) {
+      fail("merge {} of '{}' and '{}' gives '{}'", i, shown(spec.tokens[left]),
+           shown(spec.tokens[right]), shown(spec.tokens[result]));
+    }
+    const auto [other, is_new] = places.emplace(pair_key(left, right), i);
+    if (!is_new) {
+      fail("merges {} and {} both join '{}' and '{}'", other->second, i, shown(spec.tokens[left]),
+           shown(spec.tokens[right]));
+    }
+  }
+  return spec.merges;
+}
+
+// Some files have merges that end in a special token. Text that asks for none must not get any.
+std::vector<bool> special_ids(const TokenizerSpec& spec) {
+  std::vector<bool> special(spec.tokens.size());
+  for (const AddedToken& token : spec.added) {
+    if (token.special) special[token.id] = true;
+  }
+  return special;
+}
+
+TokenIds find_characters(const TokenizerSpec& spec, const TokenIds& ids) {
+  TokenIds characters;
+  const auto add = [&](const std::string_view token, int32_t id) {
+    if (utf8_character_length(token) == token.size()) characters.emplace(token, id);
+  };
+  for (const auto& [token, id] : ids) add(token, id);
+  for (const AddedToken& token : spec.added) {
+    if (!token.special && token.in_vocab) add(spec.tokens[token.id], token.id);
+  }
+  return characters;
+}
+
+// Whether `token` has a mark behind something else.
+bool joins_to_mark(std::string_view token) {
+  while (token.starts_with(kSpaceMark)) token.remove_prefix(kSpaceMark.size());
+  return token.find(kSpaceMark) != std::string_view::npos;
+}
+
+bool may_cut_at_space_marks(const TokenizerSpec& spec, const WordTables& tables) {
+  if (tables.byte_level || spec.ignore_merges) return false;
+  if (spec.fuse_unknown && !tables.characters.contains(kSpaceMark)) return false;
+  for (const Merge& merge : spec.merges) {
+    if (joins_to_mark(spec.tokens[merge.result])) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+WordTables::WordTables(const TokenizerSpec& spec, bool words_are_bytes)
+    : byte_level(words_are_bytes),
+      merges(checked_merges(spec), special_ids(spec)),
+      unknown(spec.unknown),
+      fuse_unknown(spec.fuse_unknown) {
+  TokenIds ids = index_tokens(spec);
+  byte_ids = find_byte_ids(spec, ids, byte_level);
+  if (!byte_level) characters = find_characters(spec, ids);
+  cut_at_space_marks = may_cut_at_space_marks(spec, *this);
+  if (spec.ignore_merges) whole_words = std::move(ids);
+}
+
+}  // namespace evo

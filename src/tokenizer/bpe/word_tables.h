@@ -1,0 +1,40 @@
+// What turning words into token ids reads; shared by threads.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <unordered_map>
+
+#include "tokenizer/bpe/merge_table.h"
+#include "tokenizer/tokenizer_spec.h"
+
+namespace evo {
+
+/// Token text -> id. The keys are views into a spec.
+using TokenIds = std::unordered_map<std::string_view, int32_t>;
+
+/// What SentencePiece writes for a space: U+2581.
+inline constexpr std::string_view kSpaceMark = "\u2581";
+
+struct WordTables {
+  /// Checks the spec (unique tokens, a token for whatever text may hold, merges that fit); throws
+  /// Error. `spec` must outlive the tables.
+  WordTables(const TokenizerSpec& spec, bool words_are_bytes);
+
+  bool byte_level;
+  MergeTable merges;
+  /// [256] ids of the bytes, or of <0x00> .. <0xFF>; all -1 if there are none.
+  std::array<int32_t, 256> byte_ids{};
+  TokenIds characters;  ///< tokens that merging begins with, unless it begins with bytes
+  /// Words that are tokens without merging; empty unless the tokenizer ignores merges for them.
+  TokenIds whole_words;
+  int32_t unknown;    ///< -1: none
+  bool fuse_unknown;  ///< neighbouring unknown characters are one token
+
+  /// No merge joins anything to a kSpaceMark behind it: a word cut before such marks gets the same
+  /// ids. It makes words of texts that have no pre-tokenizer, as Llama-2's.
+  bool cut_at_space_marks;
+};
+
+}  // namespace evo

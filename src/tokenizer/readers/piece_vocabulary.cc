@@ -1,0 +1,145 @@
+#include "tokenizer/readers/piece_vocabulary.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "text/utf8.h"
+#include "tokenizer/bpe/word_tables.h"
+#include "tokenizer/readers/json_section.h"
+#include "tokenizer/steps/post_processor.h"
+
+namespace evo {
+namespace {
+
+// Finding the merges takes time in the square of a piece's length; SentencePiece makes pieces of at
+// most a few dozen characters.
+constexpr size_t kLongestPiece = 512;
+
+struct Split {
+  Merge merge;
+  float score;
+  size_t left_characters, right_characters;
+};
+
+void check(const std::vector<Piece>& pieces) {
+  if (pieces.empty()) fail("the vocabulary is empty");
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const Piece& piece = pieces[i];
+    if (!std::isfinite(piece.score)) fail("the score of piece {} is {}", i, piece.score);
+    if (piece.text.empty()) fail("piece {} is empty", i);
+    if (piece.text.size() > kLongestPiece) {
+      fail("piece {} has {} bytes, but at most {} are supported", i, piece.text.size(),
+           kLongestPiece);
+    }
+    if (valid_utf8_prefix(piece.text) != piece.text.size()) fail("piece {} is not UTF-8", i);
+  }
+}
+
+// Bytes and control tokens are never made of their names' characters.
+TokenIds index_normal(const std::vector<Piece>& pieces) {
+  TokenIds ids;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    if (pieces[i].kind != Piece::Kind::kNormal) continue;
+    const auto [other, is_new] = ids.emplace(pieces[i].text, static_cast<int32_t>(i));
+    if (!is_new) fail("pieces {} and {} are both '{}'", other->second, i, pieces[i].text);
+  }
+  return ids;
+}
+
+size_t count_characters(std::string_view text) {
+  return static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
+}
+
+// The ways to make piece `id` of two, those of lower ids first.
+void append_splits(const std::vector<Piece>& pieces, int32_t id, const TokenIds& ids,
+                   std::vector<Split>& out) {
+  const std::string_view text = pieces[id].text;
+  const size_t first = out.size();
+  for (size_t cut = utf8_character_length(text); cut < text.size();
+       cut += utf8_character_length(text.substr(cut))) {
+    const std::string_view left = text.substr(0, cut), right = text.substr(cut);
+    const auto left_id = ids.find(left), right_id = ids.find(right);
+    if (left_id == ids.end() || right_id == ids.end()) continue;
+    out.push_back({{left_id->second, right_id->second, id},
+                   pieces[id].score,
+                   count_characters(left),
+                   count_characters(right)});
+  }
+  std::sort(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(),
+            [](const Split& a, const Split& b) {
+              return std::pair(a.merge.left, a.merge.right) <
+                     std::pair(b.merge.left, b.merge.right);
+            });
+}
+
+std::vector<Merge> find_merges(const std::vector<Piece>& pieces) {
+  const TokenIds ids = index_normal(pieces);
+  std::vector<Split> splits;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    if (pieces[i].kind != Piece::Kind::kNormal) continue;
+    append_splits(pieces, static_cast<int32_t>(i), ids, splits);
+  }
+  std::stable_sort(splits.begin(), splits.end(), [](const Split& a, const Split& b) {
+    return std::tuple(a.score, a.left_characters, a.right_characters) >
+           std::tuple(b.score, b.left_characters, b.right_characters);
+  });
+  std::vector<Merge> merges;
+  for (const Split& split : splits) merges.push_back(split.merge);
+  return merges;
+}
+
+Json replace(std::string_view pattern, std::string_view content) {
+  return {{"type", "Replace"}, {"pattern", {{"String", pattern}}}, {"content", content}};
+}
+
+// As in the published tokenizer.json of Llama-2.
+void set_pipeline(bool space_first, TokenizerSpec& spec) {
+  Json normalizers = Json::array(), decoders = Json::array();
+  if (space_first) normalizers.push_back({{"type", "Prepend"}, {"prepend", kSpaceMark}});
+  normalizers.push_back(replace(" ", kSpaceMark));
+  decoders.push_back(replace(kSpaceMark, " "));
+  decoders.push_back({{"type", "ByteFallback"}});
+  decoders.push_back({{"type", "Fuse"}});
+  if (space_first) {
+    decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  }
+  spec.normalizer = Json{{"type", "Sequence"}, {"normalizers", normalizers}}.dump();
+  spec.pre_tokenizer = "null";
+  spec.decoder = Json{{"type", "Sequence"}, {"decoders", decoders}}.dump();
+}
+
+void set_added(const std::vector<Piece>& pieces, TokenizerSpec& spec) {
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const auto id = static_cast<int32_t>(i);
+    const Piece::Kind kind = pieces[i].kind;
+    if (kind == Piece::Kind::kUnknown) spec.unknown = id;
+    const bool special = kind == Piece::Kind::kUnknown || kind == Piece::Kind::kControl;
+    if (special || kind == Piece::Kind::kUserDefined) {
+      spec.added.push_back({.id = id, .special = special});
+    }
+    if (kind == Piece::Kind::kControl && pieces[i].text == "<s>") {
+      spec.post_processor = PostProcessor::json_with_prefix(pieces[i].text, id);
+    }
+  }
+}
+
+}  // namespace
+
+TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, bool byte_fallback,
+                             bool space_first) {
+  check(pieces);
+  TokenizerSpec spec;
+  for (const Piece& piece : pieces) spec.tokens.push_back(piece.text);
+  spec.merges = find_merges(pieces);
+  spec.byte_fallback = byte_fallback;
+  spec.fuse_unknown = true;
+  set_pipeline(space_first, spec);
+  set_added(pieces, spec);
+  return spec;
+}
+
+}  // namespace evo

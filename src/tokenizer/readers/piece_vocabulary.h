@@ -1,0 +1,27 @@
+// Vocabularies of pieces with scores, as SentencePiece and llama2.c have them, as a spec.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tokenizer/tokenizer_spec.h"
+
+namespace evo {
+
+struct Piece {
+  /// The numbers are SentencePiece's.
+  enum class Kind { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kByte = 6 };
+
+  std::string text;  ///< spaces as kSpaceMark
+  float score = 0;   ///< of two possible pieces the higher one is made first
+  Kind kind = Kind::kNormal;
+};
+
+/// `pieces`: [V], id by id. `space_first`: a text gets a space before it, which decoding takes off.
+///
+/// SentencePiece joins any neighbours whose text together is a piece; here every such pair of
+/// pieces becomes a merge, in the order of Hugging Face's converter: by falling score.
+TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, bool byte_fallback,
+                             bool space_first);
+
+}  // namespace evo

@@ -1,0 +1,49 @@
+#include "tokenizer/readers/tokenizer_files.h"
+
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "files/files.h"
+#include "tokenizer/readers/llama2c_tokenizer.h"
+#include "tokenizer/readers/sentencepiece.h"
+#include "tokenizer/readers/tiktoken.h"
+#include "tokenizer/readers/tokenizer_json.h"
+#include "tokenizer/readers/vocab_merges.h"
+
+namespace evo {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_json(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && text[first] == '{';
+}
+
+TokenizerSpec read_file_of_any_form(const fs::path& path) {
+  const std::string content = read_file(path, kMaxTokenizerFile);
+  if (content.empty()) fail("the file is empty");
+  if (is_json(content)) return parse_tokenizer_json(content);
+  if (is_tiktoken(content)) return parse_tiktoken(content);
+  if (is_llama2c_tokenizer(content)) return parse_llama2c_tokenizer(content);
+  if (is_sentencepiece(content)) return parse_sentencepiece(content);
+  fail(
+      "not a tokenizer that evo knows: expected tokenizer.json, a tokenizer.model of SentencePiece "
+      "or tiktoken, or a llama2.c tokenizer.bin");
+}
+
+}  // namespace
+
+TokenizerSpec read_tokenizer(const fs::path& path) {
+  if (!fs::is_directory(path)) return read_file_of_any_form(path);
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer.bin"}) {
+    if (fs::exists(path / name)) return read_file_of_any_form(path / name);
+  }
+  if (fs::exists(path / "vocab.json")) return read_vocab_and_merges(path);
+  fail(
+      "the folder has no tokenizer: expected tokenizer.json, tokenizer.model, tokenizer.bin, or "
+      "vocab.json and merges.txt");
+}
+
+}  // namespace evo

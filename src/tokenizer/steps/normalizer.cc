@@ -1,0 +1,210 @@
+#include "tokenizer/steps/normalizer.h"
+
+#include <optional>
+#include <utility>
+
+#include "text/regex.h"
+#include "text/unicode.h"
+#include "text/utf8.h"
+#include "tokenizer/readers/json_section.h"
+
+namespace evo {
+namespace {
+
+enum class Kind { kNormalForm, kLowercase, kPrepend, kReplace, kReplaceRegex, kStrip };
+
+// Files hold a character or two here. Without limits, a few replacements make terabytes of a page.
+constexpr size_t kLongestContent = 1024;
+constexpr size_t kGrowth = 64;
+constexpr size_t kFreeGrowth = 1 << 16;
+
+constexpr std::pair<const char*, NormalForm> kForms[] = {{"NFC", NormalForm::kNfc},
+                                                         {"NFD", NormalForm::kNfd},
+                                                         {"NFKC", NormalForm::kNfkc},
+                                                         {"NFKD", NormalForm::kNfkd}};
+
+// Calls fn(part, valid) for the runs of valid UTF-8 and of other bytes.
+template <class Fn>
+void for_each_run(std::string_view text, const Fn& fn) {
+  while (!text.empty()) {
+    const size_t valid = valid_utf8_prefix(text);
+    const size_t length = valid > 0 ? valid : invalid_utf8_prefix(text);
+    fn(text.substr(0, length), valid > 0);
+    text.remove_prefix(length);
+  }
+}
+
+}  // namespace
+
+struct Normalizer::Step {
+  Kind kind{};
+  NormalForm form{};
+  std::string pattern{}, content{};  // Replace; Prepend has content only
+  bool left = false, right = false;
+  std::shared_ptr<const Regex> regex{};
+
+  void apply(std::string_view text, size_t limit, std::string& out) const;
+
+ private:
+  void replace(std::string_view text, size_t limit, std::string& out) const;
+  void replace_regex(std::string_view text, size_t limit, std::string& out) const;
+  static void check_growth(const std::string& out, size_t limit) {
+    if (out.size() > limit) {
+      fail("the normalizer makes this text more than {} times longer: the file is damaged",
+           kGrowth);
+    }
+  }
+};
+
+namespace {
+
+template <class Step>
+Step read_replace(const JsonSection& section) {
+  Step step{.kind = Kind::kReplace, .content = section.string("content", kLongestContent)};
+  const JsonSection pattern = section.section("pattern");
+  if (pattern.get("Regex").is_null()) {
+    step.pattern = pattern.string("String", kLongestContent);
+    if (step.pattern.empty()) fail("'{}' is empty", pattern.path("String"));
+  } else {
+    step.kind = Kind::kReplaceRegex;
+    step.pattern = pattern.string("Regex");
+    step.regex = std::make_shared<const Regex>(step.pattern);
+  }
+  return step;
+}
+
+template <class Step>
+void read_steps(const Json& value, const std::string& path, std::vector<Step>& steps) {
+  if (value.is_null()) return;
+  const JsonSection section(value, path);
+  const std::string type = section.string("type");
+  for (const auto& [name, form] : kForms) {
+    if (type == name) {
+      steps.push_back({.kind = Kind::kNormalForm, .form = form});
+      return;
+    }
+  }
+  if (type == "Sequence") {
+    const Json& list = section.array("normalizers");
+    for (size_t i = 0; i < list.size(); ++i) {
+      read_steps(list[i], fmt::format("{}.normalizers[{}]", path, i), steps);
+    }
+  } else if (type == "Lowercase") {
+    steps.push_back({.kind = Kind::kLowercase});
+  } else if (type == "Prepend") {
+    steps.push_back(
+        {.kind = Kind::kPrepend, .content = section.string("prepend", kLongestContent)});
+  } else if (type == "Replace") {
+    steps.push_back(read_replace<Step>(section));
+  } else if (type == "Strip") {
+    steps.push_back({.kind = Kind::kStrip,
+                     .left = section.boolean("strip_left", true),
+                     .right = section.boolean("strip_right", true)});
+  } else {
+    fail(
+        "'{}.type' is {}, which is not supported: only NFC, NFD, NFKC, NFKD, Lowercase, Prepend, "
+        "Replace, Strip and Sequence are",
+        path, shown_json(type));
+  }
+}
+
+}  // namespace
+
+Normalizer::Normalizer(const std::string& json) {
+  read_steps(nlohmann::json::parse(json), "normalizer", steps_);
+}
+
+Normalizer::~Normalizer() = default;
+Normalizer::Normalizer(Normalizer&&) noexcept = default;
+Normalizer& Normalizer::operator=(Normalizer&&) noexcept = default;
+
+void Normalizer::Step::replace(std::string_view text, size_t limit, std::string& out) const {
+  for (size_t found; (found = text.find(pattern)) != std::string_view::npos;) {
+    out.append(text.substr(0, found)).append(content);
+    text.remove_prefix(found + pattern.size());
+    check_growth(out, limit);
+  }
+  out.append(text);
+}
+
+void Normalizer::Step::replace_regex(std::string_view text, size_t limit, std::string& out) const {
+  RegexMatcher matcher(*regex);
+  for_each_run(text, [&](std::string_view run, bool valid) {
+    size_t done = 0;
+    if (valid) {
+      matcher.start(run);
+      for (RegexMatch match; matcher.next(match);) {
+        out.append(run.substr(done, match.begin - done)).append(content);
+        done = match.end;
+        check_growth(out, limit);
+      }
+    }
+    out.append(run.substr(done));
+  });
+}
+
+void Normalizer::Step::apply(std::string_view text, size_t limit, std::string& out) const {
+  switch (kind) {
+    case Kind::kNormalForm:
+    case Kind::kLowercase:
+      for_each_run(text, [&](std::string_view run, bool valid) {
+        if (!valid) {
+          out.append(run);
+        } else if (kind == Kind::kLowercase) {
+          append_lowercase(run, out);
+        } else {
+          append_normal_form(run, form, out);
+        }
+      });
+      break;
+    case Kind::kPrepend:
+      if (!text.empty()) out.append(content).append(text);
+      break;
+    case Kind::kReplace:
+      replace(text, limit, out);
+      break;
+    case Kind::kReplaceRegex:
+      replace_regex(text, limit, out);
+      break;
+    case Kind::kStrip:
+      if (left) text.remove_prefix(leading_white_space(text));
+      if (right) text.remove_suffix(trailing_white_space(text));
+      out.append(text);
+      break;
+  }
+  check_growth(out, limit);
+}
+
+std::string_view Normalizer::apply(std::string_view text, std::string& memory) const {
+  const size_t limit = kFreeGrowth + kGrowth * text.size();
+  std::string input;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (i > 0) {
+      input.swap(memory);
+      text = input;
+    }
+    memory.clear();
+    steps_[i].apply(text, limit, memory);
+    text = memory;
+  }
+  return text;
+}
+
+std::string Normalizer::signature() const {
+  std::string result;
+  for (const Step& step : steps_) {
+    result += fmt::format("{},{},{}:{},{}:{},{},{};", static_cast<int>(step.kind),
+                          static_cast<int>(step.form), step.pattern.size(), step.pattern,
+                          step.content.size(), step.content, step.left, step.right);
+  }
+  return result;
+}
+
+bool Normalizer::keeps_parts_apart() const {
+  for (const Step& step : steps_) {
+    if (step.kind != Kind::kNormalForm && step.kind != Kind::kLowercase) return false;
+  }
+  return true;
+}
+
+}  // namespace evo

@@ -1,0 +1,44 @@
+// The weights of a model folder: one safetensors file, or several with an index.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "weights/safetensors.h"
+
+namespace evo {
+
+/// model.safetensors, or else the files that model.safetensors.index.json lists. The constructor
+/// maps and checks all of them: each array is in the one file that the index names and in no other.
+class WeightFolder {
+ public:
+  explicit WeightFolder(const std::filesystem::path& folder);
+
+  /// What to name in messages: the one file, or the index.
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] std::span<const SafetensorsFile> files() const { return files_; }
+  /// nullptr if there is none of that name.
+  [[nodiscard]] const TensorInfo* find(std::string_view name) const;
+
+  /// As SafetensorsFile has it.
+  void read_f32(std::string_view name, const std::vector<int64_t>& expected_shape,
+                std::span<float> out) const;
+  void read_bf16(std::string_view name, const std::vector<int64_t>& expected_shape,
+                 std::span<uint16_t> out) const;
+
+ private:
+  [[nodiscard]] const SafetensorsFile& file_with(std::string_view name,
+                                                 const std::vector<int64_t>& expected_shape) const;
+  void open_shards(const std::filesystem::path& folder);
+  void check_against_index(const std::unordered_map<std::string, size_t>& index) const;
+
+  std::filesystem::path path_;
+  std::vector<SafetensorsFile> files_;
+  std::unordered_map<std::string_view, size_t> file_of_;  // by array; the names are the files'
+};
+
+}  // namespace evo
