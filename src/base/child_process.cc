@@ -16,6 +16,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 
@@ -28,27 +29,6 @@ constexpr size_t kKeptBytes = 64 * 1024;
 constexpr size_t kReadBytes = 1 << 20;
 constexpr unsigned kNobody = 65534;
 constexpr double kSetUpSeconds = 60;
-
-class Descriptor {
- public:
-  explicit Descriptor(int value = -1) : value_(value) {}
-  ~Descriptor() { close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  [[nodiscard]] int get() const { return value_; }
-  void reset(int value) {
-    close();
-    value_ = value;
-  }
-  void close() {
-    if (value_ >= 0) ::close(value_);
-    value_ = -1;
-  }
-
- private:
-  int value_;
-};
 
 /// What the child reads: a file in memory, since writing to a pipe could block, or end us.
 int open_input(const std::string& text) {

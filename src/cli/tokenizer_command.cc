@@ -17,7 +17,7 @@
 #include "data/data_files.h"
 #include "files/files.h"
 #include "json/record.h"
-#include "tokenizer/bpe/trainer.h"
+#include "tokenizer/bpe/train_bpe.h"
 #include "train/examples/data.h"
 
 namespace evo {

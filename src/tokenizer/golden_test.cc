@@ -3,7 +3,7 @@
 
 #include "files/files.h"
 #include "text/testing.h"
-#include "tokenizer/bpe/trainer.h"
+#include "tokenizer/bpe/train_bpe.h"
 #include "tokenizer/readers/json_section.h"
 #include "tokenizer/readers/tokenizer_json.h"
 #include "tokenizer/steps/split_pattern.h"

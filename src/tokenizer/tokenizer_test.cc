@@ -4,7 +4,7 @@
 
 #include "text/testing.h"
 #include "tokenizer/bpe/byte_alphabet.h"
-#include "tokenizer/bpe/trainer.h"
+#include "tokenizer/bpe/train_bpe.h"
 #include "tokenizer/steps/split_pattern.h"
 #include "tokenizer/tokenizer_spec.h"
 

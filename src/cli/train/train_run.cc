@@ -13,7 +13,7 @@
 #include "files/files.h"
 #include "json/fields.h"
 #include "plan/fit_memory.h"
-#include "tokenizer/bpe/trainer.h"
+#include "tokenizer/bpe/train_bpe.h"
 #include "train/examples/data.h"
 
 namespace evo {

@@ -7,7 +7,7 @@
 
 #include "base/testing.h"
 #include "base/threads/parallel.h"
-#include "tokenizer/bpe/trainer.h"
+#include "tokenizer/bpe/train_bpe.h"
 #include "train/examples/data.h"
 
 namespace evo {

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "base/testing.h"
-#include "tokenizer/bpe/trainer.h"
+#include "tokenizer/bpe/train_bpe.h"
 
 namespace evo {
 namespace {

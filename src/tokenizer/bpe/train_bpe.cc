@@ -1,4 +1,4 @@
-#include "tokenizer/bpe/trainer.h"
+#include "tokenizer/bpe/train_bpe.h"
 
 #include <algorithm>
 #include <queue>

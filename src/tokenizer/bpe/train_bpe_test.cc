@@ -1,4 +1,4 @@
-#include "tokenizer/bpe/trainer.h"
+#include "tokenizer/bpe/train_bpe.h"
 
 #include <map>
 
@@ -77,7 +77,7 @@ std::vector<BytePair> merges_of(const Tokenizer& tokenizer) {
 }
 
 // Few letters make overlaps ("aaaa"), ties, and equal tokens by different merges.
-TEST(Trainer, AgreesWithTheDefinition) {
+TEST(TrainBpe, AgreesWithTheDefinition) {
   Random random(1);
   ::testing::internal::CaptureStderr();  // the warnings that the texts are small
   for (int trial = 0; trial < 60; ++trial) {
@@ -91,7 +91,7 @@ TEST(Trainer, AgreesWithTheDefinition) {
   ::testing::internal::GetCapturedStderr();
 }
 
-TEST(Trainer, BreaksTiesByTheGreatestPair) {
+TEST(TrainBpe, BreaksTiesByTheGreatestPair) {
   const Tokenizer tokenizer = train({"ab yz ab yz"}, {.vocab_size = 258, .quiet = true});
   EXPECT_EQ(merges_of(tokenizer), (std::vector<BytePair>{{"y", "z"}}));
 }
@@ -114,7 +114,7 @@ std::string english_like(size_t words, uint64_t seed) {
 // Longer than two of the batches that threads work on.
 constexpr size_t kWordsOfBatches = 500'000;
 
-TEST(Trainer, ResultDoesNotDependOnThreadsOrderOrRuns) {
+TEST(TrainBpe, ResultDoesNotDependOnThreadsOrderOrRuns) {
   const std::string first = english_like(kWordsOfBatches, 2), second = english_like(50'000, 3);
   const BpeTrainingOptions options{.vocab_size = 600, .quiet = true};
   const int before = threads();
@@ -126,7 +126,7 @@ TEST(Trainer, ResultDoesNotDependOnThreadsOrderOrRuns) {
   set_threads(before);
 }
 
-TEST(Trainer, CountsALongTextAsItsWords) {
+TEST(TrainBpe, CountsALongTextAsItsWords) {
   const std::string text = english_like(kWordsOfBatches, 4);
   ASSERT_GT(text.size(), size_t{2} << 20);
   const SplitPattern pattern(kGpt2Pattern);
@@ -138,7 +138,7 @@ TEST(Trainer, CountsALongTextAsItsWords) {
   EXPECT_EQ(count_words(texts, true), expected);
 }
 
-TEST(Trainer, LongWordsAreCountedInParts) {
+TEST(TrainBpe, LongWordsAreCountedInParts) {
   const std::string text(3 * kMaxTrainingWord + 5, 'x');
   const std::string_view texts[] = {text};
   const WordCounts expected = {{std::string_view(text).substr(0, kMaxTrainingWord), 3},
@@ -146,14 +146,14 @@ TEST(Trainer, LongWordsAreCountedInParts) {
   EXPECT_EQ(count_words(texts, true), expected);
 }
 
-TEST(Trainer, AHugeWordTakesBoundedTime) {
+TEST(TrainBpe, AHugeWordTakesBoundedTime) {
   Random random(5);
   const std::string text = testing::random_text(random, 1'000'000, "abcdefgh");
   const Tokenizer tokenizer = train({text}, {.vocab_size = 320, .quiet = true});
   EXPECT_EQ(tokenizer.vocab_size(), 320);
 }
 
-TEST(Trainer, StopsEarlyWithAWarningWhenTheTextIsSmall) {
+TEST(TrainBpe, StopsEarlyWithAWarningWhenTheTextIsSmall) {
   ::testing::internal::CaptureStderr();
   const Tokenizer tokenizer = train({"hello hello"}, {.vocab_size = 4096, .quiet = true});
   const std::string output = ::testing::internal::GetCapturedStderr();
@@ -164,19 +164,19 @@ TEST(Trainer, StopsEarlyWithAWarningWhenTheTextIsSmall) {
   EXPECT_EQ(tokenizer.end_of_text(), 260);
 }
 
-TEST(Trainer, MinCountKeepsRarePairsApart) {
+TEST(TrainBpe, MinCountKeepsRarePairsApart) {
   const std::vector<std::string> texts = {"ab ab ab cd cd"};
   EXPECT_EQ(train(texts, {.vocab_size = 300, .min_count = 3, .quiet = true}).vocab_size(), 258);
   EXPECT_EQ(train(texts, {.vocab_size = 300, .min_count = 4, .quiet = true}).vocab_size(), 257);
 }
 
-TEST(Trainer, SmallestVocabularyIsTheBytes) {
+TEST(TrainBpe, SmallestVocabularyIsTheBytes) {
   const Tokenizer tokenizer = train({"hello hello"}, {.vocab_size = 257, .quiet = true});
   EXPECT_EQ(tokenizer.vocab_size(), 257);
   EXPECT_EQ(tokenizer.encode("hi"), (std::vector<int32_t>{'h', 'i'}));
 }
 
-TEST(Trainer, RefusesWhatCannotWork) {
+TEST(TrainBpe, RefusesWhatCannotWork) {
   EXPECT_NE(error_of([] { train({}, {}); }).find("no text"), std::string::npos);
   EXPECT_NE(error_of([] { train({"", ""}, {}); }).find("give files"), std::string::npos);
   EXPECT_NE(error_of([] { train({"a"}, {.vocab_size = 256}); }).find("at least 257"),
@@ -184,7 +184,7 @@ TEST(Trainer, RefusesWhatCannotWork) {
   EXPECT_NE(error_of([] { train({"a"}, {.min_count = 0}); }).find("positive"), std::string::npos);
 }
 
-TEST(Trainer, LearnsFromBytesThatAreNotText) {
+TEST(TrainBpe, LearnsFromBytesThatAreNotText) {
   std::string text;
   for (int i = 0; i < 50; ++i) text += "\xFF\xFE\x80 ok ";
   const Tokenizer tokenizer = train({text}, {.vocab_size = 262, .quiet = true});
