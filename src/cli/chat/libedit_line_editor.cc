@@ -14,12 +14,12 @@
 #include "base/terminal/terminal.h"
 #include "cli/chat/chat_input.h"
 #include "cli/chat/line_editor.h"
+#include "cli/chat/turn_file.h"
 #include "text/utf8.h"
 
 namespace evo {
 namespace {
 
-constexpr int kKnownTurns = 1000;
 // Terminals then send what is pasted between kPasteBegin and kPasteEnd, so that its line ends are
 // not keys.
 constexpr const char *kMarkPastes = "\x1b[?2004h", *kDoNotMarkPastes = "\x1b[?2004l";
@@ -76,7 +76,7 @@ class LibeditLineEditor : public LineEditor {
     history_ = history_init();
     if (editor_ == nullptr || history_ == nullptr) fail("the terminal cannot be set up");
     HistEvent event;
-    history(history_, &event, H_SETSIZE, kKnownTurns);
+    history(history_, &event, H_SETSIZE, kTurns);
     history(history_, &event, H_SETUNIQUE, 1);
     el_set(editor_, EL_CLIENTDATA, this);
     el_set(editor_, EL_PROMPT, &prompt_of);

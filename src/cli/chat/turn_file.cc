@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kTurns = 1000, kLongestTurn = size_t{64} << 10;
+constexpr size_t kLongestTurn = size_t{64} << 10;
 constexpr int64_t kLongestFile = int64_t{256} << 20;  // twice kTurns of the longest
 
 /// In one line: "\n" and "\\" stand for a line end and a backslash.
@@ -49,8 +49,8 @@ std::vector<std::string> TurnFile::read() const {
   try {
     std::istringstream text(read_file(path_, kLongestFile));
     for (std::string line; std::getline(text, line);) lines.push_back(line);
-    if (lines.size() > kTurns) {
-      const bool much = lines.size() > 2 * kTurns;
+    if (std::ssize(lines) > kTurns) {
+      const bool much = std::ssize(lines) > 2 * kTurns;
       lines.erase(lines.begin(), lines.end() - kTurns);
       if (much) shorten(lines);
     }

@@ -8,6 +8,8 @@
 
 namespace evo {
 
+inline constexpr int kTurns = 1000;  ///< that are kept, and found by the arrow keys
+
 /// A file with a turn per line, which only its owner may read. Several chats may add to it at the
 /// same time. A history is no reason for a chat to end: what goes wrong is a warning.
 class TurnFile {
@@ -15,7 +17,7 @@ class TurnFile {
   /// An empty path: nothing is read or kept. The file's folder is made when the first turn is kept.
   explicit TurnFile(std::filesystem::path path) : path_(std::move(path)) {}
 
-  /// The latest thousand turns, the oldest first.
+  /// The latest kTurns, the oldest first.
   [[nodiscard]] std::vector<std::string> read() const;
   /// Turns of more than 64 KB are texts that were pasted, and not kept.
   void add(std::string_view turn);
