@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/threads/parallel.h"
 #include "ops/softmax.h"
@@ -32,6 +33,9 @@ struct Scores {
     width = packed ? packed->in() : unembed.cols();
     EVO_CHECK(row_begin >= 0 && rows >= 0 && row_begin + rows <= h.rows());
     EVO_CHECK(h.rows() == 0 || h.cols() == width);
+    if (packed == nullptr) {
+      unembed_operand.emplace(matrix(unembed.f32(), vocabulary, width), precision);
+    }
     if (term == nullptr) return;
     code_size = term->codes.cols();
     EVO_CHECK(term->codes.rows() == vocabulary);
@@ -71,8 +75,7 @@ struct Scores {
       EVO_CHECK(stride == vocabulary);
       packed->multiply(hidden.data, count, out);
     } else {
-      matmul(hidden, matrix(unembed.f32(), vocabulary, width).transposed(), out, stride, false,
-             precision);
+      matmul({hidden, precision}, unembed_operand->transposed(), out, stride, false);
     }
     if (term == nullptr) return;
     matmul(matrix(scaled_z, count, code_size), codes().transposed(), out, stride, true,
@@ -82,8 +85,9 @@ struct Scores {
   const Tensor& h;
   int64_t row_begin, rows;
   const Tensor& unembed;
-  const PackedWeight* packed;  // null: multiply by `unembed`
-  const PosteriorTerm* term;   // null: no posterior
+  const PackedWeight* packed;                    // null: multiply by `unembed`
+  std::optional<MatmulOperand> unembed_operand;  // [V, D], unless packed
+  const PosteriorTerm* term;                     // null: no posterior
   Precision precision;
   int64_t vocabulary = 0, width = 0, code_size = 0;
 };
@@ -218,6 +222,7 @@ class HeadPass {
   }
 
   void add_squared_error_gradient();
+  void add_hidden_gradients();
   void add_cross_entropy_gradient();
   void add_z_gradient();
 
@@ -268,9 +273,23 @@ void HeadPass::add_squared_error_gradient() {
   matmul(logit_rows(dlogits_).transposed(), scaled_z(), codes_grad.f32(), d, true, Precision::kF32);
 }
 
+/// dh += dlogits U, dU += dlogits^T h.
+void HeadPass::add_hidden_gradients() {
+  const int64_t width = scores_.width;
+  const MatmulOperand dlogits(exponentials(), scores_.precision);
+  if (scores_.h.wants_grad()) {
+    matmul(dlogits, *scores_.unembed_operand, scores_.h.grad().row(scores_.row_begin + begin_),
+           width, true);
+  }
+  if (scores_.unembed.wants_grad()) {
+    matmul(dlogits.transposed(), {scores_.hidden_rows(begin_, count_), scores_.precision},
+           scores_.unembed.grad().f32(), width, true);
+  }
+}
+
 /// dlogit_v = weight (p_v - [v = target]), then through U h + kappa z . c(v).
 void HeadPass::add_cross_entropy_gradient() {
-  const int64_t width = scores_.width, vocabulary = scores_.vocabulary;
+  const int64_t vocabulary = scores_.vocabulary;
   each_row([&](int64_t r) {
     float* dlogits = exponentials_.row(r);
     const float w = weight(r);
@@ -281,20 +300,12 @@ void HeadPass::add_cross_entropy_gradient() {
       dlogits[target(r)] -= w;
     }
   });
-  const MatrixView dlogits = exponentials();
-  if (scores_.h.wants_grad()) {
-    matmul(dlogits, matrix(scores_.unembed.f32(), vocabulary, width),
-           scores_.h.grad().row(scores_.row_begin + begin_), width, true, scores_.precision);
-  }
-  if (scores_.unembed.wants_grad()) {
-    matmul(dlogits.transposed(), scores_.hidden_rows(begin_, count_), scores_.unembed.grad().f32(),
-           width, true, scores_.precision);
-  }
+  if (scores_.h.wants_grad() || scores_.unembed.wants_grad()) add_hidden_gradients();
   if (scores_.term == nullptr) return;
   if (scores_.term->z.wants_grad()) add_z_gradient();
   if (code_gradient_ == CodeGradient::kCrossEntropy) {
-    matmul(dlogits.transposed(), scaled_z(), scores_.term->codes.grad().f32(), scores_.code_size,
-           true, Precision::kF32);
+    matmul(exponentials().transposed(), scaled_z(), scores_.term->codes.grad().f32(),
+           scores_.code_size, true, Precision::kF32);
   }
 }
 

@@ -23,15 +23,15 @@ Tensor linear(Tape& tape, const Tensor& x, const Weight& weight) {
   y.set_wants_grad(x.wants_grad() || w.wants_grad());
   tape.record([=] {
     if (!y.has_grad()) return;
-    const MatrixView dy = matrix(y.grad().f32(), n, out);
+    const MatmulOperand dy(matrix(y.grad().f32(), n, out), precision);
     bool fresh = false;
     if (x.wants_grad()) {
       const Tensor dx = x.grad_for_write(fresh);
-      matmul(dy, matrix(w.f32(), out, in), dx.f32(), in, !fresh, precision);
+      matmul(dy, {matrix(w.f32(), out, in), precision}, dx.f32(), in, !fresh);
     }
     if (w.wants_grad()) {
       const Tensor dw = w.grad_for_write(fresh);
-      matmul(dy.transposed(), matrix(x.f32(), n, in), dw.f32(), in, !fresh, precision);
+      matmul(dy.transposed(), {matrix(x.f32(), n, in), precision}, dw.f32(), in, !fresh);
     }
   });
   return y;

@@ -22,19 +22,6 @@ BoundedCache<ProductKey, onednn::Product>& product_cache() {
   return *cache;
 }
 
-/// A matrix as oneDNN reads it; `data` is f32 or bf16.
-struct Operand {
-  const std::byte* data;
-  int64_t rows, cols, row_stride, col_stride;
-  onednn::DataType type;
-  std::shared_ptr<void> storage;  // owns `data` if it is a rounded copy
-
-  [[nodiscard]] const std::byte* at(int64_t row, int64_t col) const {
-    const int64_t size = type == onednn::DataType::bf16 ? 2 : 4;
-    return data + (row * row_stride + col * col_stride) * size;
-  }
-};
-
 struct Output {
   float* data;
   int64_t stride;
@@ -52,12 +39,13 @@ constexpr int64_t kSerialProduct = 1 << 21;
 
 /// Bands of one width, so that they share a primitive, in whole cache lines and tiles: few enough
 /// not to read the other matrix too often, and enough for several threads of which one may be held
-/// up. They depend on the product's size alone: so do the bits, whatever number of threads there
-/// is.
-Bands bands_of(int64_t m, int64_t n, int64_t k) {
-  constexpr int64_t kTile = 64, kUsual = 4, kWidest = 512;
+/// up. They depend on the product's size and type alone: so do the bits, whatever number of threads
+/// there is. oneDNN's bf16 products take bands of rows up to 1.9 times as fast as bands of columns,
+/// until the rows are few (docs/log.md, 2026-11-30).
+Bands bands_of(int64_t m, int64_t n, int64_t k, bool bf16) {
+  constexpr int64_t kTile = 64, kUsual = 4, kWidest = 256, kFavour = 8;
   Bands bands;
-  bands.of_rows = m >= n;
+  bands.of_rows = m * (bf16 ? kFavour : 1) >= n;
   const int64_t length = bands.of_rows ? m : n;
   bands.width = length;
   if (m * n < kSerialProduct / k + 1) return bands;
@@ -67,74 +55,36 @@ Bands bands_of(int64_t m, int64_t n, int64_t k) {
   return bands;
 }
 
+onednn::DataType type_of(const MatmulOperand& operand) {
+  return operand.stored_as_bf16() ? onednn::DataType::bf16 : onednn::DataType::f32;
+}
+
 /// out = a b or out += a b on one thread.
-void run_product(const Operand& a, const Operand& b, const Output& out) {
-  const ProductKey key = {
-      a.rows,       b.cols,       a.cols,     a.row_stride,   a.col_stride,
-      b.row_stride, b.col_stride, out.stride, out.accumulate, a.type == onednn::DataType::bf16};
+void run_product(const MatmulOperand& a, const MatmulOperand& b, const Output& out) {
+  const ProductKey key = {a.rows(),       b.cols(),          a.cols(),       a.row_stride(),
+                          a.col_stride(), b.row_stride(),    b.col_stride(), out.stride,
+                          out.accumulate, a.stored_as_bf16()};
   const auto product = product_cache().get(key, [&] {
     return std::make_shared<const onednn::Product>(
-        onednn::strided(a.rows, a.cols, a.type, a.row_stride, a.col_stride),
-        onednn::strided(b.rows, b.cols, b.type, b.row_stride, b.col_stride),
-        onednn::strided(a.rows, b.cols, onednn::DataType::f32, out.stride, 1), out.accumulate);
+        onednn::strided(a.rows(), a.cols(), type_of(a), a.row_stride(), a.col_stride()),
+        onednn::strided(b.rows(), b.cols(), type_of(b), b.row_stride(), b.col_stride()),
+        onednn::strided(a.rows(), b.cols(), onednn::DataType::f32, out.stride, 1), out.accumulate);
   });
-  product->run(a.data, b.data, out.data);
+  product->run(a.at(0, 0), b.at(0, 0), out.data);
 }
 
-void run_in_bands(const Operand& a, const Operand& b, const Output& out) {
-  const Bands bands = bands_of(a.rows, b.cols, a.cols);
+void run_in_bands(const MatmulOperand& a, const MatmulOperand& b, const Output& out) {
+  const Bands bands = bands_of(a.rows(), b.cols(), a.cols(), a.stored_as_bf16());
   parallel_items(bands.count, [&](int64_t i) {
     const int64_t begin = i * bands.width;
-    Operand left = a, right = b;
-    Output to = out;
     if (bands.of_rows) {
-      left.data = a.at(begin, 0);
-      left.rows = std::min(bands.width, a.rows - begin);
-      to.data += begin * out.stride;
+      run_product(a.some_rows(begin, std::min(bands.width, a.rows() - begin)), b,
+                  {out.data + begin * out.stride, out.stride, out.accumulate});
     } else {
-      right.data = b.at(0, begin);
-      right.cols = std::min(bands.width, b.cols - begin);
-      to.data += begin;
-    }
-    run_product(left, right, to);
-  });
-}
-
-/// A dense copy of the same orientation, rounded to bf16: as bf16 where the CPU multiplies that, as
-/// f32 elsewhere. A product of two bf16 numbers is exact in f32, so both mean the same.
-Operand rounded(const MatrixView& view, bool native) {
-  const bool by_rows = view.col_stride == 1;
-  const int64_t lines = by_rows ? view.rows : view.cols;
-  const int64_t length = by_rows ? view.cols : view.rows;
-  const int64_t stride = by_rows ? view.row_stride : view.col_stride;
-  auto storage = pooled_bytes(static_cast<size_t>(lines * length * (native ? 2 : 4)));
-  parallel_for(lines, std::max<int64_t>(1, 65536 / length), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const float* from = view.data + i * stride;
-      if (native) {
-        convert_to_bf16(from, length, static_cast<uint16_t*>(storage.get()) + i * length);
-      } else {
-        round_to_bf16(from, length, static_cast<float*>(storage.get()) + i * length);
-      }
+      run_product(a, b.some_cols(begin, std::min(bands.width, b.cols() - begin)),
+                  {out.data + begin, out.stride, out.accumulate});
     }
   });
-  return {static_cast<const std::byte*>(storage.get()),
-          view.rows,
-          view.cols,
-          by_rows ? length : 1,
-          by_rows ? 1 : length,
-          native ? onednn::DataType::bf16 : onednn::DataType::f32,
-          storage};
-}
-
-Operand as_it_is(const MatrixView& view) {
-  return {reinterpret_cast<const std::byte*>(view.data),
-          view.rows,
-          view.cols,
-          view.row_stride,
-          view.col_stride,
-          onednn::DataType::f32,
-          nullptr};
 }
 
 bool made_by_intel() {
@@ -151,23 +101,78 @@ void fill_zero(float* out, int64_t rows, int64_t cols, int64_t stride) {
 
 }  // namespace
 
-void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_stride,
-            bool accumulate, Precision precision) {
-  EVO_CHECK(a.cols == b.rows && precision != Precision::kInt8);
-  EVO_CHECK((a.row_stride == 1 || a.col_stride == 1) && (b.row_stride == 1 || b.col_stride == 1));
-  if (a.rows == 0 || b.cols == 0) return;
-  EVO_CHECK(out_stride >= b.cols);
-  if (a.cols == 0) {
-    if (!accumulate) fill_zero(out, a.rows, b.cols, out_stride);
+MatmulOperand::MatmulOperand(const MatrixView& view, Precision precision)
+    : data_(reinterpret_cast<const std::byte*>(view.data)),
+      rows_(view.rows),
+      cols_(view.cols),
+      row_stride_(view.row_stride),
+      col_stride_(view.col_stride) {
+  EVO_CHECK(precision != Precision::kInt8 && (row_stride_ == 1 || col_stride_ == 1));
+  if (precision == Precision::kBF16 && rows_ > 0 && cols_ > 0) keep_rounded(view);
+}
+
+/// A dense copy of the same orientation, rounded to bf16: as bf16 where the CPU multiplies that, as
+/// f32 elsewhere. A product of two bf16 numbers is exact in f32, so both mean the same.
+void MatmulOperand::keep_rounded(const MatrixView& view) {
+  const bool by_rows = view.col_stride == 1;
+  const int64_t lines = by_rows ? view.rows : view.cols;
+  const int64_t length = by_rows ? view.cols : view.rows;
+  const int64_t stride = by_rows ? view.row_stride : view.col_stride;
+  stored_as_bf16_ = native_bf16();
+  rounded_ = pooled_bytes(static_cast<size_t>(lines * length * (stored_as_bf16_ ? 2 : 4)));
+  parallel_for(lines, std::max<int64_t>(1, 65536 / length), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* from = view.data + i * stride;
+      if (stored_as_bf16_) {
+        convert_to_bf16(from, length, static_cast<uint16_t*>(rounded_.get()) + i * length);
+      } else {
+        round_to_bf16(from, length, static_cast<float*>(rounded_.get()) + i * length);
+      }
+    }
+  });
+  data_ = static_cast<const std::byte*>(rounded_.get());
+  row_stride_ = by_rows ? length : 1;
+  col_stride_ = by_rows ? 1 : length;
+}
+
+MatmulOperand MatmulOperand::transposed() const {
+  MatmulOperand operand = *this;
+  std::swap(operand.rows_, operand.cols_);
+  std::swap(operand.row_stride_, operand.col_stride_);
+  return operand;
+}
+
+const std::byte* MatmulOperand::at(int64_t row, int64_t col) const {
+  return data_ + (row * row_stride_ + col * col_stride_) * (stored_as_bf16_ ? 2 : 4);
+}
+
+MatmulOperand MatmulOperand::some_rows(int64_t begin, int64_t count) const {
+  MatmulOperand operand = *this;
+  operand.data_ = at(begin, 0);
+  operand.rows_ = count;
+  return operand;
+}
+
+MatmulOperand MatmulOperand::some_cols(int64_t begin, int64_t count) const {
+  return transposed().some_rows(begin, count).transposed();
+}
+
+void matmul(const MatmulOperand& a, const MatmulOperand& b, float* out, int64_t out_stride,
+            bool accumulate) {
+  EVO_CHECK(a.cols() == b.rows());
+  if (a.rows() == 0 || b.cols() == 0) return;
+  EVO_CHECK(out_stride >= b.cols());
+  if (a.cols() == 0) {
+    if (!accumulate) fill_zero(out, a.rows(), b.cols(), out_stride);
     return;
   }
-  const Output output = {out, out_stride, accumulate};
-  if (precision == Precision::kBF16) {
-    const bool native = native_bf16();
-    run_in_bands(rounded(a, native), rounded(b, native), output);
-  } else {
-    run_in_bands(as_it_is(a), as_it_is(b), output);
-  }
+  EVO_CHECK(a.stored_as_bf16() == b.stored_as_bf16());
+  run_in_bands(a, b, {out, out_stride, accumulate});
+}
+
+void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_stride,
+            bool accumulate, Precision precision) {
+  matmul(MatmulOperand(a, precision), MatmulOperand(b, precision), out, out_stride, accumulate);
 }
 
 bool native_bf16() {
