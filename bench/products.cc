@@ -11,8 +11,9 @@
 #include "base/threads/parallel.h"
 #include "bench_main.h"
 #include "model/config.h"
-#include "ops/bandwidth.h"
-#include "ops/matmul.h"
+#include "ops/cpu/matmul/matmul.h"
+#include "ops/machine.h"
+#include "ops/weight.h"
 
 namespace evo {
 namespace {
@@ -76,10 +77,8 @@ Subject plain_matrix(const Shape& shape, int64_t megabytes) {
 
 Subject packed(const Shape& shape, Precision precision, int64_t megabytes) {
   const std::vector<float> w = random_values(shape.out * shape.in);
-  const auto copy = [&] {
-    return std::make_unique<const PackedWeight>(w.data(), shape.out, shape.in, precision);
-  };
-  const auto weights = std::make_shared<std::vector<std::unique_ptr<const PackedWeight>>>();
+  const auto copy = [&] { return pack_weight(w.data(), shape.out, shape.in, precision); };
+  const auto weights = std::make_shared<std::vector<std::shared_ptr<const PackedWeight>>>();
   weights->push_back(copy());
   Subject subject;
   subject.bytes = static_cast<double>(weights->front()->bytes());

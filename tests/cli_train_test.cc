@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "ops/isa.h"
+#include "ops/machine.h"
 #include "program.h"
 
 namespace evo::testing {

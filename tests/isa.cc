@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "ops/isa.h"
+#include "ops/machine.h"
 
 namespace evo {
 namespace {

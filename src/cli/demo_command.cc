@@ -13,6 +13,7 @@
 #include "cli/train/train_run.h"
 #include "decode/generate.h"
 #include "files/files.h"
+#include "ops/machine.h"
 
 namespace evo {
 

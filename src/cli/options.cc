@@ -7,6 +7,7 @@
 #include "base/closest.h"
 #include "base/threads/parallel.h"
 #include "files/files.h"
+#include "ops/machine.h"
 
 namespace evo {
 namespace {

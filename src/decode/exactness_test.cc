@@ -8,6 +8,7 @@
 #include <array>
 
 #include "decode/session/session_testing.h"
+#include "ops/testing/testing.h"
 
 namespace evo {
 namespace {
@@ -47,6 +48,27 @@ TEST(Session, GreedyExactGivesTheAutoregressiveTokens) {
   EXPECT_GT(short_drafts, 200);
   std::ranges::sort(texts);
   EXPECT_GT(std::ranges::unique(texts).begin() - texts.begin(), 100);
+}
+
+TEST(Backends, TheReferenceWritesTheSameTexts) {
+  for (const Mode mode : testing::kModes) {
+    std::vector<std::vector<int32_t>> texts;
+    for (const std::string& name : backend_names()) {
+      const testing::BackendInTest in_use(name);
+      const Model model = tiny_model(tiny_config(64), 4);
+      const Decoder decoder(model);
+      std::vector<int32_t>& text = texts.emplace_back();
+      for (uint64_t seed = 0; seed < 5; ++seed) {
+        const DecodeOptions options = options_of(mode, 12);
+        Session session(decoder, options, Prompt::of_text(random_prompt(seed, 1 + seed * 20)),
+                        kNoEnd);
+        finish(session, options);
+        const std::vector<int32_t> tokens = tokens_of(session);
+        text.insert(text.end(), tokens.begin(), tokens.end());
+      }
+    }
+    for (const auto& text : texts) EXPECT_EQ(text, texts[0]) << mode_name(mode);
+  }
 }
 
 /// Whatever the drafts are made from, and whenever a window's are followed by others without one;

@@ -407,8 +407,8 @@ bool Model::is_ahead(const Weight& w) {
 }
 
 void Model::pack(Weight& w, Precision precision) {
-  set_packed(w, std::make_shared<PackedWeight>(w.value.f32(), w.value.rows(), w.value.cols(),
-                                               is_ahead(w) ? Precision::kInt8 : precision));
+  set_packed(w, pack_weight(w.value.f32(), w.value.rows(), w.value.cols(),
+                            is_ahead(w) ? Precision::kInt8 : precision));
   if (unembeds_ahead(w)) pack_ahead_unembedding();
 }
 
@@ -423,11 +423,11 @@ void Model::pack_ahead_unembedding() {
   }
   // Of the values of what is packed only their shape is used.
   ahead_unembedding_ = {Tensor::view(unembedding_.value.f32(), {count, width}),
-                        std::make_shared<PackedWeight>(rows.f32(), count, width, Precision::kInt8)};
+                        pack_weight(rows.f32(), count, width, Precision::kInt8)};
 }
 
 void Model::pack(Weight& w, const Tensor& bits) {
-  set_packed(w, std::make_shared<PackedWeight>(bits.bf16(), bits.rows(), bits.cols()));
+  set_packed(w, pack_bf16_weight(bits.bf16(), bits.rows(), bits.cols()));
 }
 
 void Model::set_packed(Weight& w, std::shared_ptr<const PackedWeight> packed) {

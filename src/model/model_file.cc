@@ -146,8 +146,7 @@ void Model::read_packed(const WeightFolder& file, std::span<const Parameter> par
   } else {
     // Elsewhere: memory that was written already costs much less than new memory.
     const Tensor values = read_values(file, parts, weight->value.shape());
-    set_packed(*weight, std::make_shared<PackedWeight>(values.f32(), values.rows(), values.cols(),
-                                                       precision));
+    set_packed(*weight, pack_weight(values.f32(), values.rows(), values.cols(), precision));
   }
   if (weight != nullptr) parameters_.release(weight->value);
 }
@@ -156,8 +155,7 @@ void Model::pack_bits(const WeightFolder& file, std::span<const Parameter> parts
   const auto mapped = parts.size() == 1 ? mapped_bf16_parameter(file, parts[0].name, parts[0].shape)
                                         : std::span<const uint16_t>();
   if (mapped.empty()) return pack(weight, read_bits(file, parts, weight.value.shape()));
-  set_packed(weight, std::make_shared<PackedWeight>(mapped.data(), weight.value.rows(),
-                                                    weight.value.cols()));
+  set_packed(weight, pack_bf16_weight(mapped.data(), weight.value.rows(), weight.value.cols()));
 }
 
 Model Model::read(const std::string& folder,

@@ -9,7 +9,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/terminal/progress.h"
-#include "ops/isa.h"
+#include "ops/machine.h"
 #include "train/loss/validation.h"
 
 namespace evo {

@@ -8,8 +8,7 @@
 #include "base/terminal/progress.h"
 #include "cli/bench/bench_measure.h"
 #include "decode/generate.h"
-#include "ops/bandwidth.h"
-#include "ops/matmul.h"
+#include "ops/machine.h"
 
 namespace evo {
 namespace {

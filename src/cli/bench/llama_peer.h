@@ -4,7 +4,6 @@
 #include <string>
 
 #include "model/config.h"
-#include "ops/matmul.h"
 
 namespace evo {
 

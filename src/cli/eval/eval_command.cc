@@ -12,7 +12,7 @@
 #include "data/data_files.h"
 #include "eval/likelihood.h"
 #include "json/record.h"
-#include "ops/matmul.h"
+#include "ops/machine.h"
 #include "train/examples/data.h"
 
 namespace evo {

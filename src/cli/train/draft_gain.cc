@@ -9,6 +9,7 @@
 #include "cli/learnt_costs.h"
 #include "cli/options.h"
 #include "decode/generate.h"
+#include "ops/machine.h"
 #include "train/loss/validation.h"
 
 namespace evo {

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "ops/testing/testing.h"
 #include "train/testing.h"
 
 namespace evo {
@@ -68,6 +69,28 @@ void expect_equal_within_rounding(const Model& model, const std::vector<float>& 
 class TrainingLoss : public ::testing::Test {
   const testing::ThreadsInTest one_thread_{1};
 };
+
+/// The whole network forward and backward, by what operations are compared with. A path through it
+/// is some 2,000 roundings long: two layers' products, norms and attention over 48 rows, two ways.
+TEST(Backends, TheReferenceAgreesAboutLossAndGradients) {
+  for (const bool checkpointed : {false, true}) {
+    RunConfig config = tiny_run(1);
+    config.qk_norm = checkpointed;
+    config.ahead_size = config.hidden_size;
+    const Model model = noisy_model(config, 4);
+    const TrainingBatch batch = planned_batch(config, model, 3, 5);
+    model.parameters().zero_gradients();
+    const LossReport expected = add_gradient(model, batch, kEveryPart);
+    const std::vector<float> by_cpu = gradient(model, batch, kEveryPart);
+    const testing::BackendInTest in_use("reference");
+    const std::vector<float> by_reference = gradient(model, batch, kEveryPart);
+    const LossReport report = add_gradient(model, batch, kEveryPart);
+    EXPECT_NEAR(report.elbo, expected.elbo, 2000 * 0x1p-24 * std::abs(expected.elbo));
+    EXPECT_GT(largest(by_cpu), 0);
+    EXPECT_NE(by_cpu, by_reference);  // else the same code ran twice
+    expect_equal_within_rounding(model, by_cpu, by_reference, 2000);
+  }
+}
 
 TEST(FromTexts, TargetsAreTheNextTokens) {
   const std::vector<int32_t> texts = {1, 2, 3, 4, 5, 6, 7, 8};

@@ -1,0 +1,171 @@
+#include "ops/backend.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+
+#include "base/error.h"
+#include "ops/cpu/cpu.h"
+#include "ops/reference/reference.h"
+
+namespace evo {
+namespace {
+
+#define EVO_OP(op) .op = cpu::op,
+constexpr Backend kCpu = {.name = "cpu", EVO_FOR_EACH_OP(EVO_OP)};
+#undef EVO_OP
+
+#define EVO_OP(op) .op = reference::op,
+constexpr Backend kReference = {.name = "reference", EVO_FOR_EACH_OP(EVO_OP)};
+#undef EVO_OP
+
+constexpr std::array kBackends = {&kCpu, &kReference};
+
+std::atomic<const Backend*> backend_in_use = &kCpu;
+
+}  // namespace
+
+const Backend& backend() {
+  return *backend_in_use.load(std::memory_order_relaxed);
+}
+
+void use_backend(std::string_view name) {
+  const auto* const found =
+      std::ranges::find(kBackends, name, [](const Backend* known) { return known->name; });
+  if (found == kBackends.end()) {
+    fail("there is no backend '{}'; there are {}", name, fmt::join(backend_names(), ", "));
+  }
+  backend_in_use = *found;
+}
+
+std::vector<std::string> backend_names() {
+  std::vector<std::string> names;
+  for (const Backend* known : kBackends) names.emplace_back(known->name);
+  return names;
+}
+
+Tensor attention(Tape& tape, const Tensor& qkv, const HeadLayout& layout,
+                 std::span<const KeyRange> ranges, const KeyValueView* context) {
+  return backend().attention(tape, qkv, layout, ranges, context);
+}
+
+void add_bias(Tape& tape, const Tensor& x, const Tensor& bias) {
+  backend().add_bias(tape, x, bias);
+}
+
+void add_to_last_rows(Tape& tape, const Tensor& x, const Tensor& delta) {
+  backend().add_to_last_rows(tape, x, delta);
+}
+
+void write_keys(const Tensor& qkv, const HeadLayout& layout, int64_t begin, int64_t end,
+                const CachedKeys& cached, int64_t token) {
+  backend().write_keys(qkv, layout, begin, end, cached, token);
+}
+
+Tensor cached_attention(const Tape& tape, const Tensor& qkv, const HeadLayout& layout,
+                        std::span<const KeyRange> ranges, std::span<const int32_t> sequences,
+                        std::span<const CachedKeys> contexts) {
+  return backend().cached_attention(tape, qkv, layout, ranges, sequences, contexts);
+}
+
+Tensor normalize_codes(Tape& tape, const Tensor& table) {
+  return backend().normalize_codes(tape, table);
+}
+
+Tensor gaussian_bridge(Tape& tape, const Tensor& codes, std::span<const int32_t> ids,
+                       std::span<const float> signal, const Tensor& noise) {
+  return backend().gaussian_bridge(tape, codes, ids, signal, noise);
+}
+
+Tensor embed(Tape& tape, const Weight& table, std::span<const int32_t> ids) {
+  return backend().embed(tape, table, ids);
+}
+
+Tensor concat_rows(Tape& tape, const Tensor& a, const Tensor& b) {
+  return backend().concat_rows(tape, a, b);
+}
+
+Tensor concat_cols(Tape& tape, std::span<const Tensor> parts) {
+  return backend().concat_cols(tape, parts);
+}
+
+Tensor slice_rows(Tape& tape, const Tensor& x, int64_t begin, int64_t end) {
+  return backend().slice_rows(tape, x, begin, end);
+}
+
+Tensor gated_scan(Tape& tape, const Tensor& a, std::span<const uint8_t> block_starts) {
+  return backend().gated_scan(tape, a, block_starts);
+}
+
+void gated_step(std::span<const float> a, std::span<float> state) {
+  backend().gated_step(a, state);
+}
+
+HeadResult head(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows, const Weight& unembed,
+                const PosteriorTerm* term, const HeadLosses* losses) {
+  return backend().head(tape, h, row_begin, rows, unembed, term, losses);
+}
+
+Tensor head_logits(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows,
+                   const Weight& unembed, const PosteriorTerm* term) {
+  return backend().head_logits(tape, h, row_begin, rows, unembed, term);
+}
+
+Tensor linear(Tape& tape, const Tensor& x, const Weight& weight) {
+  return backend().linear(tape, x, weight);
+}
+
+MaturityResult maturity(Tape& tape, const Tensor& o, std::span<const float> log_pmax,
+                        std::span<const float> entropy, const Tensor& weight,
+                        std::span<const float> targets, std::span<const float> weights) {
+  return backend().maturity(tape, o, log_pmax, entropy, weight, targets, weights);
+}
+
+Tensor norm_modulate(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& modulation,
+                     int64_t scale_column, float eps) {
+  return backend().norm_modulate(tape, x, weight, modulation, scale_column, eps);
+}
+
+Tensor add_gated(Tape& tape, const Tensor& x, const Tensor& branch, const Tensor& modulation,
+                 int64_t gate_column) {
+  return backend().add_gated(tape, x, branch, modulation, gate_column);
+}
+
+void adamw(std::span<float> parameters, std::span<const float> gradients,
+           std::span<float> first_moment, std::span<float> second_moment, const AdamwStep& step) {
+  backend().adamw(parameters, gradients, first_moment, second_moment, step);
+}
+
+double sum_of_squares(std::span<const float> values) {
+  return backend().sum_of_squares(values);
+}
+
+void exponential_average(std::span<float> average, std::span<const float> value, float decay) {
+  backend().exponential_average(average, value, decay);
+}
+
+void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTable& table,
+          std::span<const int32_t> positions) {
+  backend().rope(tape, qkv, layout, table, positions);
+}
+
+Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const Tensor& q_weight,
+                 const Tensor& k_weight, float eps) {
+  return backend().head_norm(tape, qkv, layout, q_weight, k_weight, eps);
+}
+
+Tensor swiglu(Tape& tape, const Tensor& gate_up) {
+  return backend().swiglu(tape, gate_up);
+}
+
+std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out, int64_t in,
+                                                Precision precision) {
+  return backend().pack_weight(weight, out, in, precision);
+}
+
+std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int64_t out,
+                                                     int64_t in) {
+  return backend().pack_bf16_weight(weight, out, in);
+}
+
+}  // namespace evo

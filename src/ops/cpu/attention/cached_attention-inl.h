@@ -1,0 +1,310 @@
+// A few queries of one kv head on their way through blocks of keys. Re-included per target.
+//
+// Bits: whatever is done to a query in a block is the same sequence of operations in whatever
+// company it comes. Scores are one chain of multiply-adds over e; values are two, one of even and
+// one of odd keys.
+#if defined(EVO_OPS_CACHED_ATTENTION_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef EVO_OPS_CACHED_ATTENTION_INL_H_
+#undef EVO_OPS_CACHED_ATTENTION_INL_H_
+#else
+#define EVO_OPS_CACHED_ATTENTION_INL_H_
+#endif
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <utility>
+
+#include "ops/cached_attention.h"
+#include "ops/cpu/attention/cached_attention_plan.h"
+#include "ops/cpu/simd/math-inl.h"
+#include "ops/cpu/simd/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace evo {
+namespace HWY_NAMESPACE {
+
+inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(FloatTag()));
+inline constexpr int kBlockVectors = kCacheBlock / kLanes;
+static_assert(kLanes <= kCachePadding && kCacheBlock % kLanes == 0);
+
+/// Sums that are kept in registers: 16 of the 32 that AVX-512 has, 8 of the 16 of older targets.
+inline constexpr int kSums = HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3 ? 8 : 16;
+
+/// Vectors of keys that kQueries queries meet at a time ...
+template <int kQueries>
+inline constexpr int kKeyVectors = std::min(kSums / kQueries, kBlockVectors);
+/// ... and vectors of values, each of which has two sums per query.
+template <int kQueries>
+inline constexpr int kValueVectors = std::min(kSums / (2 * kQueries), 4);
+
+/// Scores of kVectors vectors of keys, without the factor 1 / sqrt(e), for queries [0, kQueries).
+template <int kQueries, int kVectors>
+HWY_INLINE void score_vectors(const float* const* queries, const float* HWY_RESTRICT keys,
+                              int head_size, float* HWY_RESTRICT scores) {
+  const FloatTag d;
+  FloatVec sum[kQueries][kVectors];
+  for (int q = 0; q < kQueries; ++q) {
+    for (int v = 0; v < kVectors; ++v) sum[q][v] = hn::Zero(d);
+  }
+  for (int i = 0; i < head_size; ++i) {
+    FloatVec key[kVectors];
+    for (int v = 0; v < kVectors; ++v) key[v] = hn::Load(d, keys + i * kCacheBlock + v * kLanes);
+    for (int q = 0; q < kQueries; ++q) {
+      const FloatVec factor = hn::Set(d, queries[q][i]);
+      for (int v = 0; v < kVectors; ++v) sum[q][v] = hn::MulAdd(factor, key[v], sum[q][v]);
+    }
+  }
+  for (int q = 0; q < kQueries; ++q) {
+    for (int v = 0; v < kVectors; ++v) {
+      hn::Store(sum[q][v], d, scores + q * kCacheBlock + v * kLanes);
+    }
+  }
+}
+
+/// ... of the first `vectors` vectors of a block.
+template <int kQueries, int kVectors = kKeyVectors<kQueries>>
+HWY_INLINE void score_keys(const float* const* queries, const float* keys, int head_size,
+                           int vectors, float* scores) {
+  for (; vectors >= kVectors; vectors -= kVectors) {
+    score_vectors<kQueries, kVectors>(queries, keys, head_size, scores);
+    keys += kVectors * kLanes;
+    scores += kVectors * kLanes;
+  }
+  if constexpr (kVectors > 1) {
+    score_keys<kQueries, kVectors / 2>(queries, keys, head_size, vectors, scores);
+  }
+}
+
+/// Which of a block's keys each of some queries sees: [begin[q], end[q]), none before `first` or
+/// from `last` on, and all of them what lies in [common_begin, common_end).
+struct SeenKeys {
+  const int* begin;
+  const int* end;
+  int first, common_begin, common_end, last;
+};
+
+template <int kQueries>
+HWY_INLINE SeenKeys seen_keys(const int* begin, const int* end) {
+  const auto [first, common_begin] = std::minmax_element(begin, begin + kQueries);
+  const auto [common_end, last] = std::minmax_element(end, end + kQueries);
+  return {begin, end, *first, *common_begin, *common_end, *last};
+}
+
+/// sums[q] += weight of key k * value k for kVectors vectors of the value.
+template <bool kAll, int kQueries, int kVectors>
+HWY_INLINE void add_value(const float* HWY_RESTRICT value, const float* HWY_RESTRICT weights, int k,
+                          const SeenKeys& keys, FloatVec (&sums)[kQueries][kVectors]) {
+  const FloatTag d;
+  FloatVec part[kVectors];
+  for (int v = 0; v < kVectors; ++v) part[v] = hn::LoadU(d, value + v * kLanes);
+  for (int q = 0; q < kQueries; ++q) {
+    if (!kAll && (k < keys.begin[q] || k >= keys.end[q])) continue;
+    const FloatVec weight = hn::Set(d, weights[q * kCacheBlock + k]);
+    for (int v = 0; v < kVectors; ++v) sums[q][v] = hn::MulAdd(weight, part[v], sums[q][v]);
+  }
+}
+
+/// sums[q] = correction[q] * sums[q] + weights[q] values, for kVectors vectors of the head.
+template <int kQueries, int kVectors>
+HWY_INLINE void add_value_vectors(const float* values, int head_size, const float* weights,
+                                  const float* corrections, const SeenKeys& keys, float* sums,
+                                  int64_t stride) {
+  const FloatTag d;
+  FloatVec even[kQueries][kVectors], odd[kQueries][kVectors];
+  for (int q = 0; q < kQueries; ++q) {
+    const FloatVec correction = hn::Set(d, corrections[q]);
+    for (int v = 0; v < kVectors; ++v) {
+      even[q][v] = hn::Mul(correction, hn::Load(d, sums + q * stride + v * kLanes));
+      odd[q][v] = hn::Zero(d);
+    }
+  }
+  int k = keys.first / 2 * 2;  // a key is even or odd by its place in the block
+  for (; k < std::min(keys.common_begin, keys.last); k += 2) {
+    add_value<false>(values + k * head_size, weights, k, keys, even);
+    add_value<false>(values + (k + 1) * head_size, weights, k + 1, keys, odd);
+  }
+  for (; k + 2 <= keys.common_end; k += 2) {
+    add_value<true>(values + k * head_size, weights, k, keys, even);
+    add_value<true>(values + (k + 1) * head_size, weights, k + 1, keys, odd);
+  }
+  for (; k < keys.last; k += 2) {
+    add_value<false>(values + k * head_size, weights, k, keys, even);
+    add_value<false>(values + (k + 1) * head_size, weights, k + 1, keys, odd);
+  }
+  for (int q = 0; q < kQueries; ++q) {
+    for (int v = 0; v < kVectors; ++v) {
+      hn::Store(hn::Add(even[q][v], odd[q][v]), d, sums + q * stride + v * kLanes);
+    }
+  }
+}
+
+/// ... for all `vectors` vectors of it.
+template <int kQueries, int kVectors = kValueVectors<kQueries>>
+HWY_INLINE void add_values(const float* values, int head_size, int vectors, const float* weights,
+                           const float* corrections, const SeenKeys& keys, float* sums,
+                           int64_t stride) {
+  for (; vectors >= kVectors; vectors -= kVectors) {
+    add_value_vectors<kQueries, kVectors>(values, head_size, weights, corrections, keys, sums,
+                                          stride);
+    values += kVectors * kLanes;
+    sums += kVectors * kLanes;
+  }
+  if constexpr (kVectors > 1) {
+    add_values<kQueries, kVectors / 2>(values, head_size, vectors, weights, corrections, keys, sums,
+                                       stride);
+  }
+}
+
+/// A batch of queries, and what softmax knows of each so far (Milakov and Gimelshein 2018, "Online
+/// normalizer calculation for softmax").
+class QueryWalk {
+ public:
+  QueryWalk(const CachedAttentionPlan& plan, const QueryBatch& batch, int kv_head)
+      : plan_(plan),
+        batch_(batch),
+        kv_head_(kv_head),
+        size_(plan.layout().head_size),
+        vectors_((size_ + kLanes - 1) / kLanes),
+        scale_(1.0f / std::sqrt(static_cast<float>(size_))) {
+    const int group = plan.group();
+    auto row = plan.rows().begin() + batch.first / group;
+    for (int j = 0, head = static_cast<int>(batch.first % group); j < batch.count; ++j, ++head) {
+      if (head == group) {
+        head = 0;
+        ++row;
+      }
+      const int64_t column = (int64_t{kv_head} * group + head) * size_;
+      rows_[j] = &*row;
+      queries_[j] = row->qkv + column;
+      results_[j] = row->out + column;
+    }
+    std::fill_n(sums_, batch.count * stride(), 0.0f);
+    std::fill_n(totals_, batch.count * kLanes, 0.0f);
+    maxima_.fill(-std::numeric_limits<float>::infinity());
+  }
+
+  void run() {
+    const PlannedRow& first = *rows_[0];
+    const int64_t first_block = first.range.context_begin / kCacheBlock;
+    for (int64_t b = first_block; b * kCacheBlock < first.range.context_end; ++b) {
+      for (int j = 0; j < batch_.count; ++j) {
+        seen_begin_[j] = std::max(0, keys_of_block(rows_[j]->range.context_begin, b));
+        seen_end_[j] = keys_of_block(rows_[j]->range.context_end, b);
+      }
+      attend(first.context->blocks[b] + first.context->offset, 0, batch_.count);
+    }
+    for (int begin = 0; begin < batch_.count;) begin = attend_self(begin);
+  }
+
+  void finish() const {
+    const FloatTag d;
+    for (int j = 0; j < batch_.count; ++j) {
+      const auto total = hn::SumOfLanes(d, hn::Load(d, totals_ + j * kLanes));
+      const float* sums = sums_ + j * stride();
+      float* out = results_[j];
+      for_each_vector(d, static_cast<size_t>(size_), [&](size_t i, auto lanes) HWY_ATTR {
+        lanes.store(hn::Div(hn::Load(d, sums + i), total), d, out + i);
+      });
+    }
+  }
+
+ private:
+  [[nodiscard]] int64_t stride() const { return int64_t{vectors_} * kLanes; }
+
+  static int keys_of_block(int64_t keys, int64_t block) {
+    return static_cast<int>(std::min<int64_t>(keys - block * kCacheBlock, kCacheBlock));
+  }
+
+  /// Takes query `begin` and those behind it that see the same rows of the pass to them. Returns
+  /// the first that does not.
+  int attend_self(int begin) {
+    const auto [self, keys] = std::pair(rows_[begin]->self, rows_[begin]->self_keys());
+    int end = begin + 1;
+    while (end < batch_.count && rows_[end]->self == self) ++end;
+    for (int64_t b = 0; b * kCacheBlock < keys; ++b) {
+      std::fill(seen_begin_.data() + begin, seen_begin_.data() + end, 0);
+      std::fill(seen_end_.data() + begin, seen_end_.data() + end, keys_of_block(keys, b));
+      attend(self + b * cache_block_floats(plan_.layout()), begin, end);
+    }
+    return end;
+  }
+
+  /// Queries [j, end) meet a block, of which `layer` is one layer.
+  void attend(const float* layer, int j, int end) {
+    const float* keys = layer + int64_t{kv_head_} * 2 * kCacheBlock * size_;
+    for (; j + 4 <= end; j += 4) attend_together<4>(j, keys);
+    for (; j + 2 <= end; j += 2) attend_together<2>(j, keys);
+    if (j < end) attend_together<1>(j, keys);
+  }
+
+  /// Queries [j, j + kQueries) share the loads of keys and values.
+  template <int kQueries>
+  HWY_INLINE void attend_together(int j, const float* keys) {
+    HWY_ALIGN float weights[kQueries * kCacheBlock];
+    float corrections[kQueries];
+    const SeenKeys seen = seen_keys<kQueries>(seen_begin_.data() + j, seen_end_.data() + j);
+    const int vectors = (seen.last + kLanes - 1) / kLanes;
+    score_keys<kQueries>(queries_.data() + j, keys, size_, vectors, weights);
+    for (int q = 0; q < kQueries; ++q) {
+      corrections[q] = update_softmax(j + q, vectors, weights + q * kCacheBlock);
+    }
+    add_values<kQueries>(keys + int64_t{kCacheBlock} * size_, size_, vectors_, weights, corrections,
+                         seen, sums_ + j * stride(), stride());
+  }
+
+  /// Scores of query j become weights, 0 of keys that it does not see. Returns the factor that
+  /// takes earlier sums to the new maximum.
+  HWY_INLINE float update_softmax(int j, int vectors, float* weights) {
+    const FloatTag d;
+    const auto nothing = hn::Set(d, -std::numeric_limits<float>::infinity());
+    const auto scale = hn::Set(d, scale_);
+    const auto old_maximum = hn::Set(d, maxima_[j]);
+    auto maximum = old_maximum;
+    for (int v = 0; v < vectors; ++v) {
+      const auto before = [&](int key) HWY_ATTR {
+        return hn::FirstN(d, static_cast<size_t>(std::max(0, key - v * kLanes)));
+      };
+      const auto sees = hn::AndNot(before(seen_begin_[j]), before(seen_end_[j]));
+      const auto score = hn::Mul(scale, hn::Load(d, weights + v * kLanes));
+      const auto seen = hn::IfThenElse(sees, score, nothing);
+      hn::Store(seen, d, weights + v * kLanes);
+      maximum = hn::Max(maximum, seen);
+    }
+    maximum = hn::MaxOfLanes(d, maximum);
+    // -inf - -inf would be NaN: if every score is -inf, 0 stands in.
+    const auto base = hn::IfThenElseZero(hn::Ne(maximum, nothing), maximum);
+    const auto correction = Exp(d, hn::Sub(old_maximum, base));
+    auto total = hn::Mul(correction, hn::Load(d, totals_ + j * kLanes));
+    for (int v = 0; v < vectors; ++v) {
+      const auto weight = Exp(d, hn::Sub(hn::Load(d, weights + v * kLanes), base));
+      hn::Store(weight, d, weights + v * kLanes);
+      total = hn::Add(total, weight);
+    }
+    hn::Store(total, d, totals_ + j * kLanes);
+    maxima_[j] = hn::GetLane(maximum);
+    return hn::GetLane(correction);
+  }
+
+  const CachedAttentionPlan& plan_;
+  const QueryBatch& batch_;
+  int kv_head_, size_;
+  int vectors_;  // of a head
+  float scale_;
+  std::array<const PlannedRow*, kBatchQueries> rows_{};
+  std::array<const float*, kBatchQueries> queries_;
+  std::array<float*, kBatchQueries> results_;
+  std::array<int, kBatchQueries> seen_begin_;       // of the block at hand,
+  std::array<int, kBatchQueries> seen_end_;         // keys [begin, end)
+  std::array<float, kBatchQueries> maxima_;         // largest score
+  HWY_ALIGN float totals_[kBatchQueries * kLanes];  // sum of exp(score - maximum), by lane
+  HWY_ALIGN float sums_[kBatchFloats];              // [count, stride] the same times value
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace evo
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard

@@ -1,0 +1,67 @@
+// Matrix products of any two matrices, by oneDNN (whose headers stay out of this one). Products
+// with packed weights are our own (ops/cpu/formats).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "tensor/tape.h"
+
+namespace evo {
+
+/// A read-only matrix [rows, cols] in memory; element (i, j) is data[i * row_stride + j *
+/// col_stride] and one of the two strides is 1.
+struct MatrixView {
+  const float* data = nullptr;
+  int64_t rows = 0, cols = 0;
+  int64_t row_stride = 0, col_stride = 1;
+
+  [[nodiscard]] MatrixView transposed() const { return {data, cols, rows, col_stride, row_stride}; }
+};
+
+/// A dense row-major [rows, cols] array.
+inline MatrixView matrix(const float* data, int64_t rows, int64_t cols) {
+  return {data, rows, cols, cols, 1};
+}
+
+/// A matrix as products of a precision read it: kF32 views it, kBF16 keeps a copy rounded to bf16.
+/// Made by hand where several products read the same matrix, which is then rounded once.
+class MatmulOperand {
+ public:
+  /// What `view` views outlives the operand. kInt8 is for PackedWeight only.
+  MatmulOperand(const MatrixView& view, Precision precision);
+
+  [[nodiscard]] MatmulOperand transposed() const;
+  [[nodiscard]] int64_t rows() const { return rows_; }
+  [[nodiscard]] int64_t cols() const { return cols_; }
+  [[nodiscard]] int64_t row_stride() const { return row_stride_; }
+  [[nodiscard]] int64_t col_stride() const { return col_stride_; }
+  [[nodiscard]] bool stored_as_bf16() const { return stored_as_bf16_; }
+  /// Element (row, col), a float or, stored_as_bf16(), two bytes.
+  [[nodiscard]] const std::byte* at(int64_t row, int64_t col) const;
+  /// The `count` rows or columns from `begin` on.
+  [[nodiscard]] MatmulOperand some_rows(int64_t begin, int64_t count) const;
+  [[nodiscard]] MatmulOperand some_cols(int64_t begin, int64_t count) const;
+
+ private:
+  void keep_rounded(const MatrixView& view);
+
+  const std::byte* data_;
+  int64_t rows_, cols_, row_stride_, col_stride_;
+  bool stored_as_bf16_ = false;
+  std::shared_ptr<void> rounded_;  // owns data_; null for kF32
+};
+
+/// out [m, n] = a [m, k] b [k, n], or out += a b if `accumulate`; row i of out starts at
+/// out + i * out_stride. Sums are f32. a and b are of one precision.
+/// Any of m, n, k may be zero. Equal calls give equal bits, for any number of threads, inside a
+/// parallel loop or not.
+void matmul(const MatmulOperand& a, const MatmulOperand& b, float* out, int64_t out_stride,
+            bool accumulate);
+
+/// The same of matrices that no other product reads.
+void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_stride,
+            bool accumulate, Precision precision);
+
+}  // namespace evo

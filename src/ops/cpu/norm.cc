@@ -1,0 +1,174 @@
+#include "ops/norm.h"
+
+#include "ops/cpu/cpu.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/cpu/norm.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "ops/cpu/simd/norm-inl.h"
+#include "ops/cpu/simd/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace evo {
+namespace HWY_NAMESPACE {
+namespace {
+
+/// out = base + (1 + gate) * branch; without `base`, out = (1 + gate) * branch.
+void gated_sum(const float* base, const float* branch, const float* gate, size_t n, float* out) {
+  const FloatTag d;
+  for_each_vector(d, n, [&](size_t i, auto lanes) HWY_ATTR {
+    const auto b = lanes.load(d, branch + i);
+    const auto gated = hn::MulAdd(b, lanes.load(d, gate + i), b);
+    lanes.store(base ? hn::Add(lanes.load(d, base + i), gated) : gated, d, out + i);
+  });
+}
+
+/// sum += a * b, element by element.
+void add_product(const float* a, const float* b, size_t n, float* sum) {
+  const FloatTag d;
+  for_each_vector(d, n, [&](size_t i, auto lanes) HWY_ATTR {
+    const auto product = hn::Mul(lanes.load(d, a + i), lanes.load(d, b + i));
+    lanes.store(hn::Add(lanes.load(d, sum + i), product), d, sum + i);
+  });
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace evo
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include "ops/cpu/rows.h"
+
+namespace evo::cpu {
+HWY_EXPORT(norm_row);
+HWY_EXPORT(norm_input_gradient);
+HWY_EXPORT(norm_factor_gradient);
+HWY_EXPORT(gated_sum);
+HWY_EXPORT(add_product);
+
+namespace {
+
+/// D columns of `modulation` seen from the rows of x: a row of zeros for rows without modulation.
+class Modulation {
+ public:
+  Modulation(const Tensor& x, const Tensor& modulation, int64_t column)
+      : modulation_(modulation), column_(column), zeros_(Tensor::zeros({x.shape()[1]})) {
+    first_row_ = x.rows();
+    if (!modulation.defined() || modulation.rows() == 0) return;
+    first_row_ -= modulation.rows();
+    EVO_CHECK(first_row_ >= 0);
+    EVO_CHECK(column >= 0 && column + x.shape()[1] <= modulation.cols());
+  }
+
+  [[nodiscard]] const float* row(int64_t r) const {
+    return r < first_row_ ? zeros_.f32() : modulation_.row(r - first_row_) + column_;
+  }
+
+  [[nodiscard]] bool wants_grad() const { return modulation_.wants_grad(); }
+  /// The modulation's whole gradient, allocated: to be called before threads use grad_row().
+  void prepare_grad() {
+    if (wants_grad()) grad_ = modulation_.grad();
+  }
+  /// Null for rows without modulation and if no gradient is wanted.
+  [[nodiscard]] float* grad_row(int64_t r) const {
+    return r < first_row_ || !grad_.defined() ? nullptr : grad_.row(r - first_row_) + column_;
+  }
+
+ private:
+  Tensor modulation_;  // [Ne, M]
+  int64_t column_;
+  Tensor zeros_;  // [D]
+  Tensor grad_;   // [Ne, M]
+  int64_t first_row_;
+};
+
+void norm_backward(const Tensor& x, const Tensor& weight, Modulation scale,
+                   const Tensor& inverse_rms, const Tensor& y) {
+  if (!y.has_grad()) return;
+  const int64_t cols = x.shape()[1];
+  const auto n = static_cast<size_t>(cols);
+  const Tensor dy = y.grad();
+  const GradientSink dx(x);
+  scale.prepare_grad();
+  float* dweight = weight.wants_grad() ? weight.grad().f32() : nullptr;
+  sum_over_rows(x.rows(), cols, dweight, [&](int64_t r, float* partial) {
+    const float inverse = inverse_rms.f32()[r];
+    if (partial != nullptr) {
+      HWY_DYNAMIC_DISPATCH(norm_factor_gradient)
+      (x.row(r), scale.row(r), /*plus_one=*/true, inverse, dy.row(r), n, partial);
+    }
+    if (float* out = scale.grad_row(r)) {
+      HWY_DYNAMIC_DISPATCH(norm_factor_gradient)
+      (x.row(r), weight.f32(), /*plus_one=*/false, inverse, dy.row(r), n, out);
+    }
+    if (float* out = dx.row(r)) {
+      HWY_DYNAMIC_DISPATCH(norm_input_gradient)
+      (x.row(r), weight.f32(), scale.row(r), inverse, dy.row(r), n, dx.fresh, out);
+    }
+  });
+}
+
+void add_gated_backward(const Tensor& x, const Tensor& branch, Modulation gate, const Tensor& y) {
+  if (!y.has_grad()) return;
+  const int64_t cols = x.shape()[1];
+  const auto n = static_cast<size_t>(cols);
+  const Tensor dy = y.grad();
+  // The first gradient of x is dy itself: no copy.
+  const bool moves = x.wants_grad() && !x.has_grad() && x.f32() != branch.f32();
+  if (moves) x.take_grad(y);
+  const GradientSink dx(moves ? Tensor() : x);
+  const GradientSink dbranch(branch);
+  gate.prepare_grad();
+  for_each_row(x.rows(), cols, [&](int64_t r) {
+    // x before branch: if they are one tensor, the first write is x's.
+    dx.put(r, 0, dy.row(r), cols);
+    if (float* out = dbranch.row(r)) {
+      HWY_DYNAMIC_DISPATCH(gated_sum)
+      (dbranch.fresh ? nullptr : out, dy.row(r), gate.row(r), n, out);
+    }
+    if (float* out = gate.grad_row(r)) {
+      HWY_DYNAMIC_DISPATCH(add_product)(dy.row(r), branch.row(r), n, out);
+    }
+  });
+}
+
+}  // namespace
+
+Tensor norm_modulate(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& modulation,
+                     int64_t scale_column, float eps) {
+  EVO_CHECK(x.shape().size() == 2 && weight.numel() == x.shape()[1]);
+  const int64_t cols = x.shape()[1];
+  const Modulation scale(x, modulation, scale_column);
+  const Tensor y = tape.output({x.rows(), cols});
+  const Tensor inverse_rms = Tensor::empty({x.rows()});
+  for_each_row(x.rows(), cols, [&](int64_t r) {
+    inverse_rms.f32()[r] = HWY_DYNAMIC_DISPATCH(norm_row)(x.row(r), weight.f32(), scale.row(r), eps,
+                                                          static_cast<size_t>(cols), y.row(r));
+  });
+  if (tape.recording()) {
+    tape.record([=] { norm_backward(x, weight, scale, inverse_rms, y); });
+  }
+  return y;
+}
+
+Tensor add_gated(Tape& tape, const Tensor& x, const Tensor& branch, const Tensor& modulation,
+                 int64_t gate_column) {
+  EVO_CHECK(x.shape().size() == 2 && branch.shape() == x.shape());
+  const int64_t cols = x.shape()[1];
+  const Modulation gate(x, modulation, gate_column);
+  const Tensor y = tape.output({x.rows(), cols});
+  for_each_row(x.rows(), cols, [&](int64_t r) {
+    HWY_DYNAMIC_DISPATCH(gated_sum)
+    (x.row(r), branch.row(r), gate.row(r), static_cast<size_t>(cols), y.row(r));
+  });
+  if (tape.recording()) {
+    tape.record([=] { add_gated_backward(x, branch, gate, y); });
+  }
+  return y;
+}
+
+}  // namespace evo::cpu
+#endif  // HWY_ONCE

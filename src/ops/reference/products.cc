@@ -1,0 +1,130 @@
+// Products with weights, plain or rounded to a format.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "base/error.h"
+#include "ops/reference/products.h"
+#include "ops/reference/reference.h"
+#include "ops/reference/tensors.h"
+
+namespace evo::reference {
+namespace {
+
+/// To nearest even in 8 bits of mantissa, as bf16 has; NaN and infinity stay.
+double to_bf16(double value) {
+  int exponent = 0;
+  const double mantissa = std::frexp(value, &exponent);
+  constexpr int kBits = 8, kSmallest = -133;  // 2^-133 is the smallest denormal number
+  const int last = std::max(exponent - kBits, kSmallest);
+  return std::isfinite(value)
+             ? std::ldexp(std::nearbyint(std::ldexp(mantissa, exponent - last)), last)
+             : value;
+}
+
+/// Each row as whole numbers from -127 to 127 times a scale of its own.
+void round_row_to_int8(double* row, int64_t count) {
+  double largest = 0;
+  for (int64_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(row[i]));
+  const double scale = largest / 127;
+  if (scale == 0) return;
+  for (int64_t i = 0; i < count; ++i) row[i] = std::nearbyint(row[i] / scale) * scale;
+}
+
+}  // namespace
+
+Matrix rounded(Matrix matrix, Precision precision) {
+  if (precision == Precision::kBF16) {
+    std::ranges::transform(matrix.values, matrix.values.begin(), to_bf16);
+  } else if (precision == Precision::kInt8) {
+    for (int64_t r = 0; r < matrix.rows; ++r) round_row_to_int8(&matrix.at(r, 0), matrix.cols);
+  }
+  return matrix;
+}
+
+Matrix product_transposed(const Matrix& a, const Matrix& b) {
+  EVO_CHECK(a.cols == b.cols);
+  Matrix c(a.rows, b.rows);
+  for (int64_t i = 0; i < a.rows; ++i) {
+    for (int64_t j = 0; j < b.rows; ++j) {
+      for (int64_t k = 0; k < a.cols; ++k) c.at(i, j) += a.at(i, k) * b.at(j, k);
+    }
+  }
+  return c;
+}
+
+Matrix transposed(const Matrix& a) {
+  Matrix t(a.cols, a.rows);
+  for (int64_t i = 0; i < a.rows; ++i) {
+    for (int64_t j = 0; j < a.cols; ++j) t.at(j, i) = a.at(i, j);
+  }
+  return t;
+}
+
+namespace {
+
+class RoundedWeight final : public PackedWeight {
+ public:
+  RoundedWeight(const Matrix& weight, Precision precision)
+      : PackedWeight(weight.rows, weight.cols),
+        weight_(rounded(weight, precision)),
+        precision_(precision) {}
+
+  [[nodiscard]] size_t bytes() const override { return weight_.values.size() * sizeof(double); }
+
+ private:
+  void multiply_rows(const float* x, int64_t rows, float* y) const override {
+    Matrix inputs(rows, in());
+    std::copy_n(x, rows * in(), inputs.values.begin());
+    const Matrix outputs = product_transposed(rounded(std::move(inputs), precision_), weight_);
+    std::ranges::transform(outputs.values, y, [](double v) { return static_cast<float>(v); });
+  }
+  void read_row(int64_t index, float* values) const override {
+    for (int64_t c = 0; c < in(); ++c) values[c] = static_cast<float>(weight_.at(index, c));
+  }
+
+  Matrix weight_;
+  Precision precision_;
+};
+
+}  // namespace
+
+std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out, int64_t in,
+                                                Precision precision) {
+  Matrix values(out, in);
+  std::copy_n(weight, out * in, values.values.begin());
+  return std::make_shared<const RoundedWeight>(values, precision);
+}
+
+std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int64_t out,
+                                                     int64_t in) {
+  Matrix values(out, in);
+  std::transform(weight, weight + out * in, values.values.begin(), [](uint16_t bits) {
+    return static_cast<double>(std::bit_cast<float>(uint32_t{bits} << 16));
+  });
+  return std::make_shared<const RoundedWeight>(values, Precision::kBF16);
+}
+
+Tensor linear(Tape& tape, const Tensor& x, const Weight& weight) {
+  if (!tape.recording() && weight.packed) {
+    const Tensor y = tape.output({x.rows(), weight.packed->out()});
+    weight.packed->multiply(x.f32(), x.rows(), y.f32());
+    return y;
+  }
+  const Tensor w = weight.value;
+  const Precision precision = tape.precision();
+  const auto read = [precision](const Tensor& tensor) {
+    return rounded(matrix_of(tensor), precision);
+  };
+  Tensor y = output_of(tape, product_transposed(read(x), read(w)));
+  if (!tape.recording()) return y;
+  y.set_wants_grad(x.wants_grad() || w.wants_grad());
+  record(tape, y, [=](const Matrix& gradient) {
+    const Matrix dy = rounded(gradient, precision);
+    if (x.wants_grad()) add_gradient(x, product_transposed(dy, transposed(read(w))));
+    if (w.wants_grad()) add_gradient(w, product_transposed(transposed(dy), transposed(read(x))));
+  });
+  return y;
+}
+
+}  // namespace evo::reference

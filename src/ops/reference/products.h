@@ -1,0 +1,17 @@
+// Products of matrices of doubles and the rounding of what goes into them.
+#pragma once
+
+#include "ops/reference/elementwise_formula.h"
+#include "tensor/tape.h"
+
+namespace evo::reference {
+
+/// What products of this precision read: kInt8 with a scale for each row.
+[[nodiscard]] Matrix rounded(Matrix matrix, Precision precision);
+
+/// a b^T
+[[nodiscard]] Matrix product_transposed(const Matrix& a, const Matrix& b);
+
+[[nodiscard]] Matrix transposed(const Matrix& a);
+
+}  // namespace evo::reference

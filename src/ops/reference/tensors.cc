@@ -1,0 +1,46 @@
+#include "ops/reference/tensors.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace evo::reference {
+
+Matrix matrix_of(const Tensor& tensor) {
+  if (!tensor.defined()) return Matrix(0, 0);
+  // Not rows() and cols(): without rows, a shape of two numbers still has columns.
+  const auto& shape = tensor.shape();
+  Matrix matrix(tensor.rows(), shape.size() == 2 ? shape[1] : tensor.cols());
+  std::copy_n(tensor.f32(), tensor.numel(), matrix.values.begin());
+  return matrix;
+}
+
+void store(const Matrix& values, const Tensor& tensor) {
+  EVO_CHECK(tensor.numel() == std::ssize(values.values));
+  std::ranges::transform(values.values, tensor.f32(),
+                         [](double value) { return static_cast<float>(value); });
+}
+
+Tensor output_of(const Tape& tape, const Matrix& values) {
+  Tensor out = tape.output({values.rows, values.cols});
+  store(values, out);
+  return out;
+}
+
+void add_gradient(const Tensor& tensor, const Matrix& gradient, int64_t first) {
+  if (!tensor.wants_grad()) return;
+  float* const sum = tensor.grad().f32() + first * gradient.cols;
+  for (int64_t i = 0; i < std::ssize(gradient.values); ++i) {
+    sum[i] = static_cast<float>(sum[i] + gradient.values[static_cast<size_t>(i)]);
+  }
+}
+
+void record(Tape& tape, const Tensor& out, std::function<void(const Matrix& dout)> backward) {
+  if (!tape.recording()) return;
+  tape.record([out, backward = std::move(backward)] {
+    if (out.has_grad()) backward(matrix_of(out.grad()));
+  });
+}
+
+}  // namespace evo::reference

@@ -1,0 +1,27 @@
+// Between tensors and the matrices of doubles that the reference backend computes with.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "ops/reference/elementwise_formula.h"
+#include "tensor/tape.h"
+
+namespace evo::reference {
+
+/// [rows, cols] of the tensor; no rows if it is undefined.
+[[nodiscard]] Matrix matrix_of(const Tensor& tensor);
+
+/// An output of the tape with these values.
+[[nodiscard]] Tensor output_of(const Tape& tape, const Matrix& values);
+
+/// Overwrites the tensor's values.
+void store(const Matrix& values, const Tensor& tensor);
+
+/// Adds to the gradient of `tensor` from row `first` on, if it wants one.
+void add_gradient(const Tensor& tensor, const Matrix& gradient, int64_t first = 0);
+
+/// Has `backward` run with the gradient of `out`, if it got one.
+void record(Tape& tape, const Tensor& out, std::function<void(const Matrix& dout)> backward);
+
+}  // namespace evo::reference

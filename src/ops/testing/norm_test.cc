@@ -1,0 +1,131 @@
+#include "ops/norm.h"
+
+#include "ops/testing/op_check.h"
+
+namespace evo {
+namespace {
+
+using testing::Matrix;
+using testing::OpCheck;
+using testing::random_matrix;
+
+constexpr double kEps = 1e-5;
+
+/// Inputs x [rows, cols], weight [1, cols] and, if there are any, modulated rows of width
+/// 3 * cols + 1, of which the op takes the columns from cols + 1 on.
+struct NormCase {
+  int64_t rows, cols, modulated;
+
+  [[nodiscard]] int64_t column() const { return cols + 1; }
+  [[nodiscard]] std::vector<Matrix> inputs(int64_t second_rows) const {
+    std::vector<Matrix> made{random_matrix(rows, cols, 1), random_matrix(second_rows, cols, 2)};
+    if (modulated > 0) made.push_back(random_matrix(modulated, 3 * cols + 1, 3));
+    return made;
+  }
+  static Tensor modulation(const std::vector<Tensor>& in) {
+    return in.size() > 2 ? in[2] : Tensor();
+  }
+  static Matrix modulation(const std::vector<Matrix>& in) {
+    return in.size() > 2 ? in[2] : Matrix(0, 0);
+  }
+
+  [[nodiscard]] OpCheck norm() const {
+    return {inputs(1),
+            [c = *this](Tape& tape, const std::vector<Tensor>& in) {
+              return norm_modulate(tape, in[0], in[1], modulation(in), c.column(), kEps);
+            },
+            [c = *this](const std::vector<Matrix>& in) {
+              return reference::norm_modulate(in[0], in[1], modulation(in), c.column(),
+                                              static_cast<float>(kEps));
+            }};
+  }
+  [[nodiscard]] OpCheck residual() const {
+    return {inputs(rows),
+            [c = *this](Tape& tape, const std::vector<Tensor>& in) {
+              return add_gated(tape, in[0], in[1], modulation(in), c.column());
+            },
+            [c = *this](const std::vector<Matrix>& in) {
+              return reference::add_gated(in[0], in[1], modulation(in), c.column());
+            }};
+  }
+};
+
+TEST(NormModulate, IsCloseToReference) {
+  for (const int64_t cols : testing::awkward_lengths()) {
+    for (const int64_t modulated : {0, 2, 5}) {
+      SCOPED_TRACE(::testing::Message() << cols << " columns, " << modulated << " modulated rows");
+      // cols terms of the mean, then root, quotient, two products and 1 + s
+      NormCase{5, cols, modulated}.norm().expect_close_to_reference(static_cast<int>(cols) + 6);
+    }
+  }
+}
+
+TEST(NormModulate, WeightGradientSumsOverManyChunksOfRows) {
+  // The weight gradient sums over all rows.
+  NormCase{70, 9, 20}.norm().expect_close_to_reference(70 + 9 + 6);
+}
+
+TEST(NormModulate, SameBitsForAnyThreads) {
+  NormCase{103, 1031, 40}.norm().expect_same_bits_for_any_threads();
+}
+
+TEST(NormModulate, ZeroRowStaysFinite) {
+  Tape tape(Tape::Mode::kInference);
+  const Tensor x = Tensor::zeros({2, 8});
+  const Tensor weight = Tensor::zeros({8});
+  const Tensor y = norm_modulate(tape, x, weight, Tensor(), 0, 1e-6f);
+  for (const float value : y.values()) EXPECT_EQ(value, 0.0f);
+}
+
+TEST(NormModulate, NaNStaysInItsRow) {
+  Tape tape(Tape::Mode::kInference);
+  const Tensor x = Tensor::zeros({2, 8});
+  const Tensor weight = Tensor::zeros({8});
+  x.f32()[3] = std::nanf("");
+  const Tensor y = norm_modulate(tape, x, weight, Tensor(), 0, 1e-6f);
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_TRUE(std::isnan(y.row(0)[i]));
+    EXPECT_EQ(y.row(1)[i], 0.0f);
+  }
+}
+
+TEST(NormModulate, OpsThatShareAModulationAddTheirColumns) {
+  Tape tape(Tape::Mode::kTraining);
+  const Tensor x = Tensor::zeros({1, 2});
+  const Tensor weight = Tensor::zeros({2});
+  Tensor modulation = Tensor::zeros({1, 4});
+  std::fill_n(x.f32(), 2, 1.0f);
+  std::fill_n(weight.f32(), 2, 1.0f);
+  modulation.set_wants_grad(true);
+  const Tensor n = norm_modulate(tape, x, weight, modulation, 0, 0.0f);
+  const Tensor y = add_gated(tape, x, n, modulation, 2);
+  std::fill_n(y.grad().f32(), 2, 1.0f);
+  tape.backward();
+  for (const float gradient : modulation.grad().values()) EXPECT_EQ(gradient, 1.0f);
+}
+
+TEST(AddGated, IsCloseToReference) {
+  for (const int64_t cols : testing::awkward_lengths()) {
+    for (const int64_t modulated : {0, 2, 5}) {
+      SCOPED_TRACE(::testing::Message() << cols << " columns, " << modulated << " modulated rows");
+      NormCase{5, cols, modulated}.residual().expect_close_to_reference(3);
+    }
+  }
+}
+
+TEST(AddGated, SameBitsForAnyThreads) {
+  NormCase{103, 1031, 40}.residual().expect_same_bits_for_any_threads();
+}
+
+TEST(AddGated, OneTensorAsBothSides) {
+  Tape tape(Tape::Mode::kTraining);
+  Tensor x = Tensor::zeros({1, 3});
+  x.set_wants_grad(true);
+  const Tensor y = add_gated(tape, x, x, Tensor(), 0);
+  std::fill_n(y.grad().f32(), 3, 1.0f);
+  tape.backward();
+  for (const float gradient : x.grad().values()) EXPECT_EQ(gradient, 2.0f);
+}
+
+}  // namespace
+}  // namespace evo
