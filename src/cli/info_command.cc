@@ -5,7 +5,7 @@
 #include "base/terminal/progress.h"
 #include "cli/program.h"
 #include "json/record.h"
-#include "model/config.h"
+#include "model/layout.h"
 
 namespace evo {
 namespace {

@@ -14,6 +14,7 @@
 #include "files/files.h"
 #include "files/text_writer.h"
 #include "flow/elbo.h"
+#include "model/layout.h"
 
 namespace evo {
 namespace {

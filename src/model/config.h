@@ -113,16 +113,4 @@ struct ModelConfig : BackboneConfig, FlowConfig {
   void save(const std::string& path, std::string_view weights = "F32") const;
 };
 
-/// What a model of this shape needs; a multiplication and an addition count as two FLOPs.
-struct ModelCost {
-  int64_t backbone_parameters = 0;
-  int64_t flow_parameters = 0;  ///< everything that only evolving tokens use
-  [[nodiscard]] int64_t parameters() const { return backbone_parameters + flow_parameters; }
-  double decode_flops_per_token = 0;    ///< one mature token with `context` keys
-  double training_flops_per_token = 0;  ///< both streams, forward and backward, at length `context`
-  double first_pass_flops_per_token = 0;  ///< the extra forward pass of self-conditioning
-  double kv_cache_bytes_per_token = 0;    ///< f32
-};
-[[nodiscard]] ModelCost model_cost(const ModelConfig& config, int64_t context);
-
 }  // namespace evo

@@ -5,6 +5,7 @@
 
 #include "base/testing.h"
 #include "json/fields.h"
+#include "model/layout.h"
 #include "model/testing.h"
 
 namespace evo {

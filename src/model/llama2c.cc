@@ -12,7 +12,7 @@
 
 #include "base/checked.h"
 #include "files/files.h"
-#include "model/parameters.h"
+#include "model/layout.h"
 #include "model/weight_source.h"
 
 namespace evo {

@@ -44,10 +44,6 @@ std::vector<int32_t> likeliest_tokens(std::span<const float> unigram, double sha
   return tokens;
 }
 
-std::string layer_name(int64_t layer, const char* part) {
-  return fmt::format("model.layers.{}.{}", layer, part);
-}
-
 /// What rows see of the last `window` tokens, their own place counted. A mature row is the last of
 /// its context; an evolving row stands in its block behind the context, and sees the block whole.
 std::vector<KeyRange> windowed(const ForwardInput& input, int32_t window) {
@@ -100,8 +96,8 @@ Tensor Model::hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass,
   Tensor x = input_rows(tape, input, phi);
   const bool remakes = tape.keeps_inputs_only() && pass == nullptr;
   const auto kept = remakes ? std::make_shared<const ForwardInput>(input) : nullptr;
-  for (int64_t i = 0; i < std::ssize(layers_); ++i) {
-    const Layer& layer = layers_[static_cast<size_t>(i)];
+  for (int64_t i = 0; i < std::ssize(network_.layers); ++i) {
+    const Layer& layer = network_.layers[static_cast<size_t>(i)];
     pass_gate(i + 1);
     Tensor* const keys = i == ahead_layer() ? ahead_keys : nullptr;
     if (remakes) {
@@ -116,8 +112,9 @@ Tensor Model::hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass,
     }
   }
   if (pass != nullptr) pass->advance();
-  pass_gate(std::ssize(layers_) + 1);
-  return norm_modulate(tape, x, final_norm_, Tensor(), 0, static_cast<float>(config_.rms_norm_eps));
+  pass_gate(std::ssize(network_.layers) + 1);
+  return norm_modulate(tape, x, network_.final_norm, Tensor(), 0,
+                       static_cast<float>(config_.rms_norm_eps));
 }
 
 void Model::pass_gate(int64_t use) const {
@@ -136,15 +133,16 @@ Tensor Model::layer_rows(Tape& tape, const Layer& layer, int64_t index, const Te
 }
 
 Tensor Model::input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const {
-  if (!phi.defined()) return embed(tape, embedding_, input.ids);
+  if (!phi.defined()) return embed(tape, network_.embedding, input.ids);
   const Tensor parts[] = {input.z, input.previous_x, phi};
-  Tensor evolving = linear(tape, concat_cols(tape, parts), evolve_in_);
+  Tensor evolving = linear(tape, concat_cols(tape, parts), network_.evolve_in);
   if (config_.window_places > 0) {
-    const Tensor places = embed(tape, places_, places_in_window(input, config_.window_places));
+    const Tensor places =
+        embed(tape, {network_.places, nullptr}, places_in_window(input, config_.window_places));
     evolving = add_gated(tape, evolving, places, Tensor(), 0);
   }
   if (input.ids.empty()) return evolving;
-  return concat_rows(tape, embed(tape, embedding_, input.ids), evolving);
+  return concat_rows(tape, embed(tape, network_.embedding, input.ids), evolving);
 }
 
 Tensor Model::attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
@@ -207,23 +205,24 @@ Tensor Model::adapted_linear(Tape& tape, const Tensor& x, const Weight& weight,
 
 Tensor Model::draft_inputs(Tape& tape, const Tensor& h, std::span<const int32_t> previous) const {
   const Tensor parts[] = {
-      h, embed(tape, Weight{embedding_.value.detach(), embedding_.packed}, previous)};
+      h,
+      embed(tape, Weight{network_.embedding.value.detach(), network_.embedding.packed}, previous)};
   return concat_cols(tape, parts);
 }
 
 Tensor Model::inner_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
                           std::span<const uint8_t> block_starts) const {
-  const Tensor gates = linear(tape, draft_inputs(tape, h, previous), inner_.in);
-  const Tensor drift = linear(tape, gated_scan(tape, gates, block_starts), inner_.out);
+  const Tensor gates = linear(tape, draft_inputs(tape, h, previous), network_.inner.in);
+  const Tensor drift = linear(tape, gated_scan(tape, gates, block_starts), network_.inner.out);
   return add_gated(tape, h, drift, Tensor(), 0);
 }
 
 Tensor Model::inner_step(const Tensor& h_row, int32_t previous, std::span<float> state) const {
   Tape tape(Tape::Mode::kInference);
   const Tensor inputs = draft_inputs(tape, h_row, std::span(&previous, 1));
-  gated_step(linear(tape, inputs, inner_.in).values(), state);
+  gated_step(linear(tape, inputs, network_.inner.in).values(), state);
   const auto size = static_cast<int64_t>(state.size());
-  const Tensor drift = linear(tape, Tensor::view(state.data(), {1, size}), inner_.out);
+  const Tensor drift = linear(tape, Tensor::view(state.data(), {1, size}), network_.inner.out);
   return add_gated(tape, h_row, drift, Tensor(), 0);
 }
 
@@ -234,22 +233,24 @@ Tensor Model::ahead_output(Tape& tape, const Tensor& inputs, const Tensor& state
     return norm_modulate(tape, x, norm, Tensor(), 0, static_cast<float>(config_.rms_norm_eps));
   };
   const Tensor parts[] = {states, inputs};
-  const Tensor first = linear(tape, concat_cols(tape, parts), ahead_.out);
-  const Tensor query[] = {linear(tape, normed(first, ahead_.attention_norm), ahead_.query),
-                          Tensor::zeros({first.rows(), 2 * heads().kv_cols()})};
+  const Tensor first = linear(tape, concat_cols(tape, parts), network_.ahead.out);
+  const Tensor query[] = {
+      linear(tape, normed(first, network_.ahead.attention_norm), network_.ahead.query),
+      Tensor::zeros({first.rows(), 2 * heads().kv_cols()})};
   const Tensor qkv = concat_cols(tape, query);
   rope(tape, qkv, heads(), *rope_, positions);
-  const Tensor seen = linear(tape, attend(qkv), ahead_.attention_out);
+  const Tensor seen = linear(tape, attend(qkv), network_.ahead.attention_out);
   const Tensor second = add_gated(tape, first, seen, Tensor(), 0);
-  const Tensor gate_up = linear(tape, normed(second, ahead_.feed_forward_norm), ahead_.gate_up);
-  const Tensor fed = linear(tape, swiglu(tape, gate_up), ahead_.down);
-  return normed(add_gated(tape, second, fed, Tensor(), 0), ahead_.norm);
+  const Tensor gate_up =
+      linear(tape, normed(second, network_.ahead.feed_forward_norm), network_.ahead.gate_up);
+  const Tensor fed = linear(tape, swiglu(tape, gate_up), network_.ahead.down);
+  return normed(add_gated(tape, second, fed, Tensor(), 0), network_.ahead.norm);
 }
 
 Tensor Model::ahead_field(Tape& tape, const AheadInput& input) const {
   EVO_CHECK(config_.ahead_size > 0);
   const Tensor inputs = draft_inputs(tape, input.h, input.previous);
-  const Tensor states = gated_scan(tape, linear(tape, inputs, ahead_.in), input.starts);
+  const Tensor states = gated_scan(tape, linear(tape, inputs, network_.ahead.in), input.starts);
   return ahead_output(tape, inputs, states, input.positions, [&](const Tensor& qkv) {
     // One call over the mature rows, whose own results nobody needs, and those that ask.
     std::vector<KeyRange> ranges;
@@ -266,7 +267,7 @@ Tensor Model::ahead_step(const Tensor& h, std::span<const int32_t> previous,
                          const Tensor& states) const {
   Tape tape(Tape::Mode::kInference);
   const Tensor inputs = draft_inputs(tape, h, previous);
-  const Tensor gates = linear(tape, inputs, ahead_.in);
+  const Tensor gates = linear(tape, inputs, network_.ahead.in);
   for (int64_t r = 0; r < states.rows(); ++r) {
     gated_step({gates.row(r), static_cast<size_t>(gates.cols())},
                {states.row(r), static_cast<size_t>(states.cols())});
@@ -286,11 +287,11 @@ Tensor Model::ahead_step(const Tensor& h, std::span<const int32_t> previous,
 
 Tensor Model::codes(Tape& tape) const {
   pass_gate(0);
-  return normalize_codes(tape, codes_);
+  return normalize_codes(tape, network_.codes);
 }
 
 Weight Model::detached_unembedding() const {
-  return {unembedding_.value.detach(), unembedding_.packed};
+  return {network_.unembedding.value.detach(), network_.unembedding.packed};
 }
 
 HeadLayout Model::heads() const {
@@ -306,104 +307,54 @@ void Model::set_time(const EntropicTime& time) {
   time_.emplace(rounded(time.log_snr()), rounded(time.time_values()));
 }
 
-Tensor Model::bound(const std::string& name) const {
-  const Tensor tensor = parameters_.tensor(name);
-  return trained_ != nullptr && !trained_(name) ? tensor.detach() : tensor;
-}
-
 void Model::train_only(bool (*trained)(std::string_view name)) {
   trained_ = trained;
   bind();
 }
 
 void Model::bind() {
-  const auto weight = [&](const std::string& name) { return Weight{bound(name), nullptr}; };
-  const auto fused = [&](const std::string& first, const std::string& last) {
-    const Tensor all = parameters_.fused(first, last);
-    return trained_ != nullptr && !trained_(first) ? all.detach() : all;
-  };
-  layers_.resize(static_cast<size_t>(config_.num_hidden_layers));
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    const auto name = [&](const char* part) { return layer_name(static_cast<int64_t>(i), part); };
-    Layer& layer = layers_[i];
-    layer.attention_norm = bound(name("input_layernorm.weight"));
-    layer.feed_forward_norm = bound(name("post_attention_layernorm.weight"));
-    layer.qkv = {fused(name("self_attn.q_proj.weight"), name("self_attn.v_proj.weight")), nullptr};
-    if (config_.qkv_bias) {
-      layer.qkv_bias = fused(name("self_attn.q_proj.bias"), name("self_attn.v_proj.bias"));
+  declare_network(config_, network_, [this](const Declaration& weight) {
+    const std::string& first = weight.arrays.front().name;
+    Tensor values = parameters_.fused(first, weight.arrays.back().name);
+    if (trained_ != nullptr && !trained_(first)) values = values.detach();
+    if (Tensor* const* tensor = std::get_if<Tensor*>(&weight.holder)) {
+      **tensor = values;
+    } else {
+      *std::get<Weight*>(weight.holder) = {values, nullptr};
     }
-    layer.attention_out = weight(name("self_attn.o_proj.weight"));
-    if (config_.qk_norm) {
-      layer.query_norm = bound(name("self_attn.q_norm.weight"));
-      layer.key_norm = bound(name("self_attn.k_norm.weight"));
-    }
-    layer.gate_up = {fused(name("mlp.gate_proj.weight"), name("mlp.up_proj.weight")), nullptr};
-    layer.down = weight(name("mlp.down_proj.weight"));
-    if (config_.flow) layer.modulation = weight(fmt::format("evo.layers.{}.modulation.weight", i));
-    if (!config_.flow || config_.adapter_rank == 0) continue;
-    const auto adapter = [&](const char* matrix) {
-      const std::string at = fmt::format("evo.layers.{}.adapters.{}.", i, matrix);
-      return Adapter{weight(at + "down.weight"), weight(at + "up.weight")};
-    };
-    layer.qkv_adapter = adapter("qkv");
-    layer.attention_out_adapter = adapter("attention_out");
-    layer.gate_up_adapter = adapter("gate_up");
-    layer.down_adapter = adapter("down");
-  }
-  embedding_ = weight("model.embed_tokens.weight");
-  final_norm_ = bound("model.norm.weight");
-  unembedding_ = config_.tie_word_embeddings ? embedding_ : weight("lm_head.weight");
-  if (!config_.flow) return;
-  codes_ = bound("evo.codes");
-  evolve_in_ = weight("evo.evolve_in.weight");
-  if (config_.window_places > 0) places_ = weight("evo.places.weight");
-  inner_ = {weight("evo.inner.in.weight"), weight("evo.inner.out.weight")};
-  maturity_ = bound("evo.maturity.weight");
-  if (config_.ahead_size == 0) return;
-  ahead_ = {weight("evo.ahead.in.weight"),
-            weight("evo.ahead.out.weight"),
-            weight("evo.ahead.query.weight"),
-            weight("evo.ahead.attention_out.weight"),
-            weight("evo.ahead.gate_up.weight"),
-            weight("evo.ahead.down.weight"),
-            bound("evo.ahead.attention_norm.weight"),
-            bound("evo.ahead.feed_forward_norm.weight"),
-            bound("evo.ahead.norm.weight")};
-  ahead_maturity_ = bound("evo.ahead.maturity.weight");
+  });
+  if (config_.tie_word_embeddings) network_.unembedding = network_.embedding;
 }
 
-std::vector<Weight*> Model::weights() {
-  std::vector<Weight*> all = {&embedding_};
-  if (!config_.tie_word_embeddings) all.push_back(&unembedding_);
-  for (Layer& layer : layers_) {
-    for (Weight* w : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down})
-      all.push_back(w);
-    if (config_.flow) all.push_back(&layer.modulation);
-    if (!config_.flow || config_.adapter_rank == 0) continue;
-    for (Adapter* a : {&layer.qkv_adapter, &layer.attention_out_adapter, &layer.gate_up_adapter,
-                       &layer.down_adapter}) {
-      all.push_back(&a->down);
-      all.push_back(&a->up);
+std::vector<Model::PackedUnit> Model::units() {
+  std::vector<PackedUnit> all;
+  std::span<const Parameter> rest = parameters_.list();
+  declare_network(config_, network_, [&](const Declaration& declared) {
+    const auto* const weight = std::get_if<Weight*>(&declared.holder);
+    const size_t arrays = declared.arrays.size(), together = weight ? arrays : 1;
+    for (size_t i = 0; i < arrays; i += together) {
+      all.push_back({rest.first(together), weight ? *weight : nullptr});
+      rest = rest.subspan(together);
     }
-  }
-  if (config_.flow) {
-    for (Weight* w : {&evolve_in_, &inner_.in, &inner_.out}) all.push_back(w);
-  }
-  if (config_.drafts_ahead()) std::ranges::copy(ahead_.weights(), std::back_inserter(all));
+  });
   return all;
 }
 
 void Model::pack(Precision precision) {
-  for (Weight* w : weights()) pack(*w, precision);
+  for (const PackedUnit& unit : units()) {
+    if (unit.weight != nullptr) pack(*unit.weight, precision);
+  }
 }
 
 bool Model::unembeds_ahead(const Weight& w) const {
   return config_.drafts_ahead() &&
-         &w == (config_.tie_word_embeddings ? &embedding_ : &unembedding_);
+         &w == (config_.tie_word_embeddings ? &network_.embedding : &network_.unembedding);
 }
 
-bool Model::is_ahead(const Weight& w) {
-  return std::ranges::count(ahead_.weights(), &w) > 0;
+bool Model::is_ahead(const Weight& w) const {
+  const AheadField& a = network_.ahead;
+  return std::ranges::count(
+             std::array{&a.in, &a.out, &a.query, &a.attention_out, &a.gate_up, &a.down}, &w) > 0;
 }
 
 void Model::pack(Weight& w, Precision precision) {
@@ -419,10 +370,11 @@ void Model::pack_ahead_unembedding() {
   const int64_t count = std::ssize(ahead_tokens_);
   const Tensor rows = Tensor::empty({count, width});
   for (int64_t i = 0; i < count; ++i) {
-    std::copy_n(unembedding_.value.row(ahead_tokens_[static_cast<size_t>(i)]), width, rows.row(i));
+    std::copy_n(network_.unembedding.value.row(ahead_tokens_[static_cast<size_t>(i)]), width,
+                rows.row(i));
   }
   // Of the values of what is packed only their shape is used.
-  ahead_unembedding_ = {Tensor::view(unembedding_.value.f32(), {count, width}),
+  ahead_unembedding_ = {Tensor::view(network_.unembedding.value.f32(), {count, width}),
                         pack_weight(rows.f32(), count, width, Precision::kInt8)};
 }
 
@@ -432,13 +384,14 @@ void Model::pack(Weight& w, const Tensor& bits) {
 
 void Model::set_packed(Weight& w, std::shared_ptr<const PackedWeight> packed) {
   w.packed = std::move(packed);
-  if (&w == &embedding_ && config_.tie_word_embeddings) unembedding_.packed = w.packed;
+  if (&w == &network_.embedding && config_.tie_word_embeddings)
+    network_.unembedding.packed = w.packed;
 }
 
 size_t Model::pass_bytes() const {
-  EVO_CHECK(unembedding_.packed != nullptr);
-  size_t bytes = unembedding_.packed->bytes();
-  for (const Layer& layer : layers_) {
+  EVO_CHECK(network_.unembedding.packed != nullptr);
+  size_t bytes = network_.unembedding.packed->bytes();
+  for (const Layer& layer : network_.layers) {
     for (const Weight* w : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down}) {
       bytes += w->packed->bytes();
     }
@@ -454,17 +407,12 @@ void Model::initialize(uint64_t seed) {
   parallel_items(static_cast<int64_t>(list.size()), [&](int64_t index) {
     const Parameter& p = list[static_cast<size_t>(index)];
     const std::span<float> values = parameters_.values_of(p);
-    if (p.name.ends_with("norm.weight")) {
-      std::ranges::fill(values, 1.0f);
-    } else if (p.name.ends_with("modulation.weight") || p.name == "evo.inner.out.weight" ||
-               p.name == "evo.places.weight" || p.name == "evo.ahead.attention_out.weight" ||
-               p.name == "evo.ahead.down.weight" || p.name.ends_with("maturity.weight") ||
-               p.name.ends_with("proj.bias") || p.name.ends_with(".up.weight")) {
-      std::ranges::fill(values, 0.0f);
+    if (p.start == Start::kOnes || p.start == Start::kZeros) {
+      std::ranges::fill(values, p.start == Start::kOnes ? 1.0f : 0.0f);
     } else {
-      const bool is_residual =
-          p.name.ends_with("o_proj.weight") || p.name.ends_with("down_proj.weight");
-      const float deviation = p.name == "evo.codes" ? 1.0f : is_residual ? residual : kDeviation;
+      const float deviation = p.start == Start::kUnit       ? 1.0f
+                              : p.start == Start::kResidual ? residual
+                                                            : kDeviation;
       Random random(seed, stream_id({0x696E6974, static_cast<uint64_t>(index)}));
       random.fill_normal(values);
       for (float& value : values) value *= deviation;

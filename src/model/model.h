@@ -12,6 +12,7 @@
 #include "flow/entropic_time.h"
 #include "model/config.h"
 #include "model/kv_cache.h"
+#include "model/layout.h"
 #include "model/parameters.h"
 #include "ops/attention.h"
 #include "ops/head.h"
@@ -111,19 +112,19 @@ class Model {
   [[nodiscard]] const ModelConfig& config() const { return config_; }
   [[nodiscard]] ParameterStore& parameters() { return parameters_; }
   [[nodiscard]] const ParameterStore& parameters() const { return parameters_; }
-  [[nodiscard]] const Weight& unembedding() const { return unembedding_; }
+  [[nodiscard]] const Weight& unembedding() const { return network_.unembedding; }
   [[nodiscard]] Weight detached_unembedding() const;
   /// The rows of the unembedding for tokens that the field ahead may draft, `ahead_tokens`. Once
   /// packed these are the likeliest ones, which make up nearly all text (as in FR-Spec, Zhao et al.
   /// 2025), and they and the field are int8 whatever the rest is: drafts are verified, so what they
   /// cost matters more than their last digits. Before, no tokens are named: all may be drafted.
   [[nodiscard]] const Weight& ahead_unembedding() const {
-    return ahead_tokens_.empty() ? unembedding_ : ahead_unembedding_;
+    return ahead_tokens_.empty() ? network_.unembedding : ahead_unembedding_;
   }
   [[nodiscard]] std::span<const int32_t> ahead_tokens() const { return ahead_tokens_; }
-  [[nodiscard]] const Tensor& embedding() const { return embedding_.value; }
-  [[nodiscard]] const Tensor& maturity_weight() const { return maturity_; }
-  [[nodiscard]] const Tensor& ahead_maturity_weight() const { return ahead_maturity_; }
+  [[nodiscard]] const Tensor& embedding() const { return network_.embedding.value; }
+  [[nodiscard]] const Tensor& maturity_weight() const { return network_.maturity; }
+  [[nodiscard]] const Tensor& ahead_maturity_weight() const { return network_.ahead_maturity; }
   [[nodiscard]] HeadLayout heads() const;
 
   [[nodiscard]] const EntropicTime& time() const { return *time_; }
@@ -133,29 +134,6 @@ class Model {
   void set_unigram(std::vector<float> probabilities) { unigram_ = std::move(probabilities); }
 
  private:
-  /// What evolving rows add to x W^T: (x down^T) up^T. Undefined without adapters.
-  struct Adapter {
-    Weight down, up;  // [r, in], [out, r]
-  };
-  struct Layer {
-    Tensor attention_norm, feed_forward_norm, query_norm, key_norm;
-    Tensor qkv_bias;  // [row_cols]; undefined without
-    Weight qkv, attention_out, gate_up, down, modulation;
-    Adapter qkv_adapter, attention_out_adapter, gate_up_adapter, down_adapter;
-  };
-  /// A gated running average of what [h | E[previous]] suggests, and what it adds to h.
-  struct InnerField {
-    Weight in, out;  // [2R, 2D], [D, R]
-  };
-  /// A narrower one, of S = ahead_states() numbers, and a block that sees the text by the keys and
-  /// values of one layer.
-  struct AheadField {
-    Weight in, out, query, attention_out, gate_up, down;  // in [2S, 2D], out [D, S + 2D]
-    Tensor attention_norm, feed_forward_norm, norm;
-    std::array<Weight*, 6> weights() {
-      return {&in, &out, &query, &attention_out, &gate_up, &down};
-    }
-  };
   /// [h | E[previous]] [N, 2D], of which fields make drafts; E is detached.
   [[nodiscard]] Tensor draft_inputs(Tape& tape, const Tensor& h,
                                     std::span<const int32_t> previous) const;
@@ -167,21 +145,23 @@ class Model {
   /// The layer whose keys and values the field ahead sees.
   [[nodiscard]] int64_t ahead_layer() const { return config_.num_hidden_layers * 3 / 4; }
   void bind();
-  [[nodiscard]] Tensor bound(const std::string& name) const;
-  std::vector<Weight*> weights();
+  /// What is packed for inference, with the parameters that each weight is made of.
+  struct PackedUnit {
+    std::span<const Parameter> parts;
+    Weight* weight;  ///< null: one parameter that is not packed
+  };
+  std::vector<PackedUnit> units();
   void pack(Weight& weight, Precision precision);
   void pack(Weight& weight, const Tensor& bits);  ///< bf16 from bf16 [out, in]
   void pack_ahead_unembedding();
   /// The field ahead has rows of it, packed apart.
   [[nodiscard]] bool unembeds_ahead(const Weight& weight) const;
   /// Belongs to the field ahead alone.
-  [[nodiscard]] bool is_ahead(const Weight& weight);
+  [[nodiscard]] bool is_ahead(const Weight& weight) const;
   void set_packed(Weight& weight, std::shared_ptr<const PackedWeight> packed);
   static Model read(const std::string& folder,
                     const std::function<void(Model&, const WeightFolder&)>& read_parameters);
-  /// Adjacent parameters that are one weight, or one that is none (`weight` null).
-  void read_packed(const WeightFolder& file, std::span<const Parameter> parts, Weight* weight,
-                   Precision precision);
+  void read_packed(const WeightFolder& file, const PackedUnit& unit, Precision precision);
   void pack_bits(const WeightFolder& file, std::span<const Parameter> parts, Weight& weight);
   Tensor hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass,
                        Tensor* ahead_keys) const;
@@ -204,11 +184,8 @@ class Model {
 
   ModelConfig config_;
   ParameterStore parameters_;
-  std::vector<Layer> layers_;
-  Tensor final_norm_, codes_, maturity_, ahead_maturity_;
-  Weight embedding_, unembedding_, ahead_unembedding_, evolve_in_, places_;
-  InnerField inner_;
-  AheadField ahead_;
+  Network network_;
+  Weight ahead_unembedding_;
   std::unique_ptr<RopeTable> rope_;
   std::optional<EntropicTime> time_;
   std::vector<float> unigram_;

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
-#include <unordered_map>
 #include <utility>
 
 #include "base/interrupt.h"
@@ -60,15 +59,6 @@ bool is_bf16(const WeightFolder& file, const std::string& name) {
   return info != nullptr && info->dtype == "BF16";
 }
 
-/// How many of `parameters`, the first ones, are the weight.
-size_t parts_of(const Weight& weight, std::span<const Parameter> parameters) {
-  int64_t numel = 0;
-  size_t count = 0;
-  while (numel < weight.value.numel()) numel += parameters[count++].numel();
-  EVO_CHECK(numel == weight.value.numel());
-  return count;
-}
-
 /// Arrays one below the other, [out, in] in bf16.
 Tensor read_bits(const WeightFolder& file, std::span<const Parameter> parts,
                  const std::vector<int64_t>& shape) {
@@ -106,21 +96,15 @@ Model Model::load(const std::string& folder) {
 
 Model Model::load_packed(const std::string& folder, Precision precision) {
   return read(folder, [&](Model& model, const WeightFolder& file) {
-    std::unordered_map<const float*, Weight*> weights;  // by where they begin
-    for (Weight* w : model.weights()) weights.emplace(w->value.f32(), w);
-    std::vector<std::pair<std::span<const Parameter>, Weight*>> layers, tables;
-    std::span<const Parameter> rest = model.parameters_.list();
-    while (!rest.empty()) {
-      const auto found = weights.find(model.parameters_.values_of(rest[0]).data());
-      Weight* const weight = found == weights.end() ? nullptr : found->second;
-      const auto parts = rest.first(weight == nullptr ? 1 : parts_of(*weight, rest));
-      const bool is_table = weight == &model.embedding_ || weight == &model.unembedding_;
-      (is_table ? tables : layers).emplace_back(parts, weight);
-      rest = rest.subspan(parts.size());
+    std::vector<PackedUnit> layers, tables;
+    for (const PackedUnit& unit : model.units()) {
+      const bool is_table =
+          unit.weight == &model.network_.embedding || unit.weight == &model.network_.unembedding;
+      (is_table ? tables : layers).push_back(unit);
     }
-    const auto read_unit = [&](const auto& unit) {
+    const auto read_unit = [&](const PackedUnit& unit) {
       if (interrupted()) fail_interrupted("interrupted while {} was read", folder);
-      model.read_packed(file, unit.first, unit.second, precision);
+      model.read_packed(file, unit, precision);
     };
     // Packing works in arrays as large as the weight. All weights of a thread use the same ones,
     // and then the tables do, whose parts threads share: they need too much for it to be added to
@@ -128,13 +112,13 @@ Model Model::load_packed(const std::string& folder, Precision precision) {
     parallel_items(std::ssize(layers),
                    [&](int64_t i) { read_unit(layers[static_cast<size_t>(i)]); });
     trim_pool();
-    for (const auto& table : tables) read_unit(table);
+    for (const PackedUnit& table : tables) read_unit(table);
     trim_pool();
   });
 }
 
-void Model::read_packed(const WeightFolder& file, std::span<const Parameter> parts, Weight* weight,
-                        Precision precision) {
+void Model::read_packed(const WeightFolder& file, const PackedUnit& unit, Precision precision) {
+  const auto [parts, weight] = unit;
   // What is packed as int8 too, or is none, is read where it belongs.
   if (weight == nullptr || is_ahead(*weight) || unembeds_ahead(*weight)) {
     for (const Parameter& p : parts)

@@ -15,9 +15,10 @@ int64_t Parameter::numel() const {
   return total;
 }
 
-void ParameterStore::declare(std::string name, std::vector<int64_t> shape, int64_t first_use) {
-  EVO_CHECK(index_.emplace(name, parameters_.size()).second);
-  parameters_.push_back({std::move(name), std::move(shape), size_, first_use});
+void ParameterStore::declare(Parameter parameter) {
+  EVO_CHECK(index_.emplace(parameter.name, parameters_.size()).second);
+  parameter.offset = size_;
+  parameters_.push_back(std::move(parameter));
   size_ = checked_add(size_, parameters_.back().numel(), "number of parameters");
 }
 
@@ -83,88 +84,6 @@ void ParameterStore::zero_gradients() const {
 Tensor ParameterStore::view(int64_t offset, std::vector<int64_t> shape) const {
   float* grad = gradients_.defined() ? gradients_.f32() + offset : nullptr;
   return Tensor::view(values_.f32() + offset, std::move(shape), grad);
-}
-
-namespace {
-
-void declare_layer(const ModelConfig& c, int64_t layer, ParameterStore& parameters) {
-  const int64_t q_cols = c.num_attention_heads * c.head_dim;
-  const int64_t kv_cols = c.num_key_value_heads * c.head_dim;
-  const auto declare = [&](const char* part, std::vector<int64_t> shape) {
-    parameters.declare(fmt::format("model.layers.{}.{}", layer, part), std::move(shape), layer + 1);
-  };
-  declare("input_layernorm.weight", {c.hidden_size});
-  declare("self_attn.q_proj.weight", {q_cols, c.hidden_size});
-  declare("self_attn.k_proj.weight", {kv_cols, c.hidden_size});
-  declare("self_attn.v_proj.weight", {kv_cols, c.hidden_size});
-  if (c.qkv_bias) {
-    declare("self_attn.q_proj.bias", {q_cols});
-    declare("self_attn.k_proj.bias", {kv_cols});
-    declare("self_attn.v_proj.bias", {kv_cols});
-  }
-  declare("self_attn.o_proj.weight", {c.hidden_size, q_cols});
-  if (c.qk_norm) declare("self_attn.q_norm.weight", {c.head_dim});
-  if (c.qk_norm) declare("self_attn.k_norm.weight", {c.head_dim});
-  declare("post_attention_layernorm.weight", {c.hidden_size});
-  declare("mlp.gate_proj.weight", {c.intermediate_size, c.hidden_size});
-  declare("mlp.up_proj.weight", {c.intermediate_size, c.hidden_size});
-  declare("mlp.down_proj.weight", {c.hidden_size, c.intermediate_size});
-}
-
-/// A matrix [out, in] of the backbone gets up [out, r] down [r, in], for evolving rows alone.
-void declare_adapters(const ModelConfig& c, int64_t layer, ParameterStore& parameters) {
-  const auto declare = [&](const char* matrix, int64_t out, int64_t in) {
-    const std::string name = fmt::format("evo.layers.{}.adapters.{}.", layer, matrix);
-    parameters.declare(name + "down.weight", {c.adapter_rank, in}, layer + 1);
-    parameters.declare(name + "up.weight", {out, c.adapter_rank}, layer + 1);
-  };
-  const int64_t q_cols = c.num_attention_heads * c.head_dim;
-  const int64_t kv_cols = c.num_key_value_heads * c.head_dim;
-  declare("qkv", q_cols + 2 * kv_cols, c.hidden_size);
-  declare("attention_out", c.hidden_size, q_cols);
-  declare("gate_up", 2 * c.intermediate_size, c.hidden_size);
-  declare("down", c.hidden_size, c.intermediate_size);
-}
-
-void declare_flow(const ModelConfig& c, ParameterStore& parameters) {
-  parameters.declare("evo.codes", {c.vocab_size, c.code_size});
-  parameters.declare("evo.evolve_in.weight", {c.hidden_size, 2 * c.code_size + c.time_features});
-  if (c.window_places > 0)
-    parameters.declare("evo.places.weight", {c.window_places, c.hidden_size});
-  for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
-    parameters.declare(fmt::format("evo.layers.{}.modulation.weight", i),
-                       {4 * c.hidden_size, c.time_features}, i + 1);
-    if (c.adapter_rank > 0) declare_adapters(c, i, parameters);
-  }
-  const int64_t last = c.num_hidden_layers + 1;
-  parameters.declare("evo.inner.in.weight", {2 * c.inner_size, 2 * c.hidden_size}, last);
-  parameters.declare("evo.inner.out.weight", {c.hidden_size, c.inner_size}, last);
-  parameters.declare("evo.maturity.weight", {c.hidden_size + 3}, last);
-  if (c.ahead_size == 0) return;
-  parameters.declare("evo.ahead.in.weight", {2 * c.ahead_states(), 2 * c.hidden_size}, last);
-  const int64_t q_cols = c.num_attention_heads * c.head_dim;
-  parameters.declare("evo.ahead.out.weight", {c.hidden_size, c.ahead_states() + 2 * c.hidden_size},
-                     last);
-  parameters.declare("evo.ahead.attention_norm.weight", {c.hidden_size}, last);
-  parameters.declare("evo.ahead.query.weight", {q_cols, c.hidden_size}, last);
-  parameters.declare("evo.ahead.attention_out.weight", {c.hidden_size, q_cols}, last);
-  parameters.declare("evo.ahead.feed_forward_norm.weight", {c.hidden_size}, last);
-  parameters.declare("evo.ahead.gate_up.weight", {2 * c.ahead_size, c.hidden_size}, last);
-  parameters.declare("evo.ahead.down.weight", {c.hidden_size, c.ahead_size}, last);
-  parameters.declare("evo.ahead.norm.weight", {c.hidden_size}, last);
-  parameters.declare("evo.ahead.maturity.weight", {c.hidden_size + 3}, last);
-}
-
-}  // namespace
-
-void declare_parameters(const ModelConfig& config, ParameterStore& parameters) {
-  const std::vector<int64_t> table = {config.vocab_size, config.hidden_size};
-  parameters.declare("model.embed_tokens.weight", table);
-  for (int64_t i = 0; i < config.num_hidden_layers; ++i) declare_layer(config, i, parameters);
-  const int64_t last = config.num_hidden_layers + 1;
-  parameters.declare("model.norm.weight", {config.hidden_size}, last);
-  if (!config.tie_word_embeddings) parameters.declare("lm_head.weight", table, last);
-  if (config.flow) declare_flow(config, parameters);
 }
 
 }  // namespace evo

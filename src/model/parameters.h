@@ -7,10 +7,30 @@
 #include <unordered_map>
 #include <vector>
 
-#include "model/config.h"
 #include "tensor/tensor.h"
 
 namespace evo {
+
+/// What a parameter is for, as plans count them.
+enum class Part {
+  kEmbedding,
+  kAttention,
+  kBiases,
+  kFeedForward,
+  kNorms,
+  kCodes,
+  kEvolveIn,
+  kPlaces,
+  kModulation,
+  kInnerField,
+  kMaturity,
+  kAdapters,
+};
+inline constexpr size_t kParts = 12;
+
+/// What a parameter of a fresh model is: normal with standard deviation 0.02, the same over
+/// sqrt(2 layers) where a matrix adds to the residual stream, 1, 0, or normal with deviation 1.
+enum class Start { kNormal, kResidual, kOnes, kZeros, kUnit };
 
 struct Parameter {
   std::string name;
@@ -18,6 +38,8 @@ struct Parameter {
   int64_t offset = 0;  ///< in floats, into the flat array
   /// When a pass reads it first: 0 before the layers, i + 1 in layer i, layers + 1 behind them.
   int64_t first_use = 0;
+  Part part = Part::kEmbedding;
+  Start start = Start::kNormal;
   [[nodiscard]] int64_t numel() const;
   [[nodiscard]] bool decays() const { return shape.size() == 2; }  ///< matrices, not norm weights
 };
@@ -26,9 +48,10 @@ struct Parameter {
 /// gradient norm, averages and checkpoints each are one loop. Declare everything, then allocate().
 class ParameterStore {
  public:
-  /// Adds a parameter after all earlier ones. Parameters declared one after the other with equal
-  /// column counts are adjacent in memory and can be viewed as one matrix (see fused()).
-  void declare(std::string name, std::vector<int64_t> shape, int64_t first_use = 0);
+  /// Adds a parameter after all earlier ones, which gives it its offset. Parameters declared one
+  /// after the other with equal column counts are adjacent in memory and can be viewed as one
+  /// matrix (see fused()).
+  void declare(Parameter parameter);
 
   /// All zero; memory is taken when it is first written. `gradients`: whether gradients will be
   /// wanted (training).
@@ -67,9 +90,5 @@ class ParameterStore {
   return name.starts_with("evo.inner.") || name.starts_with("evo.ahead.") ||
          name.starts_with("evo.maturity.");
 }
-
-/// Declares all parameters of such a model, by the names that they have in files. Those of one
-/// layer that are one matrix in use (q, k, v; gate, up) are adjacent.
-void declare_parameters(const ModelConfig& config, ParameterStore& parameters);
 
 }  // namespace evo

@@ -6,7 +6,7 @@
 
 #include "base/float_formats.h"
 #include "base/threads/parallel.h"
-#include "model/parameters.h"
+#include "model/layout.h"
 
 namespace evo {
 namespace {

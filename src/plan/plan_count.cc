@@ -1,36 +1,22 @@
 #include "plan/plan_count.h"
 
-#include <string_view>
-
-#include "model/parameters.h"
+#include "model/layout.h"
 
 namespace evo {
-namespace {
-
-int64_t& part_of_name(ParameterCount& count, std::string_view name) {
-  const auto has = [&](std::string_view word) { return name.find(word) != name.npos; };
-  if (name == "evo.codes") return count.codes;
-  if (name == "evo.evolve_in.weight") return count.evolve_in;
-  if (name == "evo.places.weight") return count.places;
-  if (has(".modulation.")) return count.modulation;
-  if (has(".adapters.")) return count.adapters;
-  if (name.ends_with("maturity.weight")) return count.maturity;
-  if (name.starts_with("evo.inner.") || name.starts_with("evo.ahead.")) return count.inner_field;
-  if (name.ends_with("norm.weight")) return count.norms;
-  if (has(".self_attn.")) return count.attention;
-  if (has(".mlp.")) return count.feed_forward;
-  EVO_CHECK(name == "model.embed_tokens.weight" || name == "lm_head.weight");
-  return count.embedding;
-}
-
-}  // namespace
-
 ParameterCount count_parameters(const ModelConfig& config) {
-  ParameterStore store;
-  declare_parameters(config, store);
-  ParameterCount count;
-  for (const Parameter& p : store.list()) part_of_name(count, p.name) += p.numel();
-  return count;
+  const PartCounts counts = count_parts(config);
+  const auto of = [&](Part part) { return counts[static_cast<size_t>(part)]; };
+  return {.embedding = of(Part::kEmbedding),
+          .attention = of(Part::kAttention) + of(Part::kBiases),
+          .feed_forward = of(Part::kFeedForward),
+          .norms = of(Part::kNorms),
+          .codes = of(Part::kCodes),
+          .evolve_in = of(Part::kEvolveIn),
+          .places = of(Part::kPlaces),
+          .modulation = of(Part::kModulation),
+          .inner_field = of(Part::kInnerField),
+          .maturity = of(Part::kMaturity),
+          .adapters = of(Part::kAdapters)};
 }
 
 TokenFlops token_flops(const RunConfig& c) {

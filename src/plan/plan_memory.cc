@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/layout.h"
 #include "train/checkpointing.h"
 #include "train/ranks/partition.h"
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/log.h"
+#include "model/layout.h"
 #include "train/trainer.h"
 
 namespace evo {

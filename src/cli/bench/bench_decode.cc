@@ -8,6 +8,7 @@
 #include "base/terminal/progress.h"
 #include "cli/bench/bench_measure.h"
 #include "decode/generate.h"
+#include "model/layout.h"
 #include "ops/machine.h"
 
 namespace evo {

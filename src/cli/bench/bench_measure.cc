@@ -10,6 +10,7 @@
 
 #include "base/interrupt.h"
 #include "cli/options.h"
+#include "model/layout.h"
 #include "ops/machine.h"
 #include "ops/optimizer.h"
 #include "train/loss/loss.h"

@@ -12,6 +12,7 @@
 #include "data/data_files.h"
 #include "eval/likelihood.h"
 #include "json/record.h"
+#include "model/layout.h"
 #include "ops/machine.h"
 #include "train/examples/data.h"
 

@@ -12,6 +12,7 @@
 #include "decode/generate.h"
 #include "files/files.h"
 #include "json/fields.h"
+#include "model/layout.h"
 #include "ops/machine.h"
 #include "plan/fit_memory.h"
 #include "tokenizer/bpe/train_bpe.h"

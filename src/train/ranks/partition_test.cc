@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "model/layout.h"
 #include "train/checkpointing.h"
 #include "train/testing.h"
 
