@@ -12,7 +12,7 @@
 #include "cli/options.h"
 #include "cli/program.h"
 #include "files/files.h"
-#include "model/weight_source.h"
+#include "model/sources/weight_source.h"
 
 namespace evo {
 namespace {

@@ -13,13 +13,13 @@ class Declarer {
       : declare_(declare), prefix_(std::move(prefix)), first_use_(first_use) {}
 
   template <class Holder>
-  void matrix(Holder& holder, Part part, Start start, std::vector<Declaration::Array> arrays,
-              int64_t cols) const {
+  void matrix(Holder& holder, NetworkPart part, Initialization start,
+              std::vector<Declaration::Array> arrays, int64_t cols) const {
     for (Declaration::Array& array : arrays) array.name.insert(0, prefix_);
     declare_({&holder, std::move(arrays), cols, part, start, first_use_});
   }
 
-  void vector(Tensor& holder, Part part, Start start,
+  void vector(Tensor& holder, NetworkPart part, Initialization start,
               std::vector<Declaration::Array> arrays) const {
     matrix(holder, part, start, std::move(arrays), 0);
   }
@@ -27,8 +27,10 @@ class Declarer {
   /// A matrix [out, in] of the backbone gets up [out, r] down [r, in], for evolving rows alone.
   void adapter(Adapter& holder, const std::string& name, int64_t out, int64_t in,
                int64_t rank) const {
-    matrix(holder.down, Part::kAdapters, Start::kNormal, {{name + ".down.weight", rank}}, in);
-    matrix(holder.up, Part::kAdapters, Start::kZeros, {{name + ".up.weight", out}}, rank);
+    matrix(holder.down, NetworkPart::kAdapters, Initialization::kNormal,
+           {{name + ".down.weight", rank}}, in);
+    matrix(holder.up, NetworkPart::kAdapters, Initialization::kZeros, {{name + ".up.weight", out}},
+           rank);
   }
 
  private:
@@ -37,8 +39,8 @@ class Declarer {
   int64_t first_use_;
 };
 
-using enum Part;
-using enum Start;
+using enum NetworkPart;
+using enum Initialization;
 
 struct Widths {
   explicit Widths(const ModelConfig& c)

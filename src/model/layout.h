@@ -62,8 +62,8 @@ struct Declaration {
   std::variant<Tensor*, Weight*> holder;  ///< a Weight is packed for inference, a Tensor is not
   std::vector<Array> arrays;
   int64_t cols = 0;  ///< 0: vectors
-  Part part = Part::kEmbedding;
-  Start start = Start::kNormal;
+  NetworkPart part = NetworkPart::kEmbedding;
+  Initialization start = Initialization::kNormal;
   int64_t first_use = 0;  ///< see Parameter
 };
 

@@ -7,7 +7,7 @@
 #include "base/interrupt.h"
 #include "base/threads/parallel.h"
 #include "model/model.h"
-#include "model/weight_source.h"
+#include "model/sources/weight_source.h"
 
 namespace evo {
 namespace {

@@ -12,7 +12,7 @@
 namespace evo {
 
 /// What a parameter is for, as plans count them.
-enum class Part {
+enum class NetworkPart {
   kEmbedding,
   kAttention,
   kBiases,
@@ -30,7 +30,7 @@ inline constexpr size_t kParts = 12;
 
 /// What a parameter of a fresh model is: normal with standard deviation 0.02, the same over
 /// sqrt(2 layers) where a matrix adds to the residual stream, 1, 0, or normal with deviation 1.
-enum class Start { kNormal, kResidual, kOnes, kZeros, kUnit };
+enum class Initialization { kNormal, kResidual, kOnes, kZeros, kUnit };
 
 struct Parameter {
   std::string name;
@@ -38,8 +38,8 @@ struct Parameter {
   int64_t offset = 0;  ///< in floats, into the flat array
   /// When a pass reads it first: 0 before the layers, i + 1 in layer i, layers + 1 behind them.
   int64_t first_use = 0;
-  Part part = Part::kEmbedding;
-  Start start = Start::kNormal;
+  NetworkPart part = NetworkPart::kEmbedding;
+  Initialization start = Initialization::kNormal;
   [[nodiscard]] int64_t numel() const;
   [[nodiscard]] bool decays() const { return shape.size() == 2; }  ///< matrices, not norm weights
 };

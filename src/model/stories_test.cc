@@ -6,8 +6,8 @@
 #include "base/testing.h"
 #include "files/files.h"
 #include "model/model.h"
+#include "model/sources/weight_source.h"
 #include "model/testing.h"
-#include "model/weight_source.h"
 
 namespace evo {
 namespace {

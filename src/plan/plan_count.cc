@@ -5,18 +5,18 @@
 namespace evo {
 ParameterCount count_parameters(const ModelConfig& config) {
   const PartCounts counts = count_parts(config);
-  const auto of = [&](Part part) { return counts[static_cast<size_t>(part)]; };
-  return {.embedding = of(Part::kEmbedding),
-          .attention = of(Part::kAttention) + of(Part::kBiases),
-          .feed_forward = of(Part::kFeedForward),
-          .norms = of(Part::kNorms),
-          .codes = of(Part::kCodes),
-          .evolve_in = of(Part::kEvolveIn),
-          .places = of(Part::kPlaces),
-          .modulation = of(Part::kModulation),
-          .inner_field = of(Part::kInnerField),
-          .maturity = of(Part::kMaturity),
-          .adapters = of(Part::kAdapters)};
+  const auto of = [&](NetworkPart part) { return counts[static_cast<size_t>(part)]; };
+  return {.embedding = of(NetworkPart::kEmbedding),
+          .attention = of(NetworkPart::kAttention) + of(NetworkPart::kBiases),
+          .feed_forward = of(NetworkPart::kFeedForward),
+          .norms = of(NetworkPart::kNorms),
+          .codes = of(NetworkPart::kCodes),
+          .evolve_in = of(NetworkPart::kEvolveIn),
+          .places = of(NetworkPart::kPlaces),
+          .modulation = of(NetworkPart::kModulation),
+          .inner_field = of(NetworkPart::kInnerField),
+          .maturity = of(NetworkPart::kMaturity),
+          .adapters = of(NetworkPart::kAdapters)};
 }
 
 TokenFlops token_flops(const RunConfig& c) {

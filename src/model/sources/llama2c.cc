@@ -13,7 +13,7 @@
 #include "base/checked.h"
 #include "files/files.h"
 #include "model/layout.h"
-#include "model/weight_source.h"
+#include "model/sources/weight_source.h"
 
 namespace evo {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/weight_source.h"
+#include "model/sources/weight_source.h"
 
 #include <atomic>
 #include <bit>
