@@ -125,12 +125,17 @@ void Session::choose_source(const PassResult& result, int64_t accepted) {
   const bool ahead = policy_ != nullptr && policy_->drafts_ahead(scout_);
   if (ahead) window_source_.clear();
   if (window_source_.size() > 0) {
-    drafts_.begin(DraftKind::kWindow, sequence_, window_source_.size(), window_size());
+    begin_drafts(DraftKind::kWindow, window_source_, window_source_.size());
   } else if (ahead || (window_size() > 0 && decoder_.model().config().drafts_ahead())) {
     Tape tape(Tape::Mode::kInference);
     ahead_source_.begin(slice_rows(tape, result.mature_h, accepted, accepted + 1));
-    drafts_.begin(DraftKind::kAhead, sequence_, DraftPolicy::kLargestWindow, window_size());
+    begin_drafts(DraftKind::kAhead, ahead_source_, DraftPolicy::kLargestWindow);
   }
+}
+
+void Session::begin_drafts(DraftKind kind, DraftSource& source, int64_t possible) {
+  source_ = &source;
+  drafts_.begin(kind, sequence_, possible, window_size());
 }
 
 bool Session::take_draft(const Proposal& proposal, PassTrace& trace) {

@@ -109,6 +109,7 @@ class Session {
   PassTrace finish_pass(const PassResult& result);
   void verify_drafts(const PassResult& result, PassTrace& trace);
   void choose_source(const PassResult& result, int64_t accepted);
+  void begin_drafts(DraftKind kind, DraftSource& source, int64_t possible);
   void evolve_window(const Tensor& h, PassTrace& trace);
   bool take_draft(const Proposal& proposal, PassTrace& trace);
   void commit(int32_t token, PassTrace& trace);
@@ -123,6 +124,7 @@ class Session {
   bool scout_ = true;
   bool reading_ = false;  // the pass that goes on reads a piece of the prompt
   DraftChain drafts_;
+  DraftSource* source_ = nullptr;  // of drafts_
   WindowSource window_source_;
   AheadSource ahead_source_;
   EvolvingWindow window_;  // behind the drafts, for the coming pass

@@ -136,10 +136,8 @@ double SharedPass::draft(DraftKind kind) {
   for (size_t s = 0; s < sessions_.size(); ++s) {
     Session& session = *sessions_[s];
     if (faults_.has(s) || session.drafts_.kind() != kind || session.reading_) continue;
-    DraftSource* const source = kind == DraftKind::kAhead
-                                    ? static_cast<DraftSource*>(&session.ahead_source_)
-                                    : &session.window_source_;
-    active.push_back({s, source, &session.sequence_, &session.drafts_, &session.proposer_});
+    active.push_back(
+        {s, session.source_, &session.sequence_, &session.drafts_, &session.proposer_});
   }
   double steps = 0;
   while (true) {
