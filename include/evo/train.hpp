@@ -15,7 +15,7 @@ namespace evo::api {
 
 /// What every training run has.
 struct RunOptions {
-  std::vector<std::string> data = {};  ///< files or folders with text, or folders of shards
+  std::vector<std::string> data = {};  ///< files or folders with text, or FOLDER[=WEIGHT] of shards
   std::string text_field = "text";     ///< where lines of JSON have their texts
   std::filesystem::path out = {};      ///< folder for the model, its metrics and checkpoints
   bool resume = false;                 ///< continue the run in `out`, bit for bit

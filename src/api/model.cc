@@ -184,8 +184,10 @@ struct Model::Impl {
 
 namespace {
 
-/// Whether a text is all that the grammar, which has seen nothing yet, asks for.
+/// Whether a text is all that the grammar, which has seen nothing yet, asks for. The space that it
+/// may begin with goes: some tokenizers would add another one.
 bool is_complete(GrammarState grammar, std::string_view text, const Tokenizer& tokenizer) {
+  if (text.starts_with(' ')) text.remove_prefix(1);
   const std::vector<int32_t> tokens = tokenizer.encode(text);
   return std::ranges::all_of(tokens, [&](int32_t token) { return grammar.advance(token); }) &&
          grammar.complete();
