@@ -4,6 +4,7 @@
 #include <string>
 
 #include "api/run_settings.h"
+#include "api/train_run.h"
 
 namespace CLI {
 class App;
