@@ -286,6 +286,28 @@ TEST_F(ApiModelTest, MovedFromModelsSaySo) {
   EXPECT_EQ(first.count("x"), 1);
 }
 
+TEST_F(ApiModelTest, KeepsWhatItLearntWhereItIsSaid) {
+  const testing::TemporaryFolder cache;
+  const auto use = [&](const std::filesystem::path& folder) {
+    const api::Model model(model_folder(), {.cache_folder = folder});
+    model.generate(kPrompt, {.max_tokens = 200});
+  };
+  use({});
+  EXPECT_TRUE(cache.names().empty());
+  use(cache.path());
+  EXPECT_FALSE(cache.names().empty());
+}
+
+TEST_F(ApiModelTest, RemarksGoToTheSink) {
+  const testing::TemporaryFolder folder;
+  std::vector<std::string> heard;
+  api::set_message_sink([&](std::string_view message) { heard.emplace_back(message); });
+  api::train(testing::small_run(folder.path(), 1));
+  log_to_terminal();
+  ASSERT_FALSE(heard.empty());
+  EXPECT_NE(heard[0].find("parameters"), std::string::npos) << heard[0];
+}
+
 TEST_F(ApiModelTest, IsSilent) {
   api::set_message_sink({});
   const testing::TemporaryFolder folder;
