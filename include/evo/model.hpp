@@ -112,7 +112,7 @@ class EVO_API Model {
   /// The conversation as the chat template writes it, up to where the assistant begins to speak.
   [[nodiscard]] std::string apply_template(std::span<const Message> messages) const;
 
-  /// `stop` is looked at between passes; the first one reads the prompt.
+  /// `stop` is looked at between passes, once the prompt is read.
   Generation generate(const Prompt& prompt, const GenerateOptions& options = {},
                       const OnText& on_text = {}, const std::stop_token& stop = {}) const;
 
