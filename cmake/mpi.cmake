@@ -18,10 +18,14 @@ else()
   message(STATUS "Training on several processes: no; MPI is not installed or EVO_MPI is OFF")
 endif()
 
-# Of the two communicators, the one that this build has not.
+# Of the two communicators, the one that this build has not. Apart from others is compiled what needs MPI: so programs
+# that train on one process alone, as those with libevo do, are linked without it.
 function(evo_leave_out_other_communicator)
-  list(TRANSFORM EVO_OTHER_COMMUNICATOR PREPEND ${PROJECT_SOURCE_DIR}/src/comm/)
+  set(folder ${PROJECT_SOURCE_DIR}/src/comm)
+  list(TRANSFORM EVO_OTHER_COMMUNICATOR PREPEND ${folder}/)
   set_source_files_properties(${EVO_OTHER_COMMUNICATOR} PROPERTIES HEADER_FILE_ONLY ON)
+  set_source_files_properties(${folder}/mpi_communicator.cc ${folder}/mpi_wait.cc
+                              PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()
 
 # Runs those tests of `target` that match `filter` on 2 and on 4 ranks, once per number. They are

@@ -269,11 +269,21 @@ TEST_F(ServeHostile, IdleConnectionsGiveWay) {
 
 TEST_F(ServeHostile, TooManyAtWorkAreToldSo) {
   const Served small(model(), "--connections 2");
-  const std::string body = endless().dump();
+  Json asked = endless();
+  asked["stream"] = true;
+  const std::string body = asked.dump();
   const std::string text =
       request("POST /v1/completions", with_length(std::to_string(body.size())), body);
   const int sockets[] = {small.connect(), small.connect()};
-  for (const int socket : sockets) (void)!send(socket, text.data(), text.size(), MSG_NOSIGNAL);
+  for (const int socket : sockets) {
+    (void)!send(socket, text.data(), text.size(), MSG_NOSIGNAL);
+    // A connection whose request nobody has read yet would give way to the next one.
+    const auto is_answered = [&] {
+      char byte = 0;
+      return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+    };
+    ASSERT_TRUE(wait_until(is_answered));
+  }
   const auto health = [&] {
     const httplib::Result result = small.client().Get("/health");
     return result ? result->status : 0;

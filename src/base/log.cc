@@ -1,51 +1,58 @@
 #include "base/log.h"
 
-#include <spdlog/sinks/base_sink.h>
-#include <spdlog/spdlog.h>
-
-#include <memory>
+#include <atomic>
 #include <mutex>
+#include <utility>
 
 #include "base/terminal/status_line.h"
 
 namespace evo {
 namespace {
 
-/// A message begins on a line of its own, also while there is a line of progress.
-class ErrorSink : public spdlog::sinks::base_sink<std::mutex> {
- private:
-  void sink_it_(const spdlog::details::log_msg& message) override {
-    spdlog::memory_buf_t text;
-    formatter_->format(message, text);
-    write_above_status_line({text.data(), text.size()});
-  }
-  void flush_() override {}
+std::atomic<LogLevel> level = LogLevel::kInfo;
+
+struct Receiver {
+  std::mutex mutex;
+  LogSink sink;
 };
 
-spdlog::logger& logger() {
-  static spdlog::logger instance = [] {
-    spdlog::logger made("evo", std::make_shared<ErrorSink>());
-    made.set_pattern("%v");
-    return made;
-  }();
+Receiver& receiver() {
+  static Receiver instance;
   return instance;
+}
+
+void hand_on(std::string_view message) {
+  Receiver& to = receiver();
+  const std::lock_guard lock(to.mutex);
+  if (to.sink) to.sink(message);
 }
 
 }  // namespace
 
-void set_log_level(LogLevel level) {
-  logger().set_level(level == LogLevel::kQuiet ? spdlog::level::warn : spdlog::level::info);
+void set_log_level(LogLevel chosen) {
+  level = chosen;
 }
 
 LogLevel log_level() {
-  return logger().level() == spdlog::level::warn ? LogLevel::kQuiet : LogLevel::kInfo;
+  return level;
+}
+
+void set_log_sink(LogSink sink) {
+  Receiver& to = receiver();
+  const std::lock_guard lock(to.mutex);
+  to.sink = std::move(sink);
+}
+
+void log_to_terminal() {
+  set_log_sink(
+      [](std::string_view message) { write_above_status_line(std::string(message) + "\n"); });
 }
 
 void log_line(const std::string& text) {
-  logger().info("{}", text);
+  if (level == LogLevel::kInfo) hand_on(text);
 }
 void warn_line(const std::string& text) {
-  logger().warn("warning: {}", text);
+  hand_on("warning: " + text);
 }
 
 }  // namespace evo

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
+#include "base/testing.h"
+
 namespace evo {
 namespace {
 
@@ -19,6 +24,19 @@ std::string logged_at(LogLevel level) {
 TEST(Log, QuietLeavesWarnings) {
   EXPECT_EQ(logged_at(LogLevel::kInfo), "1 of 2\nwith {braces}\nwarning: care\n");
   EXPECT_EQ(logged_at(LogLevel::kQuiet), "warning: care\n");
+}
+
+TEST(Log, GoesWhereItIsSaid) {
+  std::vector<std::string> heard;
+  set_log_sink([&](std::string_view message) { heard.emplace_back(message); });
+  ::testing::internal::CaptureStderr();
+  log_info("{} of {}", 1, 2);
+  log_warning("care");
+  set_log_sink({});
+  log_warning("lost");
+  log_to_terminal();
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  EXPECT_EQ(heard, (std::vector<std::string>{"1 of 2", "warning: care"}));
 }
 
 }  // namespace

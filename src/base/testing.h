@@ -17,8 +17,12 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/log.h"
 
 namespace evo::testing {
+
+/// Messages are seen in a test's output.
+inline const bool kMessagesShown = (log_to_terminal(), true);
 
 /// A fresh folder that goes away with the object.
 class TemporaryFolder {

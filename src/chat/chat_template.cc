@@ -258,6 +258,16 @@ GuardedText render_guarded(const ChatTemplate& chat_template, const Tokenizer& t
 
 }  // namespace
 
+std::vector<int32_t> single_tokens(const std::vector<std::string>& texts,
+                                   const Tokenizer& tokenizer) {
+  std::vector<int32_t> singles;
+  for (const std::string& text : texts) {
+    const std::vector<int32_t> tokens = tokenizer.encode(text, {.special = true});
+    if (tokens.size() == 1) singles.push_back(tokens.front());
+  }
+  return singles;
+}
+
 std::vector<int32_t> encode_chat(const ChatTemplate& chat_template, const Tokenizer& tokenizer,
                                  std::span<const ChatMessage> messages) {
   std::vector<int32_t> tokens;

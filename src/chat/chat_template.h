@@ -81,6 +81,10 @@ class ChatTemplate {
                                                   const ChatTemplate& chat_template,
                                                   const Tokenizer& tokenizer);
 
+/// Of texts such as chat_stops(), those that are one token each, which names of special tokens are.
+[[nodiscard]] std::vector<int32_t> single_tokens(const std::vector<std::string>& texts,
+                                                 const Tokenizer& tokenizer);
+
 /// A conversation up to where the assistant begins to speak; empty if the template makes no text of
 /// it. The names of special tokens that the template writes are those tokens: that is how it marks
 /// turns. In what somebody says they are ordinary text, so that nobody can end his turn and begin

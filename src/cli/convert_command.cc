@@ -11,6 +11,7 @@
 #include "cli/common_options.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "decode/loaded_model.h"
 #include "files/files.h"
 #include "model/sources/weight_source.h"
 

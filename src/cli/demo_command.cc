@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "api/train_run.h"
 #include "base/embedded_file.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -10,8 +11,8 @@
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/prompt_input.h"
-#include "cli/train/train_run.h"
 #include "decode/generate.h"
+#include "decode/loaded_model.h"
 #include "files/files.h"
 #include "ops/machine.h"
 

@@ -7,10 +7,11 @@
 #include <optional>
 #include <utility>
 
+#include "api/learnt_costs.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "cli/cache_folder.h"
 #include "cli/common_options.h"
-#include "cli/learnt_costs.h"
 #include "cli/live_view.h"
 #include "cli/mode_choice.h"
 #include "cli/number_range.h"
@@ -20,6 +21,7 @@
 #include "cli/replay.h"
 #include "cli/trace_files.h"
 #include "decode/generate.h"
+#include "decode/loaded_model.h"
 #include "files/files.h"
 #include "json/record.h"
 
@@ -197,16 +199,16 @@ void run_generate(GenerateFlags& flags) {
   if (flags.replay) return run_replay(flags);
   use_threads(flags.threads);
   const WritingTask task = choose_task(flags);
-  choose_mode(flags.mode, flags.balance, flags.options.decode);
+  mode_choice(flags.mode, flags.balance).apply(flags.options.decode);
   check(flags);
   TraceFiles files(flags.trace, flags.trace_map);
   flags.options.decode.trace = files.wanted();
   const Precision precision = parse_precision(flags.precision);
   const LoadedModel loaded = load_model(flags.model, precision);
-  suit_model(flags.mode, flags.balance, loaded.model.config(), flags.options.decode);
+  mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), flags.options.decode);
   constrain(flags, loaded.tokenizer, flags.options.decode);
   const Decoder decoder(loaded.model, loaded.tokenizer);
-  const LearntCosts costs(decoder, precision);
+  const LearntCosts costs(decoder, precision, cache_folder());
   const Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
   const Tracer tracer(decoder, loaded.tokenizer, flags.options.decode, prompt, task.before,
                       task.after);

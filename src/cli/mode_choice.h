@@ -4,8 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "decode/session/session.h"
-#include "model/config.h"
+#include "decode/mode_choice.h"
 
 namespace CLI {
 class App;
@@ -13,14 +12,9 @@ class App;
 
 namespace evo {
 
-/// Sets mode and balance: balance alone picks the mode, and the ends of evo's range are exact and
-/// diffusion. Throws UsageError if the two contradict each other.
-void choose_mode(const std::string& mode, const std::optional<double>& balance,
-                 DecodeOptions& options);
-
-/// `exact` gives the text of `ar`, so a model that can only do that does it unless told otherwise.
-void suit_model(const std::string& mode, const std::optional<double>& balance,
-                const ModelConfig& config, DecodeOptions& options);
+/// What the options say; an empty `mode` says nothing. Throws UsageError for a mode that there is
+/// not.
+[[nodiscard]] ModeChoice mode_choice(const std::string& mode, const std::optional<double>& balance);
 
 /// --temperature, --top-k, --top-p and --seed.
 void add_sampling_options(CLI::App& command, DecodeOptions& decode);

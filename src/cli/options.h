@@ -1,14 +1,10 @@
 // Option values that several commands share.
 #pragma once
 
-#include <filesystem>
-#include <span>
 #include <string>
 #include <string_view>
 
-#include "json/record.h"
-#include "model/model.h"
-#include "tokenizer/tokenizer.h"
+#include "tensor/tape.h"
 
 namespace evo {
 
@@ -26,21 +22,5 @@ double parse_amount(const char* option, std::string_view text);
 Precision parse_precision(const std::string& name);
 /// The same without int8, which gradients cannot pass.
 Precision parse_training_precision(const std::string& name);
-const char* precision_name(Precision precision);
-
-/// generation_config.json of a model folder that is used with `tokenizer`: its special tokens, and
-/// its fingerprint, by which load_model() notices another tokenizer.
-Record generation_config(const Tokenizer& tokenizer);
-
-/// Copies those of the files `names` that the folder `from` has.
-void copy_files(const std::filesystem::path& from, const std::filesystem::path& to,
-                std::span<const char* const> names);
-
-/// A model folder's network, packed for decoding, and its tokenizer; checks that they fit.
-struct LoadedModel {
-  Model model;
-  Tokenizer tokenizer;
-};
-LoadedModel load_model(const std::string& folder, Precision precision);
 
 }  // namespace evo

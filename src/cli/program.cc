@@ -16,6 +16,7 @@
 #include "base/denormals.h"
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/log.h"
 #include "base/threads/cpu_limit.h"
 #include "base/threads/thread_pool.h"
 #include "cli/common_options.h"
@@ -175,6 +176,7 @@ void flush_output() {
 
 int run_program(int argc, char** argv) {
   flush_denormals();  // before there are other threads, which inherit it
+  log_to_terminal();
   // A write to a closed pipe is to be an error like others, after which temporary files go.
   std::signal(SIGPIPE, SIG_IGN);
   try {

@@ -3,14 +3,16 @@
 #include <cstdlib>
 #include <memory>
 
+#include "api/learnt_costs.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/terminal/progress.h"
 #include "base/threads/parallel.h"
-#include "cli/learnt_costs.h"
+#include "cli/cache_folder.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "decode/loaded_model.h"
 #include "json/record.h"
 #include "serve/server.h"
 
@@ -76,7 +78,7 @@ void run_serve(ServeFlags& flags) {
   const Precision precision = parse_precision(flags.precision);
   const LoadedModel loaded = load_model(flags.model, precision);
   const Decoder decoder(loaded.model, loaded.tokenizer);
-  const LearntCosts costs(decoder, precision);
+  const LearntCosts costs(decoder, precision, cache_folder());
   Metrics metrics;
   const Service service(decoder, loaded.tokenizer, flags.model, served_name(flags),
                         flags.longest_prompt);

@@ -4,22 +4,12 @@
 #include <cmath>
 #include <numeric>
 
-#include "base/interrupt.h"
 #include "decode/prefix_cache.h"
+#include "decode/text_batch.h"
+#include "text/utf8.h"
 
 namespace evo {
 namespace {
-
-/// Bytes at the end of `text` that begin a UTF-8 character which is not complete yet.
-size_t incomplete_tail(std::string_view text) {
-  for (size_t back = 1; back <= 3 && back <= text.size(); ++back) {
-    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
-    if ((byte & 0xC0) == 0x80) continue;
-    const size_t length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
-    return length > back ? back : 0;
-  }
-  return 0;
-}
 
 /// Longest suffix of `text` that is a proper prefix of a stop string.
 size_t possible_stop(std::string_view text, const std::vector<std::string>& stops) {
@@ -93,7 +83,8 @@ std::string_view TextGeneration::take() {
   const size_t stop = find_stop(text_, stop_);
   stopped_ = stop != std::string::npos;
   if (stopped_) text_.resize(stop);
-  const size_t held = done() ? 0 : std::max(incomplete_tail(text_), possible_stop(text_, stop_));
+  const size_t held =
+      done() ? 0 : std::max(incomplete_utf8_suffix(text_), possible_stop(text_, stop_));
   const size_t before = shown_;
   shown_ = std::max(shown_, text_.size() - held);
   return std::string_view(text_).substr(before, shown_ - before);
@@ -115,27 +106,47 @@ Generation TextGeneration::result() const {
   return result;
 }
 
+namespace {
+
+/// The only one of its batch.
+struct OnlyText {
+  void on_pass(std::string_view piece, const PassTrace& pass) const {
+    if (told) told(piece, pass);
+  }
+  /// At its end or, if it is interrupted, where it has come.
+  void on_end() {
+    result = generation.result();
+    if (prefixes != nullptr) prefixes->keep(generation.session());
+  }
+
+  TextGeneration generation;
+  const OnPass& told;
+  PrefixCache* prefixes;
+  Generation& result;
+};
+
+}  // namespace
+
 Generation generate(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
                     const GenerateOptions& options, const OnPass& on_pass, PrefixCache* prefixes) {
   const auto start = std::chrono::steady_clock::now();
   std::optional<KvCache> cache;
   if (prefixes != nullptr) cache = prefixes->find(prompt);
-  TextGeneration generation(decoder, tokenizer, prompt, options, PromptReading::kAtOnce,
-                            std::move(cache));
-  while (!generation.done() && !interrupted()) {
-    const PassTrace trace = generation.session().step();
-    const std::string_view text = generation.take();
-    if (on_pass) on_pass(text, trace);
-  }
-  Generation result = generation.result();
-  if (prefixes != nullptr) prefixes->keep(generation.session());
+  Generation result;
+  TextBatch<OnlyText> batch;
+  batch.add(std::unique_ptr<OnlyText>(new OnlyText{
+      TextGeneration(decoder, tokenizer, prompt, options, PromptReading::kAtOnce, std::move(cache)),
+      on_pass, prefixes, result}));
+  batch.end_done();
+  while (!batch.empty() && !options.stop_asked()) batch.pass();
+  for (const auto& interrupted_text : batch.texts()) interrupted_text->on_end();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }
 
-double ar_nats_per_token(const Model& model, const Prompt& prompt,
-                         std::span<const int32_t> tokens) {
-  if (tokens.empty()) return NAN;
+std::vector<float> ar_nats(const Model& model, const Prompt& prompt,
+                           std::span<const int32_t> tokens) {
+  if (tokens.empty()) return {};
   ForwardInput input;
   input.ids = prompt.tokens;
   input.positions = prompt.positions;
@@ -151,9 +162,14 @@ double ar_nats_per_token(const Model& model, const Prompt& prompt,
   const auto count = static_cast<int64_t>(tokens.size());
   const std::vector<float> weights(tokens.size(), 1.0f);
   const HeadLosses losses{tokens, weights};
-  const HeadResult result =
-      head(tape, h, h.rows() - count, count, model.unembedding(), nullptr, &losses);
-  return std::accumulate(result.nll.begin(), result.nll.end(), 0.0) / static_cast<double>(count);
+  return head(tape, h, h.rows() - count, count, model.unembedding(), nullptr, &losses).nll;
+}
+
+double ar_nats_per_token(const Model& model, const Prompt& prompt,
+                         std::span<const int32_t> tokens) {
+  const std::vector<float> nats = ar_nats(model, prompt, tokens);
+  if (nats.empty()) return NAN;
+  return std::accumulate(nats.begin(), nats.end(), 0.0) / static_cast<double>(nats.size());
 }
 
 }  // namespace evo

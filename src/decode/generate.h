@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/interrupt.h"
 #include "decode/session/session.h"
 #include "tokenizer/tokenizer.h"
 
@@ -17,6 +18,8 @@ struct GenerateOptions {
   std::vector<std::string> stop;  ///< generation ends before the first of these
   std::vector<int32_t> sketch;    ///< what is to be changed (Session::begin_from), diffusion mode
   double sketch_time = 1;         ///< how far: 1 forgets it
+  /// Asked by generate() before every pass; true ends the text as it is, "interrupted".
+  std::function<bool()> stop_asked = interrupted;
 };
 
 struct Generation {
@@ -76,8 +79,10 @@ Generation generate(const Decoder& decoder, const Tokenizer& tokenizer, const Pr
                     const GenerateOptions& options, const OnPass& on_pass = {},
                     PrefixCache* prefixes = nullptr);
 
-/// Mean -log p of `tokens` after `prompt` under the autoregressive model, nats per token; NaN for
-/// none.
+/// -log p of each of `tokens` after `prompt` and those before it under the autoregressive model.
+std::vector<float> ar_nats(const Model& model, const Prompt& prompt,
+                           std::span<const int32_t> tokens);
+/// The mean; NaN for no tokens.
 double ar_nats_per_token(const Model& model, const Prompt& prompt, std::span<const int32_t> tokens);
 
 }  // namespace evo

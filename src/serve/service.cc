@@ -13,17 +13,6 @@ constexpr int64_t kCompletionTokens = 16, kInfillTokens = 64;
 
 constexpr size_t kGrammars = 16;  // that are remembered
 
-/// Texts that are one token each, such as names of special tokens.
-std::vector<int32_t> single_tokens(const std::vector<std::string>& texts,
-                                   const Tokenizer& tokenizer) {
-  std::vector<int32_t> singles;
-  for (const std::string& text : texts) {
-    const std::vector<int32_t> tokens = tokenizer.encode(text, {.special = true});
-    if (tokens.size() == 1) singles.push_back(tokens.front());
-  }
-  return singles;
-}
-
 uint64_t random_seed() {
   std::random_device device;
   return (uint64_t{device()} << 32) | device();

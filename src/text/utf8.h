@@ -16,4 +16,7 @@ size_t valid_utf8_prefix(std::string_view text);
 /// Length of the longest prefix at no byte of which a character begins.
 size_t invalid_utf8_prefix(std::string_view text);
 
+/// Bytes at the end of `text` that begin a UTF-8 character which is not complete yet.
+size_t incomplete_utf8_suffix(std::string_view text);
+
 }  // namespace evo

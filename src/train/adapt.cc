@@ -21,6 +21,18 @@ AdaptRecipe parse_recipe(const std::string& name) {
   throw UsageError(fmt::format("--recipe '{}': expected frozen, full or drafts", name));
 }
 
+const char* recipe_name(AdaptRecipe recipe) {
+  switch (recipe) {
+    case AdaptRecipe::kFrozen:
+      return "frozen";
+    case AdaptRecipe::kFull:
+      return "full";
+    case AdaptRecipe::kDrafts:
+      return "drafts";
+  }
+  check_failed("a recipe", __FILE__, __LINE__);
+}
+
 RunConfig adapt_config(const ModelConfig& parent, AdaptRecipe recipe) {
   constexpr int64_t kSteps = 1000, kLength = 256, kRank = 32, kLargestInner = 1024;
   RunConfig config;

@@ -14,6 +14,7 @@ enum class AdaptRecipe {
   kDrafts   ///< of an Evo model: what it drafts with; all its distributions stay bit for bit
 };
 [[nodiscard]] AdaptRecipe parse_recipe(const std::string& name);  ///< throws UsageError
+[[nodiscard]] const char* recipe_name(AdaptRecipe recipe);
 
 /// Shape and settings of a run that adapts a model of shape `parent`, in 1000 steps.
 [[nodiscard]] RunConfig adapt_config(const ModelConfig& parent, AdaptRecipe recipe);

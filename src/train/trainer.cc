@@ -125,6 +125,7 @@ TrainSummary Trainer::train() {
       continue;
     }
     log(*result, stopped);
+    if (options_.on_step && ranks_.is_first()) report_step(*result);
     stopped = stopped || pace_.stopping();
     if (state_.step % config_.checkpoint_every == 0) save_checkpoint();
     if (config_.sample_every > 0 && state_.step % config_.sample_every == 0 && !finished())

@@ -22,6 +22,15 @@
 
 namespace evo {
 
+/// How far a run is after a step.
+struct StepReport {
+  int64_t step = 0;
+  double share = 0;                           ///< of the schedule, 0 .. 1
+  double seconds = 0, remaining_seconds = 0;  ///< of the run, earlier parts included
+  LossReport loss;                            ///< of this step
+  double tokens_per_second = 0;               ///< since the last line of metrics or before it
+};
+
 struct TrainOptions {
   std::string out;  ///< model folder; also metrics.jsonl, loss.svg, checkpoints/
   bool resume = false;
@@ -43,6 +52,8 @@ struct TrainOptions {
   /// Called with the averaged model every sample_every steps before the last one, on the first
   /// rank only; to be given on all or none.
   std::function<void(const Model& model, int64_t step)> on_sample;
+  /// Called after every step, on the first rank only; may be empty.
+  std::function<void(const StepReport& report)> on_step;
   Communicator* ranks = nullptr;  ///< who train together, each with a Trainer; null: one alone
 };
 
@@ -114,6 +125,7 @@ class Trainer {
   [[nodiscard]] double saving_seconds() const;
   [[nodiscard]] int64_t validation_sequences() const;
   [[nodiscard]] Pace::Clock::time_point deadline() const;
+  void report_step(const StepResult& result) const;
   void show_pace(const std::string& what, double share);
   void explain_pace(const std::string& text);
   bool agree_to_stop();  ///< whether any rank was asked to; and on what time it is

@@ -64,6 +64,20 @@ void Trainer::add_line(const StepResult& result, bool validates) {
   start_rate();
 }
 
+void Trainer::report_step(const StepResult& result) const {
+  StepReport report;
+  report.step = state_.step;
+  report.share = progress();
+  report.seconds = elapsed();
+  report.remaining_seconds = elapsed() * (1 - report.share) / report.share;
+  report.loss = result.loss;
+  const double since_line = std::chrono::duration<double>(Clock::now() - rate_start_).count();
+  const int64_t steps = state_.step - rate_start_step_;
+  report.tokens_per_second = steps > 0 ? static_cast<double>(steps * tokens_per_step()) / since_line
+                                       : summary_.tokens_per_second;
+  options_.on_step(report);
+}
+
 void Trainer::show_pace(const std::string& what, double share) {
   if (progress_ == nullptr) return;
   const bool by_steps = config_.steps > 0;

@@ -7,6 +7,7 @@
 #include "base/child_process.h"
 #include "base/interrupt.h"
 #include "cli/options.h"
+#include "decode/loaded_model.h"
 #include "model/layout.h"
 
 namespace evo {

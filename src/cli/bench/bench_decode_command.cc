@@ -15,6 +15,7 @@
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "decode/loaded_model.h"
 #include "train/config.h"
 
 namespace evo {

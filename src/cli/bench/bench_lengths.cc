@@ -9,11 +9,11 @@
 #include <memory>
 #include <optional>
 
+#include "api/learnt_costs.h"
 #include "base/child_process.h"
 #include "base/interrupt.h"
 #include "base/terminal/progress.h"
 #include "cli/bench/bench_measure.h"
-#include "cli/learnt_costs.h"
 #include "cli/options.h"
 #include "files/files.h"
 

@@ -5,6 +5,7 @@
 #include "cli/bench/bench_compare.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "decode/loaded_model.h"
 
 namespace evo {
 namespace {

@@ -8,12 +8,13 @@
 #include <optional>
 #include <utility>
 
+#include "api/learnt_costs.h"
 #include "base/closest.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "cli/cache_folder.h"
 #include "cli/chat/chat_history.h"
 #include "cli/chat/chat_input.h"
-#include "cli/learnt_costs.h"
 #include "cli/live_view.h"
 #include "cli/mode_choice.h"
 #include "cli/number_range.h"
@@ -21,6 +22,7 @@
 #include "cli/program.h"
 #include "cli/prompt_input.h"
 #include "decode/generate.h"
+#include "decode/loaded_model.h"
 #include "decode/prefix_cache.h"
 #include "decode/trace/trace.h"
 #include "json/record.h"
@@ -128,12 +130,12 @@ class Chat {
         options_(flags.options),
         tokenizer_(loaded.tokenizer),
         decoder_(loaded.model, loaded.tokenizer),
-        costs_(decoder_, parse_precision(flags.precision)),
+        costs_(decoder_, parse_precision(flags.precision), cache_folder()),
         context_(loaded.model.config().max_position_embeddings),
         known_(std::make_shared<KvPool>(loaded.model.config(), 2 * context_ + kCacheBlock)),
         template_(ChatTemplate::load(flags.model)),
         history_(template_, tokenizer_) {
-    suit_model(flags.mode, flags.balance, loaded.model.config(), options_.decode);
+    mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), options_.decode);
     options_.stop = chat_stops(flags.model, template_, tokenizer_);
     history_.set_system(flags.system);
     if (template_.is_fallback()) log_info("[the model has no chat template: ChatML is used]");
@@ -282,7 +284,7 @@ std::string system_of(const ChatFlags& flags) {
 
 void run_chat(ChatFlags& flags) {
   use_threads(flags.threads);
-  choose_mode(flags.mode, flags.balance, flags.options.decode);
+  mode_choice(flags.mode, flags.balance).apply(flags.options.decode);
   if (flags.options.decode.max_tokens < 1) throw UsageError("--max-tokens: expected 1 or more");
   validate(flags.options.decode.sampler);
   if (!flags.system_file.empty()) flags.system = system_of(flags);

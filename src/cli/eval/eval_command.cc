@@ -10,6 +10,7 @@
 #include "cli/options.h"
 #include "cli/program.h"
 #include "data/data_files.h"
+#include "decode/loaded_model.h"
 #include "eval/likelihood.h"
 #include "json/record.h"
 #include "model/layout.h"

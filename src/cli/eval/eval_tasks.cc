@@ -11,6 +11,7 @@
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "decode/loaded_model.h"
 #include "eval/report/report.h"
 #include "eval/runner.h"
 #include "eval/sandbox.h"
@@ -110,7 +111,7 @@ void print_results(const EvalResults& results) {
 void run_eval_tasks(EvalTasksFlags& flags) {
   use_threads(flags.threads);
   AskOptions& ask = flags.options.ask;
-  choose_mode(flags.mode, flags.balance, ask.decode);
+  mode_choice(flags.mode, flags.balance).apply(ask.decode);
   try {
     ask.score.path =
         parse_path(flags.score.starts_with("elbo:") ? flags.score.substr(5) : flags.score);
@@ -128,7 +129,7 @@ void run_eval_tasks(EvalTasksFlags& flags) {
   check_sandbox(tasks);
   const Precision precision = parse_precision(flags.precision);
   const LoadedModel loaded = load_model(flags.model, precision);
-  suit_model(flags.mode, flags.balance, loaded.model.config(), ask.decode);
+  mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), ask.decode);
   if (!loaded.model.config().flow && ask.decode.mode != Mode::kAr) {
     throw UsageError("--mode: this model has no evolving stream and can only do ar");
   }

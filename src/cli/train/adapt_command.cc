@@ -1,11 +1,10 @@
 // evo adapt
 #include <CLI/CLI.hpp>
-#include <array>
 #include <cmath>
-#include <filesystem>
 #include <memory>
 #include <optional>
 
+#include "api/adapt_run.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/terminal/progress.h"
@@ -14,51 +13,24 @@
 #include "cli/program.h"
 #include "cli/train/draft_gain.h"
 #include "cli/train/run_flags.h"
-#include "train/adapt.h"
+#include "decode/loaded_model.h"
 
 namespace evo {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct AdaptFlags : RunFlags {
   std::string parent, recipe = "frozen";
 };
 
-// What `evo chat` needs besides, where the parent has it.
-constexpr std::array kChatFiles = {"tokenizer_config.json", "special_tokens_map.json",
-                                   "chat_template.jinja", "chat_template.json"};
-
-RunConfig configuration(const AdaptFlags& flags, const ModelConfig& parent) {
-  RunConfig config = adapt_config(parent, parse_recipe(flags.recipe));
-  flags.apply(config);
-  return config;
-}
-
 void adapt(AdaptFlags& flags) {
   use_threads(flags.threads);
   if (flags.request.quiet) set_log_level(LogLevel::kQuiet);
   TrainRequest& request = flags.request;
-  const ModelConfig shape = ModelConfig::load((fs::path(flags.parent) / "config.json").string());
-  const bool drafts = parse_recipe(flags.recipe) == AdaptRecipe::kDrafts;
-  if (shape.flow && !drafts) {
-    fail(
-        "{}: this is an Evo model already; --recipe {} expects an autoregressive one. To go on "
-        "training it, use `evo train --resume`; to make it draft better, --recipe drafts",
-        flags.parent, flags.recipe);
-  }
-  if (!shape.flow && drafts) {
-    fail("{}: this model has no evolving stream; --recipe drafts expects one. Use frozen or full",
-         flags.parent);
-  }
-  request.config = configuration(flags, shape);
+  begin_from_parent(request, flags.parent, parse_recipe(flags.recipe), flags.settings);
   request.precision = parse_training_precision(flags.precision);
-  request.tokenizer = flags.parent;
-  request.initialize = [&](Model& model) { adopt_parent(Model::load(flags.parent), model); };
   std::optional<DraftGain> gain;
   report_gain(request, gain, flags.parent);
-  const TrainSummary summary = run_training(request);
-  copy_files(flags.parent, request.out, kChatFiles);
+  const TrainSummary summary = run_adaptation(request);
   if (summary.interrupted) {
     fail_interrupted("interrupted after {} steps{}: continue with --resume", summary.step,
                      summary.step == 0 ? ", and so without a model" : "");

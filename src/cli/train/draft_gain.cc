@@ -4,11 +4,13 @@
 #include <cmath>
 #include <optional>
 
+#include "api/learnt_costs.h"
 #include "base/interrupt.h"
 #include "cli/bench/bench_measure.h"
-#include "cli/learnt_costs.h"
+#include "cli/cache_folder.h"
 #include "cli/options.h"
 #include "decode/generate.h"
+#include "decode/loaded_model.h"
 #include "ops/machine.h"
 #include "train/loss/validation.h"
 
@@ -86,7 +88,7 @@ DraftGain measure_gain(const TrainRequest& request, const TokenFile& run_tokens,
   const Decoder decoder(loaded.model, loaded.tokenizer);
   std::optional<Decoder> parent_decoder;
   if (before) parent_decoder.emplace(before->model);
-  const LearntCosts costs(decoder, gain.precision);
+  const LearntCosts costs(decoder, gain.precision, cache_folder());
   const std::vector<Prompt> prompts = held_out_prompts(run_tokens, request.config);
   gain.speed_up = NAN;
   if (prompts.empty()) return gain;

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "cli/train/train_run.h"
+#include "api/train_run.h"
 #include "decode/session/session.h"
 
 namespace evo {

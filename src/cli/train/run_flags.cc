@@ -1,26 +1,15 @@
 #include "cli/train/run_flags.h"
-#include "cli/number_range.h"
 
 #include <CLI/CLI.hpp>
 
+#include "cli/number_range.h"
 #include "cli/options.h"
-#include "json/fields.h"
 
 namespace evo {
 
-void RunFlags::apply(RunConfig& config) const {
-  for (const std::string& assignment : set) assign_field(config, assignment);
-  if (minutes) {
-    config.minutes = *minutes;
-    config.steps = 0;
-  }
-  if (steps) config.steps = *steps;
-  if (seed) config.seed = *seed;
-}
-
 void add_run_options(CLI::App& command, RunFlags& flags) {
   TrainRequest& request = flags.request;
-  command.add_option("--set", flags.set, "key=value: change one setting; may be repeated")
+  command.add_option("--set", flags.settings.set, "key=value: change one setting; may be repeated")
       ->take_all()
       ->allow_extra_args(false);
   command
@@ -33,13 +22,14 @@ void add_run_options(CLI::App& command, RunFlags& flags) {
   command.add_option("--text-field", request.text_field, "where .jsonl has its texts")
       ->capture_default_str();
   command.add_option("--out", request.out, "folder for model, metrics and checkpoints")->required();
-  command.add_option("--steps", flags.steps, "optimizer steps")
+  command.add_option("--steps", flags.settings.steps, "optimizer steps")
       ->check(number(int64_t{0}, kLargestCount));
   command
-      .add_option("--minutes", flags.minutes,
+      .add_option("--minutes", flags.settings.minutes,
                   "train for this long; with --steps: at most this long")
       ->check(number(0.0, kLongestMinutes));
-  command.add_option("--seed", flags.seed, "seed of everything random")->check(any_seed<int64_t>());
+  command.add_option("--seed", flags.settings.seed, "seed of everything random")
+      ->check(any_seed<int64_t>());
   command.add_option("--threads", flags.threads, kThreadsHelp);
   command.add_option_function<std::string>(
       "--memory",

@@ -13,6 +13,7 @@
 #include "cli/program.h"
 #include "cli/train/draft_gain.h"
 #include "cli/train/run_flags.h"
+#include "decode/loaded_model.h"
 #include "json/fields.h"
 
 namespace evo {
@@ -30,7 +31,7 @@ RunConfig configuration(const TrainFlags& flags) {
   RunConfig config;
   if (!flags.preset.empty()) config = RunConfig::preset(flags.preset);
   if (!flags.config.empty()) read_fields(Record::load(flags.config), config, flags.config);
-  flags.apply(config);
+  flags.settings.apply(config);
   return config;
 }
 

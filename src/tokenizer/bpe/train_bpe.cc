@@ -116,7 +116,7 @@ class BpeTrainer {
     const int32_t wanted = options_.vocab_size - 1;  // <|endoftext|> comes on top
     Progress progress("merging pairs", wanted - kBytes, "tokens", options_.quiet);
     while (size() < wanted && !queue_.empty()) {
-      if (interrupted()) fail_interrupted("interrupted while training the tokenizer");
+      if (options_.stop()) fail_interrupted("interrupted while training the tokenizer");
       merge_next();
       progress.update(size() - kBytes);
     }
@@ -191,7 +191,7 @@ Tokenizer train_bpe(std::span<const std::string_view> texts, const BpeTrainingOp
   if (options.min_count < 1) fail("minimum count is {}, but must be positive", options.min_count);
   const bool has_text = std::any_of(texts.begin(), texts.end(), [](auto t) { return !t.empty(); });
   if (!has_text) fail("no text to train a tokenizer on: give files that are not empty");
-  return BpeTrainer(count_words(texts, options.quiet), options).train();
+  return BpeTrainer(count_words(texts, options.quiet, options.stop), options).train();
 }
 
 }  // namespace evo

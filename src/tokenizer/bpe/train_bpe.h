@@ -2,17 +2,20 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 
+#include "base/interrupt.h"
 #include "tokenizer/tokenizer.h"
 
 namespace evo {
 
 struct BpeTrainingOptions {
-  int32_t vocab_size = 4096;  ///< 256 bytes + merges + <|endoftext|>: at least 257
-  int32_t min_count = 2;      ///< a pair seen less often than this is not merged
-  bool quiet = false;         ///< no progress line
+  int32_t vocab_size = 4096;                 ///< 256 bytes + merges + <|endoftext|>: at least 257
+  int32_t min_count = 2;                     ///< a pair seen less often than this is not merged
+  bool quiet = false;                        ///< no progress line
+  std::function<bool()> stop = interrupted;  ///< asked now and then; true: throws Interrupted
 };
 
 /// Joins, again and again, the most frequent pair of neighbouring tokens inside words. Of equally

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "base/testing.h"
 #include "base/threads/parallel.h"
 #include "text/testing.h"
 #include "tokenizer/bpe/word_counts.h"

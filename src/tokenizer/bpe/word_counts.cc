@@ -63,7 +63,8 @@ double megabytes(const Batch& batch) {
 
 }  // namespace
 
-WordCounts count_words(std::span<const std::string_view> texts, bool quiet) {
+WordCounts count_words(std::span<const std::string_view> texts, bool quiet,
+                       const std::function<bool()>& stop) {
   const SplitPattern pattern(kGpt2Pattern);
   const std::vector<Batch> batches = make_batches(texts);
   double total = 0, done = 0;
@@ -75,7 +76,7 @@ WordCounts count_words(std::span<const std::string_view> texts, bool quiet) {
   std::exception_ptr exception;  // none may leave a parallel loop
   parallel_items(static_cast<int64_t>(batches.size()), [&](int64_t i) {
     try {
-      if (interrupted()) fail_interrupted("interrupted while counting words");
+      if (stop()) fail_interrupted("interrupted while counting words");
       WordCounts own;
       count_batch(pattern, batches[i], own);
       const std::lock_guard lock(mutex);

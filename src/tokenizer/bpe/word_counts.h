@@ -3,9 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <unordered_map>
+
+#include "base/interrupt.h"
 
 namespace evo {
 
@@ -16,7 +19,9 @@ inline constexpr size_t kMaxTrainingWord = 1024;
 /// Word -> how often; the keys are views into the texts.
 using WordCounts = std::unordered_map<std::string_view, int64_t>;
 
-/// Cuts the texts by kGpt2Pattern and counts the words, on all threads.
-WordCounts count_words(std::span<const std::string_view> texts, bool quiet);
+/// Cuts the texts by kGpt2Pattern and counts the words, on all threads, until stop() is true: then
+/// throws Interrupted.
+WordCounts count_words(std::span<const std::string_view> texts, bool quiet,
+                       const std::function<bool()>& stop = interrupted);
 
 }  // namespace evo

@@ -43,7 +43,8 @@ std::vector<std::string> sample_texts(const CorpusOptions& options, size_t max_b
   std::vector<std::string> texts;
   size_t bytes = 0;
   while (bytes < max_bytes) {
-    if (interrupted()) fail_interrupted("interrupted while the text was read: nothing was written");
+    if (options.stop())
+      fail_interrupted("interrupted while the text was read: nothing was written");
     std::optional<Document> document = reader.next();
     if (!document) break;
     for (ChatMessage& message : document->messages) document->text += message.content + "\n";

@@ -144,7 +144,7 @@ bool encode_documents(const CorpusOptions& options, const Tokenizer& tokenizer,
       if (document) plan.take(number, *document);
       ++number;
     }
-    if (interrupted()) return false;
+    if (options.stop()) return false;
     progress.update(megabytes(readers, &DocumentReader::stored_bytes_read),
                     plan.note ? plan.note() : "");
   }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/interrupt.h"
 #include "data/tokens_writer.h"
 #include "text/chat_message.h"
 #include "tokenizer/tokenizer.h"
@@ -32,8 +33,9 @@ struct CorpusOptions {
   /// Share of the documents that is held out, chosen by a hash of their content: the same ones in
   /// every order, and copies of a document together.
   double held_out = 0;
-  ChatFormat chat_format;  ///< without, conversations are an Error
-  bool quiet = false;      ///< no progress
+  ChatFormat chat_format;                    ///< without, conversations are an Error
+  bool quiet = false;                        ///< no progress
+  std::function<bool()> stop = interrupted;  ///< true: reading ends, with nothing written
 };
 
 struct EncodedPart {
@@ -57,8 +59,8 @@ struct EncodingPlan {
   std::function<std::string()> note;  ///< for the progress line; may be empty
 };
 
-/// Calls plan.take for every document, in order, on the calling thread. Returns false if Ctrl-C
-/// came first. Throws Error if there is no text at all.
+/// Calls plan.take for every document, in order, on the calling thread. Returns false if
+/// options.stop() came first. Throws Error if there is no text at all.
 [[nodiscard]] bool encode_documents(const CorpusOptions& options, const Tokenizer& tokenizer,
                                     const EncodingPlan& plan);
 

@@ -1,15 +1,15 @@
-#include "cli/train/train_run.h"
+#include "api/train_run.h"
 
 #include <filesystem>
 #include <optional>
 
+#include "api/train_shards.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/terminal/progress.h"
-#include "cli/options.h"
-#include "cli/train/train_shards.h"
 #include "data/data_files.h"
 #include "decode/generate.h"
+#include "decode/loaded_model.h"
 #include "files/files.h"
 #include "json/fields.h"
 #include "model/layout.h"
@@ -82,6 +82,7 @@ CorpusOptions corpus_options(const TrainRequest& request) {
   options.text_field = request.text_field;
   options.held_out = request.config.validation_fraction;
   options.quiet = request.quiet;
+  options.stop = request.stop;
   options.chat_format = chat_format_beside(request.tokenizer);
   return options;
 }
@@ -101,6 +102,7 @@ Tokenizer find_tokenizer(const TrainRequest& request, const CorpusOptions& corpu
   BpeTrainingOptions options;
   options.vocab_size = static_cast<int32_t>(request.config.vocab_size);
   options.quiet = request.quiet;
+  options.stop = request.stop;
   const std::vector<std::string> texts = sample_texts(corpus);
   return train_bpe(std::vector<std::string_view>(texts.begin(), texts.end()), options);
 }
@@ -298,6 +300,7 @@ TrainSummary run_training(const TrainRequest& request) {
   options.end_of_text = start->tokenizer.end_of_text();
   options.ranks = request.ranks;
   options.stop = request.stop;
+  options.on_step = request.on_step;
   options.closing_seconds = request.report_seconds;
   options.peak_gflops = measure_matmul_peak(request.precision, 0.3);
   if (!request.quiet) {

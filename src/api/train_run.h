@@ -1,4 +1,4 @@
-// A training run as the command line gives it, from text files to a model folder.
+// A training run from text files to a model folder.
 #pragma once
 
 #include <functional>
@@ -18,7 +18,8 @@ struct TrainRequest {
   std::string sample_prompt = "Once upon a time";
   /// Weights to begin with, whose vocabulary then is `config`'s; empty: random ones.
   std::function<void(Model& model)> initialize;
-  std::function<bool()> stop = interrupted;  ///< see TrainOptions
+  std::function<bool()> stop = interrupted;  ///< see TrainOptions; asked before training as well
+  std::function<void(const StepReport& report)> on_step;  ///< see TrainOptions
   /// Called on the first rank when the model is there, with what it was trained on, while the
   /// folder is still locked; of a run with `minutes`, `report_seconds` are left for it.
   std::function<void(const TrainSummary& summary, const TokenFile& tokens)> report;
@@ -32,7 +33,7 @@ struct TrainRequest {
 };
 
 /// Trains and leaves model, tokenizer, generation_config.json, run.json (the settings as asked
-/// for), data.json (if the data are shards), metrics and pictures in `out`. Ctrl-C ends the
+/// for), data.json (if the data are shards), metrics and pictures in `out`. A stop ends the
 /// training cleanly. A run that cannot start leaves `out` free for the next attempt. Of several
 /// ranks the first prepares and writes all of this, while the others wait.
 TrainSummary run_training(const TrainRequest& request);

@@ -1,4 +1,4 @@
-#include "cli/train/train_shards.h"
+#include "api/train_shards.h"
 
 #include <algorithm>
 #include <charconv>

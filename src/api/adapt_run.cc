@@ -1,0 +1,48 @@
+#include "api/adapt_run.h"
+
+#include <array>
+#include <filesystem>
+
+#include "files/files.h"
+
+namespace evo {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array kChatFiles = {"tokenizer_config.json", "special_tokens_map.json",
+                                   "chat_template.jinja", "chat_template.json"};
+
+void check_recipe(const std::string& parent, const ModelConfig& shape, AdaptRecipe recipe) {
+  const bool drafts = recipe == AdaptRecipe::kDrafts;
+  if (shape.flow && !drafts) {
+    fail(
+        "{}: this is an Evo model already; --recipe {} expects an autoregressive one. To go on "
+        "training it, use `evo train --resume`; to make it draft better, --recipe drafts",
+        parent, recipe_name(recipe));
+  }
+  if (!shape.flow && drafts) {
+    fail("{}: this model has no evolving stream; --recipe drafts expects one. Use frozen or full",
+         parent);
+  }
+}
+
+}  // namespace
+
+void begin_from_parent(TrainRequest& request, const std::string& parent, AdaptRecipe recipe,
+                       const RunSettings& settings) {
+  const ModelConfig shape = ModelConfig::load((fs::path(parent) / "config.json").string());
+  check_recipe(parent, shape, recipe);
+  request.config = adapt_config(shape, recipe);
+  settings.apply(request.config);
+  request.tokenizer = parent;
+  request.initialize = [parent](Model& model) { adopt_parent(Model::load(parent), model); };
+}
+
+TrainSummary run_adaptation(const TrainRequest& request) {
+  const TrainSummary summary = run_training(request);
+  copy_files(request.tokenizer, request.out, kChatFiles);
+  return summary;
+}
+
+}  // namespace evo

@@ -1,0 +1,45 @@
+#include "api/options.h"
+
+#include "ops/machine.h"
+
+#include "base/error.h"
+#include "base/threads/parallel.h"
+#include "base/threads/thread_pool.h"
+
+namespace evo::api {
+
+evo::Precision inner_precision(Precision precision) {
+  switch (precision) {
+    case Precision::kAuto:
+      return best_precision();
+    case Precision::kF32:
+      return evo::Precision::kF32;
+    case Precision::kBf16:
+      return evo::Precision::kBF16;
+    case Precision::kInt8:
+      return evo::Precision::kInt8;
+  }
+  throw evo::UsageError("precision: expected kAuto, kF32, kBf16 or kInt8");
+}
+
+Precision outer_precision(evo::Precision precision) {
+  switch (precision) {
+    case evo::Precision::kF32:
+      return Precision::kF32;
+    case evo::Precision::kBF16:
+      return Precision::kBf16;
+    case evo::Precision::kInt8:
+      return Precision::kInt8;
+  }
+  check_failed("a precision", __FILE__, __LINE__);
+}
+
+void choose_threads(int count) {
+  if (count < 0 || count > kMaxThreads) {
+    throw evo::UsageError(fmt::format("threads {}: expected 1 to {}, or 0 for as many as there are",
+                                      count, kMaxThreads));
+  }
+  if (count > 0) set_threads(count);
+}
+
+}  // namespace evo::api
