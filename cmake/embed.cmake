@@ -1,9 +1,10 @@
 # evo_embed(TARGET NAME FILE...)
 #
 # Puts the files into TARGET, so that the program needs none of them where it runs. The code reaches
-# them through the function `std::span<const EmbeddedFile> evo::NAME()` (base/embedded_file.h), in the
-# order given; it declares that function where it uses it.
+# them through the function `std::span<const EmbeddedFile> NAME()` of the layer's namespace (base/embedded_file.h),
+# in the order given; it declares that function where it uses it.
 function(evo_embed target name)
+  string(REGEX REPLACE "^evo_" "" layer ${target})
   set(bytes "")
   set(symbols "")
   set(entries "")

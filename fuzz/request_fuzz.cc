@@ -10,7 +10,7 @@
 
 namespace {
 
-void check(const evo::GenerationRequest& request) {
+void check(const evo::serve::GenerationRequest& request) {
   EVO_CHECK(request.n >= 1 && request.n <= evo::kMostTexts);
   EVO_CHECK(std::ssize(request.prompts) * request.n <= evo::kMostTexts);
   EVO_CHECK(std::ssize(request.stop) <= evo::kMostStops);
@@ -30,9 +30,9 @@ template <class Parse>
 void attempt(const Parse& parse) {
   try {
     parse();
-  } catch (const evo::RequestError& error) {
-    EVO_CHECK(error.status() == evo::kBadRequest);
-    (void)evo::Json::parse(evo::dump(evo::error_json(error)));
+  } catch (const evo::serve::RequestError& error) {
+    EVO_CHECK(error.status() == evo::serve::kBadRequest);
+    (void)evo::serve::Json::parse(evo::serve::dump(evo::serve::error_json(error)));
   }
 }
 
@@ -40,11 +40,11 @@ void attempt(const Parse& parse) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view body(reinterpret_cast<const char*>(data), size);
-  using enum evo::Endpoint;
-  for (const evo::Endpoint endpoint : {kCompletion, kChat, kInfill}) {
-    attempt([&] { check(evo::parse_generation(endpoint, body)); });
+  using enum evo::serve::Endpoint;
+  for (const evo::serve::Endpoint endpoint : {kCompletion, kChat, kInfill}) {
+    attempt([&] { check(evo::serve::parse_generation(endpoint, body)); });
   }
-  attempt([&] { (void)evo::parse_tokenize(body); });
-  attempt([&] { (void)evo::parse_detokenize(body); });
+  attempt([&] { (void)evo::serve::parse_tokenize(body); });
+  attempt([&] { (void)evo::serve::parse_detokenize(body); });
   return 0;
 }

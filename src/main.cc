@@ -1,5 +1,5 @@
 #include "cli/program.h"
 
 int main(int argc, char** argv) {
-  return evo::run_program(argc, argv);
+  return evo::cli::run_program(argc, argv);
 }

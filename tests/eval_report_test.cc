@@ -10,8 +10,8 @@ class EvalReport : public ::testing::Test {
  protected:
   void SetUp() override {
     for (const char* run : {"first", "second"}) fs::create_directories(folder_ / run);
-    sample_results().save(folder_ / "first/results.json");
-    other_model().save(folder_ / "second/results.json");
+    eval::testing::sample_results().save(folder_ / "first/results.json");
+    eval::testing::other_model().save(folder_ / "second/results.json");
   }
   [[nodiscard]] std::string path(const std::string& name) const { return folder_ / name; }
   [[nodiscard]] std::string both() const { return path("first") + " " + path("second"); }

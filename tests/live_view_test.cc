@@ -6,7 +6,7 @@
 #include "decode/trace/trace_testing.h"
 #include "screen.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 using testing::Screen;
@@ -207,4 +207,4 @@ TEST(LiveView, OnlyTextForDumbTerminals) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::cli

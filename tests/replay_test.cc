@@ -7,7 +7,7 @@
 #include "cli/live_view.h"
 #include "decode/trace/trace_testing.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 using testing::read_bytes;
@@ -126,4 +126,4 @@ TEST(Replay, ADamagedTraceLeavesTheMapAsItWas) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::cli

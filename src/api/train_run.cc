@@ -181,8 +181,8 @@ RunConfig fitted_config(const TrainRequest& request, int32_t vocabulary, bool re
   if (request.ranks != nullptr && request.ranks->size() > 1) return config;
   const double available =
       request.memory > 0 ? request.memory : static_cast<double>(available_memory());
-  const MemoryFit fit = fit_memory(config, request.precision, available);
-  const std::string text = describe_fit(config, fit, available);
+  const plan::MemoryFit fit = plan::fit_memory(config, request.precision, available);
+  const std::string text = plan::describe_fit(config, fit, available);
   if (!fit.fits) fail("{}", text);
   if (!text.empty()) log_info("{}", text);
   config.micro_batch = fit.micro_batch;

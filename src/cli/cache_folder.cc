@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-namespace evo {
+namespace evo::cli {
 
 namespace fs = std::filesystem;
 
@@ -16,4 +16,4 @@ fs::path cache_folder() {
   return {};
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/terminal/terminal.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 constexpr std::string_view kColor = "--color", kQuiet = "--quiet";
@@ -59,4 +59,4 @@ CLI::Validator one_of(const std::vector<std::string>& names) {
   return CLI::Validator(check, fmt::format("{{{}}}", fmt::join(names, ",")));
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -9,7 +9,7 @@ class App;
 class Validator;
 }  // namespace CLI
 
-namespace evo {
+namespace evo::cli {
 
 struct CommonFlags {
   bool quiet = false;
@@ -29,4 +29,4 @@ void add_common_options(CLI::App& app, CommonFlags& flags);
 /// An option that takes one of these names.
 [[nodiscard]] CLI::Validator one_of(const std::vector<std::string>& names);
 
-}  // namespace evo
+}  // namespace evo::cli

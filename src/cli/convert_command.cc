@@ -15,7 +15,7 @@
 #include "files/files.h"
 #include "model/sources/weight_source.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 namespace fs = std::filesystem;
@@ -130,4 +130,4 @@ void add_convert_command(CLI::App& app, Action& action) {
   command->callback([flags, &action] { action = [flags] { run_convert(*flags); }; });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -16,7 +16,7 @@
 #include "files/files.h"
 #include "ops/machine.h"
 
-namespace evo {
+namespace evo::cli {
 
 // It lies inside the program, so that `evo demo` runs from anywhere.
 std::span<const EmbeddedFile> demo_corpus();
@@ -123,4 +123,4 @@ void add_demo_command(CLI::App& app, Action& action) {
   command->callback([flags, &action] { action = [flags] { run_demo(*flags); }; });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

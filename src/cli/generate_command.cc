@@ -25,7 +25,7 @@
 #include "files/files.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 constexpr int64_t kLargestSchema = int64_t{1} << 20;  // bytes
@@ -316,4 +316,4 @@ void add_generate_command(CLI::App& app, Action& action) {
   });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -7,7 +7,7 @@
 #include "json/record.h"
 #include "model/layout.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 struct InfoFlags {
@@ -73,4 +73,4 @@ void add_info_command(CLI::App& app, Action& action) {
   command->callback([flags, &action] { action = [flags] { run_info(*flags); }; });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

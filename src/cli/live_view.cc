@@ -9,7 +9,7 @@
 #include "base/terminal/text_width.h"
 #include "cli/program.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 constexpr std::string_view kSaveCursor = "\x1b\x37", kRestoreCursor = "\x1b\x38";
@@ -191,4 +191,4 @@ std::string LiveView::painted(std::string_view style, const std::string& text) c
   return color_ ? fmt::format("\x1b[{}m{}\x1b[0m", style, text) : text;
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -7,7 +7,7 @@
 
 #include "decode/trace/trace.h"
 
-namespace evo {
+namespace evo::cli {
 
 /// Shows text as it becomes certain and, behind it, the tokens that are not, coloured by maturity
 /// from red (will change) over yellow to green (will stay), as far as they fit on the line.
@@ -51,4 +51,4 @@ class LiveView {
   std::string waiting_;  // text that is not shown before what follows it is known
 };
 
-}  // namespace evo
+}  // namespace evo::cli

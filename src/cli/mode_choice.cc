@@ -4,7 +4,7 @@
 
 #include "cli/number_range.h"
 
-namespace evo {
+namespace evo::cli {
 
 ModeChoice mode_choice(const std::string& mode, const std::optional<double>& balance) {
   ModeChoice choice;
@@ -28,4 +28,4 @@ void add_sampling_options(CLI::App& command, DecodeOptions& decode) {
       ->capture_default_str();
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -10,7 +10,7 @@ namespace CLI {
 class App;
 }
 
-namespace evo {
+namespace evo::cli {
 
 /// What the options say; an empty `mode` says nothing. Throws UsageError for a mode that there is
 /// not.
@@ -19,4 +19,4 @@ namespace evo {
 /// --temperature, --top-k, --top-p and --seed.
 void add_sampling_options(CLI::App& command, DecodeOptions& decode);
 
-}  // namespace evo
+}  // namespace evo::cli

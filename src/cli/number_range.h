@@ -15,7 +15,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::cli {
 
 /// The longest time that a flag can name, three years.
 inline constexpr double kLongestSeconds = 1e8, kLongestMinutes = 1e6;
@@ -62,4 +62,4 @@ template <std::integral T>
   return number(T{0}, std::numeric_limits<T>::max());
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -7,7 +7,7 @@
 #include "base/threads/parallel.h"
 #include "ops/machine.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 /// The factor of "", "K", "Mi" and so on; 0 for what is none.
@@ -56,4 +56,4 @@ Precision parse_training_precision(const std::string& name) {
   return precision;
 }
 
-}  // namespace evo
+}  // namespace evo::cli

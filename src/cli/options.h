@@ -6,7 +6,7 @@
 
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::cli {
 
 inline constexpr const char* kThreadsHelp =
     "threads; default: as many as the process may run at once (affinity, CPU quota)";
@@ -23,4 +23,4 @@ Precision parse_precision(const std::string& name);
 /// The same without int8, which gradients cannot pass.
 Precision parse_training_precision(const std::string& name);
 
-}  // namespace evo
+}  // namespace evo::cli

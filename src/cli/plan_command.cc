@@ -14,7 +14,7 @@
 #include "cli/program.h"
 #include "json/fields.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 struct PlanFlags {
@@ -30,18 +30,18 @@ bool sets_batch(const std::string& assignment) {
   return assignment.starts_with("batch_size=") || assignment.starts_with("gradient_accumulation=");
 }
 
-PlannedRun planned_run(const PlanFlags& flags) {
+plan::PlannedRun planned_run(const PlanFlags& flags) {
   if (flags.preset.empty() == flags.config.empty()) {
     throw UsageError("give either --preset NAME or --config FILE");
   }
-  PlannedRun run;
+  plan::PlannedRun run;
   if (!flags.preset.empty()) run.config = RunConfig::preset(flags.preset);
   if (!flags.config.empty()) read_fields(Record::load(flags.config), run.config, flags.config);
   for (const std::string& assignment : flags.set) assign_field(run.config, assignment);
   run.precision = flags.precision == "f32" ? Precision::kF32 : Precision::kBF16;
   if (flags.recompute) run.config.recompute = true;
-  run.tokens =
-      flags.tokens.empty() ? reasonable_tokens(run.config) : parse_amount("--tokens", flags.tokens);
+  run.tokens = flags.tokens.empty() ? plan::reasonable_tokens(run.config)
+                                    : parse_amount("--tokens", flags.tokens);
   return run;
 }
 
@@ -59,8 +59,8 @@ double measured_efficiency(const std::string& preset, PlanNotes& notes) {
   return measure_training(work).get_double("gemm_peak_fraction");
 }
 
-Machine machine_of(const PlanFlags& flags, PlanNotes& notes) {
-  Machine machine;
+plan::Machine machine_of(const PlanFlags& flags, PlanNotes& notes) {
+  plan::Machine machine;
   machine.ranks = flags.ranks;
   machine.memory = parse_amount("--memory", flags.memory);
   machine.flops = parse_amount("--flops", flags.flops);
@@ -72,7 +72,7 @@ Machine machine_of(const PlanFlags& flags, PlanNotes& notes) {
   return machine;
 }
 
-void choose_plan_batch(const PlanFlags& flags, PlannedRun& run, const Machine& machine,
+void choose_plan_batch(const PlanFlags& flags, plan::PlannedRun& run, const plan::Machine& machine,
                        PlanNotes& notes) {
   const bool given = flags.batch_tokens.empty() &&
                      (std::ranges::any_of(flags.set, sets_batch) || !flags.config.empty());
@@ -80,7 +80,7 @@ void choose_plan_batch(const PlanFlags& flags, PlannedRun& run, const Machine& m
   notes.batch = given ? "as set" : "chosen";
   if (!given) {
     const std::string& tokens = flags.batch_tokens;
-    choose_batch(run, machine, tokens.empty() ? 0 : parse_amount("--batch-tokens", tokens));
+    plan::choose_batch(run, machine, tokens.empty() ? 0 : parse_amount("--batch-tokens", tokens));
   }
   notes.batch += fmt::format(": {} x {}", c.batch_size, c.gradient_accumulation);
 }
@@ -94,13 +94,13 @@ std::string other_settings(const PlanFlags& flags) {
 }
 
 void run_plan(const PlanFlags& flags) {
-  PlannedRun planned = planned_run(flags);
+  plan::PlannedRun planned = planned_run(flags);
   PlanNotes notes;
   notes.model = flags.preset.empty() ? "--config " + flags.config : "--preset " + flags.preset;
   notes.settings = other_settings(flags);
-  const Machine machine = machine_of(flags, notes);
+  const plan::Machine machine = machine_of(flags, notes);
   choose_plan_batch(flags, planned, machine, notes);
-  const Plan plan = make_plan(planned, machine);
+  const plan::Plan plan = plan::make_plan(planned, machine);
   if (flags.json) {
     fmt::print("{}\n", plan_record(plan, notes).dump());
   } else {
@@ -169,4 +169,4 @@ void add_plan_command(CLI::App& app, Action& action) {
   command->callback([flags, &action] { action = [flags] { run_plan(*flags); }; });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -6,7 +6,7 @@
 #include "base/terminal/progress.h"
 #include "json/fields.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 std::string line(std::string_view name, std::string_view value, std::string_view note = {}) {
@@ -26,7 +26,7 @@ std::string seconds(double value) {
 /// A line for every part that there is, with its share of the whole.
 template <class Parts, class Format>
 std::string part_lines(Parts parts, const Format& format) {
-  const double whole = sum_of(parts);
+  const double whole = plan::sum_of(parts);
   std::string text;
   const auto add = [&](const char*, auto value, const char* name) {
     if (value == 0) return;
@@ -37,16 +37,16 @@ std::string part_lines(Parts parts, const Format& format) {
   return text;
 }
 
-std::string memory_section(const Plan& plan) {
+std::string memory_section(const plan::Plan& plan) {
   std::string text = "Memory of a rank, at the fullest moment of a step\n";
-  text += part_lines(plan.memory, decimal_bytes);
+  text += part_lines(plan.memory, plan::decimal_bytes);
   const std::string verdict = plan.fits() ? "fits" : "DOES NOT FIT";
-  text += line("total", decimal_bytes(plan.memory.total()), verdict);
-  text += line("usable, 90% of what there is", decimal_bytes(plan.usable_memory()));
+  text += line("total", plan::decimal_bytes(plan.memory.total()), verdict);
+  text += line("usable, 90% of what there is", plan::decimal_bytes(plan.usable_memory()));
   return text;
 }
 
-std::string flops_section(const Plan& plan) {
+std::string flops_section(const plan::Plan& plan) {
   std::string text = "Arithmetic per token of text, in FLOPs\n";
   text += part_lines(plan.flops, format_count);
   const double usual = 6 * static_cast<double>(plan.parameters.backbone());
@@ -55,8 +55,8 @@ std::string flops_section(const Plan& plan) {
   return text;
 }
 
-std::string time_section(const Plan& plan, const PlanNotes& notes) {
-  const StepTime& time = plan.time;
+std::string time_section(const plan::Plan& plan, const PlanNotes& notes) {
+  const plan::StepTime& time = plan.time;
   std::string text = "Time of a step\n";
   text += line("computation", seconds(time.compute),
                fmt::format("{:.0f}% of peak, {}", 100 * plan.machine.efficiency, notes.efficiency));
@@ -70,7 +70,7 @@ std::string time_section(const Plan& plan, const PlanNotes& notes) {
   return text;
 }
 
-std::string run_section(const Plan& plan, const PlanNotes& notes) {
+std::string run_section(const plan::Plan& plan, const PlanNotes& notes) {
   std::string text = "The whole run\n";
   text += line("tokens per step", format_count(plan.run.tokens_per_step()), notes.batch);
   text += line("critical batch, about", format_count(plan.critical_tokens));
@@ -106,29 +106,29 @@ std::string wrapped(const std::string& bullet, const std::string& text) {
 
 }  // namespace
 
-std::string plan_table(const Plan& plan, const PlanNotes& notes) {
-  const ParameterCount& count = plan.parameters;
-  const double flow = sum_of(count) - static_cast<double>(count.backbone());
+std::string plan_table(const plan::Plan& plan, const PlanNotes& notes) {
+  const plan::ParameterCount& count = plan.parameters;
+  const double flow = plan::sum_of(count) - static_cast<double>(count.backbone());
   std::string text = fmt::format("{}: {} parameters, {} of them for the flow\n", notes.model,
-                                 format_count(sum_of(count)), format_count(flow));
+                                 format_count(plan::sum_of(count)), format_count(flow));
   text += fmt::format("{} ranks, each of {}, {}FLOP/s and {}/s\n\n", plan.machine.ranks,
-                      decimal_bytes(plan.machine.memory), format_count(plan.machine.flops),
-                      decimal_bytes(plan.machine.bandwidth));
+                      plan::decimal_bytes(plan.machine.memory), format_count(plan.machine.flops),
+                      plan::decimal_bytes(plan.machine.bandwidth));
   text += "Parameters\n" + part_lines(count, format_count) + "\n";
   text += memory_section(plan) + "\n" + flops_section(plan) + "\n";
   text += time_section(plan, notes) + "\n" + run_section(plan, notes) + "\n";
-  const Advice advice = advise(plan);
-  text +=
-      wrapped("", fmt::format("First limit: {}. {}.", limit_name(advice.limit), advice.finding));
+  const plan::Advice advice = plan::advise(plan);
+  text += wrapped(
+      "", fmt::format("First limit: {}. {}.", plan::limit_name(advice.limit), advice.finding));
   for (const std::string& change : advice.changes) text += wrapped("  - ", change);
   return text + "\nThe run that this describes:\n" + run_command(plan, notes) + "\n";
 }
 
-Record plan_record(const Plan& plan, const PlanNotes& notes) {
+Record plan_record(const plan::Plan& plan, const PlanNotes& notes) {
   const auto fields = [](const auto& parts) {
     Record record;
     write_fields(parts, record);
-    return record.set("total", static_cast<double>(sum_of(parts)));
+    return record.set("total", static_cast<double>(plan::sum_of(parts)));
   };
   Record machine;
   machine.set("ranks", plan.machine.ranks).set("memory", plan.machine.memory);
@@ -137,7 +137,7 @@ Record plan_record(const Plan& plan, const PlanNotes& notes) {
   Record time;
   write_fields(plan.time, time);
   time.set("exposed", plan.time.exposed()).set("total", plan.time.total());
-  const Advice advice = advise(plan);
+  const plan::Advice advice = plan::advise(plan);
 
   Record record;
   record.set("model", notes.model).set("machine", machine);
@@ -154,12 +154,12 @@ Record plan_record(const Plan& plan, const PlanNotes& notes) {
   record.set("tokens_per_second", plan.tokens_per_second()).set("days", plan.days());
   record.set("utilisation", plan.utilisation());
   record.set("utilisation_6nd", plan.utilisation_6nd());
-  record.set("limit", limit_name(advice.limit)).set("finding", advice.finding);
+  record.set("limit", plan::limit_name(advice.limit)).set("finding", advice.finding);
   record.set("changes", advice.changes).set("command", run_command(plan, notes));
   return record;
 }
 
-std::string run_command(const Plan& plan, const PlanNotes& notes) {
+std::string run_command(const plan::Plan& plan, const PlanNotes& notes) {
   const RunConfig& c = plan.run.config;
   std::string text = plan.machine.ranks > 1 ? fmt::format("mpirun -n {} ", plan.machine.ranks) : "";
   text += fmt::format("evo train {} --steps {:.0f} \\\n", notes.model, std::ceil(plan.steps()));
@@ -170,4 +170,4 @@ std::string run_command(const Plan& plan, const PlanNotes& notes) {
   return text + "  --data TEXT --out DIR";
 }
 
-}  // namespace evo
+}  // namespace evo::cli

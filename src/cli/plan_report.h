@@ -6,7 +6,7 @@
 #include "json/record.h"
 #include "plan/plan.h"
 
-namespace evo {
+namespace evo::cli {
 
 /// What the reader has to know beside the plan.
 struct PlanNotes {
@@ -16,10 +16,10 @@ struct PlanNotes {
   std::string efficiency;  ///< where the efficiency comes from: "as given"
 };
 
-[[nodiscard]] std::string plan_table(const Plan& plan, const PlanNotes& notes);
-[[nodiscard]] Record plan_record(const Plan& plan, const PlanNotes& notes);
+[[nodiscard]] std::string plan_table(const plan::Plan& plan, const PlanNotes& notes);
+[[nodiscard]] Record plan_record(const plan::Plan& plan, const PlanNotes& notes);
 
 /// The command line that the plan describes.
-[[nodiscard]] std::string run_command(const Plan& plan, const PlanNotes& notes);
+[[nodiscard]] std::string run_command(const plan::Plan& plan, const PlanNotes& notes);
 
-}  // namespace evo
+}  // namespace evo::cli

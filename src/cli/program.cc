@@ -22,7 +22,7 @@
 #include "cli/common_options.h"
 #include "cli/number_range.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 constexpr int kDone = 0, kFailed = 1, kWrongUsage = 2;
@@ -199,4 +199,4 @@ int run_program(int argc, char** argv) {
   return kFailed;
 }
 
-}  // namespace evo
+}  // namespace evo::cli

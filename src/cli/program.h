@@ -8,7 +8,7 @@ namespace CLI {
 class App;
 }
 
-namespace evo {
+namespace evo::cli {
 
 /// Exit code 0: done; 1: failed; 2: wrong usage; 130: ended by Ctrl-C or SIGTERM before
 /// it was done; 141: the reader of standard output went away.
@@ -39,4 +39,4 @@ void add_tokenizer_command(CLI::App& app, Action& action);
 void add_convert_command(CLI::App& app, Action& action);
 void add_demo_command(CLI::App& app, Action& action);
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "files/files.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 constexpr int64_t kLongest = int64_t{16} << 20;  // bytes
@@ -60,4 +60,4 @@ std::string read_prompt_file(const std::string& name) {
   return text;
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -8,7 +8,7 @@ namespace CLI {
 class App;
 }
 
-namespace evo {
+namespace evo::cli {
 
 struct PromptFlags {
   std::optional<std::string> text;  ///< "-": standard input
@@ -26,4 +26,4 @@ void add_prompt_options(CLI::App& command, PromptFlags& flags, const std::string
 /// cannot be read or is longer than 16 MB.
 [[nodiscard]] std::string read_prompt_file(const std::string& name);
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -15,7 +15,7 @@
 #include "decode/trace/maturity_map.h"
 #include "files/files.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 std::string in_quotes(std::string_view text) {
@@ -99,4 +99,4 @@ void replay(const ReplayRequest& request) {
            committed_tokens(trace.passes), trace.passes.size(), tokens_per_forward(trace.passes));
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -6,7 +6,7 @@
 
 #include "decode/trace/trace.h"
 
-namespace evo {
+namespace evo::cli {
 
 struct ReplayRequest {
   std::string file;  ///< a trace
@@ -21,4 +21,4 @@ void replay(const ReplayRequest& request);
 /// The last of these passes, in one line of printable text without its end.
 [[nodiscard]] std::string replay_line(const TraceHeader& header, std::span<const TracePass> passes);
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -16,13 +16,13 @@
 #include "json/record.h"
 #include "serve/server.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 struct ServeFlags {
   std::string model, name, precision = "auto";
-  ServerOptions server;
-  EngineOptions engine{.request_seconds = 600};
+  serve::ServerOptions server;
+  serve::EngineOptions engine{.request_seconds = 600};
   int64_t longest_prompt = 0;
   int threads = 0;
   bool json = false;
@@ -33,14 +33,14 @@ std::string served_name(const ServeFlags& flags) {
   return std::filesystem::weakly_canonical(flags.model).filename().string();
 }
 
-std::string url_of(const ServerOptions& options, int port) {
+std::string url_of(const serve::ServerOptions& options, int port) {
   const bool v6 = options.host.find(':') != std::string::npos;
   return fmt::format("http://{}:{}", v6 ? "[" + options.host + "]" : options.host, port);
 }
 
 /// What is served, and how much memory it may take beside the weights.
 void announce(const ServeFlags& flags, const std::string& url, Precision precision,
-              const Engine& engine) {
+              const serve::Engine& engine) {
   const std::string name = served_name(flags);
   if (flags.json) {
     Record record;
@@ -60,10 +60,10 @@ void announce(const ServeFlags& flags, const std::string& url, Precision precisi
 }
 
 /// Said before the model is loaded, as mistakes in the same options are.
-void warn_of_strangers(const ServerOptions& options) {
-  const AccessOptions& access = options.access;
-  (void)Access(access, options.host);
-  if (is_loopback(options.host) || !access.api_key.empty()) return;
+void warn_of_strangers(const serve::ServerOptions& options) {
+  const serve::AccessOptions& access = options.access;
+  (void)serve::Access(access, options.host);
+  if (serve::is_loopback(options.host) || !access.api_key.empty()) return;
   log_warning(
       "--host {} without a key: whoever reaches this machine over the network can use the model; "
       "set EVO_API_KEY, or listen on 127.0.0.1",
@@ -79,11 +79,11 @@ void run_serve(ServeFlags& flags) {
   const LoadedModel loaded = load_model(flags.model, precision);
   const Decoder decoder(loaded.model, loaded.tokenizer);
   const LearntCosts costs(decoder, precision, cache_folder());
-  Metrics metrics;
-  const Service service(decoder, loaded.tokenizer, flags.model, served_name(flags),
-                        flags.longest_prompt);
-  Engine engine(decoder, loaded.tokenizer, flags.engine, metrics);
-  Server server(engine, service, metrics, flags.server);
+  serve::Metrics metrics;
+  const serve::Service service(decoder, loaded.tokenizer, flags.model, served_name(flags),
+                               flags.longest_prompt);
+  serve::Engine engine(decoder, loaded.tokenizer, flags.engine, metrics);
+  serve::Server server(engine, service, metrics, flags.server);
   const int port = server.start();
   announce(flags, url_of(flags.server, port), precision, engine);
   engine.run(interrupted);
@@ -96,7 +96,7 @@ void add_limits(CLI::App& command, ServeFlags& flags) {
       ->check(number(1, 1024))
       ->capture_default_str();
   command.add_option("--queue", flags.engine.queue, "texts that may wait for that")
-      ->check(number(static_cast<int>(kMostTexts), 65536))
+      ->check(number(static_cast<int>(serve::kMostTexts), 65536))
       ->capture_default_str();
   command
       .add_option("--prompt-rows", flags.engine.prompt_rows,
@@ -136,7 +136,7 @@ void add_limits(CLI::App& command, ServeFlags& flags) {
       ->capture_default_str();
 }
 
-void add_access(CLI::App& command, AccessOptions& access) {
+void add_access(CLI::App& command, serve::AccessOptions& access) {
   command.add_option("--api-key", access.api_key,
                      "what clients must send; better kept in the variable EVO_API_KEY");
   command
@@ -175,4 +175,4 @@ void add_serve_command(CLI::App& app, Action& action) {
   command->callback([flags, &action] { action = [flags] { run_serve(*flags); }; });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

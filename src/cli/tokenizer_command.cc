@@ -20,7 +20,7 @@
 #include "tokenizer/bpe/train_bpe.h"
 #include "train/examples/data.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 struct TokenizerFlags {
@@ -191,4 +191,4 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -11,7 +11,7 @@
 #include "data/data_files.h"
 #include "train/examples/data_shards.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 struct TokenizerShardFlags {
@@ -99,4 +99,4 @@ void add_tokenizer_shard_command(CLI::App& tokenizer, Action& action) {
   command->callback([flags, &action] { action = [flags] { shard(*flags); }; });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -3,8 +3,8 @@
 
 #include "cli/program.h"
 
-namespace evo {
+namespace evo::cli {
 
 void add_tokenizer_shard_command(CLI::App& tokenizer, Action& action);
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -2,7 +2,7 @@
 
 #include "decode/trace/maturity_map.h"
 
-namespace evo {
+namespace evo::cli {
 
 TraceFiles::TraceFiles(const std::string& trace, const std::string& map) {
   if (!trace.empty()) lines_.emplace(trace);
@@ -25,4 +25,4 @@ void TraceFiles::commit() {
   if (map_) map_->commit();
 }
 
-}  // namespace evo
+}  // namespace evo::cli

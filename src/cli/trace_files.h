@@ -7,7 +7,7 @@
 #include "decode/trace/trace.h"
 #include "files/text_writer.h"
 
-namespace evo {
+namespace evo::cli {
 
 class TraceFiles {
  public:
@@ -26,4 +26,4 @@ class TraceFiles {
   Trace for_map_;
 };
 
-}  // namespace evo
+}  // namespace evo::cli

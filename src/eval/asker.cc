@@ -6,7 +6,7 @@
 #include "base/interrupt.h"
 #include "decode/text_batch.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr int64_t kPassRows = 2048;  // of scoring: enough for matrix products at full speed
@@ -219,4 +219,4 @@ void Asker::generate(std::span<const Example> examples, std::span<Answer> answer
   }
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -13,7 +13,7 @@
 #include "eval/task.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// What became of drafts, by the maturity that the model gave them, in bins of equal width.
 struct DraftCounts {
@@ -67,4 +67,4 @@ class Asker {
   AskOptions options_;
 };
 
-}  // namespace evo
+}  // namespace evo::eval

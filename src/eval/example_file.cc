@@ -11,7 +11,7 @@
 #include "files/files.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 namespace fs = std::filesystem;
@@ -132,4 +132,4 @@ void ExampleFile::append(std::vector<ExampleResult> results) {
   if (!path_.empty()) append_to(path_, lines);
 }
 
-}  // namespace evo
+}  // namespace evo::eval

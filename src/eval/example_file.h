@@ -10,7 +10,7 @@
 #include "eval/asker.h"
 #include "eval/task.h"
 
-namespace evo {
+namespace evo::eval {
 
 struct ExampleResult {
   Answer answer;
@@ -36,4 +36,4 @@ class ExampleFile {
   std::vector<ExampleResult> results_;
 };
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -5,7 +5,7 @@
 
 #include "flow/elbo.h"
 
-namespace evo {
+namespace evo::eval {
 
 LikelihoodResult likelihood(const Model& model, const Tokenizer& tokenizer,
                             std::span<const int32_t> tokens, const LikelihoodOptions& options,
@@ -49,4 +49,4 @@ LikelihoodResult likelihood(const Model& model, const Tokenizer& tokenizer,
   return result;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -9,7 +9,7 @@
 #include "eval/scorer.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::eval {
 
 struct LikelihoodOptions {
   ScoreOptions score;
@@ -35,4 +35,4 @@ LikelihoodResult likelihood(const Model& model, const Tokenizer& tokenizer,
                             std::span<const int32_t> tokens, const LikelihoodOptions& options,
                             const std::function<void(int64_t tokens)>& on_progress = {});
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -10,7 +10,7 @@
 #include "flow/elbo.h"
 #include "flow/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::distribution;
@@ -283,4 +283,4 @@ TEST(StandardError, OfOneWindowIsUnknown) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

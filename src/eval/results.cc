@@ -2,7 +2,7 @@
 
 #include <limits>
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr const char* kFormat = "evo-evaluation";
@@ -111,4 +111,4 @@ EvalResults EvalResults::load(const std::filesystem::path& path) {
   return from_record(Record::load(path));
 }
 
-}  // namespace evo
+}  // namespace evo::eval

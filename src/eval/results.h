@@ -9,7 +9,7 @@
 
 #include "json/record.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// Numbers that are not finite are null in the file, and NaN when it is read.
 struct MetricResult {
@@ -136,4 +136,4 @@ struct EvalResults {
   static EvalResults load(const std::filesystem::path& path);  ///< throws Error
 };
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -7,7 +7,7 @@
 #include "base/testing.h"
 #include "eval/report/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::expect_error;
@@ -94,4 +94,4 @@ TEST(Results, TracesLieInTheFolderOfTheResults) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -7,7 +7,7 @@
 
 #include "files/files.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr const char* kSettings = "settings";
@@ -161,4 +161,4 @@ void RunIdentity::require_same(const Record& before, const Record& now,
       folder_.string(), what, fmt::join(found, ", "));
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -7,7 +7,7 @@
 
 #include "eval/runner.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// run.json of such a folder.
 class RunIdentity {
@@ -26,4 +26,4 @@ class RunIdentity {
   Record record_;
 };
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -16,7 +16,7 @@
 #include "flow/elbo.h"
 #include "model/layout.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 namespace fs = std::filesystem;
@@ -243,4 +243,4 @@ EvalResults evaluate(const EvalModel& model, const DataFolder& data,
   return results;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

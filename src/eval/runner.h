@@ -9,7 +9,7 @@
 #include "eval/results.h"
 #include "eval/task.h"
 
-namespace evo {
+namespace evo::eval {
 
 struct EvalModel {
   const Model& model;
@@ -35,4 +35,4 @@ struct EvalOptions {
 EvalResults evaluate(const EvalModel& model, const DataFolder& data,
                      std::span<const Task* const> tasks, const EvalOptions& options);
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -10,7 +10,7 @@
 #include "decode/testing.h"
 #include "files/files.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 namespace fs = std::filesystem;
@@ -335,4 +335,4 @@ TEST(Asker, GeneratesWhatGenerateDoes) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 namespace fs = std::filesystem;
@@ -183,4 +183,4 @@ SandboxResult run_python(const std::string& program, const SandboxLimits& limits
   return run_isolated(program, limits);
 }
 
-}  // namespace evo
+}  // namespace evo::eval

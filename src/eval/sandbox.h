@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-namespace evo {
+namespace evo::eval {
 
 struct SandboxLimits {
   double wall_seconds = 10;
@@ -31,4 +31,4 @@ struct SandboxResult {
 [[nodiscard]] SandboxResult run_python(const std::string& program,
                                        const SandboxLimits& limits = {});
 
-}  // namespace evo
+}  // namespace evo::eval

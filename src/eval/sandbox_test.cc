@@ -18,7 +18,7 @@
 #include "base/error.h"
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 namespace fs = std::filesystem;
@@ -292,4 +292,4 @@ TEST_F(Sandbox, ThreadsMayRunSeveral) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -9,7 +9,7 @@
 #include "ops/codes.h"
 #include "ops/head.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr uint64_t kScoreStream = 0x73636F72;
@@ -259,4 +259,4 @@ std::vector<TokenScores> Scorer::bound(std::span<const ScoreRequest> requests,
   return scores;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -9,7 +9,7 @@
 #include "flow/path.h"
 #include "model/model.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// Both in tokens, neither empty.
 struct ScoreRequest {
@@ -75,4 +75,4 @@ class SharedRows {
   std::vector<Place> places_;
 };
 
-}  // namespace evo
+}  // namespace evo::eval

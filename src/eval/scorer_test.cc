@@ -5,7 +5,7 @@
 #include "base/testing.h"
 #include "decode/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::expect_error;
@@ -140,4 +140,4 @@ TEST(Scorer, BoundsNeedTheFlow) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "eval/tasks/families.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 std::vector<std::unique_ptr<Task>> make_tasks() {
@@ -64,4 +64,4 @@ std::vector<const Task*> find_tasks(std::string_view names) {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::eval

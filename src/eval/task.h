@@ -15,7 +15,7 @@
 
 #include "eval/data/data_folder.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// A text whose probability after another one is asked for.
 struct Continuation {
@@ -97,4 +97,4 @@ class Task {
 /// Of a name, or of a list "a,b" or "all"; throws UsageError that lists the names.
 [[nodiscard]] std::vector<const Task*> find_tasks(std::string_view names);
 
-}  // namespace evo
+}  // namespace evo::eval

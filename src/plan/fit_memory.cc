@@ -6,7 +6,7 @@
 #include "plan/plan_memory.h"
 #include "train/loss/loss.h"
 
-namespace evo {
+namespace evo::plan {
 namespace {
 
 // Program, libraries, threads' stacks, tables of a tokenizer and of text: of the order of what any
@@ -75,4 +75,4 @@ std::string describe_fit(const RunConfig& config, const MemoryFit& fit, double a
       format_bytes(fit.bytes));
 }
 
-}  // namespace evo
+}  // namespace evo::plan

@@ -6,7 +6,7 @@
 #include "tensor/tape.h"
 #include "train/config.h"
 
-namespace evo {
+namespace evo::plan {
 
 /// How a step of a process alone is computed. Neither changes what is computed: micro-batches add
 /// the same gradients in another order, recomputation gives the same bits.
@@ -32,4 +32,4 @@ struct MemoryFit {
 [[nodiscard]] std::string describe_fit(const RunConfig& config, const MemoryFit& fit,
                                        double available);
 
-}  // namespace evo
+}  // namespace evo::plan

@@ -5,7 +5,7 @@
 #include "plan/plan_memory.h"
 #include "train/adapt.h"
 
-namespace evo {
+namespace evo::plan {
 namespace {
 
 RunConfig wide_run() {
@@ -87,4 +87,4 @@ TEST(FitMemory, AFrozenBackboneCostsItsWeightsAlone) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::plan

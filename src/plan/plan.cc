@@ -5,7 +5,7 @@
 
 #include "train/ranks/partition.h"
 
-namespace evo {
+namespace evo::plan {
 namespace {
 
 // The pool rounds arrays up, by 6% on average; program, MPI and operating system want some too.
@@ -161,4 +161,4 @@ std::string decimal_bytes(double bytes) {
   return fmt::format("{:.{}f} {}", bytes, decimals, units[unit]);
 }
 
-}  // namespace evo
+}  // namespace evo::plan

@@ -9,7 +9,7 @@
 #include "plan/plan_count.h"
 #include "plan/plan_memory.h"
 
-namespace evo {
+namespace evo::plan {
 
 /// One rank: a process with its processor or accelerator.
 struct Machine {
@@ -108,4 +108,4 @@ struct Advice {
 /// "66.5 GB": powers of 1000, as memory and bandwidth are sold.
 [[nodiscard]] std::string decimal_bytes(double bytes);
 
-}  // namespace evo
+}  // namespace evo::plan

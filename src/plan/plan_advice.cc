@@ -8,7 +8,7 @@
 #include "plan/plan.h"
 #include "train/ranks/partition.h"
 
-namespace evo {
+namespace evo::plan {
 namespace {
 
 constexpr double kNoticeable = 0.1;  // share of a step that may be spent waiting for others
@@ -224,4 +224,4 @@ Advice advise(const Plan& plan) {
   return about_compute(plan);
 }
 
-}  // namespace evo
+}  // namespace evo::plan

@@ -2,7 +2,7 @@
 
 #include "model/layout.h"
 
-namespace evo {
+namespace evo::plan {
 ParameterCount count_parameters(const ModelConfig& config) {
   const PartCounts counts = count_parts(config);
   const auto of = [&](NetworkPart part) { return counts[static_cast<size_t>(part)]; };
@@ -52,4 +52,4 @@ TokenFlops token_flops(const RunConfig& c) {
   return flops;
 }
 
-}  // namespace evo
+}  // namespace evo::plan

@@ -6,7 +6,7 @@
 
 #include "train/config.h"
 
-namespace evo {
+namespace evo::plan {
 
 /// The sum of all members that `parts` visits.
 template <class Parts>
@@ -74,4 +74,4 @@ struct TokenFlops {
 
 [[nodiscard]] TokenFlops token_flops(const RunConfig& config);
 
-}  // namespace evo
+}  // namespace evo::plan

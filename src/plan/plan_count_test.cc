@@ -5,7 +5,7 @@
 #include "model/testing.h"
 #include "train/testing.h"
 
-namespace evo {
+namespace evo::plan {
 namespace {
 
 TEST(PlanCount, ParametersOfASmallShapeByHand) {
@@ -84,4 +84,4 @@ TEST(PlanCount, LossThatTrainsNothingHasNoGradient) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::plan

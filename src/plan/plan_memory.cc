@@ -6,7 +6,7 @@
 #include "train/checkpointing.h"
 #include "train/ranks/partition.h"
 
-namespace evo {
+namespace evo::plan {
 namespace {
 
 constexpr double kFloat = 4;  // bytes
@@ -154,4 +154,4 @@ RankMemory rank_memory(const RunConfig& config, const MemoryChoices& choices) {
   return memory;
 }
 
-}  // namespace evo
+}  // namespace evo::plan

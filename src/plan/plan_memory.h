@@ -4,7 +4,7 @@
 #include "plan/plan_count.h"
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::plan {
 
 /// Bytes, at the fullest moment of a step.
 struct RankMemory {
@@ -42,4 +42,4 @@ struct MemoryChoices {
 /// not. Activations as Korthikanti et al. 2022 count them, for the ops of this network.
 [[nodiscard]] RankMemory rank_memory(const RunConfig& config, const MemoryChoices& choices);
 
-}  // namespace evo
+}  // namespace evo::plan

@@ -7,7 +7,7 @@
 #include "train/checkpointing.h"
 #include "train/testing.h"
 
-namespace evo {
+namespace evo::plan {
 namespace {
 
 /// A shape and a batch, large enough that activations are more than the fixed parts.
@@ -114,4 +114,4 @@ TEST(PlanMemory, OfARankIsWhatItHolds) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::plan

@@ -6,7 +6,7 @@
 
 #include "train/testing.h"
 
-namespace evo {
+namespace evo::plan {
 namespace {
 
 constexpr double kTera = 1e12, kGiga = 1e9;
@@ -261,4 +261,4 @@ TEST(Plan, SizesAreDecimal) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::plan

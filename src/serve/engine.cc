@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "serve/api/request_error.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 /// How long an idle engine sleeps before it looks at `stop`, which no one can announce.
@@ -343,4 +343,4 @@ void Engine::fail_all(const std::string& fault) {
   active_.clear();
 }
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -25,7 +25,7 @@
 #include "decode/text_batch.h"
 #include "serve/metrics.h"
 
-namespace evo {
+namespace evo::serve {
 
 struct EngineOptions {
   int64_t active = 32;        ///< texts that share passes, at most
@@ -137,4 +137,4 @@ class Engine {
   std::optional<Clock::time_point> drained_by_;
 };
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -9,7 +9,7 @@
 #include "serve/api/request_error.h"
 #include "serve/serve_testing.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 using testing::alone;
@@ -359,4 +359,4 @@ TEST(Engine, LogprobsAreThoseOfTheModel) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::serve

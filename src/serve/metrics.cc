@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 std::string metric_head(const std::string& name, const std::string& help, const char* type) {
@@ -110,4 +110,4 @@ std::string Metrics::text() const {
   return text;
 }
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace evo {
+namespace evo::serve {
 
 /// Counts of values up to each bound. Not for several threads.
 class Histogram {
@@ -52,4 +52,4 @@ class Metrics {
   Histogram per_token_{{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5}};
 };
 
-}  // namespace evo
+}  // namespace evo::serve

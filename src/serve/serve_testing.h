@@ -12,7 +12,8 @@
 #include "decode/testing.h"
 #include "serve/engine.h"
 
-namespace evo::testing {
+namespace evo::serve::testing {
+using namespace evo::testing;
 
 inline const Tokenizer& byte_tokenizer() {
   static const Tokenizer tokenizer = Tokenizer::from_merges({});
@@ -109,4 +110,4 @@ inline std::vector<Ending> collect(Engine::Ticket& ticket, size_t texts) {
   return endings;
 }
 
-}  // namespace evo::testing
+}  // namespace evo::serve::testing

@@ -16,7 +16,7 @@
 #include "serve/http/page.h"
 #include "serve/http/reception.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 using httplib::Request;
@@ -198,4 +198,4 @@ void Server::stop() {
   http_->end();
 }
 
-}  // namespace evo
+}  // namespace evo::serve

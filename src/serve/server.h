@@ -12,7 +12,7 @@
 #include "serve/metrics.h"
 #include "serve/service.h"
 
-namespace evo {
+namespace evo::serve {
 
 struct ServerOptions {
   std::string host = "127.0.0.1";
@@ -39,4 +39,4 @@ class Server {
   std::unique_ptr<Http> http_;
 };
 
-}  // namespace evo
+}  // namespace evo::serve

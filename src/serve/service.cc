@@ -5,7 +5,7 @@
 
 #include "serve/api/request_error.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 /// OpenAI's defaults; what a gap can hold is what the network was trained on.
@@ -180,4 +180,4 @@ void Service::check_prompt(const Prompt& prompt, bool gap) const {
       "prompt", "context_length_exceeded");
 }
 
-}  // namespace evo
+}  // namespace evo::serve

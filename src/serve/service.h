@@ -16,7 +16,7 @@
 #include "serve/api/request.h"
 #include "serve/engine.h"
 
-namespace evo {
+namespace evo::serve {
 
 /// A request that is ready for the engine.
 struct Order {
@@ -66,4 +66,4 @@ class Service {
   mutable std::atomic<uint64_t> seeds_ = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::serve

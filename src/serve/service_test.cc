@@ -7,7 +7,7 @@
 #include "serve/api/request_error.h"
 #include "serve/serve_testing.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 using testing::byte_tokenizer;
@@ -95,4 +95,4 @@ TEST_F(ServiceTest, WhatTheModelOrTheGrammarCannotDoIsRefused) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::serve

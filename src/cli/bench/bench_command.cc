@@ -8,7 +8,7 @@
 #include "cli/options.h"
 #include "cli/program.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 struct BenchFlags {
@@ -114,4 +114,4 @@ void add_bench_command(CLI::App& app, Action& action) {
   add_bench_decode_command(*bench, action);
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -10,7 +10,7 @@
 #include "decode/loaded_model.h"
 #include "model/layout.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 std::vector<std::string> our_command(const BenchCase& work) {
@@ -140,4 +140,4 @@ void Comparer::run(ProgramRuns& program, const BenchCase& work,
   }
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -8,7 +8,7 @@
 #include "base/terminal/progress.h"
 #include "cli/bench/bench_peer.h"
 
-namespace evo {
+namespace evo::cli {
 
 /// The measurements of one program, each of which ran in a process of its own.
 struct ProgramRuns {
@@ -58,4 +58,4 @@ class Comparer {
   std::optional<Progress> progress_;
 };
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -11,7 +11,7 @@
 #include "model/layout.h"
 #include "ops/machine.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 constexpr int64_t kWarmUpTokens = 8;
@@ -188,4 +188,4 @@ std::vector<DecodeBenchRow> bench_decode(const Decoder& decoder, const DecodeLim
   return summarize(ways, tallies);
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -8,7 +8,7 @@
 #include "decode/session/session.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::cli {
 
 struct DecodeBenchPrompt {
   std::string kind;  ///< results are also given per kind, if there are several
@@ -69,4 +69,4 @@ std::vector<DecodeBenchRow> bench_decode(const Decoder& decoder, const DecodeLim
                                          const std::vector<DecodeWay>& ways,
                                          const DecodeBenchOptions& options);
 
-}  // namespace evo
+}  // namespace evo::cli

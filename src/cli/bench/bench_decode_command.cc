@@ -18,7 +18,7 @@
 #include "decode/loaded_model.h"
 #include "train/config.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 constexpr const char* kInProcess = "--in-process";
@@ -289,4 +289,4 @@ void add_bench_decode_command(CLI::App& bench, Action& action) {
   command->callback([flags, &action] { action = [flags] { run_bench_decode(*flags); }; });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

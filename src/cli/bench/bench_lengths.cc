@@ -17,7 +17,7 @@
 #include "cli/options.h"
 #include "files/files.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 namespace fs = std::filesystem;
@@ -237,4 +237,4 @@ Record lengths_record(const std::vector<LengthsRow>& rows) {
   return Record().set("rows", records);
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -8,7 +8,7 @@
 #include "cli/bench/bench_decode.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::cli {
 
 /// A measurement in a process of its own.
 struct LengthsWork {
@@ -47,4 +47,4 @@ struct LengthsRow {
 [[nodiscard]] std::string lengths_table(const std::vector<LengthsRow>& rows);
 [[nodiscard]] Record lengths_record(const std::vector<LengthsRow>& rows);
 
-}  // namespace evo
+}  // namespace evo::cli

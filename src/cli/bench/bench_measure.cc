@@ -15,7 +15,7 @@
 #include "ops/optimizer.h"
 #include "train/loss/loss.h"
 
-namespace evo {
+namespace evo::cli {
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -180,4 +180,4 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[half] : 0.5 * (values[half - 1] + values[half]);
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -8,7 +8,7 @@
 #include "json/record.h"
 #include "model/model.h"
 
-namespace evo {
+namespace evo::cli {
 
 /// Seconds of a clock that never goes back.
 [[nodiscard]] double now();
@@ -39,4 +39,4 @@ Record measure_training(const BenchCase& work);
 /// The middle value, or the mean of the two in the middle; NaN if there is none.
 double median(std::vector<double> values);
 
-}  // namespace evo
+}  // namespace evo::cli

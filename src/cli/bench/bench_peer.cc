@@ -6,7 +6,7 @@
 #include "base/child_process.h"
 #include "base/closest.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 namespace fs = std::filesystem;
@@ -110,4 +110,4 @@ std::vector<std::string> Peer::command(const BenchCase& work, const Variant& var
   return words;
 }
 
-}  // namespace evo
+}  // namespace evo::cli

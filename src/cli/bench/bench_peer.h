@@ -6,7 +6,7 @@
 
 #include "cli/bench/bench_measure.h"
 
-namespace evo {
+namespace evo::cli {
 
 /// A way for the peer to do the same work, and the arguments that choose it.
 struct Variant {
@@ -40,4 +40,4 @@ class Peer {
   std::string name_;
 };
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -5,7 +5,7 @@
 #include "base/random.h"
 #include "decode/generate.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 constexpr int64_t kRandomPrompts = 4, kRandomPromptTokens = 16;
@@ -63,4 +63,4 @@ std::vector<DecodeBenchPrompt> read_prompts(const std::string& path, int64_t lim
   return prompts;
 }
 
-}  // namespace evo
+}  // namespace evo::cli

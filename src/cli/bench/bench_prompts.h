@@ -7,7 +7,7 @@
 #include "cli/bench/bench_decode.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::cli {
 
 /// For a model of random weights.
 [[nodiscard]] std::vector<DecodeBenchPrompt> random_prompts(const ModelConfig& config);
@@ -17,4 +17,4 @@ namespace evo {
 [[nodiscard]] std::vector<DecodeBenchPrompt> read_prompts(const std::string& path, int64_t limit,
                                                           const Tokenizer& tokenizer);
 
-}  // namespace evo
+}  // namespace evo::cli

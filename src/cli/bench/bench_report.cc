@@ -7,7 +7,7 @@
 #include "cli/program.h"
 #include "decode/loaded_model.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 // Other processes' cores above which a figure says little: threads wait for each other.
@@ -106,4 +106,4 @@ void Comparison::warn_if_disturbed() const {
       work.preset, kDisturbance, fmt::join(disturbed, ", "));
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -8,7 +8,7 @@
 #include "json/record.h"
 #include "weights/gguf.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 namespace fs = std::filesystem;
@@ -71,4 +71,4 @@ LlamaResult run_llama_bench(const std::string& command, const ModelConfig& confi
   return {"llama.cpp" + build, type_name(type_of(precision)), rate};
 }
 
-}  // namespace evo
+}  // namespace evo::cli

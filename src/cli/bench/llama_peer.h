@@ -5,7 +5,7 @@
 
 #include "model/config.h"
 
-namespace evo {
+namespace evo::cli {
 
 struct LlamaResult {
   std::string name;  ///< "llama.cpp" and its build
@@ -21,4 +21,4 @@ void write_llama_model(const std::string& path, const ModelConfig& config, Preci
 LlamaResult run_llama_bench(const std::string& command, const ModelConfig& config,
                             Precision precision, int threads, int64_t tokens);
 
-}  // namespace evo
+}  // namespace evo::cli

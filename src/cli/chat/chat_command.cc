@@ -27,7 +27,7 @@
 #include "decode/trace/trace.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 constexpr std::string_view kHelp =
@@ -323,4 +323,4 @@ void add_chat_command(CLI::App& app, Action& action) {
   command->callback([flags, &action] { action = [flags] { run_chat(*flags); }; });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

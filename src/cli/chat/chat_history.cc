@@ -6,7 +6,7 @@
 #include "files/files.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::cli {
 
 void ChatHistory::add(std::string role, std::string content) {
   messages_.push_back({std::move(role), std::move(content)});
@@ -66,4 +66,4 @@ void ChatHistory::save(const std::filesystem::path& path) const {
   write_atomically(path, record.dump() + "\n");
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -10,7 +10,7 @@
 #include "decode/session/session.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::cli {
 
 class ChatHistory {
  public:
@@ -45,4 +45,4 @@ class ChatHistory {
   size_t dropped_ = 0;                 // of them, from the beginning
 };
 
-}  // namespace evo
+}  // namespace evo::cli

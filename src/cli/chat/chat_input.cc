@@ -13,7 +13,7 @@
 #include "base/terminal/terminal.h"
 #include "cli/program.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 constexpr size_t kMaxTurn = size_t{16} << 20;
@@ -144,4 +144,4 @@ ChatInput::Event ChatInput::read_plain_line(std::string& line) {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::cli

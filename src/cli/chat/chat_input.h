@@ -7,7 +7,7 @@
 #include "cli/chat/line_editor.h"
 #include "cli/chat/turn_file.h"
 
-namespace evo {
+namespace evo::cli {
 
 /// While it lives, Ctrl-C asks for the answer to stop instead of ending the program; a second one
 /// before anybody has looked at the first ends it all the same. There can be only one.
@@ -53,4 +53,4 @@ class ChatInput {
   bool ended_ = false;
 };
 
-}  // namespace evo
+}  // namespace evo::cli

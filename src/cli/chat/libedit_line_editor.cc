@@ -17,7 +17,7 @@
 #include "cli/chat/turn_file.h"
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 // Terminals then send what is pasted between kPasteBegin and kPasteEnd, so that its line ends are
@@ -211,4 +211,4 @@ std::unique_ptr<LineEditor> make_line_editor(ChatInterrupt& interrupt) {
   return std::make_unique<LibeditLineEditor>(interrupt);
 }
 
-}  // namespace evo
+}  // namespace evo::cli

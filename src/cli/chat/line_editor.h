@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace evo {
+namespace evo::cli {
 
 class ChatInterrupt;
 
@@ -25,4 +25,4 @@ class LineEditor {
 /// Nothing if this program was built without libedit. There can be only one at a time.
 [[nodiscard]] std::unique_ptr<LineEditor> make_line_editor(ChatInterrupt& interrupt);
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -2,10 +2,10 @@
 #include "cli/chat/chat_input.h"
 #include "cli/chat/line_editor.h"
 
-namespace evo {
+namespace evo::cli {
 
 std::unique_ptr<LineEditor> make_line_editor(ChatInterrupt& /*interrupt*/) {
   return nullptr;
 }
 
-}  // namespace evo
+}  // namespace evo::cli

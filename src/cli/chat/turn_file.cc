@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "files/files.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 namespace fs = std::filesystem;
@@ -106,4 +106,4 @@ fs::path turn_file_path() {
   return home.empty() ? "" : home / ".local" / "state" / "evo" / "chat-history";
 }
 
-}  // namespace evo
+}  // namespace evo::cli

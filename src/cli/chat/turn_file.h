@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace evo {
+namespace evo::cli {
 
 inline constexpr int kTurns = 1000;  ///< that are kept, and found by the arrow keys
 
@@ -33,4 +33,4 @@ class TurnFile {
 /// ($XDG_STATE_HOME or ~/.local/state); empty if there is no such folder.
 [[nodiscard]] std::filesystem::path turn_file_path();
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -17,12 +17,12 @@
 #include "ops/machine.h"
 #include "train/examples/data.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 struct EvalFlags {
   std::string model, data, path = "ar", precision = "auto";
-  LikelihoodOptions options;
+  eval::LikelihoodOptions options;
   int threads = 0;
   bool json = false;
 };
@@ -61,8 +61,8 @@ void run_eval(EvalFlags& flags) {
       flags.options.limit > 0 ? flags.options.limit : static_cast<int64_t>(tokens.size()));
   Progress progress("scoring", total, "tokens", flags.json);
   const auto start = std::chrono::steady_clock::now();
-  const LikelihoodResult result =
-      likelihood(loaded.model, loaded.tokenizer, tokens, flags.options, [&](int64_t done) {
+  const eval::LikelihoodResult result =
+      eval::likelihood(loaded.model, loaded.tokenizer, tokens, flags.options, [&](int64_t done) {
         if (interrupted()) fail_interrupted("interrupted: a part of the text says too little");
         progress.update(static_cast<double>(done));
       });
@@ -124,4 +124,4 @@ void add_eval_command(CLI::App& app, Action& action) {
   add_eval_report_command(*eval, action);
 }
 
-}  // namespace evo
+}  // namespace evo::cli

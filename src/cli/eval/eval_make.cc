@@ -13,7 +13,7 @@
 #include "files/files.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 struct EvalMakeFlags {
@@ -25,21 +25,23 @@ struct EvalMakeFlags {
 
 std::vector<std::string> kind_names() {
   std::vector<std::string> names;
-  for (const auto& kind : puzzle_kinds()) names.emplace_back(kind->name());
+  for (const auto& kind : eval::puzzle_kinds()) names.emplace_back(kind->name());
   return names;
 }
 
 void run_eval_make(const EvalMakeFlags& flags) {
   use_threads(flags.threads);
-  const PuzzleKind& kind = find_puzzle_kind(flags.kind);
-  const PuzzlePart part = flags.part == "test" ? PuzzlePart::kTest : PuzzlePart::kTrain;
+  const eval::PuzzleKind& kind = eval::find_puzzle_kind(flags.kind);
+  const eval::PuzzlePart part =
+      flags.part == "test" ? eval::PuzzlePart::kTest : eval::PuzzlePart::kTrain;
   constexpr int64_t kBatch = 1024;  // made side by side
   AtomicFile file(flags.out);
   Progress progress("making", static_cast<double>(flags.count), "puzzles", false);
   for (int64_t first = 0; first < flags.count; first += kBatch) {
     std::vector<std::string> lines(static_cast<size_t>(std::min(kBatch, flags.count - first)));
     parallel_items(std::ssize(lines), [&](int64_t i) {
-      const Puzzle puzzle = make_puzzle(kind, part, flags.seed, static_cast<uint64_t>(first + i));
+      const eval::Puzzle puzzle =
+          eval::make_puzzle(kind, part, flags.seed, static_cast<uint64_t>(first + i));
       Record line;
       line.set("prompt", puzzle.prompt).set("completion", puzzle.answer);
       lines[static_cast<size_t>(i)] = line.dump() + "\n";
@@ -76,4 +78,4 @@ void add_eval_make_command(CLI::App& eval, Action& action) {
   command->callback([flags, &action] { action = [flags] { run_eval_make(*flags); }; });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -5,7 +5,7 @@
 #include "cli/program.h"
 #include "eval/report/report.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 struct EvalReportFlags {
@@ -15,12 +15,12 @@ struct EvalReportFlags {
 };
 
 void run_eval_report(const EvalReportFlags& flags) {
-  const std::vector<EvalRun> runs = load_runs(flags.runs);
-  if (!flags.out.empty()) write_report(runs, flags.out);
+  const std::vector<eval::EvalRun> runs = eval::load_runs(flags.runs);
+  if (!flags.out.empty()) eval::write_report(runs, flags.out);
   if (flags.json) {
-    fmt::print("{}\n", report_json(runs));
+    fmt::print("{}\n", eval::report_json(runs));
   } else if (flags.out.empty()) {
-    fmt::print("{}", report_markdown(runs));
+    fmt::print("{}", eval::report_markdown(runs));
   } else {
     fmt::print("{}\n", (std::filesystem::path(flags.out) / "report.html").string());
   }
@@ -43,4 +43,4 @@ void add_eval_report_command(CLI::App& eval, Action& action) {
   command->callback([flags, &action] { action = [flags] { run_eval_report(*flags); }; });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -18,22 +18,22 @@
 #include "files/files.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 struct EvalTasksFlags {
   std::string model, tasks, data, mode, score = "ar", precision = "auto", begin = "auto", out;
   std::optional<double> balance;
-  EvalOptions options;
+  eval::EvalOptions options;
   int threads = 0;
   bool json = false;
 };
 
 /// Programs that a model wrote need a sandbox: that is said before hours of work, not after.
-void check_sandbox(std::span<const Task* const> tasks) {
+void check_sandbox(std::span<const eval::Task* const> tasks) {
   std::string why;
-  for (const Task* task : tasks) {
-    if (!task->info().runs_programs || sandbox_available(why)) continue;
+  for (const eval::Task* task : tasks) {
+    if (!task->info().runs_programs || eval::sandbox_available(why)) continue;
     fail("{} runs programs that the model writes, which needs a sandbox: {}", task->info().name,
          why);
   }
@@ -81,19 +81,19 @@ std::string name_of(const std::string& folder) {
 }
 
 /// The results, and of each task its main metric where a script finds it at once.
-Record json_of(const EvalResults& results) {
+Record json_of(const eval::EvalResults& results) {
   Record record = results.record();
   std::vector<Record> tasks = record.get_records("tasks");
   for (size_t i = 0; i < tasks.size(); ++i) {
-    const MetricResult& main = results.tasks[i].metrics.front();
+    const eval::MetricResult& main = results.tasks[i].metrics.front();
     tasks[i].set("metric", main.name).set("value", main.value).set("stderr", main.standard_error);
   }
   return record.set("tasks", tasks);
 }
 
-void print_results(const EvalResults& results) {
-  for (const TaskResult& task : results.tasks) {
-    for (const MetricResult& metric : task.metrics) {
+void print_results(const eval::EvalResults& results) {
+  for (const eval::TaskResult& task : results.tasks) {
+    for (const eval::MetricResult& metric : task.metrics) {
       fmt::print("{:<20} {:<28} {:>9.4f} +- {:.4f}   {} examples, {} shots, version {}{}\n",
                  task.task, metric.name, metric.value, metric.standard_error, task.n, task.shots,
                  task.version,
@@ -110,7 +110,7 @@ void print_results(const EvalResults& results) {
 
 void run_eval_tasks(EvalTasksFlags& flags) {
   use_threads(flags.threads);
-  AskOptions& ask = flags.options.ask;
+  eval::AskOptions& ask = flags.options.ask;
   mode_choice(flags.mode, flags.balance).apply(ask.decode);
   try {
     ask.score.path =
@@ -124,8 +124,8 @@ void run_eval_tasks(EvalTasksFlags& flags) {
   flags.options.out = flags.out;
   flags.options.quiet = flags.json;
   flags.options.skip_missing = flags.tasks == "all";
-  const std::vector<const Task*> tasks = find_tasks(flags.tasks);
-  const DataFolder data(flags.data);
+  const std::vector<const eval::Task*> tasks = eval::find_tasks(flags.tasks);
+  const eval::DataFolder data(flags.data);
   check_sandbox(tasks);
   const Precision precision = parse_precision(flags.precision);
   const LoadedModel loaded = load_model(flags.model, precision);
@@ -133,16 +133,16 @@ void run_eval_tasks(EvalTasksFlags& flags) {
   if (!loaded.model.config().flow && ask.decode.mode != Mode::kAr) {
     throw UsageError("--mode: this model has no evolving stream and can only do ar");
   }
-  const EvalModel model{loaded.model,
-                        loaded.tokenizer,
-                        name_of(flags.model),
-                        model_fingerprint(flags.model, has_weights),
-                        precision_name(precision),
-                        EVO_VERSION,
-                        model_fingerprint(flags.model, has_settings)};
-  const EvalResults results = evaluate(model, data, tasks, flags.options);
-  const EvalRun whole{results, flags.out};
-  if (!flags.out.empty()) write_report(std::span(&whole, 1), flags.out);
+  const eval::EvalModel model{loaded.model,
+                              loaded.tokenizer,
+                              name_of(flags.model),
+                              model_fingerprint(flags.model, has_weights),
+                              precision_name(precision),
+                              EVO_VERSION,
+                              model_fingerprint(flags.model, has_settings)};
+  const eval::EvalResults results = eval::evaluate(model, data, tasks, flags.options);
+  const eval::EvalRun whole{results, flags.out};
+  if (!flags.out.empty()) eval::write_report(std::span(&whole, 1), flags.out);
   if (flags.json) {
     fmt::print("{}\n", json_of(results).dump());
   } else {
@@ -153,10 +153,10 @@ void run_eval_tasks(EvalTasksFlags& flags) {
 
 void list(bool json) {
   std::vector<Record> tasks;
-  for (const auto& task : all_tasks()) {
-    const TaskInfo& info = task->info();
+  for (const auto& task : eval::all_tasks()) {
+    const eval::TaskInfo& info = task->info();
     std::vector<std::string> metrics;
-    for (const Metric& metric : info.metrics) metrics.push_back(metric.name);
+    for (const eval::Metric& metric : info.metrics) metrics.push_back(metric.name);
     if (!json) {
       fmt::print("{:<20} {} shots, {}; version {} ({})\n{:<20} files: {}\n", info.name, info.shots,
                  fmt::join(metrics, ", "), info.version, info.source, "",
@@ -192,7 +192,7 @@ void add_what(CLI::App& command, EvalTasksFlags& flags) {
 }
 
 void add_how(CLI::App& command, EvalTasksFlags& flags) {
-  AskOptions& ask = flags.options.ask;
+  eval::AskOptions& ask = flags.options.ask;
   command
       .add_option("--score", flags.score,
                   "how likely choices are: ar (exact), or the bound elbo:diagonal, elbo:block:K")
@@ -241,4 +241,4 @@ void add_eval_tasks_command(CLI::App& eval, Action& action) {
   lister->callback([json, &action] { action = [json] { list(*json); }; });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -15,7 +15,7 @@
 #include "cli/train/run_flags.h"
 #include "decode/loaded_model.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 struct AdaptFlags : RunFlags {
@@ -82,4 +82,4 @@ void add_adapt_command(CLI::App& app, Action& action) {
   command->callback([flags, &action] { action = [flags] { adapt(*flags); }; });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

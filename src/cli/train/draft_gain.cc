@@ -14,7 +14,7 @@
 #include "ops/machine.h"
 #include "train/loss/validation.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 constexpr double kMostSeconds = 5, kLeastSeconds = 0.5, kShareOfRun = 0.03;
@@ -137,4 +137,4 @@ void report_gain(TrainRequest& request, std::optional<DraftGain>& gain, const st
   };
 }
 
-}  // namespace evo
+}  // namespace evo::cli

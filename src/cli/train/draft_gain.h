@@ -7,7 +7,7 @@
 #include "api/train_run.h"
 #include "decode/session/session.h"
 
-namespace evo {
+namespace evo::cli {
 
 struct DraftGain {
   double speed_up = 0;  ///< of exact over ar; NaN if no text was decoded
@@ -29,4 +29,4 @@ struct DraftGain {
 void report_gain(TrainRequest& request, std::optional<DraftGain>& gain,
                  const std::string& parent = "");
 
-}  // namespace evo
+}  // namespace evo::cli

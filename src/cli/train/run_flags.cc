@@ -5,7 +5,7 @@
 #include "cli/number_range.h"
 #include "cli/options.h"
 
-namespace evo {
+namespace evo::cli {
 
 void add_run_options(CLI::App& command, RunFlags& flags) {
   TrainRequest& request = flags.request;
@@ -44,4 +44,4 @@ void add_run_options(CLI::App& command, RunFlags& flags) {
   command.add_flag("--json", flags.json, "print a JSON summary on stdout");
 }
 
-}  // namespace evo
+}  // namespace evo::cli

@@ -10,7 +10,7 @@ namespace CLI {
 class App;
 }
 
-namespace evo {
+namespace evo::cli {
 
 struct RunFlags {
   TrainRequest request;
@@ -22,4 +22,4 @@ struct RunFlags {
 
 void add_run_options(CLI::App& command, RunFlags& flags);
 
-}  // namespace evo
+}  // namespace evo::cli

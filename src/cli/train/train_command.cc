@@ -16,7 +16,7 @@
 #include "decode/loaded_model.h"
 #include "json/fields.h"
 
-namespace evo {
+namespace evo::cli {
 namespace {
 
 struct TrainFlags : RunFlags {
@@ -143,4 +143,4 @@ void add_train_command(CLI::App& app, Action& action) {
   command->callback([flags, &action] { action = [flags] { train(*flags); }; });
 }
 
-}  // namespace evo
+}  // namespace evo::cli

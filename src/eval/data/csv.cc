@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 class CsvParser {
@@ -74,4 +74,4 @@ std::vector<CsvRow> parse_csv(std::string_view text, std::string_view source) {
   return CsvParser(text, source).parse();
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace evo {
+namespace evo::eval {
 
 struct CsvRow {
   int64_t line = 0;  ///< that it begins in, from 1
@@ -17,4 +17,4 @@ struct CsvRow {
 /// rows. Throws Error, naming `source` and the line, if a quoted field does not end.
 [[nodiscard]] std::vector<CsvRow> parse_csv(std::string_view text, std::string_view source);
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -2,7 +2,7 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::expect_error;
@@ -36,4 +36,4 @@ TEST(Csv, Empty) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -8,7 +8,7 @@
 #include "eval/data/zip_archive.h"
 #include "files/files.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 namespace fs = std::filesystem;
@@ -126,4 +126,4 @@ DataFile DataFolder::read(const std::vector<std::string>& names) const {
   throw MissingData(message);
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "eval/data/data_rows.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// A file that is not in the folder; what the folder holds is not at fault.
 class MissingData : public Error {
@@ -56,4 +56,4 @@ class DataFolder {
   std::vector<std::string> unreadable_;  ///< why an archive could not be listed
 };
 
-}  // namespace evo
+}  // namespace evo::eval

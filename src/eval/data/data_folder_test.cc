@@ -5,7 +5,7 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 namespace fs = std::filesystem;
@@ -135,4 +135,4 @@ TEST_F(DataFolderTest, MissingFileOrFolder) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

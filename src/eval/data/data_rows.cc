@@ -7,7 +7,7 @@
 #include "eval/data/csv.h"
 #include "eval/data/python_text.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 /// Goes through a text, counting lines.
@@ -137,4 +137,4 @@ std::string_view without_compression(std::string_view name) {
   return name;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

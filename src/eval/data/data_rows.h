@@ -6,7 +6,7 @@
 
 #include "json/record.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// A file that was found and read whole.
 struct DataFile {
@@ -32,4 +32,4 @@ struct DataFile {
 /// `name` without an ending that says how a file is compressed: .gz, .xz or .zst.
 [[nodiscard]] std::string_view without_compression(std::string_view name);
 
-}  // namespace evo
+}  // namespace evo::eval

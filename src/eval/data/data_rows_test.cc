@@ -2,7 +2,7 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::expect_error;
@@ -79,4 +79,4 @@ TEST(ReadRows, FormByTheName) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr size_t kMiddle = 397;  // distance of the words that are combined
@@ -113,4 +113,4 @@ std::vector<size_t> PythonRandom::sample(size_t population, size_t count) {
   return drawn;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

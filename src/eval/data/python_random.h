@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace evo {
+namespace evo::eval {
 
 /// `random.Random(seed)` of CPython 3: MT19937 (Matsumoto and Nishimura 1998), integers by
 /// rejection.
@@ -39,4 +39,4 @@ class PythonRandom {
   size_t used_ = kWords;  // words of state_ that were given out
 };
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using Indices = std::vector<size_t>;
@@ -69,4 +69,4 @@ TEST(PythonRandom, Shuffle) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 /// The character at `at` and its length in bytes; a byte that begins none is one of code -1.
@@ -100,4 +100,4 @@ std::vector<std::string_view> lines_of(std::string_view text) {
   return lines;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

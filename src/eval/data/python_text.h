@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace evo {
+namespace evo::eval {
 
 /// `text.strip()`: without white space, in Unicode's sense, at both ends.
 [[nodiscard]] std::string_view strip(std::string_view text);
@@ -21,4 +21,4 @@ namespace evo {
 /// The lines of a text, without their ends ("\n" or "\r\n"); a newline at the end begins no line.
 [[nodiscard]] std::vector<std::string_view> lines_of(std::string_view text);
 
-}  // namespace evo
+}  // namespace evo::eval

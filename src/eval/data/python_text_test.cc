@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 TEST(PythonText, StripKnowsTheSpacesOfUnicode) {
@@ -49,4 +49,4 @@ TEST(PythonText, Lines) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

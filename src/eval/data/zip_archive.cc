@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using Member = std::unique_ptr<zip_file_t, int (*)(zip_file_t*)>;
@@ -66,4 +66,4 @@ std::string ZipArchive::read(const std::string& member, int64_t max_bytes) const
   return text;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -9,7 +9,7 @@
 
 struct zip;  // of libzip
 
-namespace evo {
+namespace evo::eval {
 
 class ZipArchive {
  public:
@@ -28,4 +28,4 @@ class ZipArchive {
   std::unique_ptr<zip, void (*)(zip*)> zip_;
 };
 
-}  // namespace evo
+}  // namespace evo::eval

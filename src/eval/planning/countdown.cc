@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "eval/planning/puzzle.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr int64_t kLargestNumber = 99, kLeastTarget = 10, kMostTarget = 100;
@@ -139,4 +139,4 @@ std::unique_ptr<PuzzleKind> countdown(int numbers) {
   return std::make_unique<Countdown>(numbers);
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -12,7 +12,7 @@
 #include "base/shuffle.h"
 #include "eval/planning/puzzle.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr size_t kArms = 2, kLength = 5;  // nodes of an arm, the common one among them
@@ -75,4 +75,4 @@ std::unique_ptr<PuzzleKind> path_star() {
   return std::make_unique<PathStar>();
 }
 
-}  // namespace evo
+}  // namespace evo::eval

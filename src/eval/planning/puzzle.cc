@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "files/files.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr uint64_t kPuzzleStream = 0x70757A7A;
@@ -48,4 +48,4 @@ Puzzle make_puzzle(const PuzzleKind& kind, PuzzlePart part, uint64_t seed, uint6
   }
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -8,7 +8,7 @@
 
 #include "base/random.h"
 
-namespace evo {
+namespace evo::eval {
 
 struct Puzzle {
   std::string prompt, answer;
@@ -43,4 +43,4 @@ enum class PuzzlePart { kTrain, kTest };
 [[nodiscard]] std::unique_ptr<PuzzleKind> countdown(int numbers);
 [[nodiscard]] std::unique_ptr<PuzzleKind> path_star();
 
-}  // namespace evo
+}  // namespace evo::eval

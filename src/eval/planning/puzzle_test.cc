@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 class EveryKind : public ::testing::TestWithParam<const char*> {
@@ -102,4 +102,4 @@ TEST(PuzzleKinds, UnknownNamesListTheKnownOnes) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -10,7 +10,7 @@
 #include "base/shuffle.h"
 #include "eval/planning/puzzle.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr int kCells = 81;
@@ -160,4 +160,4 @@ std::unique_ptr<PuzzleKind> sudoku() {
   return std::make_unique<Sudoku>();
 }
 
-}  // namespace evo
+}  // namespace evo::eval

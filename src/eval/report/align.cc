@@ -7,7 +7,7 @@
 #include "decode/session/session.h"
 #include "eval/report/numbers.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 bool same_task(const TaskResult& a, const TaskResult& b) {
@@ -112,4 +112,4 @@ bool same_tokenizers(std::span<const EvalRun> runs) {
       runs, [&](const EvalRun& run) { return same_tokenizers(runs.front(), run); });
 }
 
-}  // namespace evo
+}  // namespace evo::eval

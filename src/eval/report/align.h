@@ -8,7 +8,7 @@
 
 #include "eval/report/report.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// A task in each of the runs. Other shots or another version make another task.
 struct AlignedTask {
@@ -38,4 +38,4 @@ struct AlignedTask {
 [[nodiscard]] bool same_tokenizers(const EvalRun& a, const EvalRun& b);
 [[nodiscard]] bool same_tokenizers(std::span<const EvalRun> runs);
 
-}  // namespace evo
+}  // namespace evo::eval

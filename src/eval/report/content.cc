@@ -10,7 +10,7 @@
 #include "eval/report/numbers.h"
 #include "eval/report/tables.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 std::vector<double> values_of(const AlignedTask& task, std::string_view metric) {
@@ -246,4 +246,4 @@ ReportTable speed_table(const SpeedPicture& picture) {
   return table;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

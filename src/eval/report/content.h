@@ -9,7 +9,7 @@
 
 #include "eval/report/report.h"
 
-namespace evo {
+namespace evo::eval {
 
 struct ReportCell {
   enum class Tone { kPlain, kBetter, kWorse };
@@ -100,4 +100,4 @@ struct ReportContent {
 [[nodiscard]] std::string reliability_caption(const ReportContent& content,
                                               const ReliabilityPicture& picture);
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -12,7 +12,7 @@
 #include "eval/report/testing.h"
 #include "plot/svg_testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::count;
@@ -262,4 +262,4 @@ TEST(ReportPictures, NoTwoRunsHaveTheSameMark) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

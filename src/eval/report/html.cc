@@ -10,7 +10,7 @@
 #include "eval/report/style.h"
 #include "eval/report/text.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr size_t kOpenPictures = 6;  // of reliability; what is beyond can be opened
@@ -268,4 +268,4 @@ std::string report_html(std::span<const EvalRun> runs) {
   return Page(content).draw();
 }
 
-}  // namespace evo
+}  // namespace evo::eval

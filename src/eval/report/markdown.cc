@@ -7,7 +7,7 @@
 #include "eval/report/report.h"
 #include "eval/report/text.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using Lines = std::vector<std::vector<std::string>>;
@@ -99,4 +99,4 @@ std::string report_markdown(std::span<const EvalRun> runs) {
   return text + "\n" + captioned(content.sources);
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -6,7 +6,7 @@
 
 #include "eval/report/numbers.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using Notes = std::vector<std::string>;
@@ -96,4 +96,4 @@ std::vector<std::string> report_notes(std::span<const EvalRun> runs, const Repor
   return notes;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

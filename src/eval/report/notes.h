@@ -8,11 +8,11 @@
 #include "eval/report/align.h"
 #include "eval/report/content.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// Sentences; only what concerns these runs.
 [[nodiscard]] std::vector<std::string> report_notes(std::span<const EvalRun> runs,
                                                     const ReportContent& content,
                                                     std::span<const AlignedTask> tasks);
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr const char* kNotANumber = "not a number";
@@ -160,4 +160,4 @@ ShareInterval share_interval(double share, int64_t count) {
   return {(middle - half) / (1 + z2 / n), (middle + half) / (1 + z2 / n)};
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -8,7 +8,7 @@
 
 #include "eval/results.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// Half the width of a 95% interval, in standard errors.
 inline constexpr double kIntervalErrors = 1.96;
@@ -70,4 +70,4 @@ struct ShareInterval {
 };
 [[nodiscard]] ShareInterval share_interval(double share, int64_t count);
 
-}  // namespace evo
+}  // namespace evo::eval

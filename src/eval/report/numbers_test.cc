@@ -6,7 +6,7 @@
 
 #include "eval/report/text.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using Better = MetricKind::Better;
@@ -132,4 +132,4 @@ TEST(ReportText, MarkdownHasNoMarkup) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -4,7 +4,7 @@
 
 #include <array>
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 /// Signs of about equal weight around the origin: circle, square, diamond, triangles, cross.
@@ -51,4 +51,4 @@ std::string run_mark_picture(size_t run) {
                      run_mark(run));
 }
 
-}  // namespace evo
+}  // namespace evo::eval

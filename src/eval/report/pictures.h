@@ -7,7 +7,7 @@
 
 #include "eval/report/content.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// Runs beyond these share a colour with an earlier one, not its shape.
 inline constexpr size_t kRunColours = 6;
@@ -29,4 +29,4 @@ inline constexpr size_t kRunColours = 6;
 /// and --run0 .. --run5.
 extern const std::string_view kPictureStyle;
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -11,7 +11,7 @@
 #include "plot/axis.h"
 #include "plot/svg.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 // The plot in a picture, in SVG units, which are about pixels.
@@ -213,4 +213,4 @@ std::string speed_picture_svg(const SpeedPicture& picture) {
   return SpeedPlot(picture).draw();
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "files/files.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 namespace fs = std::filesystem;
@@ -47,4 +47,4 @@ void write_report(std::span<const EvalRun> runs, const fs::path& folder) {
   write_atomically(folder / "report.md", markdown);
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -9,7 +9,7 @@
 
 #include "eval/results.h"
 
-namespace evo {
+namespace evo::eval {
 
 struct EvalRun {
   EvalResults results;
@@ -31,4 +31,4 @@ struct EvalRun {
 /// Writes report.html and report.md into a folder, which is made if missing.
 void write_report(std::span<const EvalRun> runs, const std::filesystem::path& folder);
 
-}  // namespace evo
+}  // namespace evo::eval

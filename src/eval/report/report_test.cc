@@ -16,7 +16,7 @@
 #include "plot/svg_testing.h"
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::count;
@@ -251,4 +251,4 @@ TEST(Report, RunsThatAreNotThere) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-namespace evo {
+namespace evo::eval {
 
 /// Light by default, so that print is; dark on screens that ask for it. Texts are set in a serif,
 /// tables and pictures, which are scanned and not read, without.
@@ -86,4 +86,4 @@ h2{break-after:avoid}tbody,figure{break-inside:avoid}.scroll{overflow:visible}
 .map{width:auto!important;min-width:0}}
 )";
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -8,7 +8,7 @@
 #include "base/terminal/progress.h"
 #include "eval/report/numbers.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 /// The results of one task, or subtask, in one run.
@@ -222,4 +222,4 @@ ReportTable source_table(std::span<const AlignedTask> tasks) {
   return table;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -8,7 +8,7 @@
 #include "eval/report/align.h"
 #include "eval/report/content.h"
 
-namespace evo {
+namespace evo::eval {
 
 using RunLabels = std::span<const std::string>;
 
@@ -24,4 +24,4 @@ using RunLabels = std::span<const std::string>;
 /// Where the tasks come from.
 [[nodiscard]] ReportTable source_table(std::span<const AlignedTask> tasks);
 
-}  // namespace evo
+}  // namespace evo::eval

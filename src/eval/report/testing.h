@@ -6,7 +6,8 @@
 
 #include "eval/report/report.h"
 
-namespace evo::testing {
+namespace evo::eval::testing {
+using namespace evo::testing;
 
 inline std::vector<ReliabilityBin> ten_bins(double bias, int64_t scale) {
   std::vector<ReliabilityBin> bins;
@@ -113,4 +114,4 @@ inline EvalResults other_model() {
   return results;
 }
 
-}  // namespace evo::testing
+}  // namespace evo::eval::testing

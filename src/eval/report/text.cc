@@ -6,7 +6,7 @@
 #include "plot/svg.h"
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 /// C0, DEL and C1, as a UTF-8 character.
@@ -67,4 +67,4 @@ std::string markdown_text(std::string_view text) {
   return result;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

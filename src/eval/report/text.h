@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace evo {
+namespace evo::eval {
 
 /// One line of valid UTF-8: other bytes become U+FFFD, control characters blanks.
 [[nodiscard]] std::string one_line(std::string_view text);
@@ -13,4 +13,4 @@ namespace evo {
 /// one_line() for Markdown, in tables too: what could be markup escaped, HTML included.
 [[nodiscard]] std::string markdown_text(std::string_view text);
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -8,7 +8,7 @@
 #include "eval/report/text.h"
 #include "plot/axis.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr double kLeft = 1.6, kRight = 98.4;  // of the plot, in percent of the width
@@ -120,4 +120,4 @@ std::string value_picture_svg(const ValuePicture& picture) {
   return Strips(picture).draw();
 }
 
-}  // namespace evo
+}  // namespace evo::eval

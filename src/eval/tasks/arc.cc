@@ -5,7 +5,7 @@
 #include "eval/tasks/choices.h"
 #include "eval/tasks/families.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 struct Question {
@@ -71,4 +71,4 @@ void add_arc_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   tasks.push_back(std::make_unique<ChoiceTask>(std::move(info), load));
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -2,7 +2,7 @@
 
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::scored_text;
@@ -48,4 +48,4 @@ TEST(Arc, Errors) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -7,7 +7,7 @@
 #include "eval/tasks/families.h"
 #include "eval/tasks/parts.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr std::array<std::string_view, 27> kSubtasks = {"boolean_expressions",
@@ -155,4 +155,4 @@ void add_bbh_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   tasks.push_back(std::make_unique<BbhTask>());
 }
 
-}  // namespace evo
+}  // namespace evo::eval

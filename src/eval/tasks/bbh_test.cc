@@ -4,7 +4,7 @@
 
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::task_named;
@@ -174,4 +174,4 @@ TEST(Bbh, SharedData) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "eval/data/python_text.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr std::string_view kDelimiter = " ";
@@ -73,4 +73,4 @@ size_t limited(size_t rows, const TaskOptions& options) {
   return options.limit > 0 ? std::min(rows, static_cast<size_t>(options.limit)) : rows;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

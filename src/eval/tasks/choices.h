@@ -7,7 +7,7 @@
 
 #include "eval/task.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// Each choice after the same context and one space, which lm-evaluation-harness puts between them.
 [[nodiscard]] std::vector<Continuation> after_context(std::string_view context,
@@ -44,4 +44,4 @@ void expect_likelihoods(const Example& example, const Outcome& outcome);
 /// How many of `rows` are taken.
 [[nodiscard]] size_t limited(size_t rows, const TaskOptions& options);
 
-}  // namespace evo
+}  // namespace evo::eval

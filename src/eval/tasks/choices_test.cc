@@ -6,7 +6,7 @@
 #include "eval/tasks/shots.h"
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::expect_error;
@@ -91,4 +91,4 @@ TEST(Tasks, InfoIsComplete) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -2,7 +2,7 @@
 #include "eval/tasks/families.h"
 #include "eval/tasks/subjects.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr Exam::Subject kSubjects[] = {
@@ -99,4 +99,4 @@ void add_cmmlu_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   tasks.push_back(std::make_unique<ExamTask>(std::move(info), std::move(exam)));
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -4,7 +4,7 @@
 #include "eval/sandbox.h"
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::task_named;
@@ -185,4 +185,4 @@ TEST(CodeTasks, SharedData) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -5,7 +5,7 @@
 #include "eval/tasks/subjects.h"
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::scored_text;
@@ -135,4 +135,4 @@ TEST(Ceval, PromptByteForByte) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -6,7 +6,7 @@
 
 #include "eval/task.h"
 
-namespace evo {
+namespace evo::eval {
 
 void add_mmlu_tasks(std::vector<std::unique_ptr<Task>>& tasks);
 void add_cmmlu_tasks(std::vector<std::unique_ptr<Task>>& tasks);
@@ -25,4 +25,4 @@ void add_humaneval_tasks(std::vector<std::unique_ptr<Task>>& tasks);
 void add_mbpp_tasks(std::vector<std::unique_ptr<Task>>& tasks);
 void add_planning_tasks(std::vector<std::unique_ptr<Task>>& tasks);
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -9,7 +9,7 @@
 #include "eval/tasks/markup.h"
 #include "eval/tasks/shots.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr size_t kShots = 5;
@@ -92,4 +92,4 @@ void add_gpqa_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   tasks.push_back(std::make_unique<ChoiceTask>(std::move(info), load));
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -4,7 +4,7 @@
 
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::scored_text;
@@ -83,4 +83,4 @@ TEST(Gpqa, Errors) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -8,7 +8,7 @@
 #include "eval/tasks/families.h"
 #include "eval/tasks/shots.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr size_t kShots = 4;
@@ -150,4 +150,4 @@ void add_gsm8k_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   tasks.push_back(std::make_unique<Gsm8kTask>());
 }
 
-}  // namespace evo
+}  // namespace evo::eval

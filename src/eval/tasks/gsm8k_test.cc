@@ -2,7 +2,7 @@
 
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::task_named;
@@ -111,4 +111,4 @@ TEST(Gsm8k, SharedData) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

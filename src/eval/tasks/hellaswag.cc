@@ -6,7 +6,7 @@
 #include "eval/tasks/families.h"
 #include "eval/tasks/markup.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr size_t kEndings = 4;
@@ -119,4 +119,4 @@ void add_hellaswag_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   tasks.push_back(std::make_unique<ChoiceTask>(std::move(info), load));
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -3,7 +3,7 @@
 #include "eval/tasks/markup.h"
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::scored_text;
@@ -77,4 +77,4 @@ TEST(HellaSwag, Errors) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -5,7 +5,7 @@
 #include "eval/tasks/families.h"
 #include "eval/tasks/parts.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 /// What a row says of how its function is tested.
@@ -116,4 +116,4 @@ void add_humaneval_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   tasks.push_back(std::make_unique<InfillingTask>());
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -5,7 +5,7 @@
 #include "eval/tasks/choices.h"
 #include "eval/tasks/families.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 /// A passage per line or per row.
@@ -62,4 +62,4 @@ void add_lambada_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   tasks.push_back(std::make_unique<Lambada>(std::move(info)));
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -2,7 +2,7 @@
 
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::scored_text;
@@ -42,4 +42,4 @@ TEST(Lambada, Errors) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -2,7 +2,7 @@
 
 #include "eval/data/python_text.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 /// re.sub("\\[.*?\\]", "", text): up to the next closing bracket in the same line.
@@ -27,4 +27,4 @@ std::string without_markup(std::string_view text) {
   return replaced(without_brackets(replaced(strip(text), " [title]", ". ")), "  ", " ");
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -5,7 +5,7 @@
 #include "eval/tasks/families.h"
 #include "eval/tasks/parts.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr size_t kTests = 3;  // that prompts show, and that are run
@@ -128,4 +128,4 @@ void add_mbpp_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   tasks.push_back(std::make_unique<MbppTask>());
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -10,7 +10,7 @@
 #include "eval/tasks/parts.h"
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 /// Length of the character at `at`; a byte that begins none counts as one.
@@ -195,4 +195,4 @@ std::string normal_answer(std::string_view answer) {
   return whole ? number : text;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace evo {
+namespace evo::eval {
 
 /// The content of the last \boxed of a reference solution; nothing if there is none.
 [[nodiscard]] std::optional<std::string> boxed_answer(std::string_view solution);
@@ -18,4 +18,4 @@ namespace evo {
 /// models", appendix D), as lm-evaluation-harness has it.
 [[nodiscard]] std::string normal_answer(std::string_view answer);
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -7,7 +7,7 @@
 #include "eval/tasks/minerva_answer.h"
 #include "eval/tasks/parts.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 struct Shot {
@@ -149,4 +149,4 @@ void add_minerva_math_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   tasks.push_back(std::make_unique<MinervaMath500Task>());
 }
 
-}  // namespace evo
+}  // namespace evo::eval

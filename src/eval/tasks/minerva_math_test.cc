@@ -3,7 +3,7 @@
 #include "eval/tasks/minerva_answer.h"
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::task_named;
@@ -163,4 +163,4 @@ TEST(MinervaMath, SharedData) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -2,7 +2,7 @@
 
 #include "eval/sandbox.h"
 
-namespace evo {
+namespace evo::eval {
 
 double program_score(const std::string& program) {
   SandboxLimits limits;
@@ -11,4 +11,4 @@ double program_score(const std::string& program) {
   return run_python(program, limits).passed ? 1.0 : 0.0;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -8,7 +8,7 @@
 
 #include "eval/task.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// TaskOptions::limit over rows of several subtasks in any order.
 class GroupLimit {
@@ -41,4 +41,4 @@ class GroupLimit {
 /// gives a program 3 s; here these are of CPU time, so that a busy machine changes no score.
 [[nodiscard]] double program_score(const std::string& program);
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -5,7 +5,7 @@
 #include "eval/tasks/choices.h"
 #include "eval/tasks/families.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 int64_t expect_label(int64_t label, std::string_view source) {
@@ -64,4 +64,4 @@ void add_piqa_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   tasks.push_back(std::make_unique<ChoiceTask>(std::move(info), load));
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -2,7 +2,7 @@
 
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::scored_text;
@@ -50,4 +50,4 @@ TEST(Piqa, Errors) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

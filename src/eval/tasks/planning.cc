@@ -4,7 +4,7 @@
 #include "eval/planning/puzzle.h"
 #include "eval/tasks/families.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 class PuzzleTask final : public Task {
@@ -54,4 +54,4 @@ void add_planning_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   for (const auto& kind : puzzle_kinds()) tasks.push_back(std::make_unique<PuzzleTask>(*kind));
 }
 
-}  // namespace evo
+}  // namespace evo::eval

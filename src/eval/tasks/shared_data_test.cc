@@ -6,7 +6,7 @@
 
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 class SharedDataTest : public ::testing::Test {
@@ -129,4 +129,4 @@ TEST_F(SharedDataTest, Lambada) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

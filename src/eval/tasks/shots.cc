@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr uint32_t kSeed = 1234;  // of lm_eval's option --seed for shots, if it is not given
@@ -29,4 +29,4 @@ std::string ShotSampler::next(std::string_view key) {
   return text;
 }
 
-}  // namespace evo
+}  // namespace evo::eval

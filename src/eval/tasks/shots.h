@@ -7,7 +7,7 @@
 
 #include "eval/data/python_random.h"
 
-namespace evo {
+namespace evo::eval {
 
 /// lm-evaluation-harness's default sampler (lm_eval/api/samplers.py, ContextSampler): draws anew
 /// for every document, and the generator goes on from document to document.
@@ -33,4 +33,4 @@ class ShotSampler {
   PythonRandom random_;
 };
 
-}  // namespace evo
+}  // namespace evo::eval

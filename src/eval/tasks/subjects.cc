@@ -4,7 +4,7 @@
 #include "eval/data/python_text.h"
 #include "eval/tasks/choices.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 constexpr std::string_view kLetters = "ABCD";
@@ -96,4 +96,4 @@ std::vector<double> ExamTask::grade(const Example& example, const Outcome& outco
   return grade_choices(info().metrics, example, outcome);
 }
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -10,7 +10,7 @@
 
 #include "eval/task.h"
 
-namespace evo {
+namespace evo::eval {
 
 struct ExamQuestion {
   std::string text;
@@ -57,4 +57,4 @@ class ExamTask : public Task {
   Exam exam_;
 };
 
-}  // namespace evo
+}  // namespace evo::eval

@@ -12,7 +12,8 @@
 #include "base/testing.h"
 #include "eval/task.h"
 
-namespace evo::testing {
+namespace evo::eval::testing {
+using namespace evo::testing;
 
 inline const Task& task_named(std::string_view name) {
   return *find_tasks(name).at(0);
@@ -75,4 +76,4 @@ inline std::optional<DataFolder> shared_benchmarks() {
   return DataFolder(data / "benchmarks");
 }
 
-}  // namespace evo::testing
+}  // namespace evo::eval::testing

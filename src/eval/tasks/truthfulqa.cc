@@ -7,7 +7,7 @@
 #include "eval/tasks/choices.h"
 #include "eval/tasks/families.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 /// The same for every question, whatever the number of shots.
@@ -108,4 +108,4 @@ void add_truthfulqa_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   tasks.push_back(std::make_unique<TruthfulQa>(std::move(info)));
 }
 
-}  // namespace evo
+}  // namespace evo::eval

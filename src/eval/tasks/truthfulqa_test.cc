@@ -4,7 +4,7 @@
 
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::scored_text;
@@ -84,4 +84,4 @@ TEST(TruthfulQa, Errors) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

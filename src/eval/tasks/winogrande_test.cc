@@ -2,7 +2,7 @@
 
 #include "eval/tasks/testing.h"
 
-namespace evo {
+namespace evo::eval {
 namespace {
 
 using testing::scored_text;
@@ -92,4 +92,4 @@ TEST(WinoGrande, Errors) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::eval

@@ -11,7 +11,7 @@
 #include "serve/api/reply.h"
 #include "serve/http/connection.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 using httplib::Request;
@@ -197,4 +197,4 @@ void Api::health(Response& response) const {
   response.set_content(dump({{"status", "ok"}}), kJson);
 }
 
-}  // namespace evo
+}  // namespace evo::serve

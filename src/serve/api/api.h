@@ -9,7 +9,7 @@
 #include "serve/metrics.h"
 #include "serve/service.h"
 
-namespace evo {
+namespace evo::serve {
 
 class Api {
  public:
@@ -35,4 +35,4 @@ class Api {
   OwnTexts* shared_texts_;
 };
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -5,7 +5,7 @@
 #include "json/json_text.h"
 #include "serve/api/request_error.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 /// With bytes that are not UTF-8 replaced: it goes into an error's JSON.
@@ -97,4 +97,4 @@ std::vector<std::string> Fields::unknown() const {
   return names;
 }
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace evo {
+namespace evo::serve {
 
 using Json = nlohmann::ordered_json;
 
@@ -45,4 +45,4 @@ class Fields {
   std::set<std::string, std::less<>> known_;
 };
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -2,7 +2,7 @@
 
 #include "serve/api/reply.h"
 
-namespace evo {
+namespace evo::serve {
 
 Note& note() {
   thread_local Note current;
@@ -17,4 +17,4 @@ void set_error(httplib::Response& response, const RequestError& error) {
   response.set_content(dump(error_json(error)), kJson);
 }
 
-}  // namespace evo
+}  // namespace evo::serve

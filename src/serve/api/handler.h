@@ -10,7 +10,7 @@
 
 #include "serve/api/request_error.h"
 
-namespace evo {
+namespace evo::serve {
 
 inline constexpr const char* kJson = "application/json";
 
@@ -41,4 +41,4 @@ auto guarded(Handler handler) {
   };
 }
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace evo {
+namespace evo::serve {
 
 int64_t OwnTexts::known(std::span<const int32_t> prompt) const {
   const std::scoped_lock lock(mutex_);
@@ -24,4 +24,4 @@ void OwnTexts::add(std::vector<int32_t> text) {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::serve

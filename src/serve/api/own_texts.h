@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-namespace evo {
+namespace evo::serve {
 
 /// May be used by any number of threads.
 class OwnTexts {
@@ -28,4 +28,4 @@ class OwnTexts {
   size_t tokens_ = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::serve

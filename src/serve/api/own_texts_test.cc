@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 using Tokens = std::vector<int32_t>;
@@ -31,4 +31,4 @@ TEST(OwnTexts, RememberThoseOfLate) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::serve

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 const char* error_type(int status) {
@@ -242,4 +242,4 @@ Json Reply::completion_logprobs(std::span<const TokenLogprob> tokens, int64_t of
           {"text_offset", std::move(offsets)}};
 }
 
-}  // namespace evo
+}  // namespace evo::serve

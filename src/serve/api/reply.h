@@ -14,7 +14,7 @@
 #include "serve/engine.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::serve {
 
 using Json = nlohmann::ordered_json;
 
@@ -89,4 +89,4 @@ class Reply {
   std::vector<Text> texts_;
 };
 
-}  // namespace evo
+}  // namespace evo::serve

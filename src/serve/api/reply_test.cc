@@ -6,7 +6,7 @@
 #include "serve/serve_testing.h"
 #include "serve/server.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 using testing::byte_tokenizer;
@@ -170,4 +170,4 @@ TEST(Secret, OnlyTheWholeSecretIsEqual) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::serve

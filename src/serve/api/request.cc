@@ -10,7 +10,7 @@
 #include "serve/api/request_error.h"
 #include "serve/api/unsupported_fields.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 constexpr int64_t kMostTokens = std::numeric_limits<int32_t>::max();
@@ -309,4 +309,4 @@ std::vector<int32_t> parse_detokenize(std::string_view body) {
   return tokens_of(fields, "tokens", *tokens);
 }
 
-}  // namespace evo
+}  // namespace evo::serve

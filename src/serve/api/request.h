@@ -10,7 +10,7 @@
 #include "decode/session/session.h"
 #include "text/chat_message.h"
 
-namespace evo {
+namespace evo::serve {
 
 enum class Endpoint { kCompletion, kChat, kInfill };
 
@@ -60,4 +60,4 @@ struct TokenizeRequest {
 [[nodiscard]] TokenizeRequest parse_tokenize(std::string_view body);
 [[nodiscard]] std::vector<int32_t> parse_detokenize(std::string_view body);
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::serve {
 
 inline constexpr int kBadRequest = 400, kUnauthorized = 401, kForbidden = 403, kNotFound = 404,
                      kNotAllowed = 405, kTooSlow = 408, kTooLarge = 413, kPathTooLong = 414,
@@ -31,4 +31,4 @@ class RequestError : public Error {
   std::string param_, code_;
 };
 
-}  // namespace evo
+}  // namespace evo::serve

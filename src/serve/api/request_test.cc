@@ -4,7 +4,7 @@
 
 #include "serve/api/request_error.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 GenerationRequest completion(const std::string& members) {
@@ -304,4 +304,4 @@ TEST(Request, TokenizeAndDetokenize) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::serve

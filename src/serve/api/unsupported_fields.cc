@@ -3,7 +3,7 @@
 #include <array>
 #include <string>
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 struct Unsupported {
@@ -115,4 +115,4 @@ void refuse_unsupported(Fields& fields, Endpoint endpoint) {
   if (endpoint == Endpoint::kInfill) refuse(fields, {"prompt", "null", "end the prefix with it"});
 }
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -7,7 +7,7 @@
 #include "serve/api/request_error.h"
 #include "serve/http/page.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 constexpr std::string_view kAny = "*";
@@ -146,4 +146,4 @@ bool is_loopback(std::string_view host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -13,7 +13,7 @@
 
 #include "serve/http/request_head.h"
 
-namespace evo {
+namespace evo::serve {
 
 struct AccessOptions {
   std::string api_key = {};               ///< empty: none is asked for
@@ -51,4 +51,4 @@ class Access {
 /// Whether an address to listen on can be reached from this machine only.
 [[nodiscard]] bool is_loopback(std::string_view host);
 
-}  // namespace evo
+}  // namespace evo::serve

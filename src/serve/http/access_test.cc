@@ -4,7 +4,7 @@
 
 #include "serve/api/request_error.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 /// 200 if the request is let in; fields are whole lines.
@@ -104,4 +104,4 @@ TEST(Access, LoopbackIsThisMachineOnly) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::serve

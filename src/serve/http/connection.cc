@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 thread_local Connection* current_connection = nullptr;
@@ -131,4 +131,4 @@ void Connection::get_local_ip_and_port(std::string& ip, int& port) const {
   get_remote_ip_and_port(ip, port);
 }
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -13,7 +13,7 @@
 #include "serve/http/connection_limits.h"
 #include "serve/http/incoming_request.h"
 
-namespace evo {
+namespace evo::serve {
 
 class Connection final : public httplib::Stream {
  public:
@@ -88,4 +88,4 @@ class Connection final : public httplib::Stream {
   OwnTexts texts_;
 };
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstddef>
 
-namespace evo {
+namespace evo::serve {
 
 struct ConnectionLimits {
   std::chrono::milliseconds read{5000};       ///< for the next bytes
@@ -14,4 +14,4 @@ struct ConnectionLimits {
   size_t body_bytes = size_t{1} << 20;
 };
 
-}  // namespace evo
+}  // namespace evo::serve

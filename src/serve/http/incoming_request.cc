@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 constexpr size_t kLongestHead = size_t{32} << 10;
@@ -75,4 +75,4 @@ std::string IncomingRequest::plain() const {
                      body);
 }
 
-}  // namespace evo
+}  // namespace evo::serve

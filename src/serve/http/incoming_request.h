@@ -11,7 +11,7 @@
 #include "serve/http/request_body.h"
 #include "serve/http/request_head.h"
 
-namespace evo {
+namespace evo::serve {
 
 class IncomingRequest {
  public:
@@ -52,4 +52,4 @@ class IncomingRequest {
   std::optional<RequestError> refusal_;
 };
 
-}  // namespace evo
+}  // namespace evo::serve

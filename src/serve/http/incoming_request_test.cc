@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 constexpr size_t kMost = 100;
@@ -181,4 +181,4 @@ TEST(IncomingRequest, NothingButTheRequestIsHandedOn) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::serve

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "serve/api/handler.h"
 
-namespace evo {
+namespace evo::serve {
 
 std::span<const EmbeddedFile> page_files();
 
@@ -66,4 +66,4 @@ void add_page_routes(httplib::Server& server) {
              }));
 }
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-namespace evo {
+namespace evo::serve {
 
 /// Where the files are; the first one is the page itself.
 inline constexpr const char *kPageRoot = "/", *kPageFolder = "/web/";
@@ -16,4 +16,4 @@ inline constexpr const char *kPageRoot = "/", *kPageFolder = "/web/";
 
 void add_page_routes(httplib::Server& server);
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -15,7 +15,7 @@
 #include "serve/api/handler.h"
 #include "serve/api/reply.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 using Clock = Connection::Clock;
@@ -252,4 +252,4 @@ void Reception::wake() const {
   (void)!::write(wake_, &one, sizeof(one));
 }
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -16,7 +16,7 @@
 
 #include "serve/http/connection.h"
 
-namespace evo {
+namespace evo::serve {
 
 class Reception {
  public:
@@ -70,4 +70,4 @@ class Reception {
   std::thread thread_;
 };
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -5,7 +5,7 @@
 
 #include "serve/api/request_error.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 constexpr size_t kLongestLine = 1024;
@@ -93,4 +93,4 @@ void BodyReader::begin_chunk() {
   next_ = left_ > 0 ? Next::kChunkData : Next::kTrailer;
 }
 
-}  // namespace evo
+}  // namespace evo::serve

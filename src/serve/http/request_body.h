@@ -7,7 +7,7 @@
 
 #include "serve/http/request_head.h"
 
-namespace evo {
+namespace evo::serve {
 
 class BodyReader {
  public:
@@ -35,4 +35,4 @@ class BodyReader {
   std::string line_, body_;
 };
 
-}  // namespace evo
+}  // namespace evo::serve

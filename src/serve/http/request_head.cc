@@ -6,7 +6,7 @@
 
 #include "serve/api/request_error.h"
 
-namespace evo {
+namespace evo::serve {
 namespace {
 
 constexpr std::string_view kLineEnd = "\r\n";
@@ -183,4 +183,4 @@ RequestHead parse_head(std::string_view text) {
   return head;
 }
 
-}  // namespace evo
+}  // namespace evo::serve

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace evo {
+namespace evo::serve {
 
 struct RequestHead {
   std::string method, target;                               ///< "POST", "/v1/completions?x=1"
@@ -36,4 +36,4 @@ struct RequestHead {
 /// Of ASCII.
 [[nodiscard]] std::string lower_case(std::string_view text);
 
-}  // namespace evo
+}  // namespace evo::serve
