@@ -11,11 +11,11 @@
 namespace {
 
 void check(const evo::serve::GenerationRequest& request) {
-  EVO_CHECK(request.n >= 1 && request.n <= evo::kMostTexts);
-  EVO_CHECK(std::ssize(request.prompts) * request.n <= evo::kMostTexts);
-  EVO_CHECK(std::ssize(request.stop) <= evo::kMostStops);
+  EVO_CHECK(request.n >= 1 && request.n <= evo::serve::kMostTexts);
+  EVO_CHECK(std::ssize(request.prompts) * request.n <= evo::serve::kMostTexts);
+  EVO_CHECK(std::ssize(request.stop) <= evo::serve::kMostStops);
   EVO_CHECK(request.steps >= 1 && request.window >= 0 && request.max_tokens.value_or(1) >= 1);
-  EVO_CHECK(request.logprobs <= evo::kMostAlternatives);
+  EVO_CHECK(request.logprobs <= evo::serve::kMostAlternatives);
   EVO_CHECK(request.balance >= 0 && request.balance <= 1);
   evo::validate(request.sampler);
   EVO_CHECK(request.json || request.schema.empty());
