@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/interrupt.h"
+#include "decode/text_batch.h"
 
 namespace evo {
 namespace {
@@ -22,27 +23,46 @@ Continuation with_blanks_moved(const Continuation& pair) {
   return {pair.context.substr(0, end), pair.context.substr(end) + pair.text};
 }
 
-/// A generation and what its drafts were expected to become.
-struct Running {
-  Running(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
-          const GenerateOptions& options)
-      : text(decoder, tokenizer, prompt, options) {}
+/// A generation, its answer, and what its drafts were expected to become.
+struct AskedText {
+  AskedText(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
+            const GenerateOptions& options, Answer& to, const std::function<void()>& answered)
+      : generation(decoder, tokenizer, prompt, options),
+        verifies(options.decode.mode == Mode::kExact || options.decode.mode == Mode::kEvo),
+        answer(to),
+        on_answer(answered) {}
 
-  size_t example = 0;
-  TextGeneration text;
+  void on_pass(std::string_view piece, const PassTrace& pass) {
+    if (verifies) count_drafts(pass);
+    if (tracer) trace->passes.push_back(tracer->record(piece, pass));
+  }
+
+  void on_end() {
+    const Generation result = generation.result();
+    answer.outcome.text = result.text;
+    answer.tokens = std::ssize(result.tokens);
+    answer.passes = result.passes;
+    if (on_answer) on_answer();
+  }
+
+  void count_drafts(const PassTrace& pass) {
+    // Behind a draft that was not kept nothing is known.
+    const size_t known = std::min(static_cast<size_t>(pass.accepted) + 1, maturities.size());
+    for (size_t i = 0; i < known; ++i) {
+      answer.drafts.add(maturities[i], std::cmp_less(i, pass.accepted));
+    }
+    maturities.clear();
+    for (const TokenTrace& token : pass.tokens) maturities.push_back(token.maturity);
+  }
+
+  TextGeneration generation;
+  bool verifies;
+  Answer& answer;
+  const std::function<void()>& on_answer;
   std::vector<double> maturities;  // of the drafts that the next pass verifies
   std::optional<Tracer> tracer;    // of the one whose course is wanted
+  Trace* trace = nullptr;
 };
-
-void count_drafts(Running& running, const PassTrace& pass, DraftCounts& counts) {
-  // Behind a draft that was not kept nothing is known.
-  const size_t known = std::min(static_cast<size_t>(pass.accepted) + 1, running.maturities.size());
-  for (size_t i = 0; i < known; ++i) {
-    counts.add(running.maturities[i], std::cmp_less(i, pass.accepted));
-  }
-  running.maturities.clear();
-  for (const TokenTrace& token : pass.tokens) running.maturities.push_back(token.maturity);
-}
 
 }  // namespace
 
@@ -167,48 +187,34 @@ void Asker::generate(std::span<const Example> examples, std::span<Answer> answer
                      Trace* trace) const {
   // A decoder of its own: what policies have learnt from other texts must not matter.
   const Decoder decoder(model_, tokenizer_, /*measure=*/false);
-  std::vector<std::unique_ptr<Running>> running;
+  TextBatch<AskedText> batch;
   size_t next = 0;
   const auto start_next = [&] {
     const Example& example = examples[next];
+    Answer& answer = answers[next];
     GenerateOptions options;
     options.decode = options_.decode;
     options.decode.max_tokens =
         std::min(example.max_tokens, model_.config().max_position_embeddings / 2);
     options.decode.trace = trace != nullptr && next == 0;
     options.stop = example.stop;
-    const Prompt prompt = prompt_of(example, options.decode.max_tokens, answers[next].cut);
-    running.push_back(std::make_unique<Running>(decoder, tokenizer_, prompt, options));
-    running.back()->example = next++;
-    if (!options.decode.trace) return;
-    running.back()->tracer.emplace(decoder, tokenizer_, options.decode, prompt, example.prompt,
-                                   example.suffix);
-    trace->header = running.back()->tracer->header();
-  };
-  const bool verifies = options_.decode.mode == Mode::kExact || options_.decode.mode == Mode::kEvo;
-  const auto finish = [&](const std::unique_ptr<Running>& one) {
-    if (!one->text.done()) return false;
-    const Generation result = one->text.result();
-    Answer& answer = answers[one->example];
-    answer.outcome.text = result.text;
-    answer.tokens = std::ssize(result.tokens);
-    answer.passes = result.passes;
-    if (options_.on_answer) options_.on_answer();
-    return true;
-  };
-  while (next < examples.size() || !running.empty()) {
-    while (next < examples.size() && std::ssize(running) < options_.sessions) start_next();
-    std::erase_if(running, finish);  // a text of no tokens at most is done before it begins
-    if (running.empty()) continue;
-    std::vector<Session*> sessions;
-    for (const auto& one : running) sessions.push_back(&one->text.session());
-    const std::vector<PassTrace> passes = Session::step_together(sessions);
-    for (size_t i = 0; i < running.size(); ++i) {
-      const std::string_view text = running[i]->text.take();
-      if (verifies) count_drafts(*running[i], passes[i], answers[running[i]->example].drafts);
-      if (running[i]->tracer) trace->passes.push_back(running[i]->tracer->record(text, passes[i]));
+    const Prompt prompt = prompt_of(example, options.decode.max_tokens, answer.cut);
+    auto text = std::make_unique<AskedText>(decoder, tokenizer_, prompt, options, answer,
+                                            options_.on_answer);
+    if (options.decode.trace) {
+      text->tracer.emplace(decoder, tokenizer_, options.decode, prompt, example.prompt,
+                           example.suffix);
+      text->trace = trace;
+      trace->header = text->tracer->header();
     }
-    std::erase_if(running, finish);
+    batch.add(std::move(text));
+    ++next;
+  };
+  while (next < examples.size() || !batch.empty()) {
+    while (next < examples.size() && batch.size() < options_.sessions) start_next();
+    batch.end_done();  // a text of no tokens at most is done before it begins
+    if (batch.empty()) continue;
+    batch.pass();
     check_interrupt();
   }
 }

@@ -67,13 +67,31 @@ struct Engine::Waiting {
 };
 
 struct Engine::Running {
-  Running(const Decoder& decoder, const Tokenizer& tokenizer, const Waiting& waiting, KvCache cache)
-      : request(waiting.request),
+  Running(Engine& owner, const Waiting& waiting, KvCache cache)
+      : engine(owner),
+        request(waiting.request),
         text(waiting.text),
-        blocks(blocks_of(waiting.job, decoder)),
-        generation(decoder, tokenizer, waiting.job.prompt, waiting.job.options,
+        blocks(blocks_of(waiting.job, owner.decoder_)),
+        generation(owner.decoder_, owner.tokenizer_, waiting.job.prompt, waiting.job.options,
                    PromptReading::kInPasses, std::move(cache)) {}
 
+  // What a TextBatch tells it.
+  void on_pass(std::string_view piece, const PassTrace& pass) {
+    engine.deliver(*this, piece, pass);
+  }
+  void on_fault(const std::string& what) {
+    const std::scoped_lock lock(*engine.mutex_);
+    end(*this, Cut::kFault, what);
+  }
+  void on_end() {
+    try {
+      engine.prefixes_.keep(generation.session());
+    } catch (const std::exception&) {
+      // It is not known to later prompts, then.
+    }
+  }
+
+  Engine& engine;
   std::shared_ptr<Request> request;
   size_t text;
   int64_t blocks;  // that it may come to need
@@ -166,7 +184,10 @@ void Engine::run(const std::function<bool()>& stop) {
       drop_lost();
       admit();
       save_memory();
-      if (!active_.empty()) pass();
+      if (!active_.empty()) {
+        const BatchPass pass = active_.pass(options_.prompt_rows);
+        metrics_.count_pass(pass.generating, pass.generated);
+      }
     } catch (const std::exception& error) {
       fail_all(error.what());
     }
@@ -200,18 +221,18 @@ void Engine::drop_lost() {
     push(request, std::move(event));
     return true;
   });
-  std::erase_if(active_, [&](const std::unique_ptr<Running>& running) {
-    if (running->request->given_up) return true;
-    const Cut cut = cut_of(*running->request, now);
+  active_.remove_if([&](Running& running) {
+    if (running.request->given_up) return true;
+    const Cut cut = cut_of(*running.request, now);
     if (cut == Cut::kNone) return false;
-    end(*running, cut);
+    end(running, cut);
     return true;
   });
 }
 
 /// Fills the free places from the queue.
 void Engine::admit() {
-  while (std::ssize(active_) < options_.active) {
+  while (active_.size() < options_.active) {
     std::optional<Waiting> next;
     {
       const std::scoped_lock lock(*mutex_);
@@ -219,10 +240,10 @@ void Engine::admit() {
       next = std::move(queue_.front());
       queue_.pop_front();
     }
-    if (auto running = begin(std::move(*next))) active_.push_back(std::move(running));
+    if (auto running = begin(std::move(*next))) active_.add(std::move(running));
   }
   const std::scoped_lock lock(*mutex_);
-  metrics_.set_load(std::ssize(queue_), std::ssize(active_));
+  metrics_.set_load(std::ssize(queue_), active_.size());
   metrics_.set_cache(pool_->backed_blocks() * static_cast<int64_t>(pool_->block_bytes()),
                      prefixes_.blocks() * kCacheBlock);
 }
@@ -230,7 +251,7 @@ void Engine::admit() {
 /// Whether a text that may come to need so many blocks can be active now. What others will need is
 /// set aside, so that none runs out of room; what is only kept gives way.
 bool Engine::make_room(int64_t blocks) {
-  for (const auto& running : active_) blocks += running->blocks;
+  for (const auto& running : active_.texts()) blocks += running->blocks;
   const int64_t left = pool_->blocks() - blocks;
   if (left < 0) return false;
   prefixes_.shrink(left);
@@ -242,7 +263,7 @@ std::unique_ptr<Engine::Running> Engine::begin(Waiting waiting) {
   try {
     KvCache cache = prefixes_.find(waiting.job.prompt);
     metrics_.count_prompt(std::ssize(waiting.job.prompt.tokens), cache.length());
-    auto running = std::make_unique<Running>(decoder_, tokenizer_, waiting, std::move(cache));
+    auto running = std::make_unique<Running>(*this, waiting, std::move(cache));
     if (!running->generation.done()) return running;
     const std::scoped_lock lock(*mutex_);
     end(*running, Cut::kNone);
@@ -251,52 +272,6 @@ std::unique_ptr<Engine::Running> Engine::begin(Waiting waiting) {
     push(*waiting.request, {waiting.text, "", {}, Generation{}, Cut::kFault, error.what()});
   }
   return nullptr;
-}
-
-void Engine::pass() {
-  std::vector<Session*> sessions;
-  for (const auto& running : active_) sessions.push_back(&running->generation.session());
-  std::vector<std::string> faults;
-  const std::vector<PassTrace> traces =
-      Session::step_together(sessions, options_.prompt_rows, &faults);
-  const auto now = Clock::now();
-  int64_t generating = 0, generated = 0;
-  for (size_t i = 0; i < active_.size(); ++i) {
-    generating += traces[i].reading ? 0 : 1;
-    generated += std::ssize(traces[i].committed);
-    if (traces[i].reading || !faults[i].empty()) continue;
-    try {
-      deliver(*active_[i], traces[i], now);
-    } catch (const std::exception& error) {
-      faults[i] = error.what();
-    }
-  }
-  metrics_.count_pass(generating, generated);
-  end_faulty(faults);
-  end_done();
-}
-
-/// The texts with which something is wrong; the others go on.
-void Engine::end_faulty(std::span<const std::string> faults) {
-  const std::scoped_lock lock(*mutex_);
-  for (size_t i = 0; i < faults.size(); ++i) {
-    if (faults[i].empty()) continue;
-    end(*active_[i], Cut::kFault, faults[i]);
-    active_[i].reset();
-  }
-  std::erase(active_, nullptr);
-}
-
-void Engine::end_done() {
-  std::erase_if(active_, [&](const auto& running) {
-    if (!running->generation.done()) return false;
-    try {
-      prefixes_.keep(running->generation.session());
-    } catch (const std::exception&) {
-      // It is not known to later prompts, then.
-    }
-    return true;
-  });
 }
 
 size_t Engine::cache_bytes() const {
@@ -316,7 +291,8 @@ void Engine::save_memory() {
   pool_->trim(kSavedAtOnce);
 }
 
-void Engine::deliver(Running& running, const PassTrace& trace, Clock::time_point now) {
+void Engine::deliver(Running& running, std::string_view piece, const PassTrace& trace) {
+  const auto now = Clock::now();
   const auto tokens = std::ssize(trace.committed);
   if (tokens > 0 && !running.last_token) {
     metrics_.observe_first_token(seconds_between(running.request->arrival, now));
@@ -325,10 +301,9 @@ void Engine::deliver(Running& running, const PassTrace& trace, Clock::time_point
     metrics_.observe_tokens(seconds / static_cast<double>(tokens), tokens);
   }
   if (tokens > 0) running.last_token = now;
-  std::string piece(running.generation.take());
   const std::scoped_lock lock(*mutex_);
   if (running.request->given_up) return;
-  Event event{running.text, std::move(piece), trace, std::nullopt, Cut::kNone, ""};
+  Event event{running.text, std::string(piece), trace, std::nullopt, Cut::kNone, ""};
   if (running.generation.done()) event.end = running.generation.result();
   push(*running.request, std::move(event));
 }
@@ -358,7 +333,7 @@ void Engine::end(Running& running, Cut cut, const std::string& fault) {
 /// After a pass that failed as a whole nothing is known of the texts that shared it.
 void Engine::fail_all(const std::string& fault) {
   const std::scoped_lock lock(*mutex_);
-  for (const auto& running : active_) {
+  for (const auto& running : active_.texts()) {
     try {
       end(*running, Cut::kFault, fault);
     } catch (const std::exception&) {

@@ -22,6 +22,7 @@
 
 #include "decode/generate.h"
 #include "decode/prefix_cache.h"
+#include "decode/text_batch.h"
 #include "serve/metrics.h"
 
 namespace evo {
@@ -110,12 +111,9 @@ class Engine {
   void drop_lost();
   void admit();
   bool make_room(int64_t blocks);
-  void end_done();
   void save_memory();
   std::unique_ptr<Running> begin(Waiting waiting);
-  void pass();
-  void end_faulty(std::span<const std::string> faults);
-  void deliver(Running& running, const PassTrace& trace, Clock::time_point now);
+  void deliver(Running& running, std::string_view piece, const PassTrace& trace);
   static void push(Request& request, Event event);
   static void end(Running& running, Cut cut, const std::string& fault = "");
   void fail_all(const std::string& fault);
@@ -129,7 +127,7 @@ class Engine {
   // Of the engine's thread alone.
   std::shared_ptr<KvPool> pool_;
   PrefixCache prefixes_;
-  std::vector<std::unique_ptr<Running>> active_;
+  TextBatch<Running> active_;
   Clock::time_point last_saving_;
 
   // Guards what follows and the members of requests.

@@ -46,8 +46,8 @@ std::array<double, N> array_of(const Record& record, std::string_view key) {
 }
 
 void read(const Record& record, DraftPolicy& policy, PassTimes& times) {
-  policy.recall(DraftSource::kAhead, record.get_doubles("ahead"));
-  policy.recall(DraftSource::kWindow, record.get_doubles("window"));
+  policy.recall(DraftKind::kAhead, record.get_doubles("ahead"));
+  policy.recall(DraftKind::kWindow, record.get_doubles("window"));
   times.recall({array_of<PassTimes::kNumbers>(record, "times"),
                 array_of<PassTimes::kNumbers>(record, "deviations")});
 }
@@ -113,8 +113,8 @@ void CostStore::keep(const Decoder& decoder) const {
   record.set("format", kStoreFormat).set("model", model_).set("machine", machine_);
   record.set("times", std::vector<double>(known.logs.begin(), known.logs.end()));
   record.set("deviations", std::vector<double>(known.deviations.begin(), known.deviations.end()));
-  record.set("ahead", decoder.exact_policy().experience_of(DraftSource::kAhead));
-  record.set("window", decoder.exact_policy().experience_of(DraftSource::kWindow));
+  record.set("ahead", decoder.exact_policy().experience_of(DraftKind::kAhead));
+  record.set("window", decoder.exact_policy().experience_of(DraftKind::kWindow));
   write(file_, record.dump());
   remove_oldest(file_.parent_path());
 }

@@ -20,14 +20,14 @@ void teach(const Decoder& decoder) {
     PassRun run{.rows = 2, .heads = 2, .seconds = 1.1e-3};
     run.ahead_steps = 1;
     run.ahead_seconds = 0.5e-3;
-    decoder.exact_policy().learn({DraftSource::kAhead, 24, 1, maturity, 1}, true);
+    decoder.exact_policy().learn({DraftKind::kAhead, 24, 1, maturity, 1}, true);
     decoder.learn(run, 1, 1);
   }
 }
 
 double step_ahead(const Decoder& decoder) {
   const PassCost& cost = decoder.times().cost();
-  return cost.draft(DraftSource::kAhead) / cost.pass(1, 1);
+  return cost.draft(DraftKind::kAhead) / cost.pass(1, 1);
 }
 
 TEST(CostStore, AnotherDecoderBeginsWithWhatWasLearnt) {
@@ -40,9 +40,9 @@ TEST(CostStore, AnotherDecoderBeginsWithWhatWasLearnt) {
   EXPECT_TRUE(store.recall(pupil));
   EXPECT_NEAR(step_ahead(pupil) / step_ahead(teacher), 1, 1e-9);
   EXPECT_GT(std::abs(step_ahead(untaught) / step_ahead(teacher) - 1), 0.5);
-  const Calibration& calibration = pupil.exact_policy().calibration(DraftSource::kAhead);
+  const Calibration& calibration = pupil.exact_policy().calibration(DraftKind::kAhead);
   EXPECT_GT(calibration.kept(0.5), 0.8);
-  EXPECT_NEAR(untaught.exact_policy().calibration(DraftSource::kAhead).kept(0.5), 0.5, 1e-9);
+  EXPECT_NEAR(untaught.exact_policy().calibration(DraftKind::kAhead).kept(0.5), 0.5, 1e-9);
   // Nothing else is left in the folder.
   EXPECT_EQ(std::distance(fs::directory_iterator(store.file().parent_path()), {}), 1);
 }
@@ -100,8 +100,8 @@ TEST(CostStore, ADamagedFileIsAsGoodAsNone) {
     const Decoder pupil(shared_model()), untaught(shared_model());
     EXPECT_FALSE(store.recall(pupil)) << content.substr(0, 300);
     EXPECT_EQ(step_ahead(pupil), step_ahead(untaught));
-    EXPECT_EQ(pupil.exact_policy().experience_of(DraftSource::kAhead),
-              untaught.exact_policy().experience_of(DraftSource::kAhead));
+    EXPECT_EQ(pupil.exact_policy().experience_of(DraftKind::kAhead),
+              untaught.exact_policy().experience_of(DraftKind::kAhead));
   }
   write_bytes(store.file(), good);
   EXPECT_TRUE(store.recall(Decoder(shared_model())));

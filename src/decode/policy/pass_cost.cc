@@ -38,9 +38,9 @@ double PassCost::pass(double rows, double heads) const {
   return forward_.at(rows) + head_.at(heads);
 }
 
-double PassCost::draft(DraftSource source, double sessions) const {
-  if (source == DraftSource::kNone) return 0;
-  return source == DraftSource::kWindow ? from_window_ : ahead_.at(sessions) / sessions;
+double PassCost::draft(DraftKind source, double sessions) const {
+  if (source == DraftKind::kNone) return 0;
+  return source == DraftKind::kWindow ? from_window_ : ahead_.at(sessions) / sessions;
 }
 
 double PassCost::Curve::at(double n) const {

@@ -9,7 +9,7 @@ namespace evo {
 
 /// What drafts are made from: nothing, the hidden states of a window, or that of the last mature
 /// row.
-enum class DraftSource : uint8_t { kNone, kWindow, kAhead };
+enum class DraftKind : uint8_t { kNone, kWindow, kAhead };
 
 /// Costs as numbers, of which only ratios mean anything.
 struct CostRatios {
@@ -35,7 +35,7 @@ class PassCost {
   [[nodiscard]] double pass(double rows, double heads) const;
   /// Time of drafting one token, where so many sessions draft side by side: ahead that is one step
   /// of all, in windows each is on its own.
-  [[nodiscard]] double draft(DraftSource source, double sessions = 1) const;
+  [[nodiscard]] double draft(DraftKind source, double sessions = 1) const;
 
  private:
   struct Curve {

@@ -18,7 +18,7 @@ PassRun run_on(const CostRatios& machine, double rows, double steps, Random& ran
   const auto disturbed = [&](double seconds) { return seconds * std::exp(0.04 * random.normal()); };
   PassRun run{.rows = rows, .heads = rows, .seconds = disturbed(cost.pass(rows, rows))};
   run.ahead_steps = steps;
-  run.ahead_seconds = disturbed(steps * cost.draft(DraftSource::kAhead));
+  run.ahead_seconds = disturbed(steps * cost.draft(DraftKind::kAhead));
   return run;
 }
 
@@ -27,8 +27,8 @@ void expect_costs(const PassTimes& times, const CostRatios& machine, double shar
   for (double rows : {1, 2, 5}) {
     EXPECT_NEAR(times.cost().pass(rows, rows) / cost.pass(rows, rows), 1, share) << rows;
   }
-  const double step = cost.draft(DraftSource::kAhead);
-  EXPECT_NEAR(times.cost().draft(DraftSource::kAhead) / step, 1, 2 * share);
+  const double step = cost.draft(DraftKind::kAhead);
+  EXPECT_NEAR(times.cost().draft(DraftKind::kAhead) / step, 1, 2 * share);
 }
 
 /// Plain passes say what they take; the shares are as they were guessed, of that.

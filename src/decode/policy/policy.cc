@@ -83,8 +83,8 @@ DraftPolicy::DraftPolicy(const PassCost& cost, const PassCost& at_worst, double 
       from_window_(lenience, budget_ ? kFirstKeptThrifty : Calibration::kFirstKept),
       from_ahead_(from_window_) {
   const Trials& times = trials(budget_.has_value());
-  ways_ = {{{DraftSource::kAhead, 0}, times.interval, times.first},
-           {{DraftSource::kWindow, times.window},
+  ways_ = {{{DraftKind::kAhead, 0}, times.interval, times.first},
+           {{DraftKind::kWindow, times.window},
             ahead ? times.first_window : times.interval,
             ahead ? times.first_window : times.first}};
   choose_plan();
@@ -126,13 +126,13 @@ void DraftPolicy::choose_plan() {
   if (can_draft_ahead_) {
     Chain all;
     for (const Depth& depth : from_ahead_.depths) all.add(depth);
-    consider({DraftSource::kAhead, 0}, all);
+    consider({DraftKind::kAhead, 0}, all);
   }
   // A window of W serves W - 1 drafts: its first token is the one that verification yields.
   Chain drafts;
   for (int64_t window = 2; window <= kLargestWindow; ++window) {
     drafts.add(from_window_.depths[static_cast<size_t>(window - 2)]);
-    consider({DraftSource::kWindow, window}, drafts);
+    consider({DraftKind::kWindow, window}, drafts);
   }
   choose_affordable();
 }
@@ -148,7 +148,7 @@ void DraftPolicy::settle(double cost, double tokens) {
 }
 
 double DraftPolicy::risk(const Plan& plan, int64_t passes) const {
-  if (plan.source == DraftSource::kNone) return 0;
+  if (plan.source == DraftKind::kNone) return 0;
   const auto seconds = [&](double rows, double heads) {
     return pass_seconds(*at_worst_, rows, heads);
   };
@@ -159,9 +159,9 @@ double DraftPolicy::risk(const Plan& plan, int64_t passes) const {
   return (static_cast<double>(passes) * (with_window - plain) + draft) / plain;
 }
 
-bool DraftPolicy::can_propose(int64_t rows, DraftSource source) const {
+bool DraftPolicy::can_propose(int64_t rows, DraftKind source) const {
   const auto n = static_cast<double>(rows);
-  const int64_t window = source == DraftSource::kWindow ? plan(true).window : 0;
+  const int64_t window = source == DraftKind::kWindow ? plan(true).window : 0;
   const double proposed = std::max(1.0, n - static_cast<double>(window));
   const double plain = pass_seconds(*at_worst_, 1, 1);
   const double draft = at_worst_->draft(source, sessions_);
@@ -169,25 +169,25 @@ bool DraftPolicy::can_propose(int64_t rows, DraftSource source) const {
   return can_lose((rows_more + proposed * draft) / plain);
 }
 
-double DraftPolicy::price_of_row(int64_t rows, DraftSource proposed) const {
+double DraftPolicy::price_of_row(int64_t rows, DraftKind proposed) const {
   const auto n = static_cast<double>(rows);
   const double seconds = pass_seconds(n + 1, 2) - pass_seconds(n, 1);
   return best_rate_ * (seconds + cost_->draft(proposed, sessions_));
 }
 
-bool DraftPolicy::worth_proposing(double all_kept, int64_t rows, DraftSource source) const {
+bool DraftPolicy::worth_proposing(double all_kept, int64_t rows, DraftKind source) const {
   if (trial_left_ > 0 && all_kept >= 1) return true;  // else nothing would be learnt
   if (!can_propose(rows, source)) return false;
   return all_kept * calibration(source).kept() >= price_of_row(rows, source);
 }
 
 bool DraftPolicy::worth_verifying(double all_kept, int64_t rows) const {
-  return all_kept >= price_of_row(rows, DraftSource::kNone);
+  return all_kept >= price_of_row(rows, DraftKind::kNone);
 }
 
 void DraftPolicy::learn(const DraftOutcome& outcome, bool scout) {
   Experience& of_source = experience(outcome.source);
-  of_source.ran = of_source.ran || outcome.source != DraftSource::kNone;
+  of_source.ran = of_source.ran || outcome.source != DraftKind::kNone;
   const int64_t drafted = std::ssize(outcome.maturities), accepted = outcome.accepted;
   for (int64_t j = 0; j < std::min(drafted, accepted + 1); ++j) {
     of_source.calibration.learn(outcome.maturities[static_cast<size_t>(j)], j < accepted);
@@ -206,11 +206,11 @@ void DraftPolicy::learn(const DraftOutcome& outcome, bool scout) {
   }
   if (trial_left_ > 0 && accepted > 0) trial_kept_ = true;
   if (!scout) return;  // once per pass is enough
-  const bool is_plain = trial_left_ == 0 && plan_.source == DraftSource::kNone;
+  const bool is_plain = trial_left_ == 0 && plan_.source == DraftKind::kNone;
   count_trial_pass();
   // Plain passes say little that is new, and those of small models take less than 0.1 ms.
   if (is_plain && trial_left_ == 0 && ++plain_passes_ % kPlainBetweenPlans != 0) return;
-  const DraftSource before = plan_.source;
+  const DraftKind before = plan_.source;
   choose_plan();
   if (plan_.source == before) return;
   trial_left_ = 0;
@@ -250,7 +250,7 @@ void DraftPolicy::begin_trial(size_t way) {
 /// as soon as it may.
 void DraftPolicy::end_trial() {
   const Trials& times = trials(budget_.has_value());
-  const bool plain = plan_.source == DraftSource::kNone;
+  const bool plain = plan_.source == DraftKind::kNone;
   Way& tried = ways_[trial_];
   if (budget_ && plain && trial_kept_) {
     tried.interval = times.interval;
@@ -265,7 +265,7 @@ void DraftPolicy::end_trial() {
 /// Nothing is learnt from drafts that are not made.
 bool DraftPolicy::can_try(const Way& way) const {
   return way.plan.source != plan_.source &&
-         (way.plan.source != DraftSource::kAhead || can_draft_ahead_);
+         (way.plan.source != DraftKind::kAhead || can_draft_ahead_);
 }
 
 void DraftPolicy::Experience::fade(double passes) {
@@ -276,7 +276,7 @@ void DraftPolicy::Experience::fade(double passes) {
   }
 }
 
-std::vector<double> DraftPolicy::experience_of(DraftSource source) const {
+std::vector<double> DraftPolicy::experience_of(DraftKind source) const {
   const Experience& known = experience(source);
   std::vector<double> numbers;
   for (const Way& way : ways_) {
@@ -291,7 +291,7 @@ std::vector<double> DraftPolicy::experience_of(DraftSource source) const {
   return numbers;
 }
 
-void DraftPolicy::recall(DraftSource source, std::span<const double> numbers) {
+void DraftPolicy::recall(DraftKind source, std::span<const double> numbers) {
   constexpr double kMost = 1e9, kOldDrafts = 20;
   Experience& known = experience(source);
   if (numbers.size() != 1 + 4 * known.depths.size() + 2 * Calibration::kBins) {

@@ -57,7 +57,7 @@ class Calibration {
 
 /// What became of a session's drafts in a pass.
 struct DraftOutcome {
-  DraftSource source = DraftSource::kNone;
+  DraftKind source = DraftKind::kNone;
   int64_t possible = 0;               ///< drafts that there could have been
   int64_t proposed = 0;               ///< tokens; all are drafts but perhaps the last
   std::span<const float> maturities;  ///< of the drafts
@@ -112,15 +112,15 @@ class DraftPolicy {
   [[nodiscard]] int64_t window(bool scout) const { return plan(scout).window; }
   /// Whether to draft ahead after the coming pass.
   [[nodiscard]] bool drafts_ahead(bool scout) const {
-    return plan(scout).source == DraftSource::kAhead;
+    return plan(scout).source == DraftKind::kAhead;
   }
   /// Whether to propose another token, if those before it are all kept with probability `all_kept`
   /// and the pass has so many rows.
   [[nodiscard]] bool worth_proposing(double all_kept, int64_t rows,
-                                     DraftSource source = DraftSource::kWindow) const;
+                                     DraftKind source = DraftKind::kWindow) const;
   /// Whether to verify the token that was proposed, now that `all_kept` is its probability as well.
   [[nodiscard]] bool worth_verifying(double all_kept, int64_t rows) const;
-  [[nodiscard]] const Calibration& calibration(DraftSource source = DraftSource::kWindow) const {
+  [[nodiscard]] const Calibration& calibration(DraftKind source = DraftKind::kWindow) const {
     return experience(source).calibration;
   }
 
@@ -132,9 +132,9 @@ class DraftPolicy {
   void settle(double cost, double tokens);
 
   /// What was learnt of the drafts of a source, for another process: numbers from 0 to 1e9.
-  [[nodiscard]] std::vector<double> experience_of(DraftSource source) const;
+  [[nodiscard]] std::vector<double> experience_of(DraftKind source) const;
   /// Begins with that, as with a few passes' experience. Throws Error if it cannot be such numbers.
-  void recall(DraftSource source, std::span<const double> numbers);
+  void recall(DraftKind source, std::span<const double> numbers);
 
  private:
   DraftPolicy(const PassCost& cost, const PassCost& at_worst, double lenience, bool ahead,
@@ -158,7 +158,7 @@ class DraftPolicy {
     bool ran = false;  // in this process
   };
   struct Plan {
-    DraftSource source = DraftSource::kNone;
+    DraftKind source = DraftKind::kNone;
     int64_t window = 0;
   };
 
@@ -172,11 +172,11 @@ class DraftPolicy {
     const Plan& tried = ways_[trial_].plan;
     return trial_left_ > 0 && (scout || tried.window == 0) ? tried : affordable_;
   }
-  [[nodiscard]] const Experience& experience(DraftSource source) const {
-    return source == DraftSource::kAhead ? from_ahead_ : from_window_;
+  [[nodiscard]] const Experience& experience(DraftKind source) const {
+    return source == DraftKind::kAhead ? from_ahead_ : from_window_;
   }
-  [[nodiscard]] Experience& experience(DraftSource source) {
-    return source == DraftSource::kAhead ? from_ahead_ : from_window_;
+  [[nodiscard]] Experience& experience(DraftKind source) {
+    return source == DraftKind::kAhead ? from_ahead_ : from_window_;
   }
   void choose_plan();
   void count_trial_pass();
@@ -189,12 +189,12 @@ class DraftPolicy {
   [[nodiscard]] double risk(const Plan& plan, int64_t passes) const;
   [[nodiscard]] bool can_lose(double passes) const { return !budget_ || passes <= budget_->left(); }
   /// With so many rows in the coming pass, by proposing another token.
-  [[nodiscard]] bool can_propose(int64_t rows, DraftSource source) const;
+  [[nodiscard]] bool can_propose(int64_t rows, DraftKind source) const;
   /// Tokens per second.
   [[nodiscard]] double rate(const Plan& plan, const Chain& drafts) const;
 
   /// Tokens that another row of a pass of so many must yield to pay, also for being `proposed`.
-  [[nodiscard]] double price_of_row(int64_t rows, DraftSource proposed) const;
+  [[nodiscard]] double price_of_row(int64_t rows, DraftKind proposed) const;
   /// This session's part of the time of a pass.
   [[nodiscard]] double pass_seconds(double rows, double heads) const {
     return pass_seconds(*cost_, rows, heads);

@@ -22,7 +22,7 @@ struct Decoded {
 
 /// The maturities of the drafts that a policy makes of proposals of one maturity, `pool` at most.
 std::vector<float> drafts_of(const DraftPolicy& policy, double maturity, int64_t pool,
-                             DraftSource source = DraftSource::kWindow) {
+                             DraftKind source = DraftKind::kWindow) {
   std::vector<float> maturities;
   double all_kept = 1;
   while (std::ssize(maturities) < pool) {
@@ -45,10 +45,10 @@ Decoded decode(DraftPolicy& policy, const PassCost& cost, double kept, int passe
     const auto drafted = static_cast<double>(maturities.size());
     int64_t accepted = 0;
     while (accepted < std::ssize(maturities) && random.uniform() < kept) ++accepted;
-    policy.learn({DraftSource::kWindow, pool, std::ssize(maturities), maturities, accepted}, true);
+    policy.learn({DraftKind::kWindow, pool, std::ssize(maturities), maturities, accepted}, true);
     run.tokens += 1 + static_cast<double>(accepted);
     run.seconds += cost.pass(1 + drafted + static_cast<double>(window), 1 + drafted) +
-                   drafted * cost.draft(DraftSource::kWindow);
+                   drafted * cost.draft(DraftKind::kWindow);
     pool =
         accepted == std::ssize(maturities) ? std::max<int64_t>(0, window - 1) : pool - accepted - 1;
   }
@@ -63,7 +63,7 @@ double best_fixed(const PassCost& cost, double kept) {
     double tokens = 1, all_kept = 1;
     for (int j = 0; j < drafts; ++j) tokens += all_kept *= kept;
     const double price =
-        cost.pass(1 + 2 * drafts + 1, 1 + drafts) + drafts * cost.draft(DraftSource::kWindow);
+        cost.pass(1 + 2 * drafts + 1, 1 + drafts) + drafts * cost.draft(DraftKind::kWindow);
     best = std::max(best, tokens / price * cost.pass(1, 1));
   }
   return best;
@@ -101,7 +101,7 @@ TEST(DraftPolicy, TriesAgainWhenTextChanges) {
   DraftPolicy policy(nominal());
   const float maturity[] = {0.02f};
   for (int pass = 0; pass < 300; ++pass) {
-    policy.learn({DraftSource::kWindow, DraftPolicy::kLargestWindow, 1, maturity, 0}, true);
+    policy.learn({DraftKind::kWindow, DraftPolicy::kLargestWindow, 1, maturity, 0}, true);
   }
   decode(policy, nominal(), 0.9, 1000, random);
   EXPECT_GT(decode(policy, nominal(), 0.9, 500, random).speed_up(), 1.5);
@@ -134,7 +134,7 @@ TEST(DraftPolicy, OnlyTheScoutMakesTrials) {
     const int64_t pool = policy.window(true);
     trials += pool > 0 ? 1 : 0;
     const std::vector<float> maturities(static_cast<size_t>(std::min<int64_t>(pool, 1)), 0.5f);
-    policy.learn({DraftSource::kWindow, pool, std::ssize(maturities), maturities, 0}, true);
+    policy.learn({DraftKind::kWindow, pool, std::ssize(maturities), maturities, 0}, true);
     for (int other = 1; other < 8; ++other) policy.learn({}, false);
   }
   EXPECT_GT(trials, 0);
@@ -154,7 +154,7 @@ TEST(DraftPolicy, AllSessionsTryToDraftAhead) {
     late += ahead && pass >= 1000 ? 1 : 0;
     const std::vector<float> maturities(ahead ? 1 : 0, 0.5f);
     for (int session = 0; session < 8; ++session) {
-      policy.learn({ahead ? DraftSource::kAhead : DraftSource::kNone,
+      policy.learn({ahead ? DraftKind::kAhead : DraftKind::kNone,
                     ahead ? DraftPolicy::kLargestWindow : 0, std::ssize(maturities), maturities, 0},
                    session == 0);
     }
@@ -177,7 +177,7 @@ TEST(DraftPolicy, TrialsInVainBecomeRareWhateverElseChanges) {
     changes += ahead != before ? 1 : 0;
     before = ahead;
     const std::vector<float> maturities(ahead ? 1 : 0, 0.5f);
-    policy.learn({ahead ? DraftSource::kAhead : DraftSource::kWindow,
+    policy.learn({ahead ? DraftKind::kAhead : DraftKind::kWindow,
                   ahead ? DraftPolicy::kLargestWindow : std::max<int64_t>(0, window - 1),
                   std::ssize(maturities), maturities,
                   ahead && pass / 100 % 2 == 1 && random.uniform() < 0.7 ? 1 : 0},
@@ -193,29 +193,29 @@ TEST(DraftPolicy, TrialsInVainBecomeRareWhateverElseChanges) {
 std::array<int, 3> sources_taken(DraftPolicy& policy, double ahead, double window, int passes) {
   Random random(1, 7);
   std::array<int, 3> taken{};
-  DraftSource source = DraftSource::kNone;
+  DraftKind source = DraftKind::kNone;
   int64_t pool = 0;
   for (int pass = 0; pass < passes; ++pass) {
-    const double kept = source == DraftSource::kAhead ? ahead : window;
+    const double kept = source == DraftKind::kAhead ? ahead : window;
     const std::vector<float> maturities = drafts_of(policy, kept, pool, source);
     int64_t accepted = 0;
     while (accepted < std::ssize(maturities) && random.uniform() < kept) ++accepted;
     if (pass >= passes - 100) ++taken[static_cast<size_t>(source)];
     policy.learn({source, pool, std::ssize(maturities), maturities, accepted}, true);
-    source = policy.drafts_ahead(true) ? DraftSource::kAhead
-             : policy.window(true) > 0 ? DraftSource::kWindow
-                                       : DraftSource::kNone;
-    pool = source == DraftSource::kAhead ? DraftPolicy::kLargestWindow
-                                         : std::max<int64_t>(0, policy.window(true) - 1);
+    source = policy.drafts_ahead(true) ? DraftKind::kAhead
+             : policy.window(true) > 0 ? DraftKind::kWindow
+                                       : DraftKind::kNone;
+    pool = source == DraftKind::kAhead ? DraftPolicy::kLargestWindow
+                                       : std::max<int64_t>(0, policy.window(true) - 1);
   }
   return taken;
 }
 
 TEST(DraftPolicy, TakesTheSourceOfDraftsThatPaysMore) {
   DraftPolicy window(nominal(), 1, true), ahead(nominal(), 1, true), neither(nominal(), 1, true);
-  EXPECT_GT(sources_taken(window, 0.2, 0.95, 2000)[static_cast<size_t>(DraftSource::kWindow)], 80);
-  EXPECT_GT(sources_taken(ahead, 0.8, 0.8, 2000)[static_cast<size_t>(DraftSource::kAhead)], 80);
-  EXPECT_GT(sources_taken(neither, 0.05, 0.05, 2000)[static_cast<size_t>(DraftSource::kNone)], 90);
+  EXPECT_GT(sources_taken(window, 0.2, 0.95, 2000)[static_cast<size_t>(DraftKind::kWindow)], 80);
+  EXPECT_GT(sources_taken(ahead, 0.8, 0.8, 2000)[static_cast<size_t>(DraftKind::kAhead)], 80);
+  EXPECT_GT(sources_taken(neither, 0.05, 0.05, 2000)[static_cast<size_t>(DraftKind::kNone)], 90);
 }
 
 /// What it took to propose a token is spent: it is verified if its row alone pays, but no further
@@ -226,12 +226,12 @@ TEST(DraftPolicy, ProposesNoMoreThanItExpectsToPay) {
     Random random(1, 3);
     const float maturity[] = {0.5f};
     for (int pass = 0; pass < 400; ++pass) {
-      policy.learn({DraftSource::kAhead, DraftPolicy::kLargestWindow, 1, maturity,
+      policy.learn({DraftKind::kAhead, DraftPolicy::kLargestWindow, 1, maturity,
                     random.uniform() < share ? 1 : 0},
                    true);
     }
     for (double all_kept = 0; all_kept <= 1; all_kept += 0.01) {
-      const bool proposes = policy.worth_proposing(all_kept, 2, DraftSource::kAhead);
+      const bool proposes = policy.worth_proposing(all_kept, 2, DraftKind::kAhead);
       if (!proposes) continue;
       EXPECT_TRUE(policy.worth_verifying(all_kept * 0.9, 2)) << all_kept;
       return all_kept;
@@ -252,9 +252,9 @@ TEST(DraftPolicy, ThinkingOfDraftsCosts) {
     const bool drafts = policy.drafts_ahead(true);
     const int64_t window = policy.window(true);
     if (pass >= 300) ahead += drafts ? 1 : 0;
-    if (drafts) policy.learn({DraftSource::kAhead, DraftPolicy::kLargestWindow, 1, {}, 0}, true);
+    if (drafts) policy.learn({DraftKind::kAhead, DraftPolicy::kLargestWindow, 1, {}, 0}, true);
     if (!drafts)
-      policy.learn({DraftSource::kWindow, std::max<int64_t>(0, window - 1), 0, {}, 0}, true);
+      policy.learn({DraftKind::kWindow, std::max<int64_t>(0, window - 1), 0, {}, 0}, true);
   }
   EXPECT_LT(ahead, 30);
 }
@@ -308,11 +308,11 @@ TEST(DraftPolicy, OnlyAThriftyOneLearnsFromRefusedTokens) {
   const PassTimes times;
   for (const bool thrifty : {false, true}) {
     DraftPolicy policy = thrifty ? DraftPolicy(times, true) : DraftPolicy(nominal(), 1, true);
-    const double before = policy.calibration(DraftSource::kAhead).kept(0.3);
+    const double before = policy.calibration(DraftKind::kAhead).kept(0.3);
     for (int i = 0; i < 20; ++i) {
-      policy.learn({DraftSource::kAhead, 24, 1, {}, 0, DraftOutcome::Refused{0.3f, true}}, true);
+      policy.learn({DraftKind::kAhead, 24, 1, {}, 0, DraftOutcome::Refused{0.3f, true}}, true);
     }
-    const double after = policy.calibration(DraftSource::kAhead).kept(0.3);
+    const double after = policy.calibration(DraftKind::kAhead).kept(0.3);
     EXPECT_TRUE(thrifty ? after > 0.8 : after == before) << thrifty << " " << after;
   }
 }

@@ -109,16 +109,16 @@ TEST(Session, GreedyExactGivesTheAutoregressiveTokensWithDraftsAhead) {
 /// token is the first that can be an accepted draft; the third can be drafted anew after a
 /// rejection. Temperatures are high, so that nearly all continuations are frequent enough to judge.
 void expect_exact_sampling(const SamplerOptions& sampler, int32_t end, int cells) {
-  constexpr size_t kVocabulary = 5;
-  constexpr uint64_t kDraws = 5000;
-  static const Model model = tiny_model(tiny_config(kVocabulary), 3);
+  constexpr size_t kFewTokens = 5;
+  constexpr uint64_t kTexts = 5000;
+  static const Model model = tiny_model(tiny_config(kFewTokens), 3);
   static const Decoder decoder(model);
   const std::vector<int32_t> prompt = {1, 3};
   std::vector<double> counts(125, 0.0);
   DecodeOptions options = options_of(Mode::kExact, 5);
   options.sampler = sampler;
   int64_t accepted = 0, rejected = 0;
-  for (options.seed = 0; options.seed < kDraws; ++options.seed) {
+  for (options.seed = 0; options.seed < kTexts; ++options.seed) {
     options.draft_threshold = options.seed % 2 == 0 ? 0 : 0.2;
     Session session(decoder, options, Prompt::of_text(prompt), end);
     while (!session.done() && session.generated().size() < 3) {
@@ -129,7 +129,7 @@ void expect_exact_sampling(const SamplerOptions& sampler, int32_t end, int cells
     size_t cell = 0;
     for (size_t i = 0; i < 3; ++i) {
       const bool ended = i >= session.generated().size();
-      cell = cell * kVocabulary + static_cast<size_t>(ended ? end : session.generated()[i]);
+      cell = cell * kFewTokens + static_cast<size_t>(ended ? end : session.generated()[i]);
     }
     counts[cell] += 1;
   }

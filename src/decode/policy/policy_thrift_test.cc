@@ -50,7 +50,7 @@ class Decoding {
 
  private:
   struct Text {
-    DraftSource source = DraftSource::kNone;
+    DraftKind source = DraftKind::kNone;
     int64_t pool = 0, proposed = 0, possible = 0;
     std::vector<float> drafts;
   };
@@ -80,11 +80,11 @@ class Decoding {
     draft(kept, run);
     if (run.ahead_steps > 0) {
       run.ahead_seconds =
-          disturbed(run.ahead_steps * cost_.draft(DraftSource::kAhead)) * first_of(ahead_drafts_);
+          disturbed(run.ahead_steps * cost_.draft(DraftKind::kAhead)) * first_of(ahead_drafts_);
     }
     if (run.window_steps > 0) {
-      run.window_seconds = disturbed(run.window_steps * cost_.draft(DraftSource::kWindow)) *
-                           first_of(window_drafts_);
+      run.window_seconds =
+          disturbed(run.window_steps * cost_.draft(DraftKind::kWindow)) * first_of(window_drafts_);
     }
     if (run.drafts() && drafted_at_ < 0) drafted_at_ = tokens_;
     times_.learn(run);
@@ -107,13 +107,13 @@ class Decoding {
                                                     : text.pool - accepted - 1;
     text.drafts.clear();
     text.proposed = text.possible = 0;
-    text.source = DraftSource::kNone;
+    text.source = DraftKind::kNone;
     if (policy_.drafts_ahead(scout)) {
       text.pool = 0;
-      text.source = DraftSource::kAhead;
+      text.source = DraftKind::kAhead;
       text.possible = DraftPolicy::kLargestWindow;
     } else if (text.pool > 0) {
-      text.source = DraftSource::kWindow;
+      text.source = DraftKind::kWindow;
       text.possible = text.pool;
     }
     return accepted;
@@ -132,8 +132,8 @@ class Decoding {
 
   /// 1 if it took part in a step ahead.
   int64_t propose(Text& text, double kept, double& all_kept, PassRun& run) {
-    const bool ahead = text.source == DraftSource::kAhead;
-    while (text.source != DraftSource::kNone && std::ssize(text.drafts) < text.possible) {
+    const bool ahead = text.source == DraftKind::kAhead;
+    while (text.source != DraftKind::kNone && std::ssize(text.drafts) < text.possible) {
       const int64_t rows = 1 + std::ssize(text.drafts) + policy_.window(&text == &texts_[0]);
       if (!policy_.worth_proposing(all_kept, rows, text.source)) break;
       ++text.proposed;
@@ -256,7 +256,7 @@ TEST(ThriftyPolicy, ExperienceOfAnotherProcessIsUsedAndDoubted) {
     for (uint64_t seed = 2; seed < 2 + kTexts; ++seed) {
       Decoding pupil(machine, 1, seed);
       pupil.times().recall(teacher.times().known());
-      for (const DraftSource source : {DraftSource::kAhead, DraftSource::kWindow}) {
+      for (const DraftKind source : {DraftKind::kAhead, DraftKind::kWindow}) {
         pupil.policy().recall(source, teacher.policy().experience_of(source));
       }
       sum += pupil.run(kept, tokens);
