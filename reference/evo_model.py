@@ -1,5 +1,5 @@
 """The model, its heads and its training objective in plain PyTorch: documentation, and the oracle
-that the C++ program is tested against (check.py). The specification is docs/architecture.md.
+that the C++ program is tested against (check.py). The specification is docs/design/model.md.
 
 Nothing here is fast: visibility is a dense mask, the inner field a Python loop over rows.
 

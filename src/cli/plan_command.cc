@@ -164,7 +164,7 @@ void add_plan_command(CLI::App& app, Action& action) {
       "would change that. For example, 8 billion parameters on 64 accelerators:\n\n"
       "  evo plan --preset 8b --ranks 64 --memory 80G --flops 400T --bandwidth 50G \\\n"
       "    --efficiency 0.4 --tokens 1T --recompute\n\n"
-      "The formulas and how far they were off at small scale: docs/architecture.md,\n"
+      "The formulas and how far they were off at small scale: docs/design/ranks.md,\n"
       "\"Planning a large run\"; bench/plan measures that again.");
   command->callback([flags, &action] { action = [flags] { run_plan(*flags); }; });
 }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "model/config.h"
+#include "tensor/tape.h"
 
 namespace evo::cli {
 

@@ -104,7 +104,7 @@ struct LossReport {
 LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& batch,
                          const LossWeights& weights, double scale = 1);
 
-/// The rows of one two-stream pass (see docs/architecture.md, "Training objective").
+/// The rows of one two-stream pass (see docs/design/training.md, "Objective").
 ForwardInput two_stream_input(const TrainingBatch& batch, const Latents& latents);
 
 }  // namespace evo
