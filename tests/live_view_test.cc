@@ -1,5 +1,5 @@
 // What live generation shows, looked at through a model of a terminal.
-#include "cli/live_view.h"
+#include "cli/generate/live_view.h"
 
 #include "base/random.h"
 #include "base/testing.h"

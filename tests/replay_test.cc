@@ -1,10 +1,10 @@
 // What live generation and replays show on standard output.
-#include "cli/replay.h"
+#include "cli/generate/replay.h"
 
 #include <regex>
 
 #include "base/testing.h"
-#include "cli/live_view.h"
+#include "cli/generate/live_view.h"
 #include "decode/trace/trace_testing.h"
 
 namespace evo::cli {

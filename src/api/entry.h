@@ -7,7 +7,7 @@
 
 #include "base/denormals.h"
 #include "base/error.h"
-#include "base/interrupt.h"
+#include "base/process/interrupt.h"
 
 namespace evo::api {
 

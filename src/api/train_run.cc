@@ -5,7 +5,7 @@
 
 #include "api/train_shards.h"
 #include "base/log.h"
-#include "base/memory.h"
+#include "base/process/memory.h"
 #include "base/terminal/progress.h"
 #include "data/data_files.h"
 #include "decode/generate.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "train/trainer.h"
+#include "train/trainer/trainer.h"
 
 namespace evo {
 

@@ -5,8 +5,8 @@
 #include <memory>
 #include <optional>
 
-#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 #include "cli/common_options.h"
 #include "cli/options.h"

@@ -5,8 +5,8 @@
 
 #include "api/train_run.h"
 #include "base/embedded_file.h"
-#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process/interrupt.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"

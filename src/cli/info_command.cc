@@ -6,6 +6,7 @@
 #include "cli/program.h"
 #include "json/record.h"
 #include "model/layout.h"
+#include "train/config.h"
 
 namespace evo::cli {
 namespace {
@@ -21,7 +22,7 @@ constexpr double kTrainingBytes = 5 * 4;
 void run_info(const InfoFlags& flags) {
   if (flags.preset.empty() == flags.model.empty())
     throw UsageError("give either a model folder or --preset NAME");
-  const ModelConfig config = flags.model.empty() ? ModelConfig::preset(flags.preset)
+  const ModelConfig config = flags.model.empty() ? RunConfig::preset(flags.preset)
                                                  : ModelConfig::load(flags.model + "/config.json");
   const int64_t context = config.max_position_embeddings;
   const ModelCost cost = model_cost(config, context);

@@ -7,8 +7,8 @@
 #include <cerrno>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process/interrupt.h"
 #include "files/files.h"
 
 namespace evo::cli {

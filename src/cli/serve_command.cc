@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "api/learnt_costs.h"
-#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 #include "base/threads/parallel.h"
 #include "cli/cache_folder.h"

@@ -7,8 +7,8 @@
 #include <set>
 
 #include "base/checked.h"
-#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process/interrupt.h"
 #include "base/random.h"
 #include "base/terminal/progress.h"
 

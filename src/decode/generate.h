@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/interrupt.h"
+#include "base/process/interrupt.h"
 #include "decode/session/session.h"
 #include "tokenizer/tokenizer.h"
 

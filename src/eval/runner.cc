@@ -5,8 +5,8 @@
 #include <map>
 #include <optional>
 
-#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 #include "base/threads/parallel.h"
 #include "eval/example_file.h"

@@ -8,9 +8,9 @@
 #include <random>
 #include <system_error>
 
-#include "base/child_process.h"
 #include "base/error.h"
-#include "base/interrupt.h"
+#include "base/process/child_process.h"
+#include "base/process/interrupt.h"
 
 namespace evo::eval {
 namespace {

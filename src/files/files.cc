@@ -15,8 +15,8 @@
 #include <cstring>
 #include <utility>
 
-#include "base/descriptor.h"
-#include "base/interrupt.h"
+#include "base/process/descriptor.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 
 namespace evo {

@@ -4,7 +4,7 @@
 #include <set>
 #include <utility>
 
-#include "base/interrupt.h"
+#include "base/process/interrupt.h"
 #include "base/threads/parallel.h"
 #include "model/model.h"
 #include "model/sources/weight_source.h"

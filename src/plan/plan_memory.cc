@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "model/layout.h"
-#include "train/checkpointing.h"
 #include "train/ranks/partition.h"
+#include "train/trainer/checkpointing.h"
 
 namespace evo::plan {
 namespace {

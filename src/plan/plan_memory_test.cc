@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "model/testing.h"
-#include "train/checkpointing.h"
 #include "train/testing.h"
+#include "train/trainer/checkpointing.h"
 
 namespace evo::plan {
 namespace {

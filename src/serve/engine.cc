@@ -4,7 +4,7 @@
 #include <exception>
 #include <utility>
 
-#include "base/memory.h"
+#include "base/process/memory.h"
 #include "serve/api/request_error.h"
 
 namespace evo::serve {

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "train/trainer_testing.h"
+#include "train/trainer/trainer_testing.h"
 
 namespace evo {
 namespace {

@@ -9,8 +9,8 @@
 #include <numeric>
 #include <utility>
 
-#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 #include "base/threads/parallel.h"
 #include "files/files.h"

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstdio>
 
-#include "base/child_process.h"
-#include "base/interrupt.h"
+#include "base/process/child_process.h"
+#include "base/process/interrupt.h"
 #include "cli/options.h"
 #include "decode/loaded_model.h"
 #include "model/layout.h"

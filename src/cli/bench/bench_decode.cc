@@ -4,7 +4,7 @@
 #include <cmath>
 #include <memory>
 
-#include "base/interrupt.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 #include "cli/bench/bench_measure.h"
 #include "decode/generate.h"

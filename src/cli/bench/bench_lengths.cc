@@ -10,8 +10,8 @@
 #include <optional>
 
 #include "api/learnt_costs.h"
-#include "base/child_process.h"
-#include "base/interrupt.h"
+#include "base/process/child_process.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 #include "cli/bench/bench_measure.h"
 #include "cli/options.h"

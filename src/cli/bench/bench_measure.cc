@@ -8,7 +8,7 @@
 #include <cmath>
 #include <fstream>
 
-#include "base/interrupt.h"
+#include "base/process/interrupt.h"
 #include "cli/options.h"
 #include "model/layout.h"
 #include "ops/machine.h"

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "base/child_process.h"
 #include "base/closest.h"
+#include "base/process/child_process.h"
 
 namespace evo::cli {
 namespace {

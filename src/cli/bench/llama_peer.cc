@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "base/child_process.h"
+#include "base/process/child_process.h"
 #include "json/record.h"
 #include "weights/gguf.h"
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/interrupt.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/terminal.h"
 #include "cli/program.h"
 

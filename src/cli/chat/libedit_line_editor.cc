@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "base/interrupt.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/terminal.h"
 #include "cli/chat/chat_input.h"
 #include "cli/chat/line_editor.h"

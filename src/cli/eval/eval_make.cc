@@ -2,7 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "base/interrupt.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 #include "base/threads/parallel.h"
 #include "cli/common_options.h"

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "api/adapt_run.h"
-#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 #include "cli/common_options.h"
 #include "cli/options.h"

@@ -5,8 +5,8 @@
 #include <memory>
 #include <optional>
 
-#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 #include "cli/number_range.h"
 #include "cli/options.h"

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 #include "tokenizer/bpe/merge_table.h"
 #include "tokenizer/bpe/word_counts.h"

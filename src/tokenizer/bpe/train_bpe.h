@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-#include "base/interrupt.h"
+#include "base/process/interrupt.h"
 #include "tokenizer/tokenizer.h"
 
 namespace evo {

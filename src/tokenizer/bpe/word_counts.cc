@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/interrupt.h"
+#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 #include "base/threads/parallel.h"
 #include "tokenizer/steps/split_pattern.h"

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "base/interrupt.h"
+#include "base/process/interrupt.h"
 
 namespace evo {
 

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process/interrupt.h"
 #include "base/random.h"
 
 namespace evo {

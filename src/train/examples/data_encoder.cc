@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process/interrupt.h"
 #include "base/random.h"
 #include "base/terminal/progress.h"
 #include "base/threads/parallel.h"

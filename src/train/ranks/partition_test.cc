@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "model/layout.h"
-#include "train/checkpointing.h"
 #include "train/testing.h"
+#include "train/trainer/checkpointing.h"
 
 namespace evo {
 namespace {
