@@ -152,7 +152,7 @@ class Model {
   };
   std::vector<PackedUnit> units();
   void pack(Weight& weight, Precision precision);
-  void pack(Weight& weight, const Tensor& bits);  ///< bf16 from bf16 [out, in]
+  void pack(Weight& weight, const Tensor& bits, Precision precision);  ///< from bf16 [out, in]
   void pack_ahead_unembedding();
   /// The field ahead has rows of it, packed apart.
   [[nodiscard]] bool unembeds_ahead(const Weight& weight) const;
@@ -162,7 +162,8 @@ class Model {
   static Model read(const std::string& folder,
                     const std::function<void(Model&, const WeightFolder&)>& read_parameters);
   void read_packed(const WeightFolder& file, const PackedUnit& unit, Precision precision);
-  void pack_bits(const WeightFolder& file, std::span<const Parameter> parts, Weight& weight);
+  void pack_bits(const WeightFolder& file, std::span<const Parameter> parts, Weight& weight,
+                 Precision precision);
   Tensor hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass,
                        Tensor* ahead_keys) const;
   void pass_gate(int64_t use) const;

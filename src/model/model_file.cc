@@ -124,9 +124,9 @@ void Model::read_packed(const WeightFolder& file, const PackedUnit& unit, Precis
     for (const Parameter& p : parts)
       read_parameter(file, p.name, p.shape, parameters_.values_of(p));
     if (weight != nullptr) pack(*weight, precision);
-  } else if (precision == Precision::kBF16 &&
+  } else if (precision != Precision::kF32 &&
              std::ranges::all_of(parts, [&](const auto& p) { return is_bf16(file, p.name); })) {
-    pack_bits(file, parts, *weight);
+    pack_bits(file, parts, *weight, precision);
   } else {
     // Elsewhere: memory that was written already costs much less than new memory.
     const Tensor values = read_values(file, parts, weight->value.shape());
@@ -135,11 +135,15 @@ void Model::read_packed(const WeightFolder& file, const PackedUnit& unit, Precis
   if (weight != nullptr) parameters_.release(weight->value);
 }
 
-void Model::pack_bits(const WeightFolder& file, std::span<const Parameter> parts, Weight& weight) {
+void Model::pack_bits(const WeightFolder& file, std::span<const Parameter> parts, Weight& weight,
+                      Precision precision) {
   const auto mapped = parts.size() == 1 ? mapped_bf16_parameter(file, parts[0].name, parts[0].shape)
                                         : std::span<const uint16_t>();
-  if (mapped.empty()) return pack(weight, read_bits(file, parts, weight.value.shape()));
-  set_packed(weight, pack_bf16_weight(mapped.data(), weight.value.rows(), weight.value.cols()));
+  if (mapped.empty()) {
+    return pack(weight, read_bits(file, parts, weight.value.shape()), precision);
+  }
+  set_packed(weight,
+             pack_bf16_weight(mapped.data(), weight.value.rows(), weight.value.cols(), precision));
 }
 
 Model Model::read(const std::string& folder,

@@ -59,8 +59,8 @@ void Model::pack(Weight& w, Precision precision) {
   if (unembeds_ahead(w)) pack_ahead_unembedding();
 }
 
-void Model::pack(Weight& w, const Tensor& bits) {
-  set_packed(w, pack_bf16_weight(bits.bf16(), bits.rows(), bits.cols()));
+void Model::pack(Weight& w, const Tensor& bits, Precision precision) {
+  set_packed(w, pack_bf16_weight(bits.bf16(), bits.rows(), bits.cols(), precision));
 }
 
 void Model::pack_ahead_unembedding() {

@@ -164,8 +164,8 @@ std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out
 }
 
 std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int64_t out,
-                                                     int64_t in) {
-  return backend().pack_bf16_weight(weight, out, in);
+                                                     int64_t in, Precision precision) {
+  return backend().pack_bf16_weight(weight, out, in, precision);
 }
 
 }  // namespace evo

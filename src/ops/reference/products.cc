@@ -97,12 +97,12 @@ std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out
 }
 
 std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int64_t out,
-                                                     int64_t in) {
+                                                     int64_t in, Precision precision) {
   Matrix values(out, in);
   std::transform(weight, weight + out * in, values.values.begin(), [](uint16_t bits) {
     return static_cast<double>(std::bit_cast<float>(uint32_t{bits} << 16));
   });
-  return std::make_shared<const RoundedWeight>(values, Precision::kBF16);
+  return std::make_shared<const RoundedWeight>(values, precision);
 }
 
 Tensor linear(Tape& tape, const Tensor& x, const Weight& weight) {

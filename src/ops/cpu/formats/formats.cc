@@ -47,7 +47,9 @@ Packed pack_weight(const float* weight, int64_t out, int64_t in, Precision preci
   return format->pack(weight, out, in);
 }
 
-Packed pack_bf16_weight(const uint16_t* weight, int64_t out, int64_t in) {
+Packed pack_bf16_weight(const uint16_t* weight, int64_t out, int64_t in, Precision precision) {
+  if (precision == Precision::kInt8) return std::make_shared<const Int8Weight>(weight, out, in);
+  EVO_CHECK(precision == Precision::kBF16);
   return std::make_shared<const BF16Weight>(weight, out, in);
 }
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <type_traits>
 #include <vector>
 
 #include "base/error.h"
+#include "base/float_formats.h"
 #include "base/threads/parallel.h"
 #include "ops/cpu/formats/f32/row_product.h"
 #include "ops/cpu/formats/int8/int8_kernel.h"
@@ -31,27 +33,48 @@ int64_t padded(int64_t in) {
 
 Int8Weight::Int8Weight(const float* weight, int64_t out, int64_t in)
     : PackedWeight(out, in), steps_(steps_of(in)) {
-  if (in > kMaxIn) {
+  pack(weight);
+}
+
+Int8Weight::Int8Weight(const uint16_t* weight, int64_t out, int64_t in)
+    : PackedWeight(out, in), steps_(steps_of(in)) {
+  pack(weight);
+}
+
+template <class Number>
+void Int8Weight::pack(const Number* weight) {
+  if (in() > kMaxIn) {
     fail("int8 products take rows of at most {} numbers, found {}: use --precision bf16", kMaxIn,
-         in);
+         in());
   }
-  const int64_t outputs = row_product_blocks(out) * kRowProductBlock;
+  const int64_t outputs = row_product_blocks(out()) * kRowProductBlock;
   memory_ = weight_bytes(bytes());
   weights_ = static_cast<int8_t*>(memory_.get());
   scales_ = reinterpret_cast<float*>(weights_ + outputs * steps_ * kInt8Step);
   sums_ = reinterpret_cast<int32_t*>(scales_ + outputs);
-  parallel_for(row_product_blocks(out), 1, [&](int64_t begin, int64_t end) {
+  parallel_for(row_product_blocks(out()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) pack_block(weight, b);
   });
 }
 
-void Int8Weight::pack_block(const float* weight, int64_t block) {
+template <class Number>
+void Int8Weight::pack_block(const Number* weight, int64_t block) {
   std::vector<int8_t> row(static_cast<size_t>(padded(in())));
+  std::vector<float> widened(std::is_same_v<Number, float> ? 0 : static_cast<size_t>(in()));
+  const auto values = [&](int64_t o) -> const float* {
+    const Number* const from = weight + o * in();
+    if constexpr (std::is_same_v<Number, float>) {
+      return from;
+    } else {
+      std::transform(from, from + in(), widened.begin(), from_bf16);
+      return widened.data();
+    }
+  };
   int8_t* to = weights_ + block * steps_ * kRowProductBlock * kInt8Step;
   for (int64_t j = 0; j < kRowProductBlock; ++j) {
     const int64_t o = block * kRowProductBlock + j;
     if (o < out()) {
-      scales_[o] = int8_quantize(weight + o * in(), in(), row.data());
+      scales_[o] = int8_quantize(values(o), in(), row.data());
     } else {
       scales_[o] = 0;
       std::fill(row.begin(), row.end(), int8_t{0});

@@ -20,13 +20,18 @@ class Int8Weight final : public PackedWeight {
  public:
   /// Throws Error if `in` is so large (66,000) that a sum could exceed 32 bits.
   Int8Weight(const float* weight, int64_t out, int64_t in);
+  /// The same of numbers in bf16.
+  Int8Weight(const uint16_t* weight, int64_t out, int64_t in);
 
   [[nodiscard]] size_t bytes() const override;
 
  private:
   void multiply_rows(const float* x, int64_t rows, float* y) const override;
   void read_row(int64_t index, float* values) const override;
-  void pack_block(const float* weight, int64_t block);
+  template <class Number>
+  void pack(const Number* weight);
+  template <class Number>
+  void pack_block(const Number* weight, int64_t block);
 
   int64_t steps_;                 ///< fours of inputs, the last one padded with zeros
   std::shared_ptr<void> memory_;  ///< of the arrays below

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/float_formats.h"
 #include "base/threads/parallel.h"
 #include "ops/cpu/formats/int8/int8_kernel.h"
 #include "ops/reference/matmul_formula.h"
@@ -195,6 +196,19 @@ TEST(Int8Product, GivesRowsBack) {
       }
     }
   }
+}
+
+TEST(Int8Product, FromBF16IsWhatTheSameNumbersInF32Give) {
+  constexpr int64_t kOut = 37, kIn = 131;
+  std::vector<uint16_t> bits;
+  std::vector<float> w;
+  for (const float value : random_values(kOut * kIn, 5)) {
+    bits.push_back(to_bf16(value));
+    w.push_back(from_bf16(bits.back()));
+  }
+  const std::vector<float> x = random_values(3 * kIn, 6);
+  EXPECT_EQ(multiply(Int8Weight(bits.data(), kOut, kIn), kOut, x.data(), 3),
+            multiply(Int8Weight(w.data(), kOut, kIn), kOut, x.data(), 3));
 }
 
 TEST(Int8Product, SizeIsAByteAWeightAndEightAnOutput) {
