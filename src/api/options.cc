@@ -1,10 +1,9 @@
 #include "api/options.h"
 
-#include "ops/machine.h"
-
 #include "base/error.h"
 #include "base/threads/parallel.h"
 #include "base/threads/thread_pool.h"
+#include "ops/machine.h"
 
 namespace evo::api {
 

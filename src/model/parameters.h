@@ -26,7 +26,7 @@ enum class NetworkPart {
   kMaturity,
   kAdapters,
 };
-inline constexpr size_t kParts = 12;
+inline constexpr size_t kParts = static_cast<size_t>(NetworkPart::kAdapters) + 1;
 
 /// What a parameter of a fresh model is: normal with standard deviation 0.02, the same over
 /// sqrt(2 layers) where a matrix adds to the residual stream, 1, 0, or normal with deviation 1.

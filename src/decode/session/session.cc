@@ -97,7 +97,7 @@ PassTrace Session::finish_pass(const PassResult& result) {
 }
 
 void Session::verify_drafts(const PassResult& result, PassTrace& trace) {
-  const std::vector<int32_t> drafts(drafts_.tokens().begin(), drafts_.tokens().end());
+  const std::span<const int32_t> drafts = drafts_.tokens();
   const Verdict verdict = verify(drafts, result.logits, proposer_.sampler(), sequence_.size(),
                                  options_.lenience(), sequence_.shaper());
   sequence_.cache().truncate(sequence_.size() + verdict.accepted);

@@ -15,10 +15,7 @@ namespace {
 struct Inputs {
   Inputs(const Tape& tape, const Tensor& hidden, int64_t begin, int64_t rows, const Weight& unembed,
          const PosteriorTerm* posterior)
-      : h(rows, hidden.shape()[1]), term(posterior) {
-    for (int64_t i = 0; i < rows * h.cols; ++i) {
-      h.values[static_cast<size_t>(i)] = static_cast<double>(hidden.row(begin)[i]);
-    }
+      : h(matrix_of(hidden.row(begin), rows, hidden.shape()[1])), term(posterior) {
     if (!tape.recording() && unembed.packed) {
       const Tensor product = Tensor::empty({rows, unembed.packed->out()});
       unembed.packed->multiply(hidden.row(begin), rows, product.f32());

@@ -1,26 +1,15 @@
 // Products with weights, plain or rounded to a format.
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "base/error.h"
+#include "base/float_formats.h"
 #include "ops/reference/products.h"
 #include "ops/reference/reference.h"
 #include "ops/reference/tensors.h"
 
 namespace evo::reference {
 namespace {
-
-/// To nearest even in 8 bits of mantissa, as bf16 has; NaN and infinity stay.
-double to_bf16(double value) {
-  int exponent = 0;
-  const double mantissa = std::frexp(value, &exponent);
-  constexpr int kBits = 8, kSmallest = -133;  // 2^-133 is the smallest denormal number
-  const int last = std::max(exponent - kBits, kSmallest);
-  return std::isfinite(value)
-             ? std::ldexp(std::nearbyint(std::ldexp(mantissa, exponent - last)), last)
-             : value;
-}
 
 /// Each row as whole numbers from -127 to 127 times a scale of its own.
 void round_row_to_int8(double* row, int64_t count) {
@@ -35,7 +24,9 @@ void round_row_to_int8(double* row, int64_t count) {
 
 Matrix rounded(Matrix matrix, Precision precision) {
   if (precision == Precision::kBF16) {
-    std::ranges::transform(matrix.values, matrix.values.begin(), to_bf16);
+    std::ranges::transform(matrix.values, matrix.values.begin(), [](double value) {
+      return static_cast<double>(from_bf16(to_bf16(static_cast<float>(value))));
+    });
   } else if (precision == Precision::kInt8) {
     for (int64_t r = 0; r < matrix.rows; ++r) round_row_to_int8(&matrix.at(r, 0), matrix.cols);
   }
@@ -74,9 +65,8 @@ class RoundedWeight final : public PackedWeight {
 
  private:
   void multiply_rows(const float* x, int64_t rows, float* y) const override {
-    Matrix inputs(rows, in());
-    std::copy_n(x, rows * in(), inputs.values.begin());
-    const Matrix outputs = product_transposed(rounded(std::move(inputs), precision_), weight_);
+    const Matrix outputs =
+        product_transposed(rounded(matrix_of(x, rows, in()), precision_), weight_);
     std::ranges::transform(outputs.values, y, [](double v) { return static_cast<float>(v); });
   }
   void read_row(int64_t index, float* values) const override {
@@ -91,17 +81,14 @@ class RoundedWeight final : public PackedWeight {
 
 std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out, int64_t in,
                                                 Precision precision) {
-  Matrix values(out, in);
-  std::copy_n(weight, out * in, values.values.begin());
-  return std::make_shared<const RoundedWeight>(values, precision);
+  return std::make_shared<const RoundedWeight>(matrix_of(weight, out, in), precision);
 }
 
 std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int64_t out,
                                                      int64_t in, Precision precision) {
   Matrix values(out, in);
-  std::transform(weight, weight + out * in, values.values.begin(), [](uint16_t bits) {
-    return static_cast<double>(std::bit_cast<float>(uint32_t{bits} << 16));
-  });
+  std::transform(weight, weight + out * in, values.values.begin(),
+                 [](uint16_t bits) { return static_cast<double>(from_bf16(bits)); });
   return std::make_shared<const RoundedWeight>(values, precision);
 }
 

@@ -52,8 +52,7 @@ void rotate(const Tensor& rows, const HeadLayout& layout, const RopeTable& table
 
 Tensor norm_modulate(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& modulation,
                      int64_t scale_column, float eps) {
-  Matrix weights = matrix_of(weight);
-  std::swap(weights.rows, weights.cols);  // [D, 1] of a vector as the one row of the formula
+  const Matrix weights = row_of(weight);
   const Tensor y = output_of(tape, norm_modulate(matrix_of(x), weights, matrix_of(modulation),
                                                  scale_column, static_cast<double>(eps)));
   record(tape, y, [=](const Matrix& dy) {
@@ -113,9 +112,7 @@ void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTab
 
 Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const Tensor& q_weight,
                  const Tensor& k_weight, float eps) {
-  Matrix q = matrix_of(q_weight), k = matrix_of(k_weight);
-  std::swap(q.rows, q.cols);
-  std::swap(k.rows, k.cols);
+  const Matrix q = row_of(q_weight), k = row_of(k_weight);
   const Tensor y =
       output_of(tape, head_norm(matrix_of(qkv), layout, q, k, static_cast<double>(eps)));
   record(tape, y, [=](const Matrix& dy) {

@@ -7,13 +7,21 @@
 
 namespace evo::reference {
 
+Matrix matrix_of(const float* values, int64_t rows, int64_t cols) {
+  Matrix matrix(rows, cols);
+  std::copy_n(values, rows * cols, matrix.values.begin());
+  return matrix;
+}
+
+Matrix row_of(const Tensor& vector) {
+  return matrix_of(vector.f32(), 1, vector.numel());
+}
+
 Matrix matrix_of(const Tensor& tensor) {
   if (!tensor.defined()) return Matrix(0, 0);
   // Not rows() and cols(): without rows, a shape of two numbers still has columns.
   const auto& shape = tensor.shape();
-  Matrix matrix(tensor.rows(), shape.size() == 2 ? shape[1] : tensor.cols());
-  std::copy_n(tensor.f32(), tensor.numel(), matrix.values.begin());
-  return matrix;
+  return matrix_of(tensor.f32(), tensor.rows(), shape.size() == 2 ? shape[1] : tensor.cols());
 }
 
 void store(const Matrix& values, const Tensor& tensor) {

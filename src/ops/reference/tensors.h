@@ -9,8 +9,12 @@
 
 namespace evo::reference {
 
+/// A dense array [rows, cols].
+[[nodiscard]] Matrix matrix_of(const float* values, int64_t rows, int64_t cols);
 /// [rows, cols] of the tensor; no rows if it is undefined.
 [[nodiscard]] Matrix matrix_of(const Tensor& tensor);
+/// A vector as one row.
+[[nodiscard]] Matrix row_of(const Tensor& vector);
 
 /// An output of the tape with these values.
 [[nodiscard]] Tensor output_of(const Tape& tape, const Matrix& values);
