@@ -3,7 +3,7 @@
 #include <array>
 #include <filesystem>
 
-#include "files/files.h"
+#include "weights/model_documents.h"
 
 namespace evo {
 namespace {
@@ -31,7 +31,7 @@ void check_recipe(const std::string& parent, const ModelConfig& shape, AdaptReci
 
 void begin_from_parent(TrainRequest& request, const std::string& parent, AdaptRecipe recipe,
                        const RunSettings& settings) {
-  const ModelConfig shape = ModelConfig::load((fs::path(parent) / "config.json").string());
+  const ModelConfig shape = ModelConfig::load(parent);
   check_recipe(parent, shape, recipe);
   request.config = adapt_config(shape, recipe);
   settings.apply(request.config);
@@ -41,7 +41,7 @@ void begin_from_parent(TrainRequest& request, const std::string& parent, AdaptRe
 
 TrainSummary run_adaptation(const TrainRequest& request) {
   const TrainSummary summary = run_training(request);
-  copy_files(request.tokenizer, request.out, kChatFiles);
+  ModelDocuments(request.tokenizer).copy(request.out, kChatFiles);
   return summary;
 }
 

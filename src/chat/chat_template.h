@@ -33,7 +33,7 @@ class ChatTemplate {
   /// ChatML, for a model that has no template of its own.
   static ChatTemplate chatml();
 
-  /// The template of a model folder: chat_template.jinja, else chat_template.json, else
+  /// The template of a model folder or a GGUF file: chat_template.jinja, else chat_template.json, else
   /// `chat_template` of tokenizer_config.json (a text, or a list of named ones of which "default"
   /// is taken), else ChatML. The template sees the special tokens (bos_token, eos_token ...) of
   /// tokenizer_config.json and special_tokens_map.json. Throws Error for damaged files.

@@ -23,7 +23,7 @@ void run_info(const InfoFlags& flags) {
   if (flags.preset.empty() == flags.model.empty())
     throw UsageError("give either a model folder or --preset NAME");
   const ModelConfig config = flags.model.empty() ? RunConfig::preset(flags.preset)
-                                                 : ModelConfig::load(flags.model + "/config.json");
+                                                 : ModelConfig::load(flags.model);
   const int64_t context = config.max_position_embeddings;
   const ModelCost cost = model_cost(config, context);
   const auto parameters = static_cast<double>(cost.parameters());

@@ -107,7 +107,8 @@ struct ModelConfig : BackboneConfig, FlowConfig {
   static std::vector<std::string> preset_names();
 
   /// config.json, ours or Hugging Face's of those families, with their defaults; beside it
-  /// generation_config.json, if there, says the special tokens.
+  /// generation_config.json, if there, says the special tokens. `path`: that file, the folder with
+  /// it, or a GGUF file, whose metadata says the same.
   static ModelConfig load(const std::string& path);
   /// `weights` is the number format of the file of weights, "F32" or "BF16".
   void save(const std::string& path, std::string_view weights = "F32") const;

@@ -7,6 +7,8 @@
 
 #include "json/fields.h"
 #include "model/config.h"
+#include "weights/gguf/gguf_file.h"
+#include "weights/model_documents.h"
 
 namespace evo {
 namespace {
@@ -210,23 +212,26 @@ void set_special_tokens(const ModelConfig& config, Record& record) {
 }  // namespace
 
 ModelConfig ModelConfig::load(const std::string& path) {
-  const Record record = Record::load(path);
+  const std::filesystem::path given(path);
+  const bool is_model = std::filesystem::is_directory(given) || is_gguf(given);
+  const ModelDocuments documents(is_model ? given : given.parent_path());
+  const Record record =
+      documents.required_record(is_model ? "config.json" : given.filename().string());
   require_supported(record);
   ModelConfig config;
   read_backbone(record, config);
   config.flow = record.has("evo");
   if (config.flow)
-    read_fields(record.get_record("evo"), static_cast<FlowConfig&>(config), path + ": evo");
+    read_fields(record.get_record("evo"), static_cast<FlowConfig&>(config),
+                record.source() + ": evo");
   try {
     config.validate();
   } catch (const Error& error) {
-    fail("{}: {}", path, error.what());
+    fail("{}: {}", record.source(), error.what());
   }
   read_special_tokens(record, config);
-  const auto generation = std::filesystem::path(path).parent_path() / "generation_config.json";
-  std::error_code ignored;
-  if (std::filesystem::exists(generation, ignored))
-    read_special_tokens(Record::load(generation), config);
+  if (const auto generation = documents.record("generation_config.json"))
+    read_special_tokens(*generation, config);
   return config;
 }
 

@@ -22,7 +22,7 @@
 
 namespace evo {
 
-class WeightFolder;
+class ArraySource;
 
 /// The rows of one pass: Nm mature tokens, then Ne evolving ones.
 struct ForwardInput {
@@ -59,7 +59,8 @@ class Model {
   /// layers), norms 1, modulation and the inner field's output 0. A pure function of the seed.
   void initialize(uint64_t seed);
 
-  /// A model folder (config.json, model.safetensors). Throws Error for anything missing or wrong.
+  /// A model folder (config.json, model.safetensors) or a GGUF file. Throws Error for anything
+  /// missing or wrong.
   static Model load(const std::string& folder);
   /// The same for inference: packed weight by weight, so that it never takes much more memory than
   /// the packed weights do. Such a model cannot be saved, trained or packed again.
@@ -160,9 +161,9 @@ class Model {
   [[nodiscard]] bool is_ahead(const Weight& weight) const;
   void set_packed(Weight& weight, std::shared_ptr<const PackedWeight> packed);
   static Model read(const std::string& folder,
-                    const std::function<void(Model&, const WeightFolder&)>& read_parameters);
-  void read_packed(const WeightFolder& file, const PackedUnit& unit, Precision precision);
-  void pack_bits(const WeightFolder& file, std::span<const Parameter> parts, Weight& weight,
+                    const std::function<void(Model&, const ArraySource&)>& read_parameters);
+  void read_packed(const ArraySource& file, const PackedUnit& unit, Precision precision);
+  void pack_bits(const ArraySource& file, std::span<const Parameter> parts, Weight& weight,
                  Precision precision);
   Tensor hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass,
                        Tensor* ahead_keys) const;

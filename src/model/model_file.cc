@@ -8,11 +8,12 @@
 #include "base/threads/parallel.h"
 #include "model/model.h"
 #include "model/sources/weight_source.h"
+#include "weights/gguf/gguf_file.h"
 
 namespace evo {
 namespace {
 
-std::vector<double> read_table(const WeightFolder& file, const char* name) {
+std::vector<double> read_table(const ArraySource& file, const char* name) {
   const TensorInfo* info = file.find(name);
   if (info == nullptr || info->shape.size() != 1 || info->shape[0] > (1 << 20)) {
     fail("{}: expected a one-dimensional tensor '{}': is this model's file complete?",
@@ -25,26 +26,24 @@ std::vector<double> read_table(const WeightFolder& file, const char* name) {
 
 /// What lies under our names must all be used: a config with fewer layers than the file has would
 /// otherwise give a model that works, badly.
-void require_all_used(const WeightFolder& weights, const Model& model) {
+void require_all_used(const ArraySource& weights, const Model& model) {
   std::set<std::string> used = {kTimeLogSnr, kTimeValue, kUnigram};
   for (const Parameter& p : model.parameters().list()) used.insert(p.name);
   // Tied, it is the embedding once more.
   if (model.config().tie_word_embeddings) used.insert("lm_head.weight");
-  for (const SafetensorsFile& file : weights.files()) {
-    for (const TensorInfo& info : file.tensors()) {
-      const bool ours = info.name.starts_with("model.") || info.name.starts_with("lm_head.") ||
-                        info.name.starts_with("evo.");
-      if (info.name.ends_with("rotary_emb.inv_freq")) continue;  // old files repeat rope_theta so
-      if (!ours || used.contains(info.name)) continue;
-      fail(
-          "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
-          "of this very model",
-          file.path().string(), info.name);
-    }
-  }
+  weights.for_each([&](const TensorInfo& info) {
+    const bool ours = info.name.starts_with("model.") || info.name.starts_with("lm_head.") ||
+                      info.name.starts_with("evo.");
+    if (info.name.ends_with("rotary_emb.inv_freq")) return;  // old files repeat rope_theta so
+    if (!ours || used.contains(info.name)) return;
+    fail(
+        "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
+        "of this very model",
+        weights.path().string(), info.name);
+  });
 }
 
-EntropicTime read_time(const WeightFolder& file) {
+EntropicTime read_time(const ArraySource& file) {
   try {
     return {read_table(file, kTimeLogSnr), read_table(file, kTimeValue)};
   } catch (const Error& error) {
@@ -54,13 +53,13 @@ EntropicTime read_time(const WeightFolder& file) {
   }
 }
 
-bool is_bf16(const WeightFolder& file, const std::string& name) {
+bool is_bf16(const ArraySource& file, const std::string& name) {
   const TensorInfo* const info = file.find(name);
   return info != nullptr && info->dtype == "BF16";
 }
 
 /// Arrays one below the other, [out, in] in bf16.
-Tensor read_bits(const WeightFolder& file, std::span<const Parameter> parts,
+Tensor read_bits(const ArraySource& file, std::span<const Parameter> parts,
                  const std::vector<int64_t>& shape) {
   const Tensor bits = Tensor::empty(shape, DType::kBF16);
   uint16_t* at = bits.bf16();
@@ -73,7 +72,7 @@ Tensor read_bits(const WeightFolder& file, std::span<const Parameter> parts,
 }
 
 /// The same in f32.
-Tensor read_values(const WeightFolder& file, std::span<const Parameter> parts,
+Tensor read_values(const ArraySource& file, std::span<const Parameter> parts,
                    const std::vector<int64_t>& shape) {
   const Tensor values = Tensor::empty(shape);
   std::span<float> rest = values.values();
@@ -88,14 +87,14 @@ Tensor read_values(const WeightFolder& file, std::span<const Parameter> parts,
 }  // namespace
 
 Model Model::load(const std::string& folder) {
-  return read(folder, [](Model& model, const WeightFolder& file) {
+  return read(folder, [](Model& model, const ArraySource& file) {
     for (const Parameter& p : model.parameters_.list())
       read_parameter(file, p.name, p.shape, model.parameters_.values_of(p));
   });
 }
 
 Model Model::load_packed(const std::string& folder, Precision precision) {
-  return read(folder, [&](Model& model, const WeightFolder& file) {
+  return read(folder, [&](Model& model, const ArraySource& file) {
     std::vector<PackedUnit> layers, tables;
     for (const PackedUnit& unit : model.units()) {
       const bool is_table =
@@ -117,7 +116,7 @@ Model Model::load_packed(const std::string& folder, Precision precision) {
   });
 }
 
-void Model::read_packed(const WeightFolder& file, const PackedUnit& unit, Precision precision) {
+void Model::read_packed(const ArraySource& file, const PackedUnit& unit, Precision precision) {
   const auto [parts, weight] = unit;
   // What is packed as int8 too, or is none, is read where it belongs.
   if (weight == nullptr || is_ahead(*weight) || unembeds_ahead(*weight)) {
@@ -135,7 +134,7 @@ void Model::read_packed(const WeightFolder& file, const PackedUnit& unit, Precis
   if (weight != nullptr) parameters_.release(weight->value);
 }
 
-void Model::pack_bits(const WeightFolder& file, std::span<const Parameter> parts, Weight& weight,
+void Model::pack_bits(const ArraySource& file, std::span<const Parameter> parts, Weight& weight,
                       Precision precision) {
   const auto mapped = parts.size() == 1 ? mapped_bf16_parameter(file, parts[0].name, parts[0].shape)
                                         : std::span<const uint16_t>();
@@ -147,14 +146,17 @@ void Model::pack_bits(const WeightFolder& file, std::span<const Parameter> parts
 }
 
 Model Model::read(const std::string& folder,
-                  const std::function<void(Model&, const WeightFolder&)>& read_parameters) {
+                  const std::function<void(Model&, const ArraySource&)>& read_parameters) {
   const std::filesystem::path path(folder);
-  if (!std::filesystem::is_directory(path)) {
-    fail("{}: expected a model folder with config.json and model.safetensors, found {}", folder,
-         std::filesystem::exists(path) ? "a file" : "nothing");
+  if (!std::filesystem::is_directory(path) && !is_gguf(path)) {
+    fail(
+        "{}: expected a model folder with config.json and model.safetensors or a GGUF file, found "
+        "{}",
+        folder, std::filesystem::exists(path) ? "another file" : "nothing");
   }
-  const ModelConfig config = ModelConfig::load(path / "config.json");
-  const WeightFolder file(path);
+  const ModelConfig config = ModelConfig::load(path);
+  const std::unique_ptr<const ArraySource> arrays = open_arrays(path);
+  const ArraySource& file = *arrays;
   Model model(config, false);
   // Packing asks for it. Parameters are read before it is missed: what is wrong with them says
   // more.

@@ -6,7 +6,7 @@
 
 #include "base/process/child_process.h"
 #include "json/record.h"
-#include "weights/gguf.h"
+#include "weights/gguf/meaningless_gguf.h"
 
 namespace evo::cli {
 namespace {
@@ -22,20 +22,16 @@ GgufShape shape_of(const ModelConfig& c) {
           c.tie_word_embeddings, c.rope_theta,  c.rms_norm_eps};
 }
 
-GgufType type_of(Precision precision) {
+const char* format_of(Precision precision) {
   switch (precision) {
     case Precision::kF32:
-      return GgufType::kF32;
+      return "F32";
     case Precision::kBF16:
-      return GgufType::kBF16;
+      return "BF16";
     case Precision::kInt8:
-      return GgufType::kQ8;
+      return "Q8_0";
   }
   EVO_CHECK(false);
-}
-
-const char* type_name(GgufType type) {
-  return type == GgufType::kF32 ? "F32" : type == GgufType::kBF16 ? "BF16" : "Q8_0";
 }
 
 /// A file that goes when this does.
@@ -50,7 +46,7 @@ struct TemporaryFile {
 }  // namespace
 
 void write_llama_model(const std::string& path, const ModelConfig& config, Precision precision) {
-  write_meaningless_gguf(path, shape_of(config), type_of(precision));
+  write_meaningless_gguf(path, shape_of(config), format_of(precision));
 }
 
 LlamaResult run_llama_bench(const std::string& command, const ModelConfig& config,
@@ -68,7 +64,7 @@ LlamaResult run_llama_bench(const std::string& command, const ModelConfig& confi
   if (!(rate > 0)) fail("--llama-bench '{}': its avg_ts is {}, not a speed", command, rate);
   const std::string build =
       record.has("build_number") ? fmt::format(" build {}", record.get_int("build_number")) : "";
-  return {"llama.cpp" + build, type_name(type_of(precision)), rate};
+  return {"llama.cpp" + build, format_of(precision), rate};
 }
 
 }  // namespace evo::cli

@@ -10,7 +10,14 @@ namespace evo {
 
 struct Piece {
   /// The numbers are SentencePiece's.
-  enum class Kind { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kByte = 6 };
+  enum class Kind {
+    kNormal = 1,
+    kUnknown = 2,
+    kControl = 3,
+    kUserDefined = 4,
+    kUnused = 5,
+    kByte = 6
+  };
 
   std::string text;  ///< spaces as kSpaceMark
   float score = 0;   ///< of two possible pieces the higher one is made first
