@@ -302,7 +302,9 @@ TEST_F(BadModel, ConvertHalvesTheFileAndKeepsTheRest) {
   expect_refusal("convert " + folder() + " --out " + out, 1, {"half", "new or empty"});
   expect_refusal("convert " + folder() + " --out " + path("other") + " --weights int3", 2,
                  {"--weights"});
-  expect_refusal("convert " + folder() + " --out " + path("other") + " --to gguf", 2, {"--to"});
+  expect_refusal("convert " + folder() + " --out " + path("other") + " --to zip", 2, {"--to"});
+  expect_refusal("convert " + folder() + " --out " + path("other") + " --weights q8_0", 2,
+                 {"--to gguf"});
   expect_refusal("convert " + path("nothing") + " --out " + path("other"), 1, {"nothing"});
   expect_refusal("convert " + file("tokenizer.json") + " --out " + path("other"), 2,
                  {"--tokenizer"});

@@ -117,6 +117,13 @@ ChatTemplate ChatTemplate::load(const fs::path& folder) {
           special_tokens(config, load_object(documents, "special_tokens_map.json"))};
 }
 
+std::optional<std::string> ChatTemplate::text_of(const fs::path& folder) {
+  const ModelDocuments documents(folder);
+  std::optional<Source> source = find_source(documents, load_object(documents, kShared));
+  if (!source) return {};
+  return std::move(source->text);
+}
+
 ChatTemplate::ChatTemplate(std::string name, std::string_view source, jinja::Variables constants)
     : template_(std::move(name), source),
       constants_(std::move(constants)),

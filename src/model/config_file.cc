@@ -235,7 +235,7 @@ ModelConfig ModelConfig::load(const std::string& path) {
   return config;
 }
 
-void ModelConfig::save(const std::string& path, std::string_view weights) const {
+Record ModelConfig::record(std::string_view weights) const {
   const std::string name = family();
   const auto found = std::ranges::find(kFamilies, name, &Family::name);
   EVO_CHECK(found != kFamilies.end());
@@ -253,7 +253,11 @@ void ModelConfig::save(const std::string& path, std::string_view weights) const 
     write_fields(static_cast<const FlowConfig&>(*this), evo);
     record.set("evo", evo);
   }
-  record.save(path);
+  return record;
+}
+
+void ModelConfig::save(const std::string& path, std::string_view weights) const {
+  record(weights).save(path);
 }
 
 }  // namespace evo

@@ -84,14 +84,18 @@ const GgufPattern* find_gguf_pattern(std::string_view name) {
 
 const GgufPattern* gguf_pattern_of(const std::string& pre_tokenizer, const std::string& normalizer,
                                    bool ignore_merges) {
+  const bool composed = normalizer == R"({"type":"NFC"})";
+  if (!composed && normalizer != "null") return nullptr;
   const std::string signature = PreTokenizer(pre_tokenizer).signature();
+  const GgufPattern* found = nullptr;
   for (const GgufPattern& pattern : all()) {
-    if (pattern.ignore_merges == ignore_merges && pattern.normalizer() == normalizer &&
-        PreTokenizer(pattern.pre_tokenizer()).signature() == signature) {
-      return &pattern;
+    if (pattern.ignore_merges != ignore_merges ||
+        PreTokenizer(pattern.pre_tokenizer()).signature() != signature) {
+      continue;
     }
+    if (found == nullptr || pattern.composed == composed) found = &pattern;
   }
-  return nullptr;
+  return found;
 }
 
 std::string gguf_pattern_names() {

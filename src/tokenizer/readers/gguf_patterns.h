@@ -25,7 +25,9 @@ struct GgufPattern {
 
 /// nullptr if there is none of that name.
 [[nodiscard]] const GgufPattern* find_gguf_pattern(std::string_view name);
-/// The one that does what a byte-level tokenizer.json says; nullptr if none does.
+/// The one that cuts as a byte-level tokenizer.json says; nullptr if none does. Of those the one
+/// with the same normalizer, if there is one: llama.cpp has none at all, so that it makes no
+/// difference there.
 [[nodiscard]] const GgufPattern* gguf_pattern_of(const std::string& pre_tokenizer,
                                                  const std::string& normalizer, bool ignore_merges);
 [[nodiscard]] std::string gguf_pattern_names();

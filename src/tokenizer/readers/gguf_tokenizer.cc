@@ -15,17 +15,6 @@ namespace {
 
 constexpr const char* kTokens = "tokenizer.ggml.tokens";
 
-// The numbers are SentencePiece's.
-enum TokenType : int64_t {
-  kUndefined = 0,
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUserDefined = 4,
-  kUnused = 5,
-  kByte = 6,
-};
-
 struct Vocabulary {
   std::vector<std::string_view> texts;
   std::vector<int64_t> types;
@@ -36,15 +25,15 @@ Vocabulary read_vocabulary(const GgufFile& file) {
   Vocabulary vocabulary{file.texts(kTokens), file.integers("tokenizer.ggml.token_type")};
   auto& [texts, types] = vocabulary;
   if (texts.empty()) fail("the metadata has no {}: the file comes without its tokenizer", kTokens);
-  if (types.empty()) types.resize(texts.size(), kNormal);
+  if (types.empty()) types.resize(texts.size(), GgufToken::kNormal);
   if (types.size() != texts.size()) {
     fail("there are {} texts in {}, but {} types", texts.size(), kTokens, types.size());
   }
   for (size_t i = 0; i < types.size(); ++i) {
-    if (types[i] < kUndefined || types[i] > kByte)
-      fail("token {} is of type {}, expected 0 to {}", i, types[i], static_cast<int64_t>(kByte));
+    if (types[i] < GgufToken::kUndefined || types[i] > GgufToken::kByte)
+      fail("token {} is of type {}, expected 0 to {}", i, types[i], GgufToken::kByte);
   }
-  while (!types.empty() && types.back() == kUnused) {
+  while (!types.empty() && types.back() == GgufToken::kUnused) {
     types.pop_back();
     texts.pop_back();
   }
@@ -88,14 +77,14 @@ void read_byte_tokens(const Vocabulary& vocabulary, TokenizerSpec& spec) {
   for (size_t i = 0; i < vocabulary.texts.size(); ++i) {
     const int64_t type = vocabulary.types[i];
     const std::string text(vocabulary.texts[i]);
-    const bool special = type == kControl || type == kUnknown;
-    if (special || type == kUserDefined) {
+    const bool special = type == GgufToken::kControl || type == GgufToken::kUnknown;
+    if (special || type == GgufToken::kUserDefined) {
       spec.added.push_back({.id = static_cast<int32_t>(i), .special = special});
       spec.tokens.push_back(text);
       continue;
     }
     std::optional<std::string> bytes = from_byte_alphabet(text);
-    if (!bytes && type != kUnused) {
+    if (!bytes && type != GgufToken::kUnused) {
       fail("token {} of {} has a character outside the byte-level alphabet", i, kTokens);
     }
     spec.tokens.push_back(bytes ? std::move(*bytes) : text);
@@ -149,8 +138,9 @@ TokenizerSpec read_pieces(const GgufFile& file) {
   std::vector<Piece> pieces;
   bool has_bytes = false;
   for (size_t i = 0; i < vocabulary.texts.size(); ++i) {
-    const int64_t type = vocabulary.types[i] == kUndefined ? kNormal : vocabulary.types[i];
-    has_bytes = has_bytes || type == kByte;
+    const int64_t type =
+        vocabulary.types[i] == GgufToken::kUndefined ? GgufToken::kNormal : vocabulary.types[i];
+    has_bytes = has_bytes || type == GgufToken::kByte;
     pieces.push_back({std::string(vocabulary.texts[i]), static_cast<float>(scores[i]),
                       static_cast<Piece::Kind>(type)});
   }

@@ -31,4 +31,12 @@ struct Piece {
 TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, bool byte_fallback,
                              bool space_first);
 
+/// The pieces of a tokenizer that does what spec_of_pieces() would make of them. Throws Error
+/// saying why if it does something else.
+struct PieceVocabulary {
+  std::vector<Piece> pieces;
+  bool space_first = false;
+};
+PieceVocabulary pieces_of_spec(const TokenizerSpec& spec);
+
 }  // namespace evo

@@ -10,6 +10,7 @@
 #include "base/threads/parallel.h"
 #include "chat/chat_template.h"
 #include "data/documents.h"
+#include "weights/gguf/gguf_file.h"
 
 namespace evo {
 namespace {
@@ -101,10 +102,10 @@ std::vector<Document> read_round(std::span<DocumentReader> readers) {
 }  // namespace
 
 ChatFormat chat_format_beside(const std::filesystem::path& tokenizer) {
-  const bool is_folder = std::filesystem::is_directory(tokenizer);
+  const bool is_model = std::filesystem::is_directory(tokenizer) || is_gguf(tokenizer);
   ChatTemplate chat = tokenizer.empty()
                           ? ChatTemplate::chatml()
-                          : ChatTemplate::load(is_folder ? tokenizer : tokenizer.parent_path());
+                          : ChatTemplate::load(is_model ? tokenizer : tokenizer.parent_path());
   return [chat = std::move(chat)](std::span<const ChatMessage> messages) {
     const ChatText text = chat.render_answers(messages);
     std::vector<ChatPart> parts;

@@ -168,6 +168,7 @@ const GgufArchitecture* find_gguf_architecture(std::string_view name, bool exper
 }
 
 const GgufArchitecture* gguf_architecture_of(std::string_view model_type) {
+  if (model_type == "mistral") model_type = "llama";  // the same network
   const auto found = std::ranges::find(kArchitectures, model_type, &GgufArchitecture::model_type);
   return found == kArchitectures.end() ? nullptr : &*found;
 }

@@ -1,8 +1,10 @@
 // config.json and its like, as GGUF's metadata says them.
-#include <cmath>
+#include <algorithm>
 
 #include "json/record.h"
 #include "weights/gguf/gguf_model.h"
+#include "weights/gguf/llama3_scaling.h"
+#include "weights/gguf/sampling_keys.h"
 
 namespace evo {
 namespace {
@@ -62,37 +64,6 @@ std::vector<double> read_factors(const GgufModel& model, std::string_view name) 
   return {values.begin(), values.end()};
 }
 
-/// What Llama 3 divides the frequency of a rotary pair by.
-double llama3_divisor(double frequency, double factor, double low, double high, double original) {
-  const double wavelength = 2 * M_PI / frequency;
-  if (wavelength < original / high) return 1;
-  if (wavelength > original / low) return factor;
-  const double smooth = (original / wavelength - low) / (high - low);
-  return 1 / ((1 - smooth) / factor + smooth);
-}
-
-/// GGUF has Llama 3's scaling as one divisor for each rotary pair. Which factor makes them is their
-/// maximum; the other three settings are those of every published model, or the array is refused.
-Record llama3_scaling(const GgufModel& model, const std::vector<double>& divisors, double theta) {
-  constexpr double kLow = 1, kHigh = 4, kTolerance = 1e-4;
-  constexpr int64_t kOriginal = 8192;
-  const double factor = *std::ranges::max_element(divisors);
-  const auto pairs = static_cast<double>(divisors.size());
-  for (size_t i = 0; i < divisors.size(); ++i) {
-    const double frequency = std::pow(theta, -static_cast<double>(i) / pairs);
-    const double expected = llama3_divisor(frequency, factor, kLow, kHigh, kOriginal);
-    if (std::abs(divisors[i] - expected) <= kTolerance * expected) continue;
-    fail(
-        "{}: rope_freqs.weight divides rotary pair {} by {}, expected {} as Llama 3 does: another "
-        "scaling is not supported",
-        model.head().name(), i, divisors[i], expected);
-  }
-  Record scaling;
-  scaling.set("rope_type", "llama3").set("factor", factor);
-  scaling.set("low_freq_factor", kLow).set("high_freq_factor", kHigh);
-  return scaling.set("original_max_position_embeddings", kOriginal);
-}
-
 void set_rope(const GgufModel& model, const Settings& settings, Record& config) {
   const std::string type = settings.text("rope.scaling.type");
   const std::vector<double> divisors = read_factors(model, "rope_freqs.weight");
@@ -102,7 +73,9 @@ void set_rope(const GgufModel& model, const Settings& settings, Record& config) 
     scaling.set("rope_type", "longrope").set("long_factor", longs);
     scaling.set("short_factor", read_factors(model, "rope_factors_short.weight"));
   } else if (!divisors.empty()) {
-    config.set("rope_scaling", llama3_scaling(model, divisors, config.get_double("rope_theta")));
+    const std::string where = fmt::format("{}: rope_freqs.weight", model.head().name());
+    config.set("rope_scaling", llama3_record(find_llama3_scaling(config.get_double("rope_theta"),
+                                                                 divisors, where)));
     return;
   } else if (type == "linear" || type == "yarn") {
     scaling.set("rope_type", type).set("factor", settings.required_real("rope.scaling.factor"));
@@ -219,18 +192,13 @@ Record make_generation_config(const GgufFile& file) {
   if (ends.size() == 1) record.set("eos_token_id", ends[0]);
   if (ends.size() > 1) record.set("eos_token_id", ends);
   bool samples = false;
-  const auto copy = [&](const char* key, const char* field) {
-    const auto value = file.real(fmt::format("general.sampling.{}", key));
-    if (!value) return;
-    record.set(field, *value);
-    samples = true;
-  };
-  copy("temp", "temperature");
-  copy("top_p", "top_p");
-  copy("min_p", "min_p");
-  copy("penalty_repeat", "repetition_penalty");
-  if (const auto most = file.integer("general.sampling.top_k")) {
-    record.set("top_k", *most);
+  for (const SamplingKey& key : kSamplingKeys) {
+    if (!file.has(key.gguf)) continue;
+    if (key.whole) {
+      record.set(key.field, *file.integer(key.gguf));
+    } else {
+      record.set(key.field, *file.real(key.gguf));
+    }
     samples = true;
   }
   if (samples) record.set("do_sample", true);

@@ -39,6 +39,12 @@ inline constexpr uint32_t kGgufMagic = 0x46554747;  ///< "GGUF"
 inline constexpr uint32_t kGgufVersion = 3;
 inline constexpr int64_t kGgufAlignment = 32;  ///< of arrays, unless the file says another
 
+/// Elements of tokenizer.ggml.token_type; the numbers are SentencePiece's.
+struct GgufToken {
+  static constexpr int32_t kUndefined = 0, kNormal = 1, kUnknown = 2, kControl = 3,
+                           kUserDefined = 4, kUnused = 5, kByte = 6;
+};
+
 /// One array as it lies in the file.
 struct GgufArray {
   std::string name;

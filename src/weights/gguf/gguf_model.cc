@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/threads/parallel.h"
+#include "weights/gguf/rotary_rows.h"
 
 namespace evo {
 namespace {
@@ -26,16 +27,6 @@ fs::path split_path(const fs::path& path, int64_t number, int64_t count) {
   }
   const std::string stem = name.substr(0, name.size() - tail.size() - kDigits);
   return path.parent_path() / fmt::format("{}{:05}{}", stem, number, tail);
-}
-
-/// The row of the folder's order in the file's, where pairs lie side by side: 0, 2, 4 .. 1, 3, 5 ..
-int64_t stored_row(int64_t row, int64_t pairs) {
-  const int64_t head = row / (2 * pairs) * (2 * pairs), i = row - head;
-  return head + (i < pairs ? 2 * i : 2 * (i - pairs) + 1);
-}
-
-const uint8_t* address(std::span<const std::byte> bytes) {
-  return reinterpret_cast<const uint8_t*>(bytes.data());
 }
 
 }  // namespace
@@ -121,6 +112,11 @@ void GgufArrays::add(const GgufFile& file, const GgufArray& array) {
               array.bytes,
               pairs_of(array),
               model_.architecture().norms_hold_one && name->ends_with("norm.weight")};
+  if (entry.pairs > 0 && array.shape.size() == 1 && array.format->weights > 1) {
+    fail("{}: {} is a vector in {}, expected one in F32", file.name(), array.name,
+         array.format->name);
+  }
+  if (entry.minus_one) entry.info.dtype += " less 1";
   if (entry.pairs > 0 || entry.minus_one) entry.info.bytes = {};
   add_entry(std::move(entry));
 }
@@ -156,42 +152,44 @@ void GgufArrays::for_each(const std::function<void(const TensorInfo&)>& visit) c
   for (const auto& [name, entry] : entries_) visit(entry.info);
 }
 
-void GgufArrays::read_f32(std::string_view name, const std::vector<int64_t>& expected_shape,
-                          std::span<float> out) const {
-  const TensorInfo& info = checked(name, expected_shape);
-  const Entry& entry = entries_.find(name)->second;
-  const int64_t cols = info.shape.back(), rows = std::ssize(out) / cols;
-  const int64_t blocks = cols / entry.format->weights;
-  const int64_t row_bytes = blocks * entry.format->block_bytes;
-  EVO_CHECK(rows * cols == std::ssize(out) && std::cmp_equal(rows * row_bytes, entry.bytes.size()));
-  parallel_for(rows, std::max<int64_t>(1, kWeightsPerThread / cols),
+template <class Copy>
+void GgufArrays::for_each_row(const Entry& entry, const Copy& copy) const {
+  const std::vector<int64_t>& shape = entry.info.shape;
+  const int64_t weights = entry.pairs > 0 && shape.size() == 1 ? 1 : shape.back();
+  const int64_t row_bytes = weights / entry.format->weights * entry.format->block_bytes;
+  const int64_t rows = std::ssize(entry.bytes) / row_bytes;
+  parallel_for(rows, std::max<int64_t>(1, kWeightsPerThread / weights),
                [&](int64_t begin, int64_t end) {
                  for (int64_t r = begin; r < end; ++r) {
-                   const int64_t from = entry.pairs > 0 ? stored_row(r, entry.pairs) : r;
-                   entry.format->read(address(entry.bytes) + from * row_bytes, blocks,
-                                      &out[static_cast<size_t>(r * cols)]);
+                   const int64_t stored = entry.pairs > 0 ? neighbouring_row(r, entry.pairs) : r;
+                   const auto bytes = entry.bytes.subspan(static_cast<size_t>(stored * row_bytes),
+                                                          static_cast<size_t>(row_bytes));
+                   copy(static_cast<size_t>(r * weights), weights, bytes);
                  }
                });
-  if (entry.minus_one) {
-    for (float& value : out) value -= 1;
-  }
   entry.file->forget(entry.bytes);
+}
+
+void GgufArrays::read_f32(std::string_view name, const std::vector<int64_t>& expected_shape,
+                          std::span<float> out) const {
+  (void)checked(name, expected_shape);
+  const Entry& entry = entries_.find(name)->second;
+  for_each_row(entry, [&](size_t at, int64_t weights, std::span<const std::byte> bytes) {
+    entry.format->read(reinterpret_cast<const uint8_t*>(bytes.data()),
+                       weights / entry.format->weights, &out[at]);
+  });
+  if (!entry.minus_one) return;
+  for (float& value : out) value -= 1;
 }
 
 void GgufArrays::read_bf16(std::string_view name, const std::vector<int64_t>& expected_shape,
                            std::span<uint16_t> out) const {
   const TensorInfo& info = checked(name, expected_shape);
-  const Entry& entry = entries_.find(name)->second;
   if (info.dtype != "BF16") fail("{}: {} is {}, expected BF16", path().string(), name, info.dtype);
-  EVO_CHECK(!entry.minus_one && out.size_bytes() == entry.bytes.size());
-  const int64_t cols = info.shape.back(), rows = std::ssize(out) / cols;
-  const size_t row_bytes = static_cast<size_t>(cols) * sizeof(uint16_t);
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t from = entry.pairs > 0 ? stored_row(r, entry.pairs) : r;
-    std::memcpy(&out[static_cast<size_t>(r * cols)],
-                entry.bytes.data() + static_cast<size_t>(from) * row_bytes, row_bytes);
-  }
-  entry.file->forget(entry.bytes);
+  for_each_row(entries_.find(name)->second,
+               [&](size_t at, int64_t /*weights*/, std::span<const std::byte> bytes) {
+                 std::memcpy(&out[at], bytes.data(), bytes.size());
+               });
 }
 
 }  // namespace evo

@@ -64,6 +64,9 @@ class GgufArrays : public ArraySource {
   void add_experts(const GgufFile& file, const GgufArray& array, const std::string& name);
   void add_entry(Entry entry);
   [[nodiscard]] int64_t pairs_of(const GgufArray& array) const;
+  /// Calls `copy` with each row's place in the array, its length and its bytes.
+  template <class Copy>
+  void for_each_row(const Entry& entry, const Copy& copy) const;
 
   GgufModel model_;
   std::map<std::string, Entry, std::less<>> entries_;

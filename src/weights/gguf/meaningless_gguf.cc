@@ -10,19 +10,17 @@
 namespace evo {
 namespace {
 
-enum TokenType : int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kByte = 6 };
-
 /// A SentencePiece vocabulary of three special tokens, all bytes and made-up words, which is enough
 /// for programs that take and give text.
 void set_vocabulary(GgufWriter& writer, int64_t size) {
   constexpr int64_t kSpecial = 3, kBytes = 256;
   if (size < kSpecial + kBytes) return writer.set("tokenizer.ggml.model", "no_vocab");
   std::vector<std::string> tokens = {"<unk>", "<s>", "</s>"};
-  std::vector<int32_t> types = {kUnknown, kControl, kControl};
+  std::vector<int32_t> types = {GgufToken::kUnknown, GgufToken::kControl, GgufToken::kControl};
   for (int64_t i = 0; i < kBytes; ++i) tokens.push_back(fmt::format("<0x{:02X}>", i));
-  types.resize(tokens.size(), kByte);
+  types.resize(tokens.size(), GgufToken::kByte);
   for (int64_t i = kSpecial + kBytes; i < size; ++i) tokens.push_back(fmt::format("w{}", i));
-  types.resize(tokens.size(), kNormal);
+  types.resize(tokens.size(), GgufToken::kNormal);
   const std::vector<float> scores(tokens.size());
   writer.set("tokenizer.ggml.model", "llama");
   writer.set("tokenizer.ggml.tokens", tokens);
