@@ -13,9 +13,9 @@ namespace evo {
 struct GgufExport {
   WeightSource source;  ///< of a backbone alone
   Tokenizer tokenizer;
-  std::string chat_template;         ///< Jinja; empty: none
-  Record generation_config;          ///< may be empty
-  std::string name;                  ///< what programs show
+  std::string chat_template = {};    ///< Jinja; empty: none
+  Record generation_config = {};     ///< may be empty
+  std::string name = {};             ///< what programs show
   std::string_view format = "BF16";  ///< of matrices: F32, F16, BF16 or Q8_0; the rest is F32
 };
 

@@ -164,7 +164,6 @@ GgufFile::Value GgufFile::read_value(Reader& reader, std::string_view key) const
 }
 
 void GgufFile::read_metadata(Reader& reader, uint64_t count) {
-  values_.reserve(count);
   for (uint64_t i = 0; i < count; ++i) {
     const std::string_view key = reader.text("a key of metadata");
     if (key.empty() || key.size() > kMaxKey) {
@@ -188,8 +187,6 @@ int64_t GgufFile::read_alignment() const {
 void GgufFile::read_arrays(Reader& reader, uint64_t count) {
   std::vector<uint64_t> offsets;
   std::unordered_map<std::string_view, size_t> seen;
-  arrays_.reserve(count);
-  offsets.reserve(count);
   for (uint64_t i = 0; i < count; ++i) {
     GgufArray array;
     const std::string_view called = reader.text("the name of an array");

@@ -11,7 +11,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kMaxFiles = 99999;  // five digits
+constexpr int64_t kMaxFiles = 99999;    // five digits
+constexpr int64_t kMostExperts = 4096;  // each becomes an entry with a name
 constexpr int64_t kWeightsPerThread = int64_t{1} << 16;
 
 /// "NAME-00002-of-00003.gguf" of the first file's name.
@@ -128,6 +129,10 @@ void GgufArrays::add_experts(const GgufFile& file, const GgufArray& array,
          array.name, shape_text(array.shape));
   }
   const int64_t experts = array.shape[0];
+  if (experts > kMostExperts) {
+    fail("{}: {} is of {} experts, expected at most {}: is the file damaged?", file.name(),
+         array.name, experts, kMostExperts);
+  }
   const std::vector<int64_t> shape(array.shape.begin() + 1, array.shape.end());
   const size_t bytes = array.bytes.size() / static_cast<size_t>(experts), star = name.find('*');
   for (int64_t i = 0; i < experts; ++i) {
