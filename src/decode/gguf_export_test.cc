@@ -54,7 +54,9 @@ TEST(GgufExport, ComesBackAsTheModelThatItWas) {
 
 TEST(GgufExport, Formats) {
   const TemporaryFolder folder;
-  Model model(backbone_config("llama"), false);
+  ModelConfig config = backbone_config("llama");
+  config.intermediate_size = 64;
+  Model model(config, false);
   testing::randomize(model, 3, 0.1f);
   model.save(folder / "model");
   std::vector<uint64_t> sizes;

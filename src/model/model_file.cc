@@ -152,7 +152,7 @@ Model Model::read(const std::string& folder,
     fail(
         "{}: expected a model folder with config.json and model.safetensors or a GGUF file, found "
         "{}",
-        folder, std::filesystem::exists(path) ? "another file" : "nothing");
+        folder, std::filesystem::exists(path) ? "a file of another kind" : "nothing");
   }
   const ModelConfig config = ModelConfig::load(path);
   const std::unique_ptr<const ArraySource> arrays = open_arrays(path);
