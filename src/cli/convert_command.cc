@@ -40,9 +40,10 @@ constexpr std::array kOtherFiles = {"generation_config.json", "tokenizer_config.
 const std::map<std::string, const char*> kFormats = {
     {"bf16", "BF16"}, {"f32", "F32"}, {"f16", "F16"}, {"q8_0", "Q8_0"}};
 
-WeightSource open_source(const ConvertFlags& flags) {
+model::WeightSource open_source(const ConvertFlags& flags) {
   const fs::path path(flags.source);
-  if (fs::is_directory(path) || is_gguf(path)) return folder_source(path, flags.to != "evo");
+  if (fs::is_directory(path) || weights::is_gguf(path))
+    return model::folder_source(path, flags.to != "evo");
   if (!fs::exists(path)) {
     fail("{}: expected a model folder, a GGUF file or a llama2.c checkpoint, found nothing",
          flags.source);
@@ -52,18 +53,19 @@ WeightSource open_source(const ConvertFlags& flags) {
         "{}: a llama2.c checkpoint comes without its tokenizer: name it with --tokenizer FILE",
         flags.source));
   }
-  return llama2c_source(path);
+  return model::llama2c_source(path);
 }
 
 /// What the checkpoint says of special tokens, and which tokenizer belongs to it.
-Record new_generation_config(const ModelConfig& config, const Tokenizer& tokenizer) {
-  Record record = generation_config(tokenizer);
+json::Record new_generation_config(const model::ModelConfig& config,
+                                   const tokenizer::Tokenizer& tokenizer) {
+  json::Record record = decode::generation_config(tokenizer);
   if (config.bos_token_id >= 0) record.set("bos_token_id", config.bos_token_id);
   if (!config.eos_token_ids.empty()) record.set("eos_token_id", config.eos_token_ids);
   return record;
 }
 
-double megabytes(const ArrayToWrite& array) {
+double megabytes(const weights::ArrayToWrite& array) {
   double size = sizeof(float) * 1e-6;
   for (const int64_t extent : array.shape) size *= static_cast<double>(extent);
   return size;
@@ -71,12 +73,12 @@ double megabytes(const ArrayToWrite& array) {
 
 /// Calls `write` with the weights, and shows how much of them was read.
 template <class Write>
-void write_weights(WeightSource source, const Write& write) {
+void write_weights(model::WeightSource source, const Write& write) {
   double total = 0;
-  for (const ArrayToWrite& array : source.arrays) total += megabytes(array);
+  for (const weights::ArrayToWrite& array : source.arrays) total += megabytes(array);
   Progress progress("converting", total, "MB");
   double done = 0;
-  for (ArrayToWrite& array : source.arrays) {
+  for (weights::ArrayToWrite& array : source.arrays) {
     array.make = [&, make = std::move(array.make), size = megabytes(array)](std::span<float> out) {
       if (interrupted()) fail_interrupted("interrupted: nothing was converted");
       make(out);
@@ -86,9 +88,10 @@ void write_weights(WeightSource source, const Write& write) {
   write(std::move(source));
 }
 
-std::optional<Tokenizer> load_tokenizer(const ConvertFlags& flags, const ModelConfig& config) {
+std::optional<tokenizer::Tokenizer> load_tokenizer(const ConvertFlags& flags,
+                                                   const model::ModelConfig& config) {
   if (flags.tokenizer.empty()) return {};
-  Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
+  tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(flags.tokenizer);
   if (tokenizer.vocab_size() > config.vocab_size) {
     fail("{}: the tokenizer has {} tokens, but the model only {}: they do not belong together",
          flags.tokenizer, tokenizer.vocab_size(), config.vocab_size);
@@ -99,20 +102,21 @@ std::optional<Tokenizer> load_tokenizer(const ConvertFlags& flags, const ModelCo
 /// GGUF: one file with all that belongs to the model.
 void convert_to_file(const ConvertFlags& flags) {
   if (fs::exists(flags.out)) fail("{}: expected a new file to write, found one", flags.out);
-  WeightSource source = open_source(flags);
-  const ModelConfig config = source.config;
-  std::optional<Tokenizer> tokenizer = load_tokenizer(flags, config);
-  if (!tokenizer) tokenizer = Tokenizer::load(flags.source);
+  model::WeightSource source = open_source(flags);
+  const model::ModelConfig config = source.config;
+  std::optional<tokenizer::Tokenizer> tokenizer = load_tokenizer(flags, config);
+  if (!tokenizer) tokenizer = tokenizer::Tokenizer::load(flags.source);
   const std::string family = config.family();
-  const ModelDocuments documents(flags.source);
-  write_weights(std::move(source), [&](WeightSource weights) {
-    write_gguf(flags.out,
-               {.source = std::move(weights),
-                .tokenizer = *tokenizer,
-                .chat_template = ChatTemplate::text_of(flags.source).value_or(""),
-                .generation_config = documents.record("generation_config.json").value_or(Record()),
-                .name = fs::path(flags.out).stem().string(),
-                .format = kFormats.at(flags.weights)});
+  const weights::ModelDocuments documents(flags.source);
+  write_weights(std::move(source), [&](model::WeightSource weights) {
+    decode::write_gguf(
+        flags.out,
+        {.source = std::move(weights),
+         .tokenizer = *tokenizer,
+         .chat_template = chat::ChatTemplate::text_of(flags.source).value_or(""),
+         .generation_config = documents.record("generation_config.json").value_or(json::Record()),
+         .name = fs::path(flags.out).stem().string(),
+         .format = kFormats.at(flags.weights)});
   });
   log_info("{}: a {} with weights in {}, {}", flags.out, family, flags.weights,
            format_bytes(static_cast<double>(fs::file_size(flags.out))));
@@ -122,20 +126,20 @@ void convert_to_folder(const ConvertFlags& flags) {
   if (fs::exists(flags.out) && (!fs::is_directory(flags.out) || !fs::is_empty(flags.out))) {
     fail("{}: expected a new or empty folder to write to, found something in it", flags.out);
   }
-  WeightSource source = open_source(flags);
-  const ModelConfig config = source.config;
-  std::optional<Tokenizer> tokenizer = load_tokenizer(flags, config);
-  write_weights(std::move(source), [&](WeightSource weights) {
-    write_model_folder(flags.out, std::move(weights), kFormats.at(flags.weights));
+  model::WeightSource source = open_source(flags);
+  const model::ModelConfig config = source.config;
+  std::optional<tokenizer::Tokenizer> tokenizer = load_tokenizer(flags, config);
+  write_weights(std::move(source), [&](model::WeightSource weights) {
+    model::write_model_folder(flags.out, std::move(weights), kFormats.at(flags.weights));
   });
-  ModelDocuments(flags.source).copy(flags.out, kOtherFiles);
+  weights::ModelDocuments(flags.source).copy(flags.out, kOtherFiles);
   if (tokenizer) {
     tokenizer->save(fs::path(flags.out) / "tokenizer.json");
     new_generation_config(config, *tokenizer).save(fs::path(flags.out) / "generation_config.json");
-  } else if (is_gguf(flags.source)) {
-    Tokenizer::load(flags.source).save(fs::path(flags.out) / "tokenizer.json");
+  } else if (weights::is_gguf(flags.source)) {
+    tokenizer::Tokenizer::load(flags.source).save(fs::path(flags.out) / "tokenizer.json");
   } else {
-    copy_files(flags.source, flags.out, kTokenizerFiles);
+    files::copy_files(flags.source, flags.out, kTokenizerFiles);
   }
   const auto bytes = fs::file_size(fs::path(flags.out) / "model.safetensors");
   log_info("{}: a {} with weights in {}, {}", flags.out, config.family(), flags.weights,

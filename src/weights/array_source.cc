@@ -3,7 +3,7 @@
 #include "weights/gguf/gguf_model.h"
 #include "weights/weight_folder.h"
 
-namespace evo {
+namespace evo::weights {
 
 const TensorInfo& ArraySource::checked(std::string_view name,
                                        const std::vector<int64_t>& expected_shape) const {
@@ -24,4 +24,4 @@ std::unique_ptr<const ArraySource> open_arrays(const std::filesystem::path& mode
   return std::make_unique<WeightFolder>(model);
 }
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -12,7 +12,7 @@
 
 #include "weights/safetensors.h"
 
-namespace evo {
+namespace evo::weights {
 
 /// May be read by several threads at a time.
 class ArraySource {
@@ -43,4 +43,4 @@ class ArraySource {
 /// Of a model folder or a GGUF file.
 [[nodiscard]] std::unique_ptr<const ArraySource> open_arrays(const std::filesystem::path& model);
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -11,7 +11,7 @@
 
 #include "json/record.h"
 
-namespace evo {
+namespace evo::weights {
 
 class ModelDocuments {
  public:
@@ -24,9 +24,9 @@ class ModelDocuments {
   /// What messages call it.
   [[nodiscard]] std::string label(std::string_view name) const;
   /// A file that holds a JSON object; nothing if there is none.
-  [[nodiscard]] std::optional<Record> record(std::string_view name) const;
+  [[nodiscard]] std::optional<json::Record> record(std::string_view name) const;
   /// The same of one that must be there, or an Error that names it.
-  [[nodiscard]] Record required_record(std::string_view name) const;
+  [[nodiscard]] json::Record required_record(std::string_view name) const;
   /// Writes those of `names` that there are to a folder.
   void copy(const std::filesystem::path& to, std::span<const char* const> names) const;
 
@@ -36,4 +36,4 @@ class ModelDocuments {
   std::map<std::string, std::string, std::less<>> made_;
 };
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -11,7 +11,7 @@
 #include "weights/array_source.h"
 #include "weights/safetensors.h"
 
-namespace evo {
+namespace evo::weights {
 
 /// model.safetensors, or else the files that model.safetensors.index.json lists. The constructor
 /// maps and checks all of them: each array is in the one file that the index names and in no other.
@@ -40,4 +40,4 @@ class WeightFolder : public ArraySource {
   std::unordered_map<std::string_view, size_t> file_of_;  // by array; the names are the files'
 };
 
-}  // namespace evo
+}  // namespace evo::weights

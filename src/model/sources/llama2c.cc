@@ -16,7 +16,7 @@
 #include "model/sources/weight_source.h"
 #include "weights/gguf/rotary_rows.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 constexpr int64_t kHeaderBytes = 7 * sizeof(int32_t);
@@ -33,7 +33,7 @@ struct Llama2cFile {
     file.forget(bytes);
   }
 
-  MappedFile file;
+  files::MappedFile file;
 };
 
 ModelConfig read_header(const Llama2cFile& file) {
@@ -108,7 +108,7 @@ void split_pairs(std::span<float> rows, int64_t head_size, int64_t width) {
   const std::vector<float> before(rows.begin(), rows.end());
   const int64_t count = std::ssize(rows) / width;
   for (int64_t r = 0; r < count; ++r) {
-    const int64_t from = neighbouring_row(r, head_size / 2);
+    const int64_t from = weights::neighbouring_row(r, head_size / 2);
     std::copy_n(before.begin() + from * width, width, rows.begin() + r * width);
   }
 }
@@ -136,4 +136,4 @@ WeightSource llama2c_source(const std::filesystem::path& path) {
   return source;
 }
 
-}  // namespace evo
+}  // namespace evo::model

@@ -6,7 +6,7 @@
 #include "tokenizer/steps/known_patterns.h"
 #include "tokenizer/steps/pre_tokenizer.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 constexpr const char* kDigit = R"(\p{N})";
@@ -107,4 +107,4 @@ std::string gguf_pattern_names() {
   return names;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// What the tokenizer.json of the models of such a name says, in which llama.cpp's own way of
 /// cutting may differ.
@@ -32,4 +32,4 @@ struct GgufPattern {
                                                  const std::string& normalizer, bool ignore_merges);
 [[nodiscard]] std::string gguf_pattern_names();
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -10,7 +10,7 @@
 #include "tokenizer/readers/tokenizer_json.h"
 #include "tokenizer/steps/post_processor.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 constexpr const char* kTokens = "tokenizer.ggml.tokens";
@@ -21,26 +21,26 @@ struct Vocabulary {
 };
 
 /// Without the tokens at the end that only fill the matrix of embeddings up.
-Vocabulary read_vocabulary(const GgufFile& file) {
+Vocabulary read_vocabulary(const weights::GgufFile& file) {
   Vocabulary vocabulary{file.texts(kTokens), file.integers("tokenizer.ggml.token_type")};
   auto& [texts, types] = vocabulary;
   if (texts.empty()) fail("the metadata has no {}: the file comes without its tokenizer", kTokens);
-  if (types.empty()) types.resize(texts.size(), GgufToken::kNormal);
+  if (types.empty()) types.resize(texts.size(), weights::GgufToken::kNormal);
   if (types.size() != texts.size()) {
     fail("there are {} texts in {}, but {} types", texts.size(), kTokens, types.size());
   }
   for (size_t i = 0; i < types.size(); ++i) {
-    if (types[i] < GgufToken::kUndefined || types[i] > GgufToken::kByte)
-      fail("token {} is of type {}, expected 0 to {}", i, types[i], GgufToken::kByte);
+    if (types[i] < weights::GgufToken::kUndefined || types[i] > weights::GgufToken::kByte)
+      fail("token {} is of type {}, expected 0 to {}", i, types[i], weights::GgufToken::kByte);
   }
-  while (!types.empty() && types.back() == GgufToken::kUnused) {
+  while (!types.empty() && types.back() == weights::GgufToken::kUnused) {
     types.pop_back();
     texts.pop_back();
   }
   return vocabulary;
 }
 
-int32_t special_token(const GgufFile& file, std::string_view name, size_t tokens) {
+int32_t special_token(const weights::GgufFile& file, std::string_view name, size_t tokens) {
   const std::string key = fmt::format("tokenizer.ggml.{}_token_id", name);
   const auto id = file.integer(key);
   if (!id) fail("{} is missing, but texts are to have that token", key);
@@ -50,7 +50,7 @@ int32_t special_token(const GgufFile& file, std::string_view name, size_t tokens
 }
 
 /// What comes around every text.
-void set_frame(const GgufFile& file, bool begins, TokenizerSpec& spec) {
+void set_frame(const weights::GgufFile& file, bool begins, TokenizerSpec& spec) {
   std::vector<PostProcessor::Named> prefix, suffix;
   const auto add = [&](std::string_view name, std::vector<PostProcessor::Named>& to) {
     const int32_t id = special_token(file, name, spec.tokens.size());
@@ -62,7 +62,7 @@ void set_frame(const GgufFile& file, bool begins, TokenizerSpec& spec) {
 }
 
 /// Old files do not say how texts are cut; then it is as `transformers` has it.
-const GgufPattern& pattern_of(const GgufFile& file) {
+const GgufPattern& pattern_of(const weights::GgufFile& file) {
   std::string_view name = file.text("tokenizer.ggml.pre").value_or("default");
   const std::string_view network = file.text("general.architecture").value_or("");
   if (name == "default") name = network.starts_with("qwen") ? "qwen2" : "gpt-2";
@@ -77,21 +77,22 @@ void read_byte_tokens(const Vocabulary& vocabulary, TokenizerSpec& spec) {
   for (size_t i = 0; i < vocabulary.texts.size(); ++i) {
     const int64_t type = vocabulary.types[i];
     const std::string text(vocabulary.texts[i]);
-    const bool special = type == GgufToken::kControl || type == GgufToken::kUnknown;
-    if (special || type == GgufToken::kUserDefined) {
+    const bool special =
+        type == weights::GgufToken::kControl || type == weights::GgufToken::kUnknown;
+    if (special || type == weights::GgufToken::kUserDefined) {
       spec.added.push_back({.id = static_cast<int32_t>(i), .special = special});
       spec.tokens.push_back(text);
       continue;
     }
     std::optional<std::string> bytes = from_byte_alphabet(text);
-    if (!bytes && type != GgufToken::kUnused) {
+    if (!bytes && type != weights::GgufToken::kUnused) {
       fail("token {} of {} has a character outside the byte-level alphabet", i, kTokens);
     }
     spec.tokens.push_back(bytes ? std::move(*bytes) : text);
   }
 }
 
-void read_merges(const GgufFile& file, const Vocabulary& vocabulary, TokenizerSpec& spec) {
+void read_merges(const weights::GgufFile& file, const Vocabulary& vocabulary, TokenizerSpec& spec) {
   std::unordered_map<std::string_view, int32_t> ids;
   ids.reserve(vocabulary.texts.size());
   for (size_t i = 0; i < vocabulary.texts.size(); ++i) {
@@ -115,7 +116,7 @@ void read_merges(const GgufFile& file, const Vocabulary& vocabulary, TokenizerSp
   }
 }
 
-TokenizerSpec read_byte_level(const GgufFile& file) {
+TokenizerSpec read_byte_level(const weights::GgufFile& file) {
   const Vocabulary vocabulary = read_vocabulary(file);
   const GgufPattern& pattern = pattern_of(file);
   TokenizerSpec spec;
@@ -128,7 +129,7 @@ TokenizerSpec read_byte_level(const GgufFile& file) {
   return spec;
 }
 
-TokenizerSpec read_pieces(const GgufFile& file) {
+TokenizerSpec read_pieces(const weights::GgufFile& file) {
   const Vocabulary vocabulary = read_vocabulary(file);
   const std::vector<double> scores = file.reals("tokenizer.ggml.scores");
   if (scores.size() < vocabulary.texts.size()) {
@@ -138,9 +139,10 @@ TokenizerSpec read_pieces(const GgufFile& file) {
   std::vector<Piece> pieces;
   bool has_bytes = false;
   for (size_t i = 0; i < vocabulary.texts.size(); ++i) {
-    const int64_t type =
-        vocabulary.types[i] == GgufToken::kUndefined ? GgufToken::kNormal : vocabulary.types[i];
-    has_bytes = has_bytes || type == GgufToken::kByte;
+    const int64_t type = vocabulary.types[i] == weights::GgufToken::kUndefined
+                             ? weights::GgufToken::kNormal
+                             : vocabulary.types[i];
+    has_bytes = has_bytes || type == weights::GgufToken::kByte;
     pieces.push_back({std::string(vocabulary.texts[i]), static_cast<float>(scores[i]),
                       static_cast<Piece::Kind>(type)});
   }
@@ -152,7 +154,7 @@ TokenizerSpec read_pieces(const GgufFile& file) {
 
 }  // namespace
 
-TokenizerSpec spec_of_gguf(const GgufFile& file) {
+TokenizerSpec spec_of_gguf(const weights::GgufFile& file) {
   if (const auto whole = file.text("tokenizer.huggingface.json"))
     return parse_tokenizer_json(*whole);
   const std::string_view kind = file.text("tokenizer.ggml.model").value_or("");
@@ -164,4 +166,4 @@ TokenizerSpec spec_of_gguf(const GgufFile& file) {
        std::string(kind.substr(0, 100)));
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -5,11 +5,11 @@
 #include "weights/gguf/gguf_file.h"
 #include "weights/gguf/gguf_writer.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// Of the kinds gpt2 (BPE over bytes) and llama (SentencePiece's BPE), as Hugging Face's tokenizer
 /// of the same model does it. Throws Error naming what is damaged, missing or not supported.
-[[nodiscard]] TokenizerSpec spec_of_gguf(const GgufFile& file);
+[[nodiscard]] TokenizerSpec spec_of_gguf(const weights::GgufFile& file);
 
 /// What GGUF says beside the vocabulary; -1: nothing.
 struct GgufSpecialTokens {
@@ -20,6 +20,6 @@ struct GgufSpecialTokens {
 /// The other way round. The vocabulary is filled up to `rows`, the rows of the model's embedding.
 /// Throws Error if GGUF cannot say what the tokenizer does.
 void export_tokenizer(const TokenizerSpec& spec, const GgufSpecialTokens& special, int64_t rows,
-                      GgufWriter& writer);
+                      weights::GgufWriter& writer);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -7,7 +7,7 @@
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/tokenizer_samples.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using testing::expect_error;
@@ -18,19 +18,19 @@ constexpr std::string_view kTexts[] = {"the cat, the cat; 12345 it's We'LL",
 
 class GgufTokenizerTest : public ::testing::Test {
  protected:
-  [[nodiscard]] TokenizerSpec read(const GgufWriter& writer) const {
+  [[nodiscard]] TokenizerSpec read(const weights::GgufWriter& writer) const {
     writer.write(folder_ / "t.gguf");
-    return spec_of_gguf(GgufFile(folder_ / "t.gguf"));
+    return spec_of_gguf(weights::GgufFile(folder_ / "t.gguf"));
   }
   [[nodiscard]] TokenizerSpec copy_of(const TokenizerSpec& spec, int64_t rows) const {
-    GgufWriter writer;
+    weights::GgufWriter writer;
     export_tokenizer(spec, {.begin = -1, .ends = {0}}, rows, writer);
     return read(writer);
   }
-  void expect_refused(const GgufWriter& writer,
+  void expect_refused(const weights::GgufWriter& writer,
                       std::initializer_list<std::string_view> parts) const {
     writer.write(folder_ / "t.gguf");
-    expect_error([&] { (void)spec_of_gguf(GgufFile(folder_ / "t.gguf")); }, parts);
+    expect_error([&] { (void)spec_of_gguf(weights::GgufFile(folder_ / "t.gguf")); }, parts);
   }
   TemporaryFolder folder_;
 };
@@ -121,9 +121,9 @@ TEST_F(GgufTokenizerTest, TokensAroundATextComeFromTheFlags) {
 }
 
 /// The least that is a vocabulary.
-GgufWriter vocabulary(const char* model, const std::vector<std::string>& tokens,
-                      const std::vector<int32_t>& types) {
-  GgufWriter writer;
+weights::GgufWriter vocabulary(const char* model, const std::vector<std::string>& tokens,
+                               const std::vector<int32_t>& types) {
+  weights::GgufWriter writer;
   writer.set("tokenizer.ggml.model", model);
   writer.set("tokenizer.ggml.tokens", tokens);
   writer.set("tokenizer.ggml.token_type", types);
@@ -131,7 +131,7 @@ GgufWriter vocabulary(const char* model, const std::vector<std::string>& tokens,
 }
 
 TEST_F(GgufTokenizerTest, DamagedVocabularies) {
-  const GgufWriter good = vocabulary("gpt2", {"a", "b", "ab"}, {1, 1, 1});
+  const weights::GgufWriter good = vocabulary("gpt2", {"a", "b", "ab"}, {1, 1, 1});
   EXPECT_EQ(read(good).tokens.size(), 3u);
   expect_refused(vocabulary("gpt2", {}, {}), {"comes without its tokenizer"});
   expect_refused(vocabulary("gpt2", {"a", "b"}, {1}), {"2 texts", "1 types"});
@@ -141,8 +141,8 @@ TEST_F(GgufTokenizerTest, DamagedVocabularies) {
   expect_refused(vocabulary("llama", {"a"}, {1}), {"1 texts", "0 scores"});
   expect_refused(vocabulary("bert", {"a"}, {1}), {"'bert'", "gpt2 or llama"});
   expect_refused(vocabulary("no_vocab", {"a"}, {1}), {"without its tokenizer"});
-  expect_refused(GgufWriter(), {"without its tokenizer"});
-  GgufWriter pattern = good, merges = good, space = good, begin = good, far = good;
+  expect_refused(weights::GgufWriter(), {"without its tokenizer"});
+  weights::GgufWriter pattern = good, merges = good, space = good, begin = good, far = good;
   pattern.set("tokenizer.ggml.pre", "poro-chat");
   expect_refused(pattern, {"'poro-chat'", "smollm"});
   const std::vector<std::string> unknown = {"a b", "a c"}, whole = {"ab"};
@@ -158,7 +158,7 @@ TEST_F(GgufTokenizerTest, DamagedVocabularies) {
 }
 
 TEST_F(GgufTokenizerTest, OldFilesAreCutAsTransformersDoes) {
-  GgufWriter qwen = vocabulary("gpt2", {"a"}, {1}), other = qwen;
+  weights::GgufWriter qwen = vocabulary("gpt2", {"a"}, {1}), other = qwen;
   qwen.set("general.architecture", "qwen2");
   EXPECT_EQ(read(qwen).pre_tokenizer, find_gguf_pattern("qwen2")->pre_tokenizer());
   other.set("tokenizer.ggml.pre", "default");
@@ -166,4 +166,4 @@ TEST_F(GgufTokenizerTest, OldFilesAreCutAsTransformersDoes) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

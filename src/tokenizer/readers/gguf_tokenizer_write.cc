@@ -9,7 +9,7 @@
 #include "tokenizer/steps/post_processor.h"
 #include "tokenizer/steps/pre_tokenizer.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 struct Lists {
@@ -18,17 +18,17 @@ struct Lists {
   std::vector<float> scores;
 };
 
-void write_lists(Lists& lists, int64_t rows, GgufWriter& writer) {
+void write_lists(Lists& lists, int64_t rows, weights::GgufWriter& writer) {
   while (std::cmp_less(lists.texts.size(), rows)) {
     lists.texts.push_back(fmt::format("[PAD{}]", lists.texts.size()));
-    lists.types.push_back(GgufToken::kUnused);
+    lists.types.push_back(weights::GgufToken::kUnused);
     lists.scores.push_back(lists.scores.empty() ? 0 : lists.scores.back());
   }
   writer.set("tokenizer.ggml.tokens", lists.texts);
   writer.set("tokenizer.ggml.token_type", lists.types);
 }
 
-void export_bytes(const TokenizerSpec& spec, int64_t rows, GgufWriter& writer) {
+void export_bytes(const TokenizerSpec& spec, int64_t rows, weights::GgufWriter& writer) {
   const GgufPattern* const pattern =
       gguf_pattern_of(spec.pre_tokenizer, spec.normalizer, spec.ignore_merges);
   if (pattern == nullptr) {
@@ -37,7 +37,7 @@ void export_bytes(const TokenizerSpec& spec, int64_t rows, GgufWriter& writer) {
   }
   Lists lists;
   for (const std::string& token : spec.tokens) lists.texts.push_back(to_byte_alphabet(token));
-  lists.types.resize(lists.texts.size(), GgufToken::kNormal);
+  lists.types.resize(lists.texts.size(), weights::GgufToken::kNormal);
   std::vector<std::string> merges;
   for (const Merge& merge : spec.merges) {
     merges.push_back(fmt::format("{} {}", lists.texts[static_cast<size_t>(merge.left)],
@@ -46,7 +46,8 @@ void export_bytes(const TokenizerSpec& spec, int64_t rows, GgufWriter& writer) {
   for (const AddedToken& token : spec.added) {
     const auto id = static_cast<size_t>(token.id);
     lists.texts[id] = spec.tokens[id];
-    lists.types[id] = token.special ? GgufToken::kControl : GgufToken::kUserDefined;
+    lists.types[id] =
+        token.special ? weights::GgufToken::kControl : weights::GgufToken::kUserDefined;
   }
   writer.set("tokenizer.ggml.model", "gpt2");
   writer.set("tokenizer.ggml.pre", pattern->names.front());
@@ -54,7 +55,7 @@ void export_bytes(const TokenizerSpec& spec, int64_t rows, GgufWriter& writer) {
   writer.set("tokenizer.ggml.merges", merges);
 }
 
-void export_pieces(const TokenizerSpec& spec, int64_t rows, GgufWriter& writer) {
+void export_pieces(const TokenizerSpec& spec, int64_t rows, weights::GgufWriter& writer) {
   const PieceVocabulary vocabulary = pieces_of_spec(spec);
   Lists lists;
   for (const Piece& piece : vocabulary.pieces) {
@@ -72,7 +73,8 @@ void export_pieces(const TokenizerSpec& spec, int64_t rows, GgufWriter& writer) 
 }
 
 /// Texts begin and end with one token at most.
-void export_frame(const TokenizerSpec& spec, GgufSpecialTokens special, GgufWriter& writer) {
+void export_frame(const TokenizerSpec& spec, GgufSpecialTokens special,
+                  weights::GgufWriter& writer) {
   const PostProcessor frame = PostProcessor::parse(spec.post_processor, spec.tokens.size());
   if (frame.prefix.size() > 1 || frame.suffix.size() > 1)
     fail("the tokenizer puts several tokens around a text: GGUF has room for one on each side");
@@ -95,7 +97,7 @@ void export_frame(const TokenizerSpec& spec, GgufSpecialTokens special, GgufWrit
 }  // namespace
 
 void export_tokenizer(const TokenizerSpec& spec, const GgufSpecialTokens& special, int64_t rows,
-                      GgufWriter& writer) {
+                      weights::GgufWriter& writer) {
   if (PreTokenizer(spec.pre_tokenizer).byte_level()) {
     export_bytes(spec, rows, writer);
   } else {
@@ -104,4 +106,4 @@ void export_tokenizer(const TokenizerSpec& spec, const GgufSpecialTokens& specia
   export_frame(spec, special, writer);
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -6,7 +6,7 @@
 
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 struct Piece {
   /// The numbers are SentencePiece's.
@@ -39,4 +39,4 @@ struct PieceVocabulary {
 };
 PieceVocabulary pieces_of_spec(const TokenizerSpec& spec);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -13,7 +13,7 @@
 #include "tokenizer/readers/vocab_merges.h"
 #include "weights/gguf/gguf_model.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 namespace fs = std::filesystem;
@@ -24,7 +24,7 @@ bool is_json(std::string_view text) {
 }
 
 TokenizerSpec read_file_of_any_form(const fs::path& path) {
-  const std::string content = read_file(path, kMaxTokenizerFile);
+  const std::string content = files::read_file(path, kMaxTokenizerFile);
   if (content.empty()) fail("the file is empty");
   if (is_json(content)) return parse_tokenizer_json(content);
   if (is_tiktoken(content)) return parse_tiktoken(content);
@@ -38,7 +38,7 @@ TokenizerSpec read_file_of_any_form(const fs::path& path) {
 }  // namespace
 
 TokenizerSpec read_tokenizer(const fs::path& path) {
-  if (is_gguf(path)) return spec_of_gguf(GgufModel(path).head());
+  if (weights::is_gguf(path)) return spec_of_gguf(weights::GgufModel(path).head());
   if (!fs::is_directory(path)) return read_file_of_any_form(path);
   for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer.bin"}) {
     if (fs::exists(path / name)) return read_file_of_any_form(path / name);
@@ -49,4 +49,4 @@ TokenizerSpec read_tokenizer(const fs::path& path) {
       "vocab.json and merges.txt");
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

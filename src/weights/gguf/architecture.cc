@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 using enum GgufArchitecture::Norms;
@@ -211,4 +211,4 @@ std::optional<std::string> gguf_name_of(const GgufArchitecture& architecture,
   return fmt::format("{}{}.{}{}", kGgufLayer, layer->number, pair->gguf, layer->suffix);
 }
 
-}  // namespace evo
+}  // namespace evo::weights

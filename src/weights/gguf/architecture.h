@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace evo {
+namespace evo::weights {
 
 struct GgufArchitecture {
   std::string_view name;        ///< general.architecture
@@ -48,4 +48,4 @@ struct GgufSetting {
 [[nodiscard]] std::optional<std::string> gguf_name_of(const GgufArchitecture& architecture,
                                                       std::string_view folder_name);
 
-}  // namespace evo
+}  // namespace evo::weights

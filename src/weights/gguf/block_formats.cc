@@ -8,7 +8,7 @@
 
 #include "base/float_formats.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 constexpr int64_t kBlock = 32;  // weights of a block of the older formats
@@ -211,4 +211,4 @@ const BlockFormat* find_block_format(std::string_view name) {
   return found == kFormats.end() ? nullptr : &*found;
 }
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-namespace evo {
+namespace evo::weights {
 
 /// A row of the table of formats. Blocks lie within rows of an array: a row has a whole number.
 struct BlockFormat {
@@ -42,4 +42,4 @@ void read_q4_k(const uint8_t* blocks, int64_t count, float* out);
 void read_q5_k(const uint8_t* blocks, int64_t count, float* out);
 void read_q6_k(const uint8_t* blocks, int64_t count, float* out);
 
-}  // namespace evo
+}  // namespace evo::weights

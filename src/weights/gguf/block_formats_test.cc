@@ -9,7 +9,7 @@
 #include "base/float_formats.h"
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 constexpr int64_t kBlocks = 64;
@@ -117,4 +117,4 @@ TEST(BlockFormats, NumbersAndNamesAreUnique) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::weights

@@ -6,7 +6,7 @@
 #include "weights/gguf/llama3_scaling.h"
 #include "weights/gguf/sampling_keys.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 /// Reads the settings of one model's network.
@@ -64,11 +64,11 @@ std::vector<double> read_factors(const GgufModel& model, std::string_view name) 
   return {values.begin(), values.end()};
 }
 
-void set_rope(const GgufModel& model, const Settings& settings, Record& config) {
+void set_rope(const GgufModel& model, const Settings& settings, json::Record& config) {
   const std::string type = settings.text("rope.scaling.type");
   const std::vector<double> divisors = read_factors(model, "rope_freqs.weight");
   const std::vector<double> longs = read_factors(model, "rope_factors_long.weight");
-  Record scaling;
+  json::Record scaling;
   if (!longs.empty()) {
     scaling.set("rope_type", "longrope").set("long_factor", longs);
     scaling.set("short_factor", read_factors(model, "rope_factors_short.weight"));
@@ -92,7 +92,7 @@ void set_rope(const GgufModel& model, const Settings& settings, Record& config) 
   config.set("rope_scaling", scaling);
 }
 
-void set_head(const GgufModel& model, const Settings& settings, Record& config) {
+void set_head(const GgufModel& model, const Settings& settings, json::Record& config) {
   const int64_t heads =
       config.has("num_attention_heads") ? config.get_int("num_attention_heads") : 0;
   const auto rotated = settings.integer("rope.dimension_count");
@@ -108,7 +108,7 @@ void set_head(const GgufModel& model, const Settings& settings, Record& config) 
 }
 
 /// What Gemma's files leave to those who know the models.
-void set_gemma(const GgufModel& model, Record& config) {
+void set_gemma(const GgufModel& model, json::Record& config) {
   if (!model.architecture().norms_hold_one) return;
   config.set("hidden_activation", "gelu_pytorch_tanh");
   if (model.architecture().norms == GgufArchitecture::Norms::kBefore) return;
@@ -120,14 +120,14 @@ void set_gemma(const GgufModel& model, Record& config) {
              largest ? config.get_int("hidden_size") / heads : config.get_int("head_dim"));
 }
 
-void set_biases(const GgufModel& model, Record& config) {
+void set_biases(const GgufModel& model, json::Record& config) {
   const bool always =
       model.architecture().name.starts_with("qwen2");  // their config has no such field
   if (!always && model.find("blk.0.attn_q.bias") != nullptr) config.set("attention_bias", true);
   if (model.find("blk.0.ffn_gate.bias") != nullptr) config.set("mlp_bias", true);
 }
 
-void set_architecture(const GgufModel& model, Record& config) {
+void set_architecture(const GgufModel& model, json::Record& config) {
   const GgufArchitecture& architecture = model.architecture();
   // OLMo 3 is OLMo 2 with windows, and goes by its name.
   const bool olmo3 = architecture.name == "olmo2" && config.has("sliding_window");
@@ -137,7 +137,7 @@ void set_architecture(const GgufModel& model, Record& config) {
       std::vector<std::string>{olmo3 ? "Olmo3ForCausalLM" : std::string(architecture.class_name)});
 }
 
-void set_experts(const GgufModel& model, Record& config) {
+void set_experts(const GgufModel& model, json::Record& config) {
   if (!config.has("num_experts")) return;
   if (model.architecture().of_experts) {
     config.set("num_local_experts", config.get_int("num_experts"));
@@ -146,9 +146,9 @@ void set_experts(const GgufModel& model, Record& config) {
   if (model.architecture().name == "qwen3moe") config.set("norm_topk_prob", true);
 }
 
-Record make_config(const GgufModel& model) {
+json::Record make_config(const GgufModel& model) {
   const Settings settings(model);
-  Record config;
+  json::Record config;
   for (const GgufSetting& setting : gguf_settings()) {
     if (!setting.whole) {
       if (const auto value = settings.real(setting.key)) config.set(setting.field, *value);
@@ -181,8 +181,8 @@ std::optional<int64_t> token_id(const GgufFile& file, std::string_view name) {
   fail("{}: {} is {}, but there are {} tokens", file.name(), key, *id, tokens);
 }
 
-Record make_generation_config(const GgufFile& file) {
-  Record record;
+json::Record make_generation_config(const GgufFile& file) {
+  json::Record record;
   if (const auto begin = token_id(file, "bos")) record.set("bos_token_id", *begin);
   std::vector<int64_t> ends;
   for (const char* name : {"eos", "eot", "eom"}) {
@@ -205,8 +205,8 @@ Record make_generation_config(const GgufFile& file) {
   return record;
 }
 
-Record make_tokenizer_config(const GgufFile& file) {
-  Record record;
+json::Record make_tokenizer_config(const GgufFile& file) {
+  json::Record record;
   if (!file.has("tokenizer.ggml.tokens")) return record;
   const std::vector<std::string_view> tokens = file.texts("tokenizer.ggml.tokens");
   for (const auto& [key, field] :
@@ -230,4 +230,4 @@ std::map<std::string, std::string, std::less<>> gguf_documents(const GgufModel& 
   return documents;
 }
 
-}  // namespace evo
+}  // namespace evo::weights

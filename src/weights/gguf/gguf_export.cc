@@ -8,10 +8,10 @@
 #include "weights/gguf/rotary_rows.h"
 #include "weights/gguf/sampling_keys.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
-bool given(const Record& config, std::string_view field) {
+bool given(const json::Record& config, std::string_view field) {
   return config.has(field) && !config.is_null(field);
 }
 
@@ -31,9 +31,9 @@ class NetworkKeys {
   GgufWriter& writer_;
 };
 
-void export_rope(const Record& config, NetworkKeys& keys, GgufWriter& writer) {
+void export_rope(const json::Record& config, NetworkKeys& keys, GgufWriter& writer) {
   if (!given(config, "rope_scaling")) return;
-  const Record scaling = config.get_record("rope_scaling");
+  const json::Record scaling = config.get_record("rope_scaling");
   const std::string type = scaling.get_string("rope_type");
   if (type == "llama3") {
     const std::vector<double> divisors = llama3_divisors(
@@ -58,7 +58,7 @@ void export_rope(const Record& config, NetworkKeys& keys, GgufWriter& writer) {
 
 }  // namespace
 
-const GgufArchitecture& export_config(const Record& config, GgufWriter& writer) {
+const GgufArchitecture& export_config(const json::Record& config, GgufWriter& writer) {
   const std::string type = config.get_string("model_type");
   const GgufArchitecture* const architecture = gguf_architecture_of(type);
   if (architecture == nullptr) {
@@ -87,7 +87,7 @@ const GgufArchitecture& export_config(const Record& config, GgufWriter& writer) 
   return *architecture;
 }
 
-void export_generation_config(const Record& config, GgufWriter& writer) {
+void export_generation_config(const json::Record& config, GgufWriter& writer) {
   for (const SamplingKey& key : kSamplingKeys) {
     if (!given(config, key.field)) continue;
     if (key.whole) {
@@ -98,7 +98,7 @@ void export_generation_config(const Record& config, GgufWriter& writer) {
   }
 }
 
-void export_array(const Record& config, const GgufArchitecture& architecture,
+void export_array(const json::Record& config, const GgufArchitecture& architecture,
                   const ArrayToWrite& array, const BlockFormat& format, GgufWriter& writer) {
   const std::optional<std::string> name = gguf_name_of(architecture, array.name);
   if (!name)
@@ -120,4 +120,4 @@ void export_array(const Record& config, const GgufArchitecture& architecture,
   writer.add_values(*name, array.shape, own, make);
 }
 
-}  // namespace evo
+}  // namespace evo::weights

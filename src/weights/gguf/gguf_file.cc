@@ -12,7 +12,7 @@
 #include "json/json_text.h"
 #include "weights/safetensors.h"
 
-namespace evo {
+namespace evo::weights {
 
 static_assert(std::endian::native == std::endian::little, "numbers are read as they are");
 
@@ -60,7 +60,8 @@ std::string format_names() {
 /// Goes through the file once, and never beyond its end.
 class GgufFile::Reader {
  public:
-  explicit Reader(const MappedFile& file) : bytes_(file.bytes()), name_(file.path().string()) {}
+  explicit Reader(const files::MappedFile& file)
+      : bytes_(file.bytes()), name_(file.path().string()) {}
 
   [[nodiscard]] size_t left() const { return bytes_.size() - at_; }
   [[nodiscard]] int64_t position() const { return static_cast<int64_t>(at_); }
@@ -171,7 +172,7 @@ void GgufFile::read_metadata(Reader& reader, uint64_t count) {
            reader.name(), i, key.size(), kMaxKey);
     }
     if (!values_.emplace(key, read_value(reader, key)).second)
-      fail("{}: the metadata has {} twice", reader.name(), shortened(std::string(key)));
+      fail("{}: the metadata has {} twice", reader.name(), json::shortened(std::string(key)));
   }
 }
 
@@ -191,7 +192,8 @@ void GgufFile::read_arrays(Reader& reader, uint64_t count) {
     GgufArray array;
     const std::string_view called = reader.text("the name of an array");
     array.name = called;
-    const std::string where = fmt::format("{}: {}", reader.name(), shortened(std::string(called)));
+    const std::string where =
+        fmt::format("{}: {}", reader.name(), json::shortened(std::string(called)));
     const auto extents = reader.number<uint32_t>(where);
     if (extents < 1 || extents > kMaxExtents)
       fail("{}: has {} extents, expected 1 to {}", where, extents, kMaxExtents);
@@ -240,7 +242,7 @@ void GgufFile::place_arrays(std::span<const uint64_t> offsets, int64_t data_begi
   uint64_t end = 0;
   for (const size_t i : order) {
     GgufArray& array = arrays_[i];
-    const std::string where = fmt::format("{}: {}", name(), shortened(array.name));
+    const std::string where = fmt::format("{}: {}", name(), json::shortened(array.name));
     const auto bytes = static_cast<uint64_t>(bytes_of(array, where));
     if (offsets[i] % static_cast<uint64_t>(alignment) != 0)
       fail("{}: begins at byte {} of the data, expected a multiple of {}", where, offsets[i],
@@ -383,4 +385,4 @@ bool is_gguf(const std::filesystem::path& path) {
   return file && magic == kGgufMagic;
 }
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -16,7 +16,7 @@
 #include "files/files.h"
 #include "weights/gguf/block_formats.h"
 
-namespace evo {
+namespace evo::weights {
 
 /// The numbers are the format's.
 enum class GgufType : uint32_t {
@@ -101,7 +101,7 @@ class GgufFile {
   [[nodiscard]] int64_t integer_at(std::string_view key, const Value& value, uint64_t i) const;
   [[nodiscard]] double real_at(std::string_view key, const Value& value, uint64_t i) const;
 
-  MappedFile file_;
+  files::MappedFile file_;
   std::unordered_map<std::string_view, Value> values_;  // the keys are the file's
   std::vector<GgufArray> arrays_;
 };
@@ -109,4 +109,4 @@ class GgufFile {
 /// Whether a regular file begins as a GGUF file does, whatever it is called.
 [[nodiscard]] bool is_gguf(const std::filesystem::path& path);
 
-}  // namespace evo
+}  // namespace evo::weights

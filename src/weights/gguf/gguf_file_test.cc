@@ -5,7 +5,7 @@
 
 #include "weights/gguf/testing.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 using testing::expect_error;
@@ -216,4 +216,4 @@ TEST_F(GgufFileTest, AnotherAlignment) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::weights

@@ -6,7 +6,7 @@
 #include "base/threads/parallel.h"
 #include "weights/gguf/rotary_rows.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 namespace fs = std::filesystem;
@@ -197,4 +197,4 @@ void GgufArrays::read_bf16(std::string_view name, const std::vector<int64_t>& ex
                });
 }
 
-}  // namespace evo
+}  // namespace evo::weights

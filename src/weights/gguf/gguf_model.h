@@ -13,7 +13,7 @@
 #include "weights/gguf/architecture.h"
 #include "weights/gguf/gguf_file.h"
 
-namespace evo {
+namespace evo::weights {
 
 /// Cheap to copy; the files stay mapped while a copy lives.
 class GgufModel {
@@ -78,4 +78,4 @@ class GgufArrays : public ArraySource {
 [[nodiscard]] std::map<std::string, std::string, std::less<>> gguf_documents(
     const GgufModel& model);
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -7,7 +7,7 @@
 #include "weights/gguf/testing.h"
 #include "weights/model_documents.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 using testing::expect_error;
@@ -46,7 +46,7 @@ class GgufModelTest : public ::testing::Test {
     made.write(path_);
     return GgufArrays(GgufModel(path_));
   }
-  [[nodiscard]] Record document(const GgufWriter& made, const char* name) const {
+  [[nodiscard]] json::Record document(const GgufWriter& made, const char* name) const {
     made.write(path_);
     return ModelDocuments(path_).required_record(name);
   }
@@ -178,7 +178,7 @@ TEST_F(GgufModelTest, ExpertsAreArraysOfTheirOwn) {
       values(source, "model.layers.0.mlp.experts.1.gate_proj.weight", {5, 32});
   EXPECT_EQ(second[0], 160);
   EXPECT_EQ(source.find("model.layers.0.mlp.experts.3.gate_proj.weight"), nullptr);
-  const Record config = document(made, "config.json");
+  const json::Record config = document(made, "config.json");
   EXPECT_EQ(config.get_int("num_experts"), 3);
   EXPECT_TRUE(config.get_bool("norm_topk_prob"));
 }
@@ -186,7 +186,7 @@ TEST_F(GgufModelTest, ExpertsAreArraysOfTheirOwn) {
 TEST_F(GgufModelTest, ConfigOfMetadata) {
   GgufWriter made = writer("llama");
   made.set("llama.rope.dimension_count", int64_t{8});
-  const Record config = document(made, "config.json");
+  const json::Record config = document(made, "config.json");
   EXPECT_EQ(config.get_string("model_type"), "llama");
   EXPECT_EQ(config.get_strings("architectures"), std::vector<std::string>{"LlamaForCausalLM"});
   EXPECT_EQ(config.get_int("vocab_size"), 6);
@@ -207,7 +207,7 @@ TEST_F(GgufModelTest, ConfigOfGemma) {
   GgufWriter made = writer("gemma3");
   made.set("gemma3.attention.key_length", int64_t{16});
   made.set("gemma3.attention.sliding_window", int64_t{512});
-  const Record config = document(made, "config.json");
+  const json::Record config = document(made, "config.json");
   EXPECT_EQ(config.get_string("model_type"), "gemma3_text");
   EXPECT_EQ(config.get_int("head_dim"), 16);
   EXPECT_EQ(config.get_int("query_pre_attn_scalar"), 16);
@@ -215,7 +215,7 @@ TEST_F(GgufModelTest, ConfigOfGemma) {
   EXPECT_EQ(config.get_string("hidden_activation"), "gelu_pytorch_tanh");
 }
 
-TEST_F(GgufModelTest, RopeScaling) {
+TEST_F(GgufModelTest, ops::RopeScaling) {
   GgufWriter linear = writer("llama"), yarn = writer("qwen2"), other = writer("llama");
   linear.set("llama.rope.scaling.type", "linear");
   linear.set("llama.rope.scaling.factor", 4.0);
@@ -223,7 +223,7 @@ TEST_F(GgufModelTest, RopeScaling) {
   yarn.set("qwen2.rope.scaling.type", "yarn");
   yarn.set("qwen2.rope.scaling.factor", 2.0);
   yarn.set("qwen2.rope.scaling.original_context_length", int64_t{32});
-  const Record scaling = document(yarn, "config.json").get_record("rope_scaling");
+  const json::Record scaling = document(yarn, "config.json").get_record("rope_scaling");
   EXPECT_EQ(scaling.get_string("rope_type"), "yarn");
   EXPECT_EQ(scaling.get_int("original_max_position_embeddings"), 32);
   other.set("llama.rope.scaling.type", "su");
@@ -238,7 +238,7 @@ TEST_F(GgufModelTest, ScalingOfLlama3IsFoundFromItsDivisors) {
   GgufWriter made = writer("llama"), other = writer("llama");
   made.add_values("rope_freqs.weight", {4}, *find_block_format("F32"),
                   [&](std::span<float> out) { std::ranges::copy(divisors, out.begin()); });
-  const Record scaling = document(made, "config.json").get_record("rope_scaling");
+  const json::Record scaling = document(made, "config.json").get_record("rope_scaling");
   EXPECT_EQ(scaling.get_string("rope_type"), "llama3");
   EXPECT_EQ(scaling.get_double("factor"), 32);
   EXPECT_EQ(scaling.get_int("original_max_position_embeddings"), 8192);
@@ -258,7 +258,7 @@ TEST_F(GgufModelTest, SpecialTokensAndSampling) {
   made.set("tokenizer.chat_template", "{{ messages }}");
   made.set("general.sampling.temp", 0.6);
   made.set("general.sampling.top_k", int64_t{20});
-  const Record generation = document(made, "generation_config.json");
+  const json::Record generation = document(made, "generation_config.json");
   EXPECT_EQ(generation.get_int("bos_token_id"), 1);
   EXPECT_EQ(generation.get_ints("eos_token_id"), (std::vector<int64_t>{2, 3}));
   EXPECT_EQ(generation.get_double("temperature"), 0.6);
@@ -336,4 +336,4 @@ TEST_F(SplitGguf, PartsMustBelongTogether) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::weights

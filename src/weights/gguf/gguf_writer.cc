@@ -6,7 +6,7 @@
 #include "base/checked.h"
 #include "base/threads/parallel.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 template <class Value>
@@ -26,7 +26,8 @@ int64_t aligned(int64_t bytes) {
 }
 
 /// A piece at a time, so that the array is not in memory twice.
-void write_values(AtomicFile& file, const BlockFormat& format, std::span<const float> values) {
+void write_values(files::AtomicFile& file, const BlockFormat& format,
+                  std::span<const float> values) {
   constexpr int64_t kBlocksAtATime = int64_t{1} << 16, kPerThread = int64_t{1} << 10;
   const int64_t blocks = std::ssize(values) / format.weights;
   std::vector<uint8_t> bytes;
@@ -92,7 +93,7 @@ void GgufWriter::set(std::string_view key, std::span<const float> values) {
 }
 
 void GgufWriter::add(std::string name, std::vector<int64_t> shape, const BlockFormat& format,
-                     std::function<void(AtomicFile&)> write) {
+                     std::function<void(files::AtomicFile&)> write) {
   int64_t count = 1;
   for (const int64_t extent : shape) count = checked_mul(count, extent, name);
   if (shape.back() % format.weights != 0) {
@@ -111,7 +112,7 @@ void GgufWriter::add_values(std::string name, std::vector<int64_t> shape, const 
   int64_t count = 1;
   for (const int64_t extent : shape) count = checked_mul(count, extent, name);
   add(std::move(name), std::move(shape), format,
-      [&format, count, make = std::move(make)](AtomicFile& file) {
+      [&format, count, make = std::move(make)](files::AtomicFile& file) {
         std::vector<float> values(static_cast<size_t>(count));
         make(values);
         write_values(file, format, values);
@@ -140,7 +141,7 @@ std::string GgufWriter::head() const {
 }
 
 void GgufWriter::write(const std::filesystem::path& path) const {
-  write_atomically(path, [&](AtomicFile& file) {
+  files::write_atomically(path, [&](files::AtomicFile& file) {
     file.write(head());
     for (const Array& array : arrays_) {
       array.write(file);
@@ -149,4 +150,4 @@ void GgufWriter::write(const std::filesystem::path& path) const {
   });
 }
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -12,7 +12,7 @@
 #include "files/files.h"
 #include "weights/gguf/gguf_file.h"
 
-namespace evo {
+namespace evo::weights {
 
 class GgufWriter {
  public:
@@ -30,7 +30,7 @@ class GgufWriter {
   /// An array whose bytes `write` writes when its turn comes. Throws Error if its rows are not
   /// whole blocks of the format.
   void add(std::string name, std::vector<int64_t> shape, const BlockFormat& format,
-           std::function<void(AtomicFile&)> write);
+           std::function<void(files::AtomicFile&)> write);
   /// The same of what `make` fills in.
   void add_values(std::string name, std::vector<int64_t> shape, const BlockFormat& format,
                   std::function<void(std::span<float>)> make);
@@ -44,7 +44,7 @@ class GgufWriter {
     std::vector<int64_t> shape;
     const BlockFormat* format;
     int64_t bytes;
-    std::function<void(AtomicFile&)> write;
+    std::function<void(files::AtomicFile&)> write;
   };
   void begin(std::string_view key, GgufType type);
   void begin_array(std::string_view key, GgufType type, size_t size);
@@ -55,4 +55,4 @@ class GgufWriter {
   std::vector<Array> arrays_;
 };
 
-}  // namespace evo
+}  // namespace evo::weights

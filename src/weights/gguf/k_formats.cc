@@ -5,7 +5,7 @@
 #include "base/float_formats.h"
 #include "weights/gguf/block_formats.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 /// The scale and the minimum of part `i` of eight, 6 bits each: four bytes with scales 0 to 3, four
@@ -119,4 +119,4 @@ void read_q6_k(const uint8_t* block, int64_t count, float* out) {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::weights

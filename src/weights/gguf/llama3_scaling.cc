@@ -4,16 +4,16 @@
 #include <cmath>
 #include <numbers>
 
-namespace evo {
+namespace evo::weights {
 
-Llama3Scaling llama3_of(const Record& scaling) {
+Llama3Scaling llama3_of(const json::Record& scaling) {
   return {scaling.get_double("factor"), scaling.get_double("low_freq_factor"),
           scaling.get_double("high_freq_factor"),
           scaling.get_int("original_max_position_embeddings")};
 }
 
-Record llama3_record(const Llama3Scaling& scaling) {
-  Record record;
+json::Record llama3_record(const Llama3Scaling& scaling) {
+  json::Record record;
   record.set("rope_type", "llama3").set("factor", scaling.factor);
   record.set("low_freq_factor", scaling.low_freq_factor);
   record.set("high_freq_factor", scaling.high_freq_factor);
@@ -49,4 +49,4 @@ Llama3Scaling find_llama3_scaling(double theta, const std::vector<double>& divis
   return scaling;
 }
 
-}  // namespace evo
+}  // namespace evo::weights

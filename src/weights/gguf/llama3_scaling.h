@@ -7,7 +7,7 @@
 
 #include "json/record.h"
 
-namespace evo {
+namespace evo::weights {
 
 /// The names and meanings are Hugging Face's.
 struct Llama3Scaling {
@@ -15,8 +15,8 @@ struct Llama3Scaling {
   int64_t original_max_position_embeddings = 8192;
 };
 
-[[nodiscard]] Llama3Scaling llama3_of(const Record& rope_scaling);
-[[nodiscard]] Record llama3_record(const Llama3Scaling& scaling);
+[[nodiscard]] Llama3Scaling llama3_of(const json::Record& rope_scaling);
+[[nodiscard]] json::Record llama3_record(const Llama3Scaling& scaling);
 
 /// [pairs] what the frequency theta^(-i / pairs) is divided by.
 [[nodiscard]] std::vector<double> llama3_divisors(double theta, int64_t pairs,
@@ -27,4 +27,4 @@ struct Llama3Scaling {
 [[nodiscard]] Llama3Scaling find_llama3_scaling(double theta, const std::vector<double>& divisors,
                                                 std::string_view where);
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -7,7 +7,7 @@
 #include "base/random.h"
 #include "weights/gguf/gguf_writer.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 /// A SentencePiece vocabulary of three special tokens, all bytes and made-up words, which is enough
@@ -68,7 +68,7 @@ class Arrays {
 
   void matrix(const std::string& name, int64_t rows, int64_t cols) {
     const int64_t bytes = rows * cols / format_.weights * format_.block_bytes;
-    writer_.add(name, {rows, cols}, format_, [this, bytes](AtomicFile& file) {
+    writer_.add(name, {rows, cols}, format_, [this, bytes](files::AtomicFile& file) {
       for (int64_t left = bytes; left > 0; left -= std::ssize(weights_)) {
         const auto part = static_cast<size_t>(std::min(left, std::ssize(weights_)));
         file.write(std::string_view(weights_).substr(0, part));
@@ -119,4 +119,4 @@ void write_meaningless_gguf(const std::filesystem::path& path, const GgufShape& 
   writer.write(path);
 }
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string_view>
 
-namespace evo {
+namespace evo::weights {
 
 /// A Llama by its sizes.
 struct GgufShape {
@@ -20,4 +20,4 @@ struct GgufShape {
 void write_meaningless_gguf(const std::filesystem::path& path, const GgufShape& shape,
                             std::string_view format);
 
-}  // namespace evo
+}  // namespace evo::weights

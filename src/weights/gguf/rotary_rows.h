@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace evo {
+namespace evo::weights {
 
 /// Where a row that has its place half a head from its partner lies side by side with it. `pairs`:
 /// of a head.
@@ -26,4 +26,4 @@ inline void put_pairs_together(std::span<float> values, int64_t rows, int64_t pa
   }
 }
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -4,7 +4,7 @@
 #include <array>
 #include <string_view>
 
-namespace evo {
+namespace evo::weights {
 
 struct SamplingKey {
   std::string_view gguf, field;
@@ -18,4 +18,4 @@ inline constexpr std::array kSamplingKeys = {
     SamplingKey{"general.sampling.penalty_repeat", "repetition_penalty"},
 };
 
-}  // namespace evo
+}  // namespace evo::weights
