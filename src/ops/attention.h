@@ -27,7 +27,8 @@ struct KeyValueView {
   int64_t row_stride = 0;  ///< floats between consecutive rows
 };
 
-/// softmax(q k^T / sqrt(e)) v per query head; query heads share kv heads in equal groups.
+/// softmax(s(q k^T)) v per query head, with the scores s of HeadLayout; query heads share kv heads in
+/// equal groups.
 /// qkv [N, (H + 2G) e] holds q | k | v per row; the result is [N, H e]. Context rows are rows of
 /// `context`, or of qkv itself if `context` is null (a recording tape needs that: a view has no
 /// gradient).

@@ -101,13 +101,13 @@ void gated_step(std::span<const float> a, std::span<float> state) {
   backend().gated_step(a, state);
 }
 
-HeadResult head(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows, const Weight& unembed,
-                const PosteriorTerm* term, const HeadLosses* losses) {
+HeadResult head(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows,
+                const Unembedding& unembed, const PosteriorTerm* term, const HeadLosses* losses) {
   return backend().head(tape, h, row_begin, rows, unembed, term, losses);
 }
 
 Tensor head_logits(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows,
-                   const Weight& unembed, const PosteriorTerm* term) {
+                   const Unembedding& unembed, const PosteriorTerm* term) {
   return backend().head_logits(tape, h, row_begin, rows, unembed, term);
 }
 
@@ -124,6 +124,11 @@ MaturityResult maturity(Tape& tape, const Tensor& o, std::span<const float> log_
 Tensor norm_modulate(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& modulation,
                      int64_t scale_column, float eps) {
   return backend().norm_modulate(tape, x, weight, modulation, scale_column, eps);
+}
+
+Tensor layer_norm(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                  const Tensor& modulation, int64_t scale_column, float eps) {
+  return backend().layer_norm(tape, x, weight, bias, modulation, scale_column, eps);
 }
 
 Tensor add_gated(Tape& tape, const Tensor& x, const Tensor& branch, const Tensor& modulation,
@@ -154,8 +159,16 @@ Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const 
   return backend().head_norm(tape, qkv, layout, q_weight, k_weight, eps);
 }
 
-Tensor swiglu(Tape& tape, const Tensor& gate_up) {
-  return backend().swiglu(tape, gate_up);
+Tensor activate(Tape& tape, const Tensor& x, Activation f) {
+  return backend().activate(tape, x, f);
+}
+
+Tensor activate_gated(Tape& tape, const Tensor& gate_up, Activation f) {
+  return backend().activate_gated(tape, gate_up, f);
+}
+
+Tensor scaled(Tape& tape, const Tensor& x, float factor) {
+  return backend().scaled(tape, x, factor);
 }
 
 std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out, int64_t in,

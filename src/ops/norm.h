@@ -1,4 +1,4 @@
-// RMSNorm and residual addition, both with the time modulation of evolving rows.
+// Norms and residual addition, all with the time modulation of evolving rows.
 #pragma once
 
 #include "tensor/tape.h"
@@ -10,6 +10,11 @@ namespace evo {
 /// to the LAST Ne rows of x, with s = modulation[:, scale_column .. scale_column + D).
 Tensor norm_modulate(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& modulation,
                      int64_t scale_column, float eps);
+
+/// LayerNorm likewise: y = ((x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * weight + bias) *
+/// (1 + s). bias [D].
+Tensor layer_norm(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                  const Tensor& modulation, int64_t scale_column, float eps);
 
 /// Residual: x + (1 + g) * branch on the last Ne rows, with
 /// g = modulation[:, gate_column .. gate_column + D), and x + branch on the others.

@@ -13,8 +13,8 @@ namespace {
 
 /// What goes into the logits, in double.
 struct Inputs {
-  Inputs(const Tape& tape, const Tensor& hidden, int64_t begin, int64_t rows, const Weight& unembed,
-         const PosteriorTerm* posterior)
+  Inputs(const Tape& tape, const Tensor& hidden, int64_t begin, int64_t rows,
+         const Unembedding& unembed, const PosteriorTerm* posterior)
       : h(matrix_of(hidden.row(begin), rows, hidden.shape()[1])), term(posterior) {
     if (!tape.recording() && unembed.packed) {
       const Tensor product = Tensor::empty({rows, unembed.packed->out()});
@@ -25,7 +25,17 @@ struct Inputs {
       u = rounded(matrix_of(unembed.value), tape.precision());
       logits = product_transposed(h, u);
     }
+    if (unembed.cap > 0) cap_logits(static_cast<double>(unembed.cap));
     if (term != nullptr) add_posterior();
+  }
+
+  void cap_logits(double cap) {
+    cap_slopes = logits;
+    for (size_t i = 0; i < logits.values.size(); ++i) {
+      const double bent = std::tanh(logits.values[i] / cap);
+      logits.values[i] = cap * bent;
+      cap_slopes.values[i] = 1 - bent * bent;
+    }
   }
 
   void add_posterior() {
@@ -43,6 +53,7 @@ struct Inputs {
   }
 
   Matrix h, u{0, 0}, logits{0, 0};
+  Matrix cap_slopes{0, 0};  // of capped over plain logits; empty without a cap
   const PosteriorTerm* term;
   Matrix codes{0, 0}, z{0, 0};  // z is kappa z
 };
@@ -93,11 +104,15 @@ void add_squared_error_gradient(const Inputs& in, const std::vector<HeadRow<doub
 }
 
 void add_gradients(const Tape& tape, const Inputs& in, const std::vector<HeadRow<double>>& rows,
-                   const Tensor& h, int64_t row_begin, const Weight& unembed,
+                   const Tensor& h, int64_t row_begin, const Unembedding& unembed,
                    const HeadLosses& losses) {
   using CodeGradient = HeadLosses::CodeGradient;
   const Matrix slopes = cross_entropy_slopes(rows, losses);
-  const Matrix read = rounded(slopes, tape.precision());
+  Matrix of_product = slopes;
+  for (size_t i = 0; i < in.cap_slopes.values.size(); ++i) {
+    of_product.values[i] *= in.cap_slopes.values[i];
+  }
+  const Matrix read = rounded(std::move(of_product), tape.precision());
   add_gradient(h, product_transposed(read, transposed(in.u)), row_begin);
   add_gradient(unembed.value, product_transposed(transposed(read), transposed(in.h)));
   if (in.term == nullptr) return;
@@ -116,8 +131,8 @@ void add_gradients(const Tape& tape, const Inputs& in, const std::vector<HeadRow
 
 }  // namespace
 
-HeadResult head(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows, const Weight& unembed,
-                const PosteriorTerm* term, const HeadLosses* losses) {
+HeadResult head(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows,
+                const Unembedding& unembed, const PosteriorTerm* term, const HeadLosses* losses) {
   const Inputs in(tape, h, row_begin, rows, unembed, term);
   std::vector<HeadRow<double>> all;
   HeadResult result;
@@ -153,7 +168,7 @@ HeadResult head(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows, co
 }
 
 Tensor head_logits(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows,
-                   const Weight& unembed, const PosteriorTerm* term) {
+                   const Unembedding& unembed, const PosteriorTerm* term) {
   const Inputs in(tape, h, row_begin, rows, unembed, term);
   const Tensor logits = Tensor::empty({rows, in.logits.cols});
   store(in.logits, logits);
