@@ -22,7 +22,7 @@ Decoder::Decoder(const Model& model, const Tokenizer& tokenizer, bool measure)
   }
 }
 
-Tensor Decoder::logits(Tape& tape, const Tensor& x, const Weight& unembed,
+Tensor Decoder::logits(Tape& tape, const Tensor& x, const Unembedding& unembed,
                        const PosteriorTerm* term, std::span<const int32_t> tokens) const {
   Tensor logits = head_logits(tape, x, 0, x.rows(), unembed, term);
   if (absent_.empty()) return logits;

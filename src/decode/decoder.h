@@ -29,7 +29,7 @@ class Decoder {
   /// All logits that tokens are chosen by, or named by, are made here: those of head_logits(), less
   /// the ids that the tokenizer does not have. [rows of x, V], or a column for each of `tokens`, in
   /// rising order, if `unembed` has rows for these only.
-  [[nodiscard]] Tensor logits(Tape& tape, const Tensor& x, const Weight& unembed,
+  [[nodiscard]] Tensor logits(Tape& tape, const Tensor& x, const Unembedding& unembed,
                               const PosteriorTerm* term,
                               std::span<const int32_t> tokens = {}) const;
   [[nodiscard]] const Tensor& codes() const { return codes_; }  ///< [V, d]; without flow undefined

@@ -196,7 +196,7 @@ std::vector<TokenScores> Scorer::exact(std::span<const ScoreRequest> requests) c
     targets.insert(targets.end(), request.continuation.begin(), request.continuation.end());
   }
   // In a sliding window, how far a row sees follows from its place among the rows.
-  const SharedRows rows(texts, model_.config().sliding_window == 0);
+  const SharedRows rows(texts, !model_.config().has_windows());
   Tape tape(Tape::Mode::kInference);
   const Tensor h = model_.forward(tape, rows.input());
   Tensor scored = Tensor::empty({std::ssize(targets), h.cols()});

@@ -1,10 +1,10 @@
 // The fields that draft: the inner one, of a window, and the one ahead of it.
 #include "model/model.h"
 
+#include "ops/activation.h"
 #include "ops/embedding.h"
 #include "ops/gated_scan.h"
 #include "ops/norm.h"
-#include "ops/swiglu.h"
 
 namespace evo {
 
@@ -43,12 +43,12 @@ Tensor Model::ahead_output(Tape& tape, const Tensor& inputs, const Tensor& state
       linear(tape, normed(first, network_.ahead.attention_norm), network_.ahead.query),
       Tensor::zeros({first.rows(), 2 * heads().kv_cols()})};
   const Tensor qkv = concat_cols(tape, query);
-  rope(tape, qkv, heads(), *rope_, positions);
+  rotate(tape, qkv, ahead_layer(), positions);
   const Tensor seen = linear(tape, attend(qkv), network_.ahead.attention_out);
   const Tensor second = add_gated(tape, first, seen, Tensor(), 0);
   const Tensor gate_up =
       linear(tape, normed(second, network_.ahead.feed_forward_norm), network_.ahead.gate_up);
-  const Tensor fed = linear(tape, swiglu(tape, gate_up), network_.ahead.down);
+  const Tensor fed = linear(tape, activate_gated(tape, gate_up, Activation::kSilu), network_.ahead.down);
   return normed(add_gated(tape, second, fed, Tensor(), 0), network_.ahead.norm);
 }
 

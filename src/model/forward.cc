@@ -6,10 +6,11 @@
 #include <numbers>
 #include <utility>
 
+#include "ops/activation.h"
 #include "ops/bias.h"
 #include "ops/embedding.h"
 #include "ops/norm.h"
-#include "ops/swiglu.h"
+#include "ops/scale.h"
 
 namespace evo {
 namespace {
@@ -75,12 +76,21 @@ Tensor Model::hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass,
   }
   if (pass != nullptr) pass->advance();
   pass_gate(std::ssize(network_.layers) + 1);
-  return norm_modulate(tape, x, network_.final_norm, Tensor(), 0,
-                       static_cast<float>(config_.rms_norm_eps));
+  return scaled_by(tape, normed(tape, x, network_.final_norm, Tensor(), 0), config_.logit_scale);
 }
 
 Tensor Model::input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const {
-  if (!phi.defined()) return embed(tape, network_.embedding, input.ids);
+  const Tensor x = token_rows(tape, input, phi);
+  if (!config_.learned_positions) return x;
+  return add_gated(tape, x, embed(tape, {network_.positions, nullptr}, input.positions), Tensor(),
+                   0);
+}
+
+Tensor Model::token_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const {
+  const auto embedded = [&] {
+    return scaled_by(tape, embed(tape, network_.embedding, input.ids), config_.embedding_scale);
+  };
+  if (!phi.defined()) return embedded();
   const Tensor parts[] = {input.z, input.previous_x, phi};
   Tensor evolving = linear(tape, concat_cols(tape, parts), network_.evolve_in);
   if (config_.window_places > 0) {
@@ -89,7 +99,7 @@ Tensor Model::input_rows(Tape& tape, const ForwardInput& input, const Tensor& ph
     evolving = add_gated(tape, evolving, places, Tensor(), 0);
   }
   if (input.ids.empty()) return evolving;
-  return concat_rows(tape, embed(tape, network_.embedding, input.ids), evolving);
+  return concat_rows(tape, embedded(), evolving);
 }
 
 Tensor Model::layer_rows(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
@@ -99,7 +109,8 @@ Tensor Model::layer_rows(Tape& tape, const Layer& layer, int64_t index, const Te
   const Tensor modulation = phi.defined() ? linear(tape, phi, layer.modulation) : Tensor();
   const Tensor attended = attention_branch(tape, layer, index, x, modulation, input, pass, keys);
   const Tensor between = add_gated(tape, x, attended, modulation, kAttentionGate * width);
-  const Tensor fed = feed_forward_branch(tape, layer, between, modulation);
+  const Tensor fed =
+      feed_forward_branch(tape, layer, config_.parallel ? x : between, modulation);
   return add_gated(tape, between, fed, modulation, kFeedForwardGate * width);
 }
 
@@ -111,45 +122,85 @@ Tensor Model::attention_branch(Tape& tape, const Layer& layer, int64_t index, co
                              layer.qkv_adapter);
   if (config_.qkv_bias) add_bias(tape, qkv, layer.qkv_bias);
   if (config_.qk_norm) qkv = head_norm(tape, qkv, heads(), layer.query_norm, layer.key_norm, eps);
-  rope(tape, qkv, heads(), *rope_, input.positions);
+  rotate(tape, qkv, index, input.positions);
   if (keys != nullptr) {
     Tape unrecorded(Tape::Mode::kInference);
     *keys = slice_rows(unrecorded, qkv, 0, input.mature());
   }
   std::vector<KeyRange> narrowed;
-  if (const int64_t window = config_.window_of(index); window > 0) {
+  if (const int64_t window = config_.layer(index).window; window > 0) {
     narrowed = windowed(input, static_cast<int32_t>(window));
   }
   const std::span<const KeyRange> ranges = narrowed.empty() ? input.ranges : narrowed;
   const Tensor attended = pass != nullptr ? pass->attention(tape, index, qkv, heads(), ranges)
                                           : attention(tape, qkv, heads(), ranges, nullptr);
-  return adapted_linear(tape, attended, layer.attention_out, layer.attention_out_adapter,
-                        modulation);
+  Tensor out =
+      adapted_linear(tape, attended, layer.attention_out, layer.attention_out_adapter, modulation);
+  if (config_.attention_out_bias) add_bias(tape, out, layer.attention_out_bias);
+  return branch_output(tape, out, layer.attention_out_norm);
 }
 
 Tensor Model::feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& x,
                                   const Tensor& modulation) const {
+  if (!layer.experts.empty()) {
+    const Tensor n =
+        branch_input(tape, x, layer.feed_forward_norm, modulation, kFeedForwardScale);
+    return branch_output(tape, mixture(tape, layer, n), layer.feed_forward_out_norm);
+  }
   const Tensor gate_up = normed_linear(tape, x, layer.feed_forward_norm, modulation,
                                        kFeedForwardScale, layer.gate_up, layer.gate_up_adapter);
-  const auto activate = [=](Tape& on) { return swiglu(on, gate_up); };
-  const Tensor active = activate(tape);
-  Tensor out = adapted_linear(tape, active, layer.down, layer.down_adapter, modulation);
-  tape.recompute(active, activate);
+  if (config_.feed_forward_bias) add_bias(tape, gate_up, layer.gate_up_bias);
+  const auto activated = [=, f = config_.activation, gated = config_.gated](Tape& on) {
+    return gated ? activate_gated(on, gate_up, f) : activate(on, gate_up, f);
+  };
+  const Tensor active = activated(tape);
+  const Tensor out = adapted_linear(tape, active, layer.down, layer.down_adapter, modulation);
+  tape.recompute(active, activated);
+  if (config_.feed_forward_bias) add_bias(tape, out, layer.down_bias);
+  return branch_output(tape, out, layer.feed_forward_out_norm);
+}
+
+Tensor Model::normed_linear(Tape& tape, const Tensor& x, const Norm& norm,
+                            const Tensor& modulation, int64_t slot, const Weight& weight,
+                            const Adapter& adapter) const {
+  const auto input = [=, this](Tape& on) { return branch_input(on, x, norm, modulation, slot); };
+  const Tensor n = input(tape);
+  Tensor out = adapted_linear(tape, n, weight, adapter, modulation);
+  if (n.f32() != x.f32()) tape.recompute(n, input);
   return out;
 }
 
-Tensor Model::normed_linear(Tape& tape, const Tensor& x, const Tensor& norm,
-                            const Tensor& modulation, int64_t slot, const Weight& weight,
-                            const Adapter& adapter) const {
+Tensor Model::branch_input(Tape& tape, const Tensor& x, const Norm& norm, const Tensor& modulation,
+                           int64_t slot) const {
   const int64_t column = slot * config_.hidden_size;
+  if (norm.weight.defined()) return normed(tape, x, norm, modulation, column);
+  if (!modulation.defined()) return x;
+  return add_gated(tape, Tensor::zeros(x.shape()), x, modulation, column);
+}
+
+Tensor Model::branch_output(Tape& tape, const Tensor& out, const Norm& norm) const {
+  const Tensor n = norm.weight.defined() ? normed(tape, out, norm, Tensor(), 0) : out;
+  return scaled_by(tape, n, config_.residual_scale);
+}
+
+Tensor Model::normed(Tape& tape, const Tensor& x, const Norm& norm, const Tensor& modulation,
+                     int64_t column) const {
   const auto eps = static_cast<float>(config_.rms_norm_eps);
-  const auto normalize = [=](Tape& on) {
-    return norm_modulate(on, x, norm, modulation, column, eps);
-  };
-  const Tensor n = normalize(tape);
-  Tensor out = adapted_linear(tape, n, weight, adapter, modulation);
-  tape.recompute(n, normalize);
-  return out;
+  if (config_.layer_norm) {
+    return layer_norm(tape, x, norm.weight, norm.bias, modulation, column, eps);
+  }
+  return norm_modulate(tape, x, norm.weight, modulation, column, eps);
+}
+
+Tensor Model::scaled_by(Tape& tape, const Tensor& x, double factor) {
+  return factor == 1 ? x : scaled(tape, x, static_cast<float>(factor));
+}
+
+void Model::rotate(Tape& tape, const Tensor& qkv, int64_t layer,
+                   std::span<const int32_t> positions) const {
+  const Rotation rotation = config_.layer(layer).rotation;
+  if (rotation == Rotation::kNone) return;
+  rope(tape, qkv, heads(), rotation == Rotation::kLocal ? *local_rope_ : *rope_, positions);
 }
 
 Tensor Model::adapted_linear(Tape& tape, const Tensor& x, const Weight& weight,

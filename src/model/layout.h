@@ -12,6 +12,7 @@
 
 #include "model/config.h"
 #include "model/parameters.h"
+#include "ops/head.h"
 #include "ops/linear.h"
 
 namespace evo {
@@ -21,10 +22,23 @@ struct Adapter {
   Weight down, up;  ///< [r, in], [out, r]
 };
 
+struct Norm {
+  Tensor weight;  ///< [D]; undefined where there is no norm
+  Tensor bias;    ///< [D], of LayerNorm
+};
+
+struct Expert {
+  Weight gate_up, down;
+};
+
 struct Layer {
-  Tensor attention_norm, feed_forward_norm, query_norm, key_norm;
-  Tensor qkv_bias;  ///< [row_cols]; undefined without
+  Norm attention_norm, feed_forward_norm;          ///< before the branches
+  Norm attention_out_norm, feed_forward_out_norm;  ///< behind them
+  Tensor query_norm, key_norm;
+  Tensor qkv_bias, attention_out_bias, gate_up_bias, down_bias;  ///< undefined without
   Weight qkv, attention_out, gate_up, down, modulation;
+  Weight router;                ///< [experts, D], of a sparse layer, which has experts instead of
+  std::vector<Expert> experts;  ///< gate_up and down
   Adapter qkv_adapter, attention_out_adapter, gate_up_adapter, down_adapter;
 };
 
@@ -41,9 +55,11 @@ struct AheadField {
 };
 
 struct Network {
-  Weight embedding, unembedding;  ///< [V, D], the same if they are tied
+  Weight embedding;         ///< [V, D]
+  Unembedding unembedding;  ///< the same if they are tied
+  Tensor positions;         ///< [P, D], learned; undefined without
   std::vector<Layer> layers;
-  Tensor final_norm;
+  Norm final_norm;
   // Of evolving rows: codes [V, d], what they enter by, places in a window.
   Tensor codes, places;
   Weight evolve_in;

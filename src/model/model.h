@@ -22,7 +22,7 @@
 
 namespace evo {
 
-class WeightFolder;
+class FamilyWeights;
 
 /// The rows of one pass: Nm mature tokens, then Ne evolving ones.
 struct ForwardInput {
@@ -112,13 +112,13 @@ class Model {
   [[nodiscard]] const ModelConfig& config() const { return config_; }
   [[nodiscard]] ParameterStore& parameters() { return parameters_; }
   [[nodiscard]] const ParameterStore& parameters() const { return parameters_; }
-  [[nodiscard]] const Weight& unembedding() const { return network_.unembedding; }
-  [[nodiscard]] Weight detached_unembedding() const;
+  [[nodiscard]] const Unembedding& unembedding() const { return network_.unembedding; }
+  [[nodiscard]] Unembedding detached_unembedding() const;
   /// The rows of the unembedding for tokens that the field ahead may draft, `ahead_tokens`. Once
   /// packed these are the likeliest ones, which make up nearly all text (as in FR-Spec, Zhao et al.
   /// 2025), and they and the field are int8 whatever the rest is: drafts are verified, so what they
   /// cost matters more than their last digits. Before, no tokens are named: all may be drafted.
-  [[nodiscard]] const Weight& ahead_unembedding() const {
+  [[nodiscard]] const Unembedding& ahead_unembedding() const {
     return ahead_tokens_.empty() ? network_.unembedding : ahead_unembedding_;
   }
   [[nodiscard]] std::span<const int32_t> ahead_tokens() const { return ahead_tokens_; }
@@ -160,14 +160,16 @@ class Model {
   [[nodiscard]] bool is_ahead(const Weight& weight) const;
   void set_packed(Weight& weight, std::shared_ptr<const PackedWeight> packed);
   static Model read(const std::string& folder,
-                    const std::function<void(Model&, const WeightFolder&)>& read_parameters);
-  void read_packed(const WeightFolder& file, const PackedUnit& unit, Precision precision);
-  void pack_bits(const WeightFolder& file, std::span<const Parameter> parts, Weight& weight,
+                    const std::function<void(Model&, const FamilyWeights&)>& read_parameters);
+  void read_packed(const FamilyWeights& file, const PackedUnit& unit, Precision precision);
+  void pack_bits(const FamilyWeights& file, std::span<const Parameter> parts, Weight& weight,
                  Precision precision);
   Tensor hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass,
                        Tensor* ahead_keys) const;
   void pass_gate(int64_t use) const;
   Tensor input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const;
+  /// The same without learned positions.
+  Tensor token_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const;
   /// Output of layer `index` from its input x [N, D]. `keys`, if given, gets q | k | v of the
   /// mature rows.
   Tensor layer_rows(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
@@ -175,8 +177,21 @@ class Model {
   Tensor attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
                           const Tensor& modulation, const ForwardInput& input, KvPass* pass,
                           Tensor* keys) const;
-  Tensor normed_linear(Tape& tape, const Tensor& x, const Tensor& norm, const Tensor& modulation,
+  Tensor normed_linear(Tape& tape, const Tensor& x, const Norm& norm, const Tensor& modulation,
                        int64_t slot, const Weight& weight, const Adapter& adapter) const;
+  /// What a branch reads of x: normed, if there is a norm, and scaled by modulation's `slot`.
+  Tensor branch_input(Tape& tape, const Tensor& x, const Norm& norm, const Tensor& modulation,
+                      int64_t slot) const;
+  /// What a branch adds to x.
+  Tensor branch_output(Tape& tape, const Tensor& out, const Norm& norm) const;
+  Tensor normed(Tape& tape, const Tensor& x, const Norm& norm, const Tensor& modulation,
+                int64_t column) const;
+  static Tensor scaled_by(Tape& tape, const Tensor& x, double factor);
+  /// Queries and keys of a layer, in place.
+  void rotate(Tape& tape, const Tensor& qkv, int64_t layer,
+              std::span<const int32_t> positions) const;
+  /// Output [N, D] of a sparse layer's experts for n [N, D].
+  Tensor mixture(Tape& tape, const Layer& layer, const Tensor& n) const;
   /// linear(), and the adapter for the rows that `modulation` is of.
   Tensor adapted_linear(Tape& tape, const Tensor& x, const Weight& weight, const Adapter& adapter,
                         const Tensor& modulation) const;
@@ -186,8 +201,8 @@ class Model {
   ModelConfig config_;
   ParameterStore parameters_;
   Network network_;
-  Weight ahead_unembedding_;
-  std::unique_ptr<RopeTable> rope_;
+  Unembedding ahead_unembedding_;
+  std::unique_ptr<RopeTable> rope_, local_rope_;  // the latter null if no layer has it
   std::optional<EntropicTime> time_;
   std::vector<float> unigram_;
   std::vector<int32_t> ahead_tokens_;

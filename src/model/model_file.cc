@@ -1,12 +1,12 @@
 // Reading and writing model folders.
 #include <algorithm>
 #include <filesystem>
-#include <set>
 #include <utility>
 
 #include "base/process/interrupt.h"
 #include "base/threads/parallel.h"
 #include "model/model.h"
+#include "model/sources/family_weights.h"
 #include "model/sources/weight_source.h"
 
 namespace evo {
@@ -25,17 +25,10 @@ std::vector<double> read_table(const WeightFolder& file, const char* name) {
 
 /// What lies under our names must all be used: a config with fewer layers than the file has would
 /// otherwise give a model that works, badly.
-void require_all_used(const WeightFolder& weights, const Model& model) {
-  std::set<std::string> used = {kTimeLogSnr, kTimeValue, kUnigram};
-  for (const Parameter& p : model.parameters().list()) used.insert(p.name);
-  // Tied, it is the embedding once more.
-  if (model.config().tie_word_embeddings) used.insert("lm_head.weight");
-  for (const SafetensorsFile& file : weights.files()) {
+void require_all_used(const FamilyWeights& weights) {
+  for (const SafetensorsFile& file : weights.folder().files()) {
     for (const TensorInfo& info : file.tensors()) {
-      const bool ours = info.name.starts_with("model.") || info.name.starts_with("lm_head.") ||
-                        info.name.starts_with("evo.");
-      if (info.name.ends_with("rotary_emb.inv_freq")) continue;  // old files repeat rope_theta so
-      if (!ours || used.contains(info.name)) continue;
+      if (!weights.leaves_out(info.name)) continue;
       fail(
           "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
           "of this very model",
@@ -54,32 +47,27 @@ EntropicTime read_time(const WeightFolder& file) {
   }
 }
 
-bool is_bf16(const WeightFolder& file, const std::string& name) {
-  const TensorInfo* const info = file.find(name);
-  return info != nullptr && info->dtype == "BF16";
-}
-
 /// Arrays one below the other, [out, in] in bf16.
-Tensor read_bits(const WeightFolder& file, std::span<const Parameter> parts,
+Tensor read_bits(const FamilyWeights& file, std::span<const Parameter> parts,
                  const std::vector<int64_t>& shape) {
   const Tensor bits = Tensor::empty(shape, DType::kBF16);
   uint16_t* at = bits.bf16();
   for (const Parameter& p : parts) {
     const int64_t numel = p.numel();
-    read_bf16_parameter(file, p.name, p.shape, {at, static_cast<size_t>(numel)});
+    file.read_bf16(p, {at, static_cast<size_t>(numel)});
     at += numel;
   }
   return bits;
 }
 
 /// The same in f32.
-Tensor read_values(const WeightFolder& file, std::span<const Parameter> parts,
+Tensor read_values(const FamilyWeights& file, std::span<const Parameter> parts,
                    const std::vector<int64_t>& shape) {
   const Tensor values = Tensor::empty(shape);
   std::span<float> rest = values.values();
   for (const Parameter& p : parts) {
     const auto numel = static_cast<size_t>(p.numel());
-    read_parameter(file, p.name, p.shape, rest.first(numel));
+    file.read(p, rest.first(numel));
     rest = rest.subspan(numel);
   }
   return values;
@@ -88,14 +76,14 @@ Tensor read_values(const WeightFolder& file, std::span<const Parameter> parts,
 }  // namespace
 
 Model Model::load(const std::string& folder) {
-  return read(folder, [](Model& model, const WeightFolder& file) {
+  return read(folder, [](Model& model, const FamilyWeights& file) {
     for (const Parameter& p : model.parameters_.list())
-      read_parameter(file, p.name, p.shape, model.parameters_.values_of(p));
+      file.read(p, model.parameters_.values_of(p));
   });
 }
 
 Model Model::load_packed(const std::string& folder, Precision precision) {
-  return read(folder, [&](Model& model, const WeightFolder& file) {
+  return read(folder, [&](Model& model, const FamilyWeights& file) {
     std::vector<PackedUnit> layers, tables;
     for (const PackedUnit& unit : model.units()) {
       const bool is_table =
@@ -117,15 +105,14 @@ Model Model::load_packed(const std::string& folder, Precision precision) {
   });
 }
 
-void Model::read_packed(const WeightFolder& file, const PackedUnit& unit, Precision precision) {
+void Model::read_packed(const FamilyWeights& file, const PackedUnit& unit, Precision precision) {
   const auto [parts, weight] = unit;
   // What is packed as int8 too, or is none, is read where it belongs.
   if (weight == nullptr || is_ahead(*weight) || unembeds_ahead(*weight)) {
-    for (const Parameter& p : parts)
-      read_parameter(file, p.name, p.shape, parameters_.values_of(p));
+    for (const Parameter& p : parts) file.read(p, parameters_.values_of(p));
     if (weight != nullptr) pack(*weight, precision);
   } else if (precision != Precision::kF32 &&
-             std::ranges::all_of(parts, [&](const auto& p) { return is_bf16(file, p.name); })) {
+             std::ranges::all_of(parts, [&](const auto& p) { return file.is_bf16(p); })) {
     pack_bits(file, parts, *weight, precision);
   } else {
     // Elsewhere: memory that was written already costs much less than new memory.
@@ -135,10 +122,10 @@ void Model::read_packed(const WeightFolder& file, const PackedUnit& unit, Precis
   if (weight != nullptr) parameters_.release(weight->value);
 }
 
-void Model::pack_bits(const WeightFolder& file, std::span<const Parameter> parts, Weight& weight,
+void Model::pack_bits(const FamilyWeights& file, std::span<const Parameter> parts, Weight& weight,
                       Precision precision) {
-  const auto mapped = parts.size() == 1 ? mapped_bf16_parameter(file, parts[0].name, parts[0].shape)
-                                        : std::span<const uint16_t>();
+  const auto mapped =
+      parts.size() == 1 ? file.mapped_bf16(parts[0]) : std::span<const uint16_t>();
   if (mapped.empty()) {
     return pack(weight, read_bits(file, parts, weight.value.shape()), precision);
   }
@@ -147,14 +134,16 @@ void Model::pack_bits(const WeightFolder& file, std::span<const Parameter> parts
 }
 
 Model Model::read(const std::string& folder,
-                  const std::function<void(Model&, const WeightFolder&)>& read_parameters) {
+                  const std::function<void(Model&, const FamilyWeights&)>& read_parameters) {
   const std::filesystem::path path(folder);
   if (!std::filesystem::is_directory(path)) {
     fail("{}: expected a model folder with config.json and model.safetensors, found {}", folder,
          std::filesystem::exists(path) ? "a file" : "nothing");
   }
-  const ModelConfig config = ModelConfig::load(path / "config.json");
+  ModelConfig config = ModelConfig::load(path / "config.json");
   const WeightFolder file(path);
+  untie_if_heads_differ(file, config);
+  const FamilyWeights weights(file, config);
   Model model(config, false);
   // Packing asks for it. Parameters are read before it is missed: what is wrong with them says
   // more.
@@ -165,8 +154,8 @@ Model Model::read(const std::string& folder,
     read_parameter(file, kUnigram, {config.vocab_size}, model.unigram_);
   };
   if (config.flow && has_unigram) read_unigram();
-  read_parameters(model, file);
-  require_all_used(file, model);
+  read_parameters(model, weights);
+  require_all_used(weights);
   if (config.flow) {
     model.set_time(read_time(file));
     if (!has_unigram) read_unigram();
@@ -189,7 +178,8 @@ void Model::save(const std::string& folder, std::string_view weights) const {
     arrays.push_back({kTimeValue, {static_cast<int64_t>(values.size())}, values});
     arrays.push_back({kUnigram, {config_.vocab_size}, unigram_});
   }
-  write_safetensors(path / "model.safetensors", arrays, {{"format", "pt"}});
+  write_safetensors(path / "model.safetensors", arrays_of_family(config_, arrays),
+                    {{"format", "pt"}});
   config_.save(path / "config.json", weights);
 }
 

@@ -41,7 +41,7 @@ class SafetensorsFile {
   /// The whole file, header included.
   [[nodiscard]] std::span<const std::byte> bytes() const { return file_.bytes(); }
 
-  /// Converts an F32, BF16 or F16 array to float. Throws Error if it is missing, has another shape
+  /// Converts an F32, BF16, F16 or F64 array to float. Throws Error if it is missing, has another shape
   /// or another type. `out` has as many elements as `expected_shape`.
   void read_f32(std::string_view name, const std::vector<int64_t>& expected_shape,
                 std::span<float> out) const;
