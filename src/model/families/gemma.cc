@@ -80,17 +80,17 @@ void read_gemma3_with_vision(const Record& record, ModelConfig& config) {
   config = ModelConfig::read(text);
 }
 
-ArrayPlace place(const ModelConfig& /*config*/, const Parameter& p) {
+ArrayPlace place_gemma(const ModelConfig& /*config*/, const Parameter& p) {
   const bool norm = p.name.ends_with("norm.weight");
   return {.array = p.name, .shape = p.shape, .added = norm ? 1.0f : 0.0f};
 }
 
 }  // namespace
 
-extern const Family kGemma = {"gemma", "GemmaForCausalLM", read_gemma, place};
-extern const Family kGemma2 = {"gemma2", "Gemma2ForCausalLM", read_gemma2, place};
+extern const Family kGemma = {"gemma", "GemmaForCausalLM", read_gemma, place_gemma};
+extern const Family kGemma2 = {"gemma2", "Gemma2ForCausalLM", read_gemma2, place_gemma};
 extern const Family kGemma3WithVision = {"gemma3", "Gemma3ForConditionalGeneration",
                                          read_gemma3_with_vision};
-extern const Family kGemma3 = {"gemma3_text", "Gemma3ForCausalLM", read_gemma3, place};
+extern const Family kGemma3 = {"gemma3_text", "Gemma3ForCausalLM", read_gemma3, place_gemma};
 
 }  // namespace evo::families

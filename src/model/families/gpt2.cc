@@ -9,7 +9,7 @@ namespace evo::families {
 namespace {
 
 /// The same under Llama's keys.
-Record renamed(const Record& record) {
+Record gpt2_renamed(const Record& record) {
   Record made = record;
   for (const auto& [theirs, ours, otherwise] :
        {std::tuple{"n_embd", "hidden_size", 768}, {"n_layer", "num_hidden_layers", 12},
@@ -25,10 +25,10 @@ Record renamed(const Record& record) {
   return made;
 }
 
-void read(const Record& record, ModelConfig& config) {
+void read_gpt2(const Record& record, ModelConfig& config) {
   refuse_if_true(record, "scale_attn_by_inverse_layer_idx");
   refuse_if_true(record, "add_cross_attention");
-  read_backbone(renamed(record), {.tied = true}, config, "activation_function", "gelu_new");
+  read_backbone(gpt2_renamed(record), {.tied = true}, config, "activation_function", "gelu_new");
   config.gated = false;
   config.layer_norm = config.learned_positions = true;
   config.qkv_bias = config.attention_out_bias = config.feed_forward_bias = true;
@@ -62,7 +62,7 @@ ArrayPlace layer_place(const ModelConfig& c, const std::string& name, const Para
   return {.array = (first ? "ln_1" : "ln_2") + name.substr(name.rfind('.')), .shape = p.shape};
 }
 
-ArrayPlace place(const ModelConfig& c, const Parameter& p) {
+ArrayPlace place_gpt2(const ModelConfig& c, const Parameter& p) {
   constexpr std::string_view kLayers = "model.layers.";
   if (p.name.starts_with(kLayers)) {
     const size_t dot = p.name.find('.', kLayers.size());
@@ -81,6 +81,6 @@ ArrayPlace place(const ModelConfig& c, const Parameter& p) {
 
 }  // namespace
 
-extern const Family kGpt2 = {"gpt2", "GPT2LMHeadModel", read, place, "transformer."};
+extern const Family kGpt2 = {"gpt2", "GPT2LMHeadModel", read_gpt2, place_gpt2, "transformer."};
 
 }  // namespace evo::families

@@ -8,7 +8,7 @@
 namespace evo::families {
 namespace {
 
-void read(const Record& record, ModelConfig& config) {
+void read_gpt_neox(const Record& record, ModelConfig& config) {
   Record renamed = record;
   renamed.set("rms_norm_eps", value_or(record, "layer_norm_eps", 1e-5));
   read_backbone(renamed, {.rope_theta = value_or(record, "rotary_emb_base", 10000.0)}, config,
@@ -21,7 +21,7 @@ void read(const Record& record, ModelConfig& config) {
   read_rope(record, {.part = value_or(record, "rotary_pct", 0.25), .whole = false}, config);
 }
 
-ArrayPlace place(const ModelConfig& c, const Parameter& p) {
+ArrayPlace place_gpt_neox(const ModelConfig& c, const Parameter& p) {
   if (p.name == "lm_head.weight") return {.array = "embed_out.weight", .shape = p.shape};
   std::string name = p.name;
   const auto rename = [&](std::string_view ours, std::string_view theirs) {
@@ -35,7 +35,8 @@ ArrayPlace place(const ModelConfig& c, const Parameter& p) {
   rename("mlp.up_proj.", "mlp.dense_h_to_4h.");
   rename("mlp.down_proj.", "mlp.dense_4h_to_h.");
   rename("self_attn.o_proj.", "attention.dense.");
-  ArrayPlace found{.shape = p.shape};
+  ArrayPlace found;
+  found.shape = p.shape;
   const int64_t e = c.head_dim;
   for (const auto& [ours, number] :
        {std::pair{"self_attn.q_proj.", 0}, {"self_attn.k_proj.", 1}, {"self_attn.v_proj.", 2}}) {
@@ -52,6 +53,6 @@ ArrayPlace place(const ModelConfig& c, const Parameter& p) {
 
 }  // namespace
 
-extern const Family kGptNeox = {"gpt_neox", "GPTNeoXForCausalLM", read, place, "gpt_neox."};
+extern const Family kGptNeox = {"gpt_neox", "GPTNeoXForCausalLM", read_gpt_neox, place_gpt_neox, "gpt_neox."};
 
 }  // namespace evo::families

@@ -5,7 +5,7 @@
 namespace evo::families {
 namespace {
 
-void read(const Record& record, ModelConfig& config) {
+void read_granite(const Record& record, ModelConfig& config) {
   read_backbone(record, {}, config);
   read_biases(record, config);
   read_rope(record, {}, config);
@@ -19,6 +19,6 @@ void read(const Record& record, ModelConfig& config) {
 
 }  // namespace
 
-extern const Family kGranite = {"granite", "GraniteForCausalLM", read};
+extern const Family kGranite = {"granite", "GraniteForCausalLM", read_granite};
 
 }  // namespace evo::families

@@ -5,7 +5,7 @@
 namespace evo::families {
 namespace {
 
-void read(const Record& record, ModelConfig& config) {
+void read_llama(const Record& record, ModelConfig& config) {
   read_backbone(record, {}, config);
   read_biases(record, config);
   read_rope(record, {}, config);
@@ -13,6 +13,6 @@ void read(const Record& record, ModelConfig& config) {
 
 }  // namespace
 
-extern const Family kLlama = {"llama", "LlamaForCausalLM", read};
+extern const Family kLlama = {"llama", "LlamaForCausalLM", read_llama};
 
 }  // namespace evo::families

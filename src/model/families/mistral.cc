@@ -1,4 +1,6 @@
 // Mistral, whose layers all have a window or none, and Ministral, which has layer types.
+#include <algorithm>
+
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
@@ -6,7 +8,7 @@ namespace evo::families {
 namespace {
 
 /// Mistral with "layer_types" is a Ministral for `transformers`, too.
-void read(const Record& record, ModelConfig& config) {
+void read_mistral(const Record& record, ModelConfig& config) {
   read_backbone(record, {.max_positions = 131072, .kv_heads = 8}, config);
   refuse_if_true(record, "attention_bias");
   refuse_if_true(record, "mlp_bias");
@@ -24,7 +26,7 @@ void read(const Record& record, ModelConfig& config) {
 
 }  // namespace
 
-extern const Family kMistral = {"mistral", "MistralForCausalLM", read};
-extern const Family kMinistral = {"ministral", "MinistralForCausalLM", read};
+extern const Family kMistral = {"mistral", "MistralForCausalLM", read_mistral};
+extern const Family kMinistral = {"ministral", "MinistralForCausalLM", read_mistral};
 
 }  // namespace evo::families

@@ -5,7 +5,7 @@
 namespace evo::families {
 namespace {
 
-void read(const Record& record, ModelConfig& config) {
+void read_mixtral(const Record& record, ModelConfig& config) {
   read_backbone(record,
                 {.max_positions = 131072, .kv_heads = 8, .rope_theta = 1000000, .norm_eps = 1e-5},
                 config);
@@ -20,7 +20,7 @@ void read(const Record& record, ModelConfig& config) {
 }
 
 /// mlp.gate and mlp.experts.N.{gate,up,down}_proj under other names.
-ArrayPlace place(const ModelConfig& /*config*/, const Parameter& p) {
+ArrayPlace place_mixtral(const ModelConfig& /*config*/, const Parameter& p) {
   std::string name = p.name;
   const auto rename = [&](std::string_view ours, std::string_view theirs) {
     const size_t at = name.find(ours);
@@ -35,6 +35,6 @@ ArrayPlace place(const ModelConfig& /*config*/, const Parameter& p) {
 
 }  // namespace
 
-extern const Family kMixtral = {"mixtral", "MixtralForCausalLM", read, place};
+extern const Family kMixtral = {"mixtral", "MixtralForCausalLM", read_mixtral, place_mixtral};
 
 }  // namespace evo::families

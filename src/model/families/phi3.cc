@@ -7,14 +7,14 @@
 namespace evo::families {
 namespace {
 
-void read(const Record& record, ModelConfig& config) {
+void read_phi3(const Record& record, ModelConfig& config) {
   read_backbone(record, {.max_positions = 4096, .norm_eps = 1e-5}, config);
   read_rope(record, {.whole = false, .original_positions = 4096}, config);
   config.sliding_window = value_or<int64_t>(record, "sliding_window", 0);
 }
 
 /// q | k | v is one array, and so is gate | up.
-ArrayPlace place(const ModelConfig& c, const Parameter& p) {
+ArrayPlace place_phi3(const ModelConfig& c, const Parameter& p) {
   const int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
   const int64_t f = c.intermediate_size;
   struct Part {
@@ -39,6 +39,6 @@ ArrayPlace place(const ModelConfig& c, const Parameter& p) {
 
 }  // namespace
 
-extern const Family kPhi3 = {"phi3", "Phi3ForCausalLM", read, place};
+extern const Family kPhi3 = {"phi3", "Phi3ForCausalLM", read_phi3, place_phi3};
 
 }  // namespace evo::families

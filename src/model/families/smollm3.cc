@@ -5,7 +5,7 @@
 namespace evo::families {
 namespace {
 
-void read(const Record& record, ModelConfig& config) {
+void read_smollm3(const Record& record, ModelConfig& config) {
   read_backbone(record,
                 {.max_positions = 32768, .kv_heads = 4, .rope_theta = 2000000, .tied = true},
                 config);
@@ -36,6 +36,6 @@ void read(const Record& record, ModelConfig& config) {
 
 }  // namespace
 
-extern const Family kSmolLm3 = {"smollm3", "SmolLM3ForCausalLM", read};
+extern const Family kSmolLm3 = {"smollm3", "SmolLM3ForCausalLM", read_smollm3};
 
 }  // namespace evo::families
