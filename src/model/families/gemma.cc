@@ -25,12 +25,14 @@ void read_common(const Record& record, ModelConfig& config, int64_t max_position
       static_cast<float>(std::sqrt(static_cast<double>(config.hidden_size))));
 }
 
-void read_sandwich(const Record& record, ModelConfig& config, int64_t interval) {
+/// Returns which layers are local.
+std::vector<bool> read_sandwich(const Record& record, ModelConfig& config, int64_t interval) {
   config.norms_outputs = true;
   config.score_scale = 1 / std::sqrt(value_or(record, "query_pre_attn_scalar", 256.0));
   std::vector<bool> slides = read_layer_types(record, config.num_hidden_layers);
   if (slides.empty()) slides = all_but_every(interval, config.num_hidden_layers);
   set_windows(slides, value_or<int64_t>(record, "sliding_window", 4096), config);
+  return slides;
 }
 
 /// The first files say "gelu" and mean its approximation.
@@ -48,7 +50,7 @@ double read_cap(const Record& record, const char* key, double otherwise) {
 void read_gemma2(const Record& record, ModelConfig& config) {
   read_common(record, config, 8192, 4, 10000, "hidden_activation");
   read_rope(record, {}, config);
-  read_sandwich(record, config, 2);
+  (void)read_sandwich(record, config, 2);
   config.score_cap = read_cap(record, "attn_logit_softcapping", 50);
   config.logit_cap = read_cap(record, "final_logit_softcapping", 30);
 }
@@ -57,10 +59,9 @@ void read_gemma3(const Record& record, ModelConfig& config) {
   config.qk_norm = true;
   read_common(record, config, 131072, 4, 1000000, "hidden_activation");
   read_ropes_by_layer(record, 1000000, 10000, "rope_local_base_freq", config);
-  read_sandwich(record, config, value_or<int64_t>(record, "sliding_window_pattern", 6));
-  for (LayerConfig& layer : config.layers) {
-    layer.rotation = layer.window > 0 ? Rotation::kLocal : Rotation::kGlobal;
-  }
+  const std::vector<bool> slides =
+      read_sandwich(record, config, value_or<int64_t>(record, "sliding_window_pattern", 6));
+  set_local_rotations(slides, config);
   // "attn_logit_softcapping" caps nothing in `transformers`, whose model does not look at it.
   config.logit_cap = read_cap(record, "final_logit_softcapping", 0);
 }

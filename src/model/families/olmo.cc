@@ -28,9 +28,7 @@ void read_olmo3(const Record& record, ModelConfig& config) {
   std::vector<bool> slides = read_layer_types(record, config.num_hidden_layers);
   if (slides.empty()) slides = all_but_every(4, config.num_hidden_layers);
   set_windows(slides, value_or<int64_t>(record, "sliding_window", 4096), config);
-  for (size_t i = 0; i < slides.size(); ++i) {
-    config.layers[i].rotation = slides[i] ? Rotation::kLocal : Rotation::kGlobal;
-  }
+  set_local_rotations(slides, config);
 }
 
 void read_olmoe(const Record& record, ModelConfig& config) {

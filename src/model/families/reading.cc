@@ -210,4 +210,10 @@ void set_windows(const std::vector<bool>& slides, int64_t window, ModelConfig& c
   }
 }
 
+void set_local_rotations(const std::vector<bool>& slides, ModelConfig& config) {
+  for (size_t i = 0; i < slides.size(); ++i) {
+    config.layers[i].rotation = slides[i] ? Rotation::kLocal : Rotation::kGlobal;
+  }
+}
+
 }  // namespace evo

@@ -69,5 +69,7 @@ void read_ropes_by_layer(const Record& record, double theta, double local_theta,
 [[nodiscard]] std::vector<bool> all_but_every(int64_t interval, int64_t layers);
 /// Gives the layers that slide the window, 0 being none.
 void set_windows(const std::vector<bool>& slides, int64_t window, ModelConfig& config);
+/// Gives them the local base of positions.
+void set_local_rotations(const std::vector<bool>& slides, ModelConfig& config);
 
 }  // namespace evo
