@@ -119,7 +119,7 @@ OF_THE_FILE = ("other_head", "no_prefix")
 def make_config(model_type, changes):
     config = {"architectures": [ARCHITECTURES[model_type]], "model_type": model_type,
               "transformers_version": "4.51.0", "attention_dropout": 0.0, "bos_token_id": 1,
-              "eos_token_id": [2, 3], "use_cache": True, **SHAPE, **changes}
+              "eos_token_id": [2, 3], "pad_token_id": 0, "use_cache": True, **SHAPE, **changes}
     if model_type.startswith("gemma"):
         config["hidden_activation"] = config["hidden_act"] = "gelu_pytorch_tanh"
     # The window's null has a meaning, all others are left out.

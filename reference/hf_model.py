@@ -35,7 +35,7 @@ DEFAULTS = {
     "smollm3": {**LLAMA, "rope_theta": 2e6, "max_position_embeddings": 32768,
                 "num_key_value_heads": 4, "tie_word_embeddings": True, "no_rope_layer_interval": 4},
     "olmo2": OLMO,
-    "olmo3": {**OLMO, "rope_theta": 5e5, "sliding_window": 4096},
+    "olmo3": {**OLMO, "rope_theta": 5e5, "rope_local_base_freq": 5e5, "sliding_window": 4096},
     "olmoe": {**OLMO, "num_experts": 64, "num_experts_per_tok": 8, "norm_topk_prob": False},
     "granite": LLAMA,
     "phi3": {**LLAMA, "rms_norm_eps": 1e-5, "max_position_embeddings": 4096,
@@ -68,7 +68,7 @@ def load_config(folder):
     rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
     if config["model_type"] in BY_LAYER:
         parts = config.get("rope_parameters") or {}
-        local = {"rope_theta": config.get("rope_local_base_freq", config["rope_theta"]),
+        local = {"rope_theta": config["rope_local_base_freq"],
                  **parts.get("sliding_attention", {})}
         rope = {**parts.get("full_attention", {}), **(config.get("rope_scaling") or {})}
         config["local_rope"] = {"rope_type": "default", **local}

@@ -62,7 +62,7 @@ void add_shares(const Tensor& part, const std::vector<RoutedRow>& rows, const Te
 /// Experts add up in their order, whatever rows there are: a row's bits depend on it alone.
 Tensor Model::mixture(Tape& tape, const Layer& layer, const Tensor& n) const {
   EVO_CHECK(!tape.recording());
-  const Tensor sum = Tensor::zeros({n.rows(), n.cols()});
+  const Tensor sum = Tensor::zeros(n.shape());
   const auto routed = routed_rows(linear(tape, n, layer.router), config_.experts);
   for (size_t e = 0; e < routed.size(); ++e) {
     if (routed[e].empty()) continue;

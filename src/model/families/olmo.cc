@@ -23,8 +23,8 @@ void read_olmo3(const Record& record, ModelConfig& config) {
   read_backbone(record, {.norm_eps = 1e-5}, config);
   refuse_if_true(record, "mlp_bias");
   read_biases(record, config);
-  read_ropes_by_layer(record, 500000, value_or(record, "rope_theta", 500000.0), "rope_theta",
-                      config);
+  // "rope_theta" is of layers without a window: to `transformers`, too.
+  read_ropes_by_layer(record, 500000, 500000, nullptr, config);
   std::vector<bool> slides = read_layer_types(record, config.num_hidden_layers);
   if (slides.empty()) slides = all_but_every(4, config.num_hidden_layers);
   set_windows(slides, value_or<int64_t>(record, "sliding_window", 4096), config);

@@ -170,7 +170,7 @@ void read_ropes_by_layer(const Record& record, double theta, double local_theta,
   }
   RotaryRules rules{.theta = value_or(record, "rope_theta", theta)};
   const RotarySettings of_all = read_rotary(record, global, rules, config);
-  rules.theta = value_or(record, local_key, local_theta);
+  rules.theta = local_key ? value_or(record, local_key, local_theta) : local_theta;
   const RotarySettings of_local = read_rotary(record, of("sliding_attention"), rules, config);
   config.rope_theta = of_all.theta;
   config.rope_scaling = of_all.scaling;

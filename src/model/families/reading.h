@@ -58,8 +58,8 @@ struct RotaryRules {
   int64_t original_positions = 0;  ///< 0: max_position_embeddings
 };
 void read_rope(const Record& record, const RotaryRules& rules, ModelConfig& config);
-/// One for layers with a window, and one for the others, which rope_scaling is for. `local_key` has
-/// the base of the former in older files.
+/// One for layers with a window, and one for the others, which rope_scaling is for. `local_key`, if
+/// not null, has the base of the former in older files.
 void read_ropes_by_layer(const Record& record, double theta, double local_theta,
                          const char* local_key, ModelConfig& config);
 

@@ -7,8 +7,8 @@
 namespace evo::cpu {
 
 void add_bias(Tape& tape, const Tensor& x, const Tensor& bias) {
-  EVO_CHECK(x.shape().size() == 2 && bias.numel() == x.cols());
-  const int64_t width = x.cols();
+  EVO_CHECK(x.shape().size() == 2 && bias.numel() == x.shape()[1]);
+  const int64_t width = x.shape()[1];
   for_each_row(x.rows(), width, [&](int64_t r) { add_to(x.row(r), bias.f32(), width); });
   if (!tape.recording() || !bias.wants_grad()) return;
   tape.record([=] {
