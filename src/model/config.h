@@ -106,7 +106,8 @@ struct ModelConfig : BackboneConfig, BlockConfig, FlowConfig {
   }
   /// Some layer's rows do not see all tokens before them.
   [[nodiscard]] bool has_windows() const;
-  /// The architecture that Hugging Face's `transformers` calls so, such as "llama" or "gemma3_text".
+  /// The architecture that Hugging Face's `transformers` calls so, such as "llama" or
+  /// "gemma3_text".
   [[nodiscard]] std::string family() const;
   /// Its settings without BlockConfig say all.
   [[nodiscard]] bool is_plain() const;

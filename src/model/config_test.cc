@@ -241,9 +241,8 @@ TEST(ModelConfig, SlidingWindowOfQwen) {
   EXPECT_EQ(config.layer(1).window, 0);
   EXPECT_EQ(config.layer(2).window, 16);
   EXPECT_TRUE(config.has_windows());
-  expect_error(
-      [&] { (void)loaded("qwen3", window + R"(, "layer_types": ["full_attention"])"); },
-      {"layer_types is a list of 1", "one for each of 3 layers"});
+  expect_error([&] { (void)loaded("qwen3", window + R"(, "layer_types": ["full_attention"])"); },
+               {"layer_types is a list of 1", "one for each of 3 layers"});
   expect_error(
       [&] {
         (void)loaded("qwen3", window + R"(, "layer_types": ["full_attention", "full_attention",
@@ -274,8 +273,7 @@ TEST(ModelConfig, RopeScalingInBothSpellings) {
   EXPECT_EQ(type(R"({"type": "yarn", "original_max_position_embeddings": 512})").factor, 4);
   EXPECT_TRUE(type("{}").is_default());
   EXPECT_TRUE(type(R"({"factor": 2})").is_default());  // as `transformers` has it
-  EXPECT_EQ(type(R"({"rope_type": "llama3", "factor": 8})").original_max_position_embeddings,
-            2048);
+  EXPECT_EQ(type(R"({"rope_type": "llama3", "factor": 8})").original_max_position_embeddings, 2048);
   expect_error([&] { type(R"({"type": "mrope", "factor": 2})"); }, {"config.json", "rope_type"});
   expect_error([&] { type(R"({"type": "linear"})"); }, {"config.json: rope_scaling", "factor"});
   expect_error([&] { type(R"({"type": "linear", "factor": 2, "partial_rotary_factor": 0.5})"); },

@@ -48,7 +48,8 @@ Tensor Model::ahead_output(Tape& tape, const Tensor& inputs, const Tensor& state
   const Tensor second = add_gated(tape, first, seen, Tensor(), 0);
   const Tensor gate_up =
       linear(tape, normed(second, network_.ahead.feed_forward_norm), network_.ahead.gate_up);
-  const Tensor fed = linear(tape, activate_gated(tape, gate_up, Activation::kSilu), network_.ahead.down);
+  const Tensor fed =
+      linear(tape, activate_gated(tape, gate_up, Activation::kSilu), network_.ahead.down);
   return normed(add_gated(tape, second, fed, Tensor(), 0), network_.ahead.norm);
 }
 

@@ -109,8 +109,7 @@ Tensor Model::layer_rows(Tape& tape, const Layer& layer, int64_t index, const Te
   const Tensor modulation = phi.defined() ? linear(tape, phi, layer.modulation) : Tensor();
   const Tensor attended = attention_branch(tape, layer, index, x, modulation, input, pass, keys);
   const Tensor between = add_gated(tape, x, attended, modulation, kAttentionGate * width);
-  const Tensor fed =
-      feed_forward_branch(tape, layer, config_.parallel ? x : between, modulation);
+  const Tensor fed = feed_forward_branch(tape, layer, config_.parallel ? x : between, modulation);
   return add_gated(tape, between, fed, modulation, kFeedForwardGate * width);
 }
 
@@ -143,8 +142,7 @@ Tensor Model::attention_branch(Tape& tape, const Layer& layer, int64_t index, co
 Tensor Model::feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& x,
                                   const Tensor& modulation) const {
   if (!layer.experts.empty()) {
-    const Tensor n =
-        branch_input(tape, x, layer.feed_forward_norm, modulation, kFeedForwardScale);
+    const Tensor n = branch_input(tape, x, layer.feed_forward_norm, modulation, kFeedForwardScale);
     return branch_output(tape, mixture(tape, layer, n), layer.feed_forward_out_norm);
   }
   const Tensor gate_up = normed_linear(tape, x, layer.feed_forward_norm, modulation,
@@ -160,9 +158,8 @@ Tensor Model::feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& 
   return branch_output(tape, out, layer.feed_forward_out_norm);
 }
 
-Tensor Model::normed_linear(Tape& tape, const Tensor& x, const Norm& norm,
-                            const Tensor& modulation, int64_t slot, const Weight& weight,
-                            const Adapter& adapter) const {
+Tensor Model::normed_linear(Tape& tape, const Tensor& x, const Norm& norm, const Tensor& modulation,
+                            int64_t slot, const Weight& weight, const Adapter& adapter) const {
   const auto input = [=, this](Tape& on) { return branch_input(on, x, norm, modulation, slot); };
   const Tensor n = input(tape);
   Tensor out = adapted_linear(tape, n, weight, adapter, modulation);

@@ -174,8 +174,9 @@ void declare_network(const ModelConfig& c, Network& n,
   to("model.", 0)
       .matrix(n.embedding, kEmbedding, kNormal, {{"embed_tokens.weight", c.vocab_size}}, d);
   if (c.learned_positions) {
-    to("model.", 0).matrix(n.positions, kEmbedding, kNormal,
-                           {{"embed_positions.weight", c.max_position_embeddings}}, d);
+    to("model.", 0)
+        .matrix(n.positions, kEmbedding, kNormal,
+                {{"embed_positions.weight", c.max_position_embeddings}}, d);
   }
   for (int64_t i = 0; i < layers; ++i) {
     declare_layer(c, i, layer(i), to(fmt::format("model.layers.{}.", i), i + 1));
@@ -183,7 +184,8 @@ void declare_network(const ModelConfig& c, Network& n,
   declare_norm(c, n.final_norm, "norm", to("model.", layers + 1));
   if (!c.tie_word_embeddings) {
     to("", layers + 1)
-        .matrix(static_cast<Weight&>(n.unembedding), kEmbedding, kNormal, {{"lm_head.weight", c.vocab_size}}, d);
+        .matrix(static_cast<Weight&>(n.unembedding), kEmbedding, kNormal,
+                {{"lm_head.weight", c.vocab_size}}, d);
   }
   if (!c.flow) return;
   const Declarer flow = to("evo.", 0);
@@ -227,14 +229,13 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
   const auto count = [&](auto... parts) { return (counts[static_cast<size_t>(parts)] + ...); };
   // Of a sparse layer a token passes the router and its own experts.
   const int64_t experts = c.experts.count == 0 ? 0 : count(kExperts) / c.experts.count;
-  const int64_t layers =
-      count(kAttention, kFeedForward, kRouter) + experts * c.experts.per_token;
+  const int64_t layers = count(kAttention, kFeedForward, kRouter) + experts * c.experts.per_token;
   const int64_t table = c.vocab_size * c.hidden_size;
   const int64_t inner = count(kInnerField);
 
   ModelCost cost;
-  cost.backbone_parameters = count(kAttention, kFeedForward, kRouter, kExperts, kNorms, kBiases,
-                                   kEmbedding);
+  cost.backbone_parameters =
+      count(kAttention, kFeedForward, kRouter, kExperts, kNorms, kBiases, kEmbedding);
   cost.flow_parameters =
       count(kCodes, kEvolveIn, kPlaces, kModulation, kAdapters, kInnerField, kMaturity);
   const Widths widths(c);

@@ -25,9 +25,8 @@ std::vector<std::vector<RoutedRow>> routed_rows(const Tensor& logits, const Expe
     double total = softmax_row(p, config.count).sum;
     std::iota(order.begin(), order.end(), 0);
     const auto chosen = order.begin() + config.per_token;
-    std::partial_sort(order.begin(), chosen, order.end(), [&](int64_t a, int64_t b) {
-      return p[a] > p[b] || (p[a] == p[b] && a < b);
-    });
+    std::partial_sort(order.begin(), chosen, order.end(),
+                      [&](int64_t a, int64_t b) { return p[a] > p[b] || (p[a] == p[b] && a < b); });
     if (config.normalized) {
       total = std::accumulate(order.begin(), chosen, 0.0, [&](double sum, int64_t e) {
         return sum + static_cast<double>(p[e]);

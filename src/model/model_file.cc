@@ -124,8 +124,7 @@ void Model::read_packed(const FamilyWeights& file, const PackedUnit& unit, Preci
 
 void Model::pack_bits(const FamilyWeights& file, std::span<const Parameter> parts, Weight& weight,
                       Precision precision) {
-  const auto mapped =
-      parts.size() == 1 ? file.mapped_bf16(parts[0]) : std::span<const uint16_t>();
+  const auto mapped = parts.size() == 1 ? file.mapped_bf16(parts[0]) : std::span<const uint16_t>();
   if (mapped.empty()) {
     return pack(weight, read_bits(file, parts, weight.value.shape()), precision);
   }

@@ -43,8 +43,8 @@ inline ModelConfig tiny_config(int64_t vocabulary) {
   return config;
 }
 
-/// Networks that differ in everything that blocks of families differ in (BlockConfig), by the family
-/// that has most of it. The last is a mixture of experts, which cannot be trained.
+/// Networks that differ in everything that blocks of families differ in (BlockConfig), by the
+/// family that has most of it. The last is a mixture of experts, which cannot be trained.
 inline constexpr std::array kBlockKinds = {"llama", "qwen3",   "gemma",  "olmo",
                                            "gpt",   "granite", "experts"};
 

@@ -10,8 +10,8 @@
 
 namespace evo {
 
-/// Where the heads lie in a row of a fused projection: query heads | key heads | value heads; and how
-/// attention scores them.
+/// Where the heads lie in a row of a fused projection: query heads | key heads | value heads; and
+/// how attention scores them.
 struct HeadLayout {
   int query_heads = 0;
   int kv_heads = 0;
@@ -54,7 +54,8 @@ void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTab
 
 /// QK-norm: RMSNorm of each query head by q_weight [head_size] and of each key head by k_weight
 /// [head_size] (Qwen3), or of all query heads of a row together by q_weight [q_cols] and of all key
-/// heads by k_weight [kv_cols] (OLMo 2); value heads are copied. Returns a new tensor [N, row_cols].
+/// heads by k_weight [kv_cols] (OLMo 2); value heads are copied. Returns a new tensor [N,
+/// row_cols].
 Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const Tensor& q_weight,
                  const Tensor& k_weight, float eps);
 

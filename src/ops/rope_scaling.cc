@@ -52,8 +52,8 @@ double yarn_attention_factor(const RopeScaling& scaling) {
   return scale(scaling.mscale) / scale(scaling.mscale_all_dim);
 }
 
-/// LongRoPE (Ding et al. 2024), of texts up to the training's length: each frequency has a divisor of
-/// its own.
+/// LongRoPE (Ding et al. 2024), of texts up to the training's length: each frequency has a divisor
+/// of its own.
 void scale_longrope(const RopeScaling& scaling, std::vector<double>& frequencies) {
   if (scaling.short_factor.size() != frequencies.size()) {
     fail("rope scaling: short_factor has {} numbers: expected {}, half the rotated part of a head",

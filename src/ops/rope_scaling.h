@@ -17,11 +17,11 @@ struct RopeScaling {
   double high_freq_factor = 4;                   ///< llama3
   double beta_fast = 32;                         ///< yarn: turns per training text
   double beta_slow = 1;                          ///< yarn
-  double attention_factor = 0;  ///< yarn, longrope: of queries and keys; 0: derived
-  double mscale = 0;                             ///< yarn; 0: absent
-  double mscale_all_dim = 0;                     ///< yarn; 0: absent
-  bool truncate = true;                          ///< yarn: bounds in whole frequencies
-  std::vector<double> short_factor;              ///< longrope: divisors of frequencies
+  double attention_factor = 0;       ///< yarn, longrope: of queries and keys; 0: derived
+  double mscale = 0;                 ///< yarn; 0: absent
+  double mscale_all_dim = 0;         ///< yarn; 0: absent
+  bool truncate = true;              ///< yarn: bounds in whole frequencies
+  std::vector<double> short_factor;  ///< longrope: divisors of frequencies
 
   bool operator==(const RopeScaling&) const = default;
 

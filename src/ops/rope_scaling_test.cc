@@ -79,10 +79,10 @@ TEST(RopeScaling, AttentionFactorOfYarn) {
 TEST(RopeScaling, LongRopeDividesEachFrequency) {
   RopeScaling longrope = scaling("longrope", 32, 4096);
   longrope.short_factor = {1, 2, 4};
-  const RopeFrequencies plain = rope_frequencies(6, 1e4), found = rope_frequencies(6, 1e4, longrope);
+  const RopeFrequencies plain = rope_frequencies(6, 1e4),
+                        found = rope_frequencies(6, 1e4, longrope);
   for (size_t i = 0; i < 3; ++i) {
-    EXPECT_DOUBLE_EQ(found.per_position[i],
-                     plain.per_position[i] / longrope.short_factor[i]);
+    EXPECT_DOUBLE_EQ(found.per_position[i], plain.per_position[i] / longrope.short_factor[i]);
   }
   EXPECT_DOUBLE_EQ(found.attention_factor, std::sqrt(1 + std::log(32.0) / std::log(4096.0)));
   longrope.attention_factor = 1.5;

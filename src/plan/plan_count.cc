@@ -8,8 +8,8 @@ ParameterCount count_parameters(const ModelConfig& config) {
   const auto of = [&](NetworkPart part) { return counts[static_cast<size_t>(part)]; };
   return {.embedding = of(NetworkPart::kEmbedding),
           .attention = of(NetworkPart::kAttention) + of(NetworkPart::kBiases),
-          .feed_forward = of(NetworkPart::kFeedForward) + of(NetworkPart::kRouter) +
-                          of(NetworkPart::kExperts),
+          .feed_forward =
+              of(NetworkPart::kFeedForward) + of(NetworkPart::kRouter) + of(NetworkPart::kExperts),
           .norms = of(NetworkPart::kNorms),
           .codes = of(NetworkPart::kCodes),
           .evolve_in = of(NetworkPart::kEvolveIn),

@@ -16,11 +16,11 @@ extern const Family kLlama, kMistral, kMinistral, kQwen2, kQwen3, kQwen3Moe, kSm
 namespace {
 
 constexpr std::array kFamilies = {
-    &families::kLlama,   &families::kMistral, &families::kMinistral, &families::kQwen2,
-    &families::kQwen3,   &families::kQwen3Moe, &families::kSmolLm3,  &families::kOlmo2,
-    &families::kOlmo3,   &families::kOlmoe,   &families::kGranite,   &families::kPhi3,
-    &families::kGemma,   &families::kGemma2,  &families::kGemma3,    &families::kGemma3WithVision,
-    &families::kGpt2,    &families::kGptNeox, &families::kMixtral};
+    &families::kLlama, &families::kMistral,  &families::kMinistral, &families::kQwen2,
+    &families::kQwen3, &families::kQwen3Moe, &families::kSmolLm3,   &families::kOlmo2,
+    &families::kOlmo3, &families::kOlmoe,    &families::kGranite,   &families::kPhi3,
+    &families::kGemma, &families::kGemma2,   &families::kGemma3,    &families::kGemma3WithVision,
+    &families::kGpt2,  &families::kGptNeox,  &families::kMixtral};
 
 const Family& known_family(std::string_view model_type) {
   const auto found = std::ranges::find_if(

@@ -9,8 +9,8 @@
 namespace evo::families {
 namespace {
 
-void read_common(const Record& record, ModelConfig& config, int64_t max_positions,
-                 int64_t kv_heads, double theta, const char* activation_key) {
+void read_common(const Record& record, ModelConfig& config, int64_t max_positions, int64_t kv_heads,
+                 double theta, const char* activation_key) {
   read_backbone(record,
                 {.max_positions = max_positions,
                  .kv_heads = kv_heads,
@@ -21,8 +21,8 @@ void read_common(const Record& record, ModelConfig& config, int64_t max_position
   refuse_if_true(record, "use_bidirectional_attention");
   read_biases(record, config);
   // As `transformers` rounds it, which keeps it in f32.
-  config.embedding_scale = static_cast<double>(
-      static_cast<float>(std::sqrt(static_cast<double>(config.hidden_size))));
+  config.embedding_scale =
+      static_cast<double>(static_cast<float>(std::sqrt(static_cast<double>(config.hidden_size))));
 }
 
 /// Returns which layers are local.

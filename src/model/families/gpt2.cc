@@ -11,10 +11,11 @@ namespace {
 /// The same under Llama's keys.
 Record gpt2_renamed(const Record& record) {
   Record made = record;
-  for (const auto& [theirs, ours, otherwise] :
-       {std::tuple{"n_embd", "hidden_size", 768}, {"n_layer", "num_hidden_layers", 12},
-        {"n_head", "num_attention_heads", 12}, {"n_positions", "max_position_embeddings", 1024},
-        {"vocab_size", "vocab_size", 50257}}) {
+  for (const auto& [theirs, ours, otherwise] : {std::tuple{"n_embd", "hidden_size", 768},
+                                                {"n_layer", "num_hidden_layers", 12},
+                                                {"n_head", "num_attention_heads", 12},
+                                                {"n_positions", "max_position_embeddings", 1024},
+                                                {"vocab_size", "vocab_size", 50257}}) {
     if (!given(record, ours) || given(record, theirs)) {
       made.set(ours, value_or<int64_t>(record, theirs, otherwise));
     }
@@ -67,13 +68,14 @@ ArrayPlace place_gpt2(const ModelConfig& c, const Parameter& p) {
   if (p.name.starts_with(kLayers)) {
     const size_t dot = p.name.find('.', kLayers.size());
     ArrayPlace found = layer_place(c, p.name.substr(dot + 1), p);
-    found.array.insert(0, "transformer.h." + p.name.substr(kLayers.size(), dot + 1 - kLayers.size()));
+    found.array.insert(0,
+                       "transformer.h." + p.name.substr(kLayers.size(), dot + 1 - kLayers.size()));
     return found;
   }
   std::string name = p.name;
-  for (const auto& [ours, theirs] :
-       {std::pair{"model.embed_tokens.", "transformer.wte."},
-        {"model.embed_positions.", "transformer.wpe."}, {"model.norm.", "transformer.ln_f."}}) {
+  for (const auto& [ours, theirs] : {std::pair{"model.embed_tokens.", "transformer.wte."},
+                                     {"model.embed_positions.", "transformer.wpe."},
+                                     {"model.norm.", "transformer.ln_f."}}) {
     if (name.starts_with(ours)) name = theirs + name.substr(std::string_view(ours).size());
   }
   return {.array = name, .shape = p.shape};

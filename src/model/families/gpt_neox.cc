@@ -53,6 +53,7 @@ ArrayPlace place_gpt_neox(const ModelConfig& c, const Parameter& p) {
 
 }  // namespace
 
-extern const Family kGptNeox = {"gpt_neox", "GPTNeoXForCausalLM", read_gpt_neox, place_gpt_neox, "gpt_neox."};
+extern const Family kGptNeox = {"gpt_neox", "GPTNeoXForCausalLM", read_gpt_neox, place_gpt_neox,
+                                "gpt_neox."};
 
 }  // namespace evo::families

@@ -1,4 +1,5 @@
-// Phi-3 and Phi-4: a Llama, of which a part of a head may be turned, with its matrices side by side.
+// Phi-3 and Phi-4: a Llama, of which a part of a head may be turned, with its matrices side by
+// side.
 #include <map>
 
 #include "model/families/family.h"

@@ -21,8 +21,8 @@ void read_window(const Record& record, ModelConfig& config) {
     set_windows(slides, window, config);
     return;
   }
-  const int64_t full = slides.empty() ? value_or<int64_t>(record, "max_window_layers", 28)
-                                      : first - slides.begin();
+  const int64_t full =
+      slides.empty() ? value_or<int64_t>(record, "max_window_layers", 28) : first - slides.begin();
   if (full >= layers) return;
   config.sliding_window = window;
   config.max_window_layers = full;

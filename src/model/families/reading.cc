@@ -58,7 +58,8 @@ RotarySettings read_rotary(const Record& record, const Record& rope, const Rotar
     return read;
   }
   if (scaling.rope_type == "su") scaling.rope_type = "longrope";  // its first name
-  if (scaling.rope_type == "linear" || scaling.rope_type == "llama3") (void)rope.get_double("factor");
+  if (scaling.rope_type == "linear" || scaling.rope_type == "llama3")
+    (void)rope.get_double("factor");
   if (scaling.rope_type != "linear") complete_scaling(record, rope, rules, config, scaling);
   // Longer texts have other frequencies, from their first token on: a cache would be wrong.
   if (scaling.rope_type == "longrope") {
@@ -137,9 +138,10 @@ void read_rope(const Record& record, const RotaryRules& rules, ModelConfig& conf
   const Record rope = rope_object(record);
   for (const char* kind : {"full_attention", "sliding_attention"}) {
     if (rope.has(kind)) {
-      fail("{} is by layer type, which is not supported for model_type {}: expected the same for "
-           "all layers",
-           rope.source(), config.model_type);
+      fail(
+          "{} is by layer type, which is not supported for model_type {}: expected the same for "
+          "all layers",
+          rope.source(), config.model_type);
     }
   }
   RotaryRules own = rules;

@@ -27,8 +27,8 @@ template <fields::FieldType T>
 /// Refuses a key that is given and true.
 void refuse_if_true(const Record& record, const char* key);
 
-/// What `transformers` assumes where config.json is silent. 0: as many key heads as query heads, the
-/// hidden size over the heads.
+/// What `transformers` assumes where config.json is silent. 0: as many key heads as query heads,
+/// the hidden size over the heads.
 struct BackboneDefaults {
   int64_t max_positions = 2048;
   int64_t kv_heads = 0;
@@ -40,8 +40,7 @@ struct BackboneDefaults {
 
 /// The sizes, epsilon and activation of a backbone under Llama's keys, without a window.
 void read_backbone(const Record& record, const BackboneDefaults& defaults, ModelConfig& config,
-                   const char* activation_key = "hidden_act",
-                   const char* activation = "silu");
+                   const char* activation_key = "hidden_act", const char* activation = "silu");
 [[nodiscard]] Activation read_activation(const Record& record, const char* key,
                                          const char* otherwise);
 

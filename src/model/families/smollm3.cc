@@ -6,9 +6,8 @@ namespace evo::families {
 namespace {
 
 void read_smollm3(const Record& record, ModelConfig& config) {
-  read_backbone(record,
-                {.max_positions = 32768, .kv_heads = 4, .rope_theta = 2000000, .tied = true},
-                config);
+  read_backbone(
+      record, {.max_positions = 32768, .kv_heads = 4, .rope_theta = 2000000, .tied = true}, config);
   read_biases(record, config);
   read_rope(record, {}, config);
   const int64_t layers = config.num_hidden_layers;

@@ -52,8 +52,8 @@ std::vector<std::string> possible_names(const std::string& array, std::string_vi
 }
 
 /// Beside its own prefix; a family's arrays without it are of layers.
-constexpr std::array<std::string_view, 6> kOurPrefixes = {
-    "lm_head.", "embed_out.", "evo.", "language_model.", "layers.", "h."};
+constexpr std::array<std::string_view, 6> kOurPrefixes = {"lm_head.",        "embed_out.", "evo.",
+                                                          "language_model.", "layers.",    "h."};
 
 constexpr const char* kEmbedding = "model.embed_tokens.weight";
 

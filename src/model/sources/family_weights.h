@@ -45,8 +45,8 @@ class FamilyWeights {
 /// What `transformers` makes of a tied model whose file has another head: one that is not tied.
 void untie_if_heads_differ(const WeightFolder& folder, ModelConfig& config);
 
-/// The arrays of a family's file that hold these of ours, one or more to each. `arrays` must outlive
-/// what is returned.
+/// The arrays of a family's file that hold these of ours, one or more to each. `arrays` must
+/// outlive what is returned.
 [[nodiscard]] std::vector<ArrayToWrite> arrays_of_family(const ModelConfig& config,
                                                          const std::vector<ArrayToWrite>& arrays);
 

@@ -52,8 +52,8 @@ struct GeluTanh {
   static HWY_INLINE V slope(D d, V x) {
     const auto one = hn::Set(d, 1.0f), half = hn::Set(d, 0.5f);
     const auto t = bend(d, x);
-    const auto inner = hn::Mul(hn::Set(d, kFactor),
-                               hn::MulAdd(hn::Set(d, 3 * kCubic), hn::Mul(x, x), one));
+    const auto inner =
+        hn::Mul(hn::Set(d, kFactor), hn::MulAdd(hn::Set(d, 3 * kCubic), hn::Mul(x, x), one));
     const auto steep = hn::Mul(hn::Mul(half, x), hn::Mul(hn::NegMulAdd(t, t, one), inner));
     return hn::Add(hn::MulAdd(half, t, half), steep);
   }

@@ -144,7 +144,8 @@ void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTab
 Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const Tensor& q_weight,
                  const Tensor& k_weight, float eps) {
   EVO_CHECK(qkv.shape().size() == 2 && qkv.shape()[1] == layout.row_cols());
-  const bool of_heads = q_weight.numel() == layout.head_size && k_weight.numel() == layout.head_size;
+  const bool of_heads =
+      q_weight.numel() == layout.head_size && k_weight.numel() == layout.head_size;
   EVO_CHECK(of_heads ||
             (q_weight.numel() == layout.q_cols() && k_weight.numel() == layout.kv_cols()));
   HeadNorm op{.qkv = qkv, .q_weight = q_weight, .k_weight = k_weight, .layout = layout};

@@ -38,26 +38,25 @@ struct ReferenceAttention {
   [[nodiscard]] std::vector<T> backward(const T* dout) const {
     std::vector<T> dqkv(ranges.size() * layout.row_cols());
     const auto gradient_of = [&](const T* x) { return dqkv.data() + (x - qkv); };
-    for_each_query(
-        [&](int64_t r, int head, const std::vector<Key>& keys, const std::vector<T>& weights) {
-          const T* dy = dout + r * layout.q_cols() + int64_t{head} * layout.head_size;
-          const T* q = query(r, head);
-          std::vector<T> dweights(keys.size());
-          T mean = 0;
-          for (size_t k = 0; k < keys.size(); ++k) {
-            dweights[k] = dot(dy, keys[k].value);
-            mean += weights[k] * dweights[k];
-          }
-          for (size_t k = 0; k < keys.size(); ++k) {
-            const T dscore =
-                weights[k] * (dweights[k] - mean) * slope(dot(q, keys[k].key)) * scale();
-            for (int i = 0; i < layout.head_size; ++i) {
-              gradient_of(keys[k].value)[i] += weights[k] * dy[i];
-              gradient_of(keys[k].key)[i] += dscore * q[i];
-              gradient_of(q)[i] += dscore * keys[k].key[i];
-            }
-          }
-        });
+    for_each_query([&](int64_t r, int head, const std::vector<Key>& keys,
+                       const std::vector<T>& weights) {
+      const T* dy = dout + r * layout.q_cols() + int64_t{head} * layout.head_size;
+      const T* q = query(r, head);
+      std::vector<T> dweights(keys.size());
+      T mean = 0;
+      for (size_t k = 0; k < keys.size(); ++k) {
+        dweights[k] = dot(dy, keys[k].value);
+        mean += weights[k] * dweights[k];
+      }
+      for (size_t k = 0; k < keys.size(); ++k) {
+        const T dscore = weights[k] * (dweights[k] - mean) * slope(dot(q, keys[k].key)) * scale();
+        for (int i = 0; i < layout.head_size; ++i) {
+          gradient_of(keys[k].value)[i] += weights[k] * dy[i];
+          gradient_of(keys[k].key)[i] += dscore * q[i];
+          gradient_of(q)[i] += dscore * keys[k].key[i];
+        }
+      }
+    });
     return dqkv;
   }
 

@@ -81,9 +81,9 @@ Tensor norm_modulate(Tape& tape, const Tensor& x, const Tensor& weight, const Te
 
 Tensor layer_norm(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bias,
                   const Tensor& modulation, int64_t scale_column, float eps) {
-  const Tensor y = output_of(
-      tape, layer_norm(matrix_of(x), row_of(weight), row_of(bias), matrix_of(modulation),
-                       scale_column, static_cast<double>(eps)));
+  const Tensor y =
+      output_of(tape, layer_norm(matrix_of(x), row_of(weight), row_of(bias), matrix_of(modulation),
+                                 scale_column, static_cast<double>(eps)));
   record(tape, y, [=](const Matrix& dy) {
     Matrix from = matrix_of(x);
     const Matrix weights = row_of(weight), biases = row_of(bias), scales = matrix_of(modulation);
@@ -121,9 +121,8 @@ Tensor layer_norm(Tape& tape, const Tensor& x, const Tensor& weight, const Tenso
 
 Tensor scaled(Tape& tape, const Tensor& x, float factor) {
   const Tensor y = output_of(tape, scaled(matrix_of(x), static_cast<double>(factor)));
-  record(tape, y, [=](const Matrix& dy) {
-    add_gradient(x, scaled(dy, static_cast<double>(factor)));
-  });
+  record(tape, y,
+         [=](const Matrix& dy) { add_gradient(x, scaled(dy, static_cast<double>(factor))); });
   return y;
 }
 

@@ -60,8 +60,8 @@ TEST(Activation, LargeGatesStayFinite) {
       std::fill_n(out.grad().f32(), 4, 1.0f);
       tape.backward();
       testing::expect_close(out.values(), std::vector<float>{0, 0, 180, 2000}, 1e-35, 0);
-      testing::expect_close(gate_up.grad().values(),
-                            std::vector<float>{0, 0, 2, 2, 0, 0, 90, 1000}, 1e-35, 0);
+      testing::expect_close(gate_up.grad().values(), std::vector<float>{0, 0, 2, 2, 0, 0, 90, 1000},
+                            1e-35, 0);
     });
   }
 }

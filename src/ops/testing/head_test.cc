@@ -386,8 +386,9 @@ TEST(Head, NoRows) {
   EXPECT_TRUE(result.nll.empty());
   EXPECT_EQ(result.mean_code.shape(), (std::vector<int64_t>{0, 2}));
   Tape tape(Tape::Mode::kInference);
-  EXPECT_EQ(head_logits(tape, problem.h, 1, 0, Weight{problem.unembed, nullptr}, &problem.term).shape(),
-            (std::vector<int64_t>{0, 9}));
+  EXPECT_EQ(
+      head_logits(tape, problem.h, 1, 0, Weight{problem.unembed, nullptr}, &problem.term).shape(),
+      (std::vector<int64_t>{0, 9}));
 }
 
 // ---- decoding ----

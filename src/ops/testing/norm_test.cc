@@ -82,7 +82,8 @@ TEST(LayerNorm, IsCloseToReference) {
       // Mean and deviation are sums in double; then difference, quotient, product, sum, product;
       // parameters' gradients are sums over 5 rows. Numbers of the gradient pass through ones up to
       // the inverse deviation of a row of two equal ones larger.
-      NormCase{5, cols, modulated}.layer_norm().expect_close_to_reference(5 + 5 + (cols < 4 ? 40 : 0));
+      NormCase{5, cols, modulated}.layer_norm().expect_close_to_reference(5 + 5 +
+                                                                          (cols < 4 ? 40 : 0));
     }
   }
 }
