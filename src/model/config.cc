@@ -57,10 +57,18 @@ void validate_blocks(const ModelConfig& c) {
     require(!layer.sparse || c.experts.count > 0, "a sparse layer needs experts");
   }
   c.local_rope_scaling.validate();
+  const int64_t turned = c.rotary_size > 0 ? c.rotary_size : c.head_dim;
+  for (const RopeScaling* scaling : {&c.rope_scaling, &c.local_rope_scaling}) {
+    require(scaling->rope_type != "longrope" ||
+                std::cmp_equal(scaling->short_factor.size(), turned / 2),
+            "short_factor must have a number for every two of the rotated part of a head");
+  }
   if (c.experts == ExpertConfig()) return;
   require(c.experts.count >= 1 && c.experts.count <= 4096, "experts must be 1 to 4096");
   require(c.experts.per_token >= 1 && c.experts.per_token <= c.experts.count,
           "experts of a token must be 1 to all");
+  require(c.num_hidden_layers * c.experts.count <= (1 << 17),
+          "layers times experts must be at most 2^17");
   require(c.experts.size >= 1 && c.experts.size <= (1 << 22), "experts' width must be 1 to 2^22");
 }
 

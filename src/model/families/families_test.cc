@@ -13,11 +13,11 @@ using testing::expect_error;
 using testing::TemporaryFolder;
 
 constexpr const char* kSizes = R"("vocab_size": 64, "hidden_size": 48, "intermediate_size": 96,
-    "num_hidden_layers": 6, "num_attention_heads": 4)";
+    "num_attention_heads": 4)";
 
-ModelConfig read(std::string_view type, std::string_view more = "") {
-  const std::string text = fmt::format(R"({{"model_type": "{}", {}{}{}}})", type, kSizes,
-                                       more.empty() ? "" : ", ", more);
+ModelConfig read(std::string_view type, std::string_view more = "", std::string_view layers = "6") {
+  const std::string text = fmt::format(R"({{"model_type": "{}", "num_hidden_layers": {}, {}{}{}}})",
+                                       type, layers, kSizes, more.empty() ? "" : ", ", more);
   return ModelConfig::read(Record::parse(text, "config.json"));
 }
 
@@ -48,7 +48,8 @@ TEST(Families, MinistralHasLayerTypesAndSoHasMistral) {
     const ModelConfig plain = read(type, R"("num_key_value_heads": 2)");
     EXPECT_EQ(windows(plain), std::vector<int64_t>(6, 4096));
     EXPECT_EQ(plain.saved_family(), "mistral");
-    const ModelConfig config = read(type, R"("num_key_value_heads": 2, "sliding_window": 8, "layer_types": ["full_attention",
+    const ModelConfig config = read(
+        type, R"("num_key_value_heads": 2, "sliding_window": 8, "layer_types": ["full_attention",
         "sliding_attention", "full_attention", "full_attention", "full_attention",
         "full_attention"])");
     EXPECT_EQ(windows(config), (std::vector<int64_t>{0, 8, 0, 0, 0, 0}));
@@ -61,8 +62,7 @@ TEST(Families, SmolLm3LeavesOutPositions) {
   EXPECT_EQ(config.rope_theta, 2000000);
   EXPECT_EQ(config.num_key_value_heads, 4);
   EXPECT_TRUE(config.tie_word_embeddings);
-  EXPECT_EQ(rotations(config),
-            (std::vector{kGlobal, kGlobal, kGlobal, kNone, kGlobal, kGlobal}));
+  EXPECT_EQ(rotations(config), (std::vector{kGlobal, kGlobal, kGlobal, kNone, kGlobal, kGlobal}));
   EXPECT_FALSE(config.has_windows());
   config = read("smollm3", R"("no_rope_layers": [0, 1, 1, 1, 1, 0], "use_sliding_window": true,
                               "sliding_window": 8)");
@@ -114,6 +114,26 @@ TEST(Families, Phi3IsALlamaButForItsRotation) {
 }
 
 /// The whole text may be as long as the training's: longer ones have other frequencies.
+TEST(Families, SizesBeyondReasonAreRefusedBeforeTheyAreUsed) {
+  for (const char* type : {"gemma3_text", "smollm3", "qwen3_moe", "gpt_neox"}) {
+    for (const char* layers : {"0", "-1", "1000000000000000"}) {
+      expect_error([&] { (void)read(type, R"("rotary_pct": 1)", layers); },
+                   {"config.json: num_hidden_layers is", "1 to 4096"});
+    }
+  }
+  const auto rope = [](std::string_view settings) {
+    (void)read("phi3", fmt::format(R"("rope_scaling": {{"type": "longrope", {}}})", settings));
+  };
+  expect_error([&] { rope(R"("short_factor": [1, 2])"); }, {"config.json", "short_factor"});
+  expect_error([&] { rope(R"("long_factor": [1, 2])"); }, {"config.json", "short_factor"});
+  for (const char* part : {"0", "-0.5", "1.5", "1e300"}) {
+    expect_error([&] { (void)read("phi3", fmt::format(R"("partial_rotary_factor": {})", part)); },
+                 {"partial_rotary_factor", "at most 1"});
+  }
+  expect_error([] { (void)read("gemma2", R"("query_pre_attn_scalar": -1)"); }, {"config.json"});
+  expect_error([] { (void)read("mixtral", R"("num_local_experts": 100000)"); }, {"experts"});
+}
+
 TEST(Families, LongRopeEndsWithTheTrainingsTexts) {
   const ModelConfig config = read("phi3", R"("max_position_embeddings": 131072,
       "partial_rotary_factor": 0.5, "rope_scaling": {"type": "longrope",
@@ -141,8 +161,7 @@ TEST(Families, GemmaOfAllGenerations) {
       "rope_scaling": {"rope_type": "linear", "factor": 8}, "attn_logit_softcapping": 50.0)");
   EXPECT_TRUE(gemma3.qk_norm && !gemma3.qk_norm_together && gemma3.norms_outputs);
   EXPECT_EQ(windows(gemma3), (std::vector<int64_t>{8, 8, 8, 8, 8, 0}));
-  EXPECT_EQ(rotations(gemma3),
-            (std::vector{kLocal, kLocal, kLocal, kLocal, kLocal, kGlobal}));
+  EXPECT_EQ(rotations(gemma3), (std::vector{kLocal, kLocal, kLocal, kLocal, kLocal, kGlobal}));
   EXPECT_EQ(gemma3.rope_theta, 1000000);
   EXPECT_EQ(gemma3.rope_scaling.factor, 8);
   EXPECT_EQ(gemma3.local_rope_theta, 10000);
@@ -154,7 +173,9 @@ TEST(Families, GemmaOfAllGenerations) {
 TEST(Families, GemmaWithVisionIsItsLanguageModel) {
   const std::string text = fmt::format(R"({{"model_type": "gemma3", "eos_token_id": [1, 3],
       "architectures": ["Gemma3ForConditionalGeneration"],
-      "text_config": {{{}, "sliding_window": 8}}, "vision_config": {{}}}})", kSizes);
+      "text_config": {{{}, "num_hidden_layers": 6, "sliding_window": 8}},
+      "vision_config": {{}}}})",
+                                       kSizes);
   const ModelConfig config = ModelConfig::read(Record::parse(text, "config.json"));
   EXPECT_EQ(config.family(), "gemma3_text");
   EXPECT_EQ(config.layer(0).window, 8);
@@ -165,7 +186,8 @@ TEST(Families, GemmaWithVisionIsItsLanguageModel) {
 TEST(Families, GptsHaveLayerNorms) {
   const ModelConfig gpt2 = ModelConfig::read(Record::parse(
       R"({"model_type": "gpt2", "vocab_size": 64, "n_embd": 48, "n_layer": 2, "n_head": 4,
-          "n_positions": 32, "layer_norm_epsilon": 1e-3})", "config.json"));
+          "n_positions": 32, "layer_norm_epsilon": 1e-3})",
+      "config.json"));
   EXPECT_EQ(gpt2.hidden_size, 48);
   EXPECT_EQ(gpt2.intermediate_size, 192);
   EXPECT_EQ(gpt2.max_position_embeddings, 32);
@@ -178,8 +200,7 @@ TEST(Families, GptsHaveLayerNorms) {
   EXPECT_EQ(neox.activation, Activation::kGelu);
   EXPECT_EQ(neox.rotary_size, 6);
   EXPECT_EQ(neox.rope_theta, 500);
-  EXPECT_FALSE(
-      read("gpt_neox", R"("rotary_pct": 1, "use_parallel_residual": false)").parallel);
+  EXPECT_FALSE(read("gpt_neox", R"("rotary_pct": 1, "use_parallel_residual": false)").parallel);
 }
 
 TEST(Families, MixturesSayWhichLayersAreSparse) {
@@ -191,18 +212,21 @@ TEST(Families, MixturesSayWhichLayersAreSparse) {
   EXPECT_EQ(mixtral.experts, (ExpertConfig{8, 2, 96, true}));
   EXPECT_EQ(mixtral.rope_theta, 1000000);
   EXPECT_TRUE(mixtral.layer(0).sparse);
-  expect_error([] { (void)read("mixtral", R"("num_key_value_heads": 2,
-                                             "num_experts_per_tok": 9)"); },
-               {"config.json", "experts of a token"});
+  expect_error(
+      [] {
+        (void)read("mixtral", R"("num_key_value_heads": 2,
+                                             "num_experts_per_tok": 9)");
+      },
+      {"config.json", "experts of a token"});
 }
 
 /// What a family says of itself survives our file.
 TEST(Families, SavedOnesAreReadAgain) {
   const std::string kv = R"("num_key_value_heads": 2, "eos_token_id": [3, 4])";
   const TemporaryFolder folder;
-  for (const char* type : {"llama", "mistral", "ministral", "qwen2", "qwen3", "qwen3_moe",
-                           "smollm3", "olmo2", "olmo3", "olmoe", "granite", "phi3", "gemma",
-                           "gemma2", "gemma3_text", "gpt_neox", "mixtral"}) {
+  for (const char* type :
+       {"llama", "mistral", "ministral", "qwen2", "qwen3", "qwen3_moe", "smollm3", "olmo2", "olmo3",
+        "olmoe", "granite", "phi3", "gemma", "gemma2", "gemma3_text", "gpt_neox", "mixtral"}) {
     SCOPED_TRACE(type);
     ModelConfig config = read(type, kv + R"(, "attention_bias": false, "dtype": "float16",
                                              "rotary_pct": 0.5)");

@@ -1,5 +1,7 @@
 // GPT-2: LayerNorm, learned positions, a feed-forward part without a gate, and matrices stored
 // [in, out].
+#include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "model/families/family.h"
@@ -20,8 +22,10 @@ Record gpt2_renamed(const Record& record) {
       made.set(ours, value_or<int64_t>(record, theirs, otherwise));
     }
   }
-  made.set("intermediate_size",
-           value_or<int64_t>(record, "n_inner", 4 * made.get_int("hidden_size")));
+  constexpr int64_t kWidest = 1 << 20;  // of a model that is not refused
+  made.set(
+      "intermediate_size",
+      value_or<int64_t>(record, "n_inner", 4 * std::min(made.get_int("hidden_size"), kWidest)));
   made.set("rms_norm_eps", value_or(record, "layer_norm_epsilon", 1e-5));
   return made;
 }

@@ -31,7 +31,8 @@ void complete_scaling(const Record& record, const Record& rope, const RotaryRule
   if (rules.original_positions > 0) original = rules.original_positions;
   scaling.original_max_position_embeddings =
       value_or(record, "original_max_position_embeddings", original);
-  if (!given(rope, "factor") && scaling.rope_type != "llama3" && original > 0) {
+  if (!given(rope, "factor") && scaling.rope_type != "llama3" &&
+      scaling.original_max_position_embeddings > 0) {
     scaling.factor = static_cast<double>(longest) /
                      static_cast<double>(scaling.original_max_position_embeddings);
   }
@@ -45,6 +46,9 @@ RotarySettings read_rotary(const Record& record, const Record& rope, const Rotar
                        value_or(record, "partial_rotary_factor", rules.part));
   if (rules.whole && read.part != 1) {
     refuse(record, "partial_rotary_factor", fmt::format("{}", read.part), "1");
+  }
+  if (!(read.part > 0 && read.part <= 1)) {
+    refuse(record, "partial_rotary_factor", fmt::format("{}", read.part), "above 0, at most 1");
   }
   read.longest = config.max_position_embeddings;
   RopeScaling& scaling = read.scaling;
@@ -126,6 +130,10 @@ void read_backbone(const Record& record, const BackboneDefaults& defaults, Model
     config.num_key_value_heads = config.num_attention_heads;
   if (config.head_dim == 0 && !given(record, "head_dim"))
     config.head_dim = config.hidden_size / std::max<int64_t>(1, config.num_attention_heads);
+  // What is by layer is read before the whole is validated.
+  if (config.num_hidden_layers < 1 || config.num_hidden_layers > 4096) {
+    refuse(record, "num_hidden_layers", fmt::format("{}", config.num_hidden_layers), "1 to 4096");
+  }
   config.activation = read_activation(record, activation_key, activation);
 }
 
