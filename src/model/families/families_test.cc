@@ -131,7 +131,9 @@ TEST(Families, SizesBeyondReasonAreRefusedBeforeTheyAreUsed) {
                  {"partial_rotary_factor", "at most 1"});
   }
   expect_error([] { (void)read("gemma2", R"("query_pre_attn_scalar": -1)"); }, {"config.json"});
-  expect_error([] { (void)read("mixtral", R"("num_local_experts": 100000)"); }, {"experts"});
+  expect_error(
+      [] { (void)read("mixtral", R"("num_key_value_heads": 2, "num_local_experts": 100000)"); },
+      {"experts"});
 }
 
 TEST(Families, LongRopeEndsWithTheTrainingsTexts) {
