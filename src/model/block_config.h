@@ -7,7 +7,7 @@
 #include "ops/activation.h"
 #include "ops/rope_scaling.h"
 
-namespace evo {
+namespace evo::model {
 
 /// What turns a layer's queries and keys.
 enum class Rotation { kGlobal, kLocal, kNone };
@@ -35,7 +35,7 @@ struct ExpertConfig {
 ///   x += n_out(attention(n_in(x)))                    times residual_scale, as the next line
 ///   x += n_out(W_down (f(W_gate n_in(x)) * W_up n_in(x)))
 struct BlockConfig {
-  Activation activation = Activation::kSilu;
+  ops::Activation activation = ops::Activation::kSilu;
   bool gated = true;                ///< else W_down f(W_up n_in(x))
   bool layer_norm = false;          ///< norms are LayerNorm with a bias; else RMSNorm
   bool norms_inputs = true;         ///< n_in is a norm
@@ -53,11 +53,11 @@ struct BlockConfig {
   double logit_cap = 0;     ///< logits likewise
   int64_t rotary_size = 0;  ///< numbers of a head that are turned; 0: all
   double local_rope_theta = 0;
-  RopeScaling local_rope_scaling;
+  ops::RopeScaling local_rope_scaling;
   std::vector<LayerConfig> layers;  ///< empty: sliding_window and max_window_layers say all
   ExpertConfig experts;
 
   bool operator==(const BlockConfig&) const = default;
 };
 
-}  // namespace evo
+}  // namespace evo::model

@@ -8,7 +8,7 @@
 #include "base/closest.h"
 #include "base/error.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 struct Shape {
@@ -58,7 +58,7 @@ void validate_blocks(const ModelConfig& c) {
   }
   c.local_rope_scaling.validate();
   const int64_t turned = c.rotary_size > 0 ? c.rotary_size : c.head_dim;
-  for (const RopeScaling* scaling : {&c.rope_scaling, &c.local_rope_scaling}) {
+  for (const ops::RopeScaling* scaling : {&c.rope_scaling, &c.local_rope_scaling}) {
     require(scaling->rope_type != "longrope" ||
                 std::cmp_equal(scaling->short_factor.size(), turned / 2),
             "short_factor must have a number for every two of the rotated part of a head");
@@ -154,4 +154,4 @@ std::string ModelConfig::saved_family() const {
   return sliding_window > 0 ? "mistral" : "llama";
 }
 
-}  // namespace evo
+}  // namespace evo::model

@@ -9,7 +9,7 @@
 #include "model/block_config.h"
 #include "ops/rope_scaling.h"
 
-namespace evo {
+namespace evo::model {
 
 /// Settings are declared once: files, flags and help all come from visit(). The backbone's have
 /// Hugging Face's names and meanings.
@@ -85,7 +85,7 @@ struct FlowConfig {
 class Record;
 
 struct ModelConfig : BackboneConfig, BlockConfig, FlowConfig {
-  RopeScaling rope_scaling;
+  ops::RopeScaling rope_scaling;
   int64_t bos_token_id = -1;           ///< what a text begins with; -1: not said
   std::vector<int64_t> eos_token_ids;  ///< what ends one; empty: not said
   std::string model_type;              ///< as config.json says it; empty: none did
@@ -120,11 +120,11 @@ struct ModelConfig : BackboneConfig, BlockConfig, FlowConfig {
   static std::vector<std::string> preset_names();
 
   /// A config.json, ours or Hugging Face's of a family that we know (families/), with its defaults.
-  static ModelConfig read(const Record& record);
+  static ModelConfig read(const json::Record& record);
   /// The file, and beside it generation_config.json which, if there, says the special tokens.
   static ModelConfig load(const std::string& path);
   /// `weights` is the number format of the file of weights, "F32" or "BF16".
   void save(const std::string& path, std::string_view weights = "F32") const;
 };
 
-}  // namespace evo
+}  // namespace evo::model

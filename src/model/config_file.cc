@@ -6,18 +6,18 @@
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 /// What the numbers are stored as.
-void require_supported(const Record& record) {
+void require_supported(const json::Record& record) {
   if (given(record, "quantization_config")) {
     refuse(record, "quantization_config", "set", "weights in F32, BF16 or F16");
   }
 }
 
 /// One id or a list of them. Ids that the model does not know cannot end a text.
-std::vector<int64_t> token_ids(const Record& record, const char* key, int64_t vocabulary) {
+std::vector<int64_t> token_ids(const json::Record& record, const char* key, int64_t vocabulary) {
   if (!given(record, key)) return {};
   std::vector<int64_t> ids;
   try {
@@ -30,7 +30,7 @@ std::vector<int64_t> token_ids(const Record& record, const char* key, int64_t vo
 }
 
 /// generation_config.json, which comes second, overrules config.json.
-void read_special_tokens(const Record& record, ModelConfig& config) {
+void read_special_tokens(const json::Record& record, ModelConfig& config) {
   const std::vector<int64_t> first = token_ids(record, "bos_token_id", config.vocab_size);
   if (!first.empty()) config.bos_token_id = first[0];
   const std::vector<int64_t> last = token_ids(record, "eos_token_id", config.vocab_size);
@@ -38,8 +38,8 @@ void read_special_tokens(const Record& record, ModelConfig& config) {
 }
 
 /// Only what the type knows: `transformers` warns of anything else.
-Record scaling_record(const RopeScaling& scaling) {
-  Record record;
+json::Record scaling_record(const ops::RopeScaling& scaling) {
+  json::Record record;
   record.set("rope_type", scaling.rope_type).set("factor", scaling.factor);
   if (scaling.rope_type == "linear") return record;
   record.set("original_max_position_embeddings", scaling.original_max_position_embeddings);
@@ -54,7 +54,7 @@ Record scaling_record(const RopeScaling& scaling) {
   return record.set("truncate", scaling.truncate);
 }
 
-void set_special_tokens(const ModelConfig& config, Record& record) {
+void set_special_tokens(const ModelConfig& config, json::Record& record) {
   if (config.bos_token_id >= 0) record.set("bos_token_id", config.bos_token_id);
   if (config.eos_token_ids.size() == 1) record.set("eos_token_id", config.eos_token_ids[0]);
   if (config.eos_token_ids.size() > 1) record.set("eos_token_id", config.eos_token_ids);
@@ -62,7 +62,7 @@ void set_special_tokens(const ModelConfig& config, Record& record) {
 
 }  // namespace
 
-ModelConfig ModelConfig::read(const Record& record) {
+ModelConfig ModelConfig::read(const json::Record& record) {
   require_supported(record);
   const Family& family = named_family(record);
   ModelConfig config;
@@ -70,8 +70,8 @@ ModelConfig ModelConfig::read(const Record& record) {
   family.read(record, config);
   config.flow = record.has("evo");
   if (config.flow) {
-    read_fields(record.get_record("evo"), static_cast<FlowConfig&>(config),
-                record.source() + ": evo");
+    json::read_fields(record.get_record("evo"), static_cast<FlowConfig&>(config),
+                      record.source() + ": evo");
   }
   try {
     config.validate();
@@ -84,11 +84,11 @@ ModelConfig ModelConfig::read(const Record& record) {
 }
 
 ModelConfig ModelConfig::load(const std::string& path) {
-  ModelConfig config = read(Record::load(path));
+  ModelConfig config = read(json::Record::load(path));
   const auto generation = std::filesystem::path(path).parent_path() / "generation_config.json";
   std::error_code ignored;
   if (std::filesystem::exists(generation, ignored))
-    read_special_tokens(Record::load(generation), config);
+    read_special_tokens(json::Record::load(generation), config);
   return config;
 }
 
@@ -97,14 +97,14 @@ void ModelConfig::save(const std::string& path, std::string_view weights) const 
   const bool plain = is_plain();
   EVO_CHECK(plain || !source.empty());
   // What a family says of its blocks, it says best itself.
-  Record record = plain ? Record() : Record::parse(source, "config.json");
+  json::Record record = plain ? json::Record() : json::Record::parse(source, "config.json");
   for (const char* key : {"dtype", "quantization_config"}) record.erase(key);
   record.set("architectures", std::vector<std::string>{std::string(family.architecture)});
   record.set("model_type", family.model_type);
   if (plain) record.set("hidden_act", "silu");
   record.set("torch_dtype", weights == "BF16" ? "bfloat16" : "float32");
   if (plain) {
-    write_fields(static_cast<const BackboneConfig&>(*this), record);
+    json::write_fields(static_cast<const BackboneConfig&>(*this), record);
     const bool optional_window = qk_norm || qkv_bias;
     if (optional_window) record.set("use_sliding_window", sliding_window > 0);
     if (!rope_scaling.is_default()) record.set("rope_scaling", scaling_record(rope_scaling));
@@ -113,11 +113,11 @@ void ModelConfig::save(const std::string& path, std::string_view weights) const 
   set_special_tokens(*this, record);
   record.erase("evo");
   if (flow) {
-    Record evo;
-    write_fields(static_cast<const FlowConfig&>(*this), evo);
+    json::Record evo;
+    json::write_fields(static_cast<const FlowConfig&>(*this), evo);
     record.set("evo", evo);
   }
   record.save(path);
 }
 
-}  // namespace evo
+}  // namespace evo::model

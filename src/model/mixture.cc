@@ -6,7 +6,7 @@
 #include "ops/activation.h"
 #include "ops/softmax.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 /// A row that an expert was chosen for, and the expert's share in its result.
@@ -17,12 +17,13 @@ struct RoutedRow {
 
 /// By expert, in rising order of rows: those of each row's `per_token` largest probabilities, of
 /// equal ones the first. `logits` [N, experts] become exponentials.
-std::vector<std::vector<RoutedRow>> routed_rows(const Tensor& logits, const ExpertConfig& config) {
+std::vector<std::vector<RoutedRow>> routed_rows(const tensor::Tensor& logits,
+                                                const ExpertConfig& config) {
   std::vector<std::vector<RoutedRow>> rows(static_cast<size_t>(config.count));
   std::vector<int64_t> order(rows.size());
   for (int64_t r = 0; r < logits.rows(); ++r) {
     float* const p = logits.row(r);
-    double total = softmax_row(p, config.count).sum;
+    double total = ops::softmax_row(p, config.count).sum;
     std::iota(order.begin(), order.end(), 0);
     const auto chosen = order.begin() + config.per_token;
     std::partial_sort(order.begin(), chosen, order.end(),
@@ -40,15 +41,16 @@ std::vector<std::vector<RoutedRow>> routed_rows(const Tensor& logits, const Expe
   return rows;
 }
 
-Tensor gathered(const Tensor& x, const std::vector<RoutedRow>& rows) {
-  const Tensor some = Tensor::empty({std::ssize(rows), x.cols()});
+tensor::Tensor gathered(const tensor::Tensor& x, const std::vector<RoutedRow>& rows) {
+  const tensor::Tensor some = tensor::Tensor::empty({std::ssize(rows), x.cols()});
   for (size_t i = 0; i < rows.size(); ++i) {
     std::copy_n(x.row(rows[i].row), x.cols(), some.row(static_cast<int64_t>(i)));
   }
   return some;
 }
 
-void add_shares(const Tensor& part, const std::vector<RoutedRow>& rows, const Tensor& sum) {
+void add_shares(const tensor::Tensor& part, const std::vector<RoutedRow>& rows,
+                const tensor::Tensor& sum) {
   for (size_t i = 0; i < rows.size(); ++i) {
     const float* const from = part.row(static_cast<int64_t>(i));
     float* const to = sum.row(rows[i].row);
@@ -59,18 +61,19 @@ void add_shares(const Tensor& part, const std::vector<RoutedRow>& rows, const Te
 }  // namespace
 
 /// Experts add up in their order, whatever rows there are: a row's bits depend on it alone.
-Tensor Model::mixture(Tape& tape, const Layer& layer, const Tensor& n) const {
+tensor::Tensor Model::mixture(tensor::Tape& tape, const Layer& layer,
+                              const tensor::Tensor& n) const {
   EVO_CHECK(!tape.recording());
-  const Tensor sum = Tensor::zeros(n.shape());
-  const auto routed = routed_rows(linear(tape, n, layer.router), config_.experts);
+  const tensor::Tensor sum = tensor::Tensor::zeros(n.shape());
+  const auto routed = routed_rows(ops::linear(tape, n, layer.router), config_.experts);
   for (size_t e = 0; e < routed.size(); ++e) {
     if (routed[e].empty()) continue;
     const Expert& expert = layer.experts[e];
-    const Tensor gate_up = linear(tape, gathered(n, routed[e]), expert.gate_up);
-    const Tensor active = activate_gated(tape, gate_up, config_.activation);
-    add_shares(linear(tape, active, expert.down), routed[e], sum);
+    const tensor::Tensor gate_up = ops::linear(tape, gathered(n, routed[e]), expert.gate_up);
+    const tensor::Tensor active = ops::activate_gated(tape, gate_up, config_.activation);
+    add_shares(ops::linear(tape, active, expert.down), routed[e], sum);
   }
   return sum;
 }
 
-}  // namespace evo
+}  // namespace evo::model

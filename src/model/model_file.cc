@@ -9,11 +9,11 @@
 #include "model/sources/family_weights.h"
 #include "model/sources/weight_source.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
-std::vector<double> read_table(const WeightFolder& file, const char* name) {
-  const TensorInfo* info = file.find(name);
+std::vector<double> read_table(const weights::WeightFolder& file, const char* name) {
+  const weights::TensorInfo* info = file.find(name);
   if (info == nullptr || info->shape.size() != 1 || info->shape[0] > (1 << 20)) {
     fail("{}: expected a one-dimensional tensor '{}': is this model's file complete?",
          file.path().string(), name);
@@ -26,8 +26,8 @@ std::vector<double> read_table(const WeightFolder& file, const char* name) {
 /// What lies under our names must all be used: a config with fewer layers than the file has would
 /// otherwise give a model that works, badly.
 void require_all_used(const FamilyWeights& weights) {
-  for (const SafetensorsFile& file : weights.folder().files()) {
-    for (const TensorInfo& info : file.tensors()) {
+  for (const weights::SafetensorsFile& file : weights.folder().files()) {
+    for (const weights::TensorInfo& info : file.tensors()) {
       if (!weights.leaves_out(info.name)) continue;
       fail(
           "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
@@ -37,7 +37,7 @@ void require_all_used(const FamilyWeights& weights) {
   }
 }
 
-EntropicTime read_time(const WeightFolder& file) {
+flow::EntropicTime read_time(const weights::WeightFolder& file) {
   try {
     return {read_table(file, kTimeLogSnr), read_table(file, kTimeValue)};
   } catch (const Error& error) {
@@ -48,9 +48,9 @@ EntropicTime read_time(const WeightFolder& file) {
 }
 
 /// Arrays one below the other, [out, in] in bf16.
-Tensor read_bits(const FamilyWeights& file, std::span<const Parameter> parts,
-                 const std::vector<int64_t>& shape) {
-  const Tensor bits = Tensor::empty(shape, DType::kBF16);
+tensor::Tensor read_bits(const FamilyWeights& file, std::span<const Parameter> parts,
+                         const std::vector<int64_t>& shape) {
+  const tensor::Tensor bits = tensor::Tensor::empty(shape, tensor::DType::kBF16);
   uint16_t* at = bits.bf16();
   for (const Parameter& p : parts) {
     const int64_t numel = p.numel();
@@ -61,9 +61,9 @@ Tensor read_bits(const FamilyWeights& file, std::span<const Parameter> parts,
 }
 
 /// The same in f32.
-Tensor read_values(const FamilyWeights& file, std::span<const Parameter> parts,
-                   const std::vector<int64_t>& shape) {
-  const Tensor values = Tensor::empty(shape);
+tensor::Tensor read_values(const FamilyWeights& file, std::span<const Parameter> parts,
+                           const std::vector<int64_t>& shape) {
+  const tensor::Tensor values = tensor::Tensor::empty(shape);
   std::span<float> rest = values.values();
   for (const Parameter& p : parts) {
     const auto numel = static_cast<size_t>(p.numel());
@@ -82,7 +82,7 @@ Model Model::load(const std::string& folder) {
   });
 }
 
-Model Model::load_packed(const std::string& folder, Precision precision) {
+Model Model::load_packed(const std::string& folder, tensor::Precision precision) {
   return read(folder, [&](Model& model, const FamilyWeights& file) {
     std::vector<PackedUnit> layers, tables;
     for (const PackedUnit& unit : model.units()) {
@@ -97,39 +97,39 @@ Model Model::load_packed(const std::string& folder, Precision precision) {
     // Packing works in arrays as large as the weight. All weights of a thread use the same ones,
     // and then the tables do, whose parts threads share: they need too much for it to be added to
     // that.
-    parallel_items(std::ssize(layers),
-                   [&](int64_t i) { read_unit(layers[static_cast<size_t>(i)]); });
-    trim_pool();
+    parallel_items(std::ssize(layers), [&](int64_t i) { read_unit(layers[i]); });
+    tensor::trim_pool();
     for (const PackedUnit& table : tables) read_unit(table);
-    trim_pool();
+    tensor::trim_pool();
   });
 }
 
-void Model::read_packed(const FamilyWeights& file, const PackedUnit& unit, Precision precision) {
+void Model::read_packed(const FamilyWeights& file, const PackedUnit& unit,
+                        tensor::Precision precision) {
   const auto [parts, weight] = unit;
   // What is packed as int8 too, or is none, is read where it belongs.
   if (weight == nullptr || is_ahead(*weight) || unembeds_ahead(*weight)) {
     for (const Parameter& p : parts) file.read(p, parameters_.values_of(p));
     if (weight != nullptr) pack(*weight, precision);
-  } else if (precision != Precision::kF32 &&
+  } else if (precision != tensor::Precision::kF32 &&
              std::ranges::all_of(parts, [&](const auto& p) { return file.is_bf16(p); })) {
     pack_bits(file, parts, *weight, precision);
   } else {
     // Elsewhere: memory that was written already costs much less than new memory.
-    const Tensor values = read_values(file, parts, weight->value.shape());
-    set_packed(*weight, pack_weight(values.f32(), values.rows(), values.cols(), precision));
+    const tensor::Tensor values = read_values(file, parts, weight->value.shape());
+    set_packed(*weight, ops::pack_weight(values.f32(), values.rows(), values.cols(), precision));
   }
   if (weight != nullptr) parameters_.release(weight->value);
 }
 
-void Model::pack_bits(const FamilyWeights& file, std::span<const Parameter> parts, Weight& weight,
-                      Precision precision) {
+void Model::pack_bits(const FamilyWeights& file, std::span<const Parameter> parts,
+                      ops::Weight& weight, tensor::Precision precision) {
   const auto mapped = parts.size() == 1 ? file.mapped_bf16(parts[0]) : std::span<const uint16_t>();
   if (mapped.empty()) {
     return pack(weight, read_bits(file, parts, weight.value.shape()), precision);
   }
-  set_packed(weight,
-             pack_bf16_weight(mapped.data(), weight.value.rows(), weight.value.cols(), precision));
+  set_packed(weight, ops::pack_bf16_weight(mapped.data(), weight.value.rows(), weight.value.cols(),
+                                           precision));
 }
 
 Model Model::read(const std::string& folder,
@@ -140,13 +140,13 @@ Model Model::read(const std::string& folder,
          std::filesystem::exists(path) ? "a file" : "nothing");
   }
   ModelConfig config = ModelConfig::load(path / "config.json");
-  const WeightFolder file(path);
+  const weights::WeightFolder file(path);
   untie_if_heads_differ(file, config);
   const FamilyWeights weights(file, config);
   Model model(config, false);
   // Packing asks for it. Parameters are read before it is missed: what is wrong with them says
   // more.
-  const TensorInfo* const unigram = file.find(kUnigram);
+  const weights::TensorInfo* const unigram = file.find(kUnigram);
   const bool has_unigram =
       unigram != nullptr && unigram->shape == std::vector<int64_t>{config.vocab_size};
   const auto read_unigram = [&] {
@@ -165,7 +165,7 @@ Model Model::read(const std::string& folder,
 void Model::save(const std::string& folder, std::string_view weights) const {
   const std::filesystem::path path(folder);
   std::filesystem::create_directories(path);
-  std::vector<ArrayToWrite> arrays;
+  std::vector<weights::ArrayToWrite> arrays;
   for (const Parameter& p : parameters_.list()) {
     const bool matrix = p.shape.size() == 2;
     arrays.push_back({p.name, p.shape, parameters_.values_of(p), matrix ? weights : "F32"});
@@ -177,9 +177,9 @@ void Model::save(const std::string& folder, std::string_view weights) const {
     arrays.push_back({kTimeValue, {static_cast<int64_t>(values.size())}, values});
     arrays.push_back({kUnigram, {config_.vocab_size}, unigram_});
   }
-  write_safetensors(path / "model.safetensors", arrays_of_family(config_, arrays),
-                    {{"format", "pt"}});
+  weights::write_safetensors(path / "model.safetensors", arrays_of_family(config_, arrays),
+                             {{"format", "pt"}});
   config_.save(path / "config.json", weights);
 }
 
-}  // namespace evo
+}  // namespace evo::model

@@ -3,7 +3,7 @@
 
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 enum class Activation {
   kSilu,      ///< x sigmoid(x)
@@ -12,9 +12,9 @@ enum class Activation {
 };
 
 /// f(x) [N, F] of x [N, F].
-Tensor activate(Tape& tape, const Tensor& x, Activation f);
+tensor::Tensor activate(tensor::Tape& tape, const tensor::Tensor& x, Activation f);
 
 /// f(gate) * up. gate_up [N, 2F] holds gate | up; returns [N, F].
-Tensor activate_gated(Tape& tape, const Tensor& gate_up, Activation f);
+tensor::Tensor activate_gated(tensor::Tape& tape, const tensor::Tensor& gate_up, Activation f);
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -32,11 +32,11 @@
                   fn(norm_modulate) fn(normalize_codes) fn(pack_bf16_weight) fn(pack_weight) \
                       fn(rope) fn(scaled) fn(slice_rows) fn(sum_of_squares) fn(write_keys)
 
-namespace evo {
+namespace evo::ops {
 
 struct Backend {
   std::string_view name;
-#define EVO_OP(op) decltype(::evo::op)* op;
+#define EVO_OP(op) decltype(::evo::ops::op)* op;
   EVO_FOR_EACH_OP(EVO_OP)
 #undef EVO_OP
 };
@@ -50,4 +50,4 @@ void use_backend(std::string_view name);
 
 [[nodiscard]] std::vector<std::string> backend_names();
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -8,7 +8,7 @@
 #include "ops/rope_scaling.h"
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// Where the heads lie in a row of a fused projection: query heads | key heads | value heads; and
 /// how attention scores them.
@@ -49,14 +49,14 @@ class RopeTable {
 /// Rotates the query and key heads of qkv [N, row_cols] IN PLACE ("rotate half", as Llama does),
 /// row r by positions[r]. A table narrower than the heads rotates their first table.head_size()
 /// numbers. The gradient of qkv is rotated back in place. `positions` [N] is copied.
-void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTable& table,
-          std::span<const int32_t> positions);
+void rope(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+          const RopeTable& table, std::span<const int32_t> positions);
 
 /// QK-norm: RMSNorm of each query head by q_weight [head_size] and of each key head by k_weight
 /// [head_size] (Qwen3), or of all query heads of a row together by q_weight [q_cols] and of all key
 /// heads by k_weight [kv_cols] (OLMo 2); value heads are copied. Returns a new tensor [N,
 /// row_cols].
-Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const Tensor& q_weight,
-                 const Tensor& k_weight, float eps);
+tensor::Tensor head_norm(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+                         const tensor::Tensor& q_weight, const tensor::Tensor& k_weight, float eps);
 
-}  // namespace evo
+}  // namespace evo::ops

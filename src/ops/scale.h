@@ -3,9 +3,9 @@
 
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// factor * x; x and the result are [N, D].
-Tensor scaled(Tape& tape, const Tensor& x, float factor);
+tensor::Tensor scaled(tensor::Tape& tape, const tensor::Tensor& x, float factor);
 
-}  // namespace evo
+}  // namespace evo::ops

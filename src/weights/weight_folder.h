@@ -10,7 +10,7 @@
 
 #include "weights/safetensors.h"
 
-namespace evo {
+namespace evo::weights {
 
 /// model.safetensors, or else the files that model.safetensors.index.json lists. The constructor
 /// maps and checks all of them. What arrays there are the files say, and not the index, as for
@@ -42,4 +42,4 @@ class WeightFolder {
   std::unordered_map<std::string_view, size_t> file_of_;  // by array; the names are the files'
 };
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -4,7 +4,7 @@
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
-namespace evo {
+namespace evo::model {
 namespace families {
 
 extern const Family kLlama, kMistral, kMinistral, kQwen2, kQwen3, kQwen3Moe, kSmolLm3, kOlmo2,
@@ -42,7 +42,7 @@ bool has_network(const Family& family, std::string_view architecture) {
 
 }  // namespace
 
-const Family& named_family(const Record& record) {
+const Family& named_family(const json::Record& record) {
   const auto type = value_or<std::string>(record, "model_type", "");
   std::vector<std::string> architectures;
   if (given(record, "architectures")) architectures = record.get_strings("architectures");
@@ -83,4 +83,4 @@ ArrayPlace place_of(const Family& family, const ModelConfig& config, const Param
   return family.place(config, parameter);
 }
 
-}  // namespace evo
+}  // namespace evo::model

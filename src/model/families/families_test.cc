@@ -6,7 +6,7 @@
 #include "json/fields.h"
 #include "model/families/family.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 using testing::expect_error;
@@ -18,7 +18,7 @@ constexpr const char* kSizes = R"("vocab_size": 64, "hidden_size": 48, "intermed
 ModelConfig read(std::string_view type, std::string_view more = "", std::string_view layers = "6") {
   const std::string text = fmt::format(R"({{"model_type": "{}", "num_hidden_layers": {}, {}{}{}}})",
                                        type, layers, kSizes, more.empty() ? "" : ", ", more);
-  return ModelConfig::read(Record::parse(text, "config.json"));
+  return ModelConfig::read(json::Record::parse(text, "config.json"));
 }
 
 std::vector<int64_t> windows(const ModelConfig& config) {
@@ -39,7 +39,7 @@ TEST(Families, LlamaMayHaveBiasesAndAnotherActivation) {
   const ModelConfig config =
       read("llama", R"("attention_bias": true, "mlp_bias": true, "hidden_act": "gelu")");
   EXPECT_TRUE(config.qkv_bias && config.attention_out_bias && config.feed_forward_bias);
-  EXPECT_EQ(config.activation, Activation::kGelu);
+  EXPECT_EQ(config.activation, ops::Activation::kGelu);
   EXPECT_EQ(config.saved_family(), "llama");
 }
 
@@ -124,8 +124,8 @@ TEST(Families, SizesBeyondReasonAreRefusedBeforeTheyAreUsed) {
   const auto rope = [](std::string_view settings) {
     (void)read("phi3", fmt::format(R"("rope_scaling": {{"type": "longrope", {}}})", settings));
   };
-  expect_error([&] { rope(R"("short_factor": [1, 2])"); }, {"config.json", "short_factor"});
-  expect_error([&] { rope(R"("long_factor": [1, 2])"); }, {"config.json", "short_factor"});
+  expect_error([&] { ops::rope(R"("short_factor": [1, 2])"); }, {"config.json", "short_factor"});
+  expect_error([&] { ops::rope(R"("long_factor": [1, 2])"); }, {"config.json", "short_factor"});
   for (const char* part : {"0", "-0.5", "1.5", "1e300"}) {
     expect_error([&] { (void)read("phi3", fmt::format(R"("partial_rotary_factor": {})", part)); },
                  {"partial_rotary_factor", "at most 1"});
@@ -148,7 +148,7 @@ TEST(Families, LongRopeEndsWithTheTrainingsTexts) {
 
 TEST(Families, GemmaOfAllGenerations) {
   const ModelConfig gemma = read("gemma", R"("num_key_value_heads": 2, "hidden_act": "gelu")");
-  EXPECT_EQ(gemma.activation, Activation::kGeluTanh);
+  EXPECT_EQ(gemma.activation, ops::Activation::kGeluTanh);
   EXPECT_EQ(gemma.embedding_scale, static_cast<double>(std::sqrt(48.0f)));
   EXPECT_EQ(gemma.head_dim, 256);
   EXPECT_FALSE(gemma.norms_outputs || gemma.has_windows());
@@ -178,7 +178,7 @@ TEST(Families, GemmaWithVisionIsItsLanguageModel) {
       "text_config": {{{}, "num_hidden_layers": 6, "sliding_window": 8}},
       "vision_config": {{}}}})",
                                        kSizes);
-  const ModelConfig config = ModelConfig::read(Record::parse(text, "config.json"));
+  const ModelConfig config = ModelConfig::read(json::Record::parse(text, "config.json"));
   EXPECT_EQ(config.family(), "gemma3_text");
   EXPECT_EQ(config.layer(0).window, 8);
   EXPECT_EQ(config.eos_token_ids, (std::vector<int64_t>{1, 3}));
@@ -186,7 +186,7 @@ TEST(Families, GemmaWithVisionIsItsLanguageModel) {
 }
 
 TEST(Families, GptsHaveLayerNorms) {
-  const ModelConfig gpt2 = ModelConfig::read(Record::parse(
+  const ModelConfig gpt2 = ModelConfig::read(json::Record::parse(
       R"({"model_type": "gpt2", "vocab_size": 64, "n_embd": 48, "n_layer": 2, "n_head": 4,
           "n_positions": 32, "layer_norm_epsilon": 1e-3})",
       "config.json"));
@@ -199,7 +199,7 @@ TEST(Families, GptsHaveLayerNorms) {
   EXPECT_EQ(rotations(gpt2), (std::vector{kNone, kNone}));
   const ModelConfig neox = read("gpt_neox", R"("rotary_pct": 0.5, "rotary_emb_base": 500)");
   EXPECT_TRUE(neox.layer_norm && neox.parallel && !neox.gated && !neox.learned_positions);
-  EXPECT_EQ(neox.activation, Activation::kGelu);
+  EXPECT_EQ(neox.activation, ops::Activation::kGelu);
   EXPECT_EQ(neox.rotary_size, 6);
   EXPECT_EQ(neox.rope_theta, 500);
   EXPECT_FALSE(read("gpt_neox", R"("rotary_pct": 1, "use_parallel_residual": false)").parallel);
@@ -238,10 +238,10 @@ TEST(Families, SavedOnesAreReadAgain) {
     config.save(folder / "config.json", "BF16");
     const ModelConfig again = ModelConfig::load(folder / "config.json");
     EXPECT_TRUE(static_cast<const BlockConfig&>(again) == config);
-    EXPECT_TRUE(different_fields(again, config).empty());
+    EXPECT_TRUE(json::different_fields(again, config).empty());
     EXPECT_EQ(again.rope_scaling, config.rope_scaling);
     EXPECT_EQ(again.eos_token_ids, config.eos_token_ids);
-    const Record record = Record::load(folder / "config.json");
+    const json::Record record = json::Record::load(folder / "config.json");
     EXPECT_EQ(record.get_string("torch_dtype"), "bfloat16");
     EXPECT_FALSE(record.has("dtype"));
     EXPECT_EQ(record.get_string("model_type"), config.saved_family());
@@ -249,4 +249,4 @@ TEST(Families, SavedOnesAreReadAgain) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::model

@@ -13,7 +13,7 @@
 #include "model/config.h"
 #include "model/parameters.h"
 
-namespace evo {
+namespace evo::model {
 
 /// Where a parameter, [rows, cols] or [rows], lies in a family's files.
 struct ArrayPlace {
@@ -35,7 +35,7 @@ struct Family {
   std::string_view model_type;    ///< as config.json calls it
   std::string_view architecture;  ///< in its "architectures"
   /// Sets everything that the family's models have.
-  void (*read)(const Record& record, ModelConfig& config);
+  void (*read)(const json::Record& record, ModelConfig& config);
   /// Null: all parameters lie under our names, as we have them.
   ArrayPlace (*place)(const ModelConfig& config, const Parameter& parameter) = nullptr;
   /// What names of the backbone's arrays begin with; files without it are read as well.
@@ -43,7 +43,7 @@ struct Family {
 };
 
 /// The family that a config.json names; throws Error naming those that we know if it is none.
-[[nodiscard]] const Family& named_family(const Record& record);
+[[nodiscard]] const Family& named_family(const json::Record& record);
 /// That of a model that was read, or made.
 [[nodiscard]] const Family& family_of(const ModelConfig& config);
 /// That as which such a model is saved.
@@ -52,4 +52,4 @@ struct Family {
 [[nodiscard]] ArrayPlace place_of(const Family& family, const ModelConfig& config,
                                   const Parameter& parameter);
 
-}  // namespace evo
+}  // namespace evo::model

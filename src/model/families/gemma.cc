@@ -6,11 +6,11 @@
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
-namespace evo::families {
+namespace evo::model::families {
 namespace {
 
-void read_common(const Record& record, ModelConfig& config, int64_t max_positions, int64_t kv_heads,
-                 double theta, const char* activation_key) {
+void read_common(const json::Record& record, ModelConfig& config, int64_t max_positions,
+                 int64_t kv_heads, double theta, const char* activation_key) {
   read_backbone(record,
                 {.max_positions = max_positions,
                  .kv_heads = kv_heads,
@@ -26,7 +26,7 @@ void read_common(const Record& record, ModelConfig& config, int64_t max_position
 }
 
 /// Returns which layers are local.
-std::vector<bool> read_sandwich(const Record& record, ModelConfig& config, int64_t interval) {
+std::vector<bool> read_sandwich(const json::Record& record, ModelConfig& config, int64_t interval) {
   config.norms_outputs = true;
   config.score_scale = 1 / std::sqrt(value_or(record, "query_pre_attn_scalar", 256.0));
   std::vector<bool> slides = read_layer_types(record, config.num_hidden_layers);
@@ -36,18 +36,18 @@ std::vector<bool> read_sandwich(const Record& record, ModelConfig& config, int64
 }
 
 /// The first files say "gelu" and mean its approximation.
-void read_gemma(const Record& record, ModelConfig& config) {
+void read_gemma(const json::Record& record, ModelConfig& config) {
   read_common(record, config, 8192, 16, 10000, "hidden_act");
-  if (config.activation == Activation::kGelu) config.activation = Activation::kGeluTanh;
+  if (config.activation == ops::Activation::kGelu) config.activation = ops::Activation::kGeluTanh;
   read_rope(record, {}, config);
 }
 
 /// null says that there is none.
-double read_cap(const Record& record, const char* key, double otherwise) {
+double read_cap(const json::Record& record, const char* key, double otherwise) {
   return record.has(key) && record.is_null(key) ? 0 : value_or(record, key, otherwise);
 }
 
-void read_gemma2(const Record& record, ModelConfig& config) {
+void read_gemma2(const json::Record& record, ModelConfig& config) {
   read_common(record, config, 8192, 4, 10000, "hidden_activation");
   read_rope(record, {}, config);
   (void)read_sandwich(record, config, 2);
@@ -55,7 +55,7 @@ void read_gemma2(const Record& record, ModelConfig& config) {
   config.logit_cap = read_cap(record, "final_logit_softcapping", 30);
 }
 
-void read_gemma3(const Record& record, ModelConfig& config) {
+void read_gemma3(const json::Record& record, ModelConfig& config) {
   config.qk_norm = true;
   read_common(record, config, 131072, 4, 1000000, "hidden_activation");
   read_ropes_by_layer(record, 1000000, 10000, "rope_local_base_freq", config);
@@ -67,11 +67,11 @@ void read_gemma3(const Record& record, ModelConfig& config) {
 }
 
 /// The language model in one that sees pictures too.
-void read_gemma3_with_vision(const Record& record, ModelConfig& config) {
+void read_gemma3_with_vision(const json::Record& record, ModelConfig& config) {
   if (!given(record, "text_config")) {
     fail("{}: text_config is missing: expected that of Gemma 3's language model", record.source());
   }
-  Record text = record.get_record("text_config");
+  json::Record text = record.get_record("text_config");
   text.set_source(record.source() + ": text_config");
   text.set("architectures", std::vector<std::string>{"Gemma3ForCausalLM"});
   text.set("model_type", "gemma3_text");
@@ -94,4 +94,4 @@ extern const Family kGemma3WithVision = {"gemma3", "Gemma3ForConditionalGenerati
                                          read_gemma3_with_vision};
 extern const Family kGemma3 = {"gemma3_text", "Gemma3ForCausalLM", read_gemma3, place_gemma};
 
-}  // namespace evo::families
+}  // namespace evo::model::families

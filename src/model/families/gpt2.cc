@@ -7,12 +7,12 @@
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
-namespace evo::families {
+namespace evo::model::families {
 namespace {
 
 /// The same under Llama's keys.
-Record gpt2_renamed(const Record& record) {
-  Record made = record;
+json::Record gpt2_renamed(const json::Record& record) {
+  json::Record made = record;
   for (const auto& [theirs, ours, otherwise] : {std::tuple{"n_embd", "hidden_size", 768},
                                                 {"n_layer", "num_hidden_layers", 12},
                                                 {"n_head", "num_attention_heads", 12},
@@ -30,7 +30,7 @@ Record gpt2_renamed(const Record& record) {
   return made;
 }
 
-void read_gpt2(const Record& record, ModelConfig& config) {
+void read_gpt2(const json::Record& record, ModelConfig& config) {
   refuse_if_true(record, "scale_attn_by_inverse_layer_idx");
   refuse_if_true(record, "add_cross_attention");
   read_backbone(gpt2_renamed(record), {.tied = true}, config, "activation_function", "gelu_new");
@@ -89,4 +89,4 @@ ArrayPlace place_gpt2(const ModelConfig& c, const Parameter& p) {
 
 extern const Family kGpt2 = {"gpt2", "GPT2LMHeadModel", read_gpt2, place_gpt2, "transformer."};
 
-}  // namespace evo::families
+}  // namespace evo::model::families

@@ -5,11 +5,11 @@
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
-namespace evo::families {
+namespace evo::model::families {
 namespace {
 
-void read_gpt_neox(const Record& record, ModelConfig& config) {
-  Record renamed = record;
+void read_gpt_neox(const json::Record& record, ModelConfig& config) {
+  json::Record renamed = record;
   renamed.set("rms_norm_eps", value_or(record, "layer_norm_eps", 1e-5));
   read_backbone(renamed, {.rope_theta = value_or(record, "rotary_emb_base", 10000.0)}, config,
                 "hidden_act", "gelu");
@@ -56,4 +56,4 @@ ArrayPlace place_gpt_neox(const ModelConfig& c, const Parameter& p) {
 extern const Family kGptNeox = {"gpt_neox", "GPTNeoXForCausalLM", read_gpt_neox, place_gpt_neox,
                                 "gpt_neox."};
 
-}  // namespace evo::families
+}  // namespace evo::model::families

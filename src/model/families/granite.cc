@@ -2,10 +2,10 @@
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
-namespace evo::families {
+namespace evo::model::families {
 namespace {
 
-void read_granite(const Record& record, ModelConfig& config) {
+void read_granite(const json::Record& record, ModelConfig& config) {
   read_backbone(record, {}, config);
   read_biases(record, config);
   read_rope(record, {}, config);
@@ -21,4 +21,4 @@ void read_granite(const Record& record, ModelConfig& config) {
 
 extern const Family kGranite = {"granite", "GraniteForCausalLM", read_granite};
 
-}  // namespace evo::families
+}  // namespace evo::model::families

@@ -2,10 +2,10 @@
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
-namespace evo::families {
+namespace evo::model::families {
 namespace {
 
-void read_llama(const Record& record, ModelConfig& config) {
+void read_llama(const json::Record& record, ModelConfig& config) {
   read_backbone(record, {}, config);
   read_biases(record, config);
   read_rope(record, {}, config);
@@ -15,4 +15,4 @@ void read_llama(const Record& record, ModelConfig& config) {
 
 extern const Family kLlama = {"llama", "LlamaForCausalLM", read_llama};
 
-}  // namespace evo::families
+}  // namespace evo::model::families

@@ -4,11 +4,11 @@
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
-namespace evo::families {
+namespace evo::model::families {
 namespace {
 
 /// Mistral with "layer_types" is a Ministral for `transformers`, too.
-void read_mistral(const Record& record, ModelConfig& config) {
+void read_mistral(const json::Record& record, ModelConfig& config) {
   read_backbone(record, {.max_positions = 131072, .kv_heads = 8}, config);
   refuse_if_true(record, "attention_bias");
   refuse_if_true(record, "mlp_bias");
@@ -29,4 +29,4 @@ void read_mistral(const Record& record, ModelConfig& config) {
 extern const Family kMistral = {"mistral", "MistralForCausalLM", read_mistral};
 extern const Family kMinistral = {"ministral", "MinistralForCausalLM", read_mistral};
 
-}  // namespace evo::families
+}  // namespace evo::model::families

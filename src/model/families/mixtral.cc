@@ -2,10 +2,10 @@
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
-namespace evo::families {
+namespace evo::model::families {
 namespace {
 
-void read_mixtral(const Record& record, ModelConfig& config) {
+void read_mixtral(const json::Record& record, ModelConfig& config) {
   read_backbone(record,
                 {.max_positions = 131072, .kv_heads = 8, .rope_theta = 1000000, .norm_eps = 1e-5},
                 config);
@@ -37,4 +37,4 @@ ArrayPlace place_mixtral(const ModelConfig& /*config*/, const Parameter& p) {
 
 extern const Family kMixtral = {"mixtral", "MixtralForCausalLM", read_mixtral, place_mixtral};
 
-}  // namespace evo::families
+}  // namespace evo::model::families

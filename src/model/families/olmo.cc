@@ -3,10 +3,10 @@
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
-namespace evo::families {
+namespace evo::model::families {
 namespace {
 
-void read_olmo2(const Record& record, ModelConfig& config) {
+void read_olmo2(const json::Record& record, ModelConfig& config) {
   config.qk_norm = config.qk_norm_together = true;
   config.norms_inputs = false;
   config.norms_outputs = true;
@@ -16,7 +16,7 @@ void read_olmo2(const Record& record, ModelConfig& config) {
   read_rope(record, {}, config);
 }
 
-void read_olmo3(const Record& record, ModelConfig& config) {
+void read_olmo3(const json::Record& record, ModelConfig& config) {
   config.qk_norm = config.qk_norm_together = true;
   config.norms_inputs = false;
   config.norms_outputs = true;
@@ -31,7 +31,7 @@ void read_olmo3(const Record& record, ModelConfig& config) {
   set_local_rotations(slides, config);
 }
 
-void read_olmoe(const Record& record, ModelConfig& config) {
+void read_olmoe(const json::Record& record, ModelConfig& config) {
   config.qk_norm = config.qk_norm_together = true;
   read_backbone(record, {.max_positions = 4096, .norm_eps = 1e-5}, config);
   read_biases(record, config);
@@ -50,4 +50,4 @@ extern const Family kOlmo2 = {"olmo2", "Olmo2ForCausalLM", read_olmo2};
 extern const Family kOlmo3 = {"olmo3", "Olmo3ForCausalLM", read_olmo3};
 extern const Family kOlmoe = {"olmoe", "OlmoeForCausalLM", read_olmoe};
 
-}  // namespace evo::families
+}  // namespace evo::model::families

@@ -5,10 +5,10 @@
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
-namespace evo::families {
+namespace evo::model::families {
 namespace {
 
-void read_phi3(const Record& record, ModelConfig& config) {
+void read_phi3(const json::Record& record, ModelConfig& config) {
   read_backbone(record, {.max_positions = 4096, .norm_eps = 1e-5}, config);
   read_rope(record, {.whole = false, .original_positions = 4096}, config);
   config.sliding_window = value_or<int64_t>(record, "sliding_window", 0);
@@ -42,4 +42,4 @@ ArrayPlace place_phi3(const ModelConfig& c, const Parameter& p) {
 
 extern const Family kPhi3 = {"phi3", "Phi3ForCausalLM", read_phi3, place_phi3};
 
-}  // namespace evo::families
+}  // namespace evo::model::families

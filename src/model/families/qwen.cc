@@ -5,12 +5,12 @@
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
-namespace evo::families {
+namespace evo::model::families {
 namespace {
 
 /// "use_sliding_window" gives one to the layers from "max_window_layers" on, or those that
 /// "layer_types" names.
-void read_window(const Record& record, ModelConfig& config) {
+void read_window(const json::Record& record, ModelConfig& config) {
   if (!value_or(record, "use_sliding_window", false)) return;
   if (record.has("sliding_window") && record.is_null("sliding_window")) return;
   const int64_t window = value_or<int64_t>(record, "sliding_window", 4096);
@@ -28,7 +28,7 @@ void read_window(const Record& record, ModelConfig& config) {
   config.max_window_layers = full;
 }
 
-void read_qwen2(const Record& record, ModelConfig& config) {
+void read_qwen2(const json::Record& record, ModelConfig& config) {
   config.qkv_bias = true;
   read_backbone(record, {.max_positions = 32768, .kv_heads = 32}, config);
   refuse_if_true(record, "attention_bias");
@@ -37,7 +37,7 @@ void read_qwen2(const Record& record, ModelConfig& config) {
   read_window(record, config);
 }
 
-void read_qwen3(const Record& record, ModelConfig& config) {
+void read_qwen3(const json::Record& record, ModelConfig& config) {
   config.qk_norm = true;
   read_backbone(record, {.max_positions = 32768, .kv_heads = 32, .head_dim = 128}, config);
   refuse_if_true(record, "mlp_bias");
@@ -47,7 +47,7 @@ void read_qwen3(const Record& record, ModelConfig& config) {
 }
 
 /// Every "decoder_sparse_step"-th layer is sparse, but for "mlp_only_layers".
-void read_qwen3_moe(const Record& record, ModelConfig& config) {
+void read_qwen3_moe(const json::Record& record, ModelConfig& config) {
   config.qk_norm = true;
   read_backbone(record, {.max_positions = 32768, .kv_heads = 4}, config);
   read_biases(record, config);
@@ -75,4 +75,4 @@ extern const Family kQwen2 = {"qwen2", "Qwen2ForCausalLM", read_qwen2};
 extern const Family kQwen3 = {"qwen3", "Qwen3ForCausalLM", read_qwen3};
 extern const Family kQwen3Moe = {"qwen3_moe", "Qwen3MoeForCausalLM", read_qwen3_moe};
 
-}  // namespace evo::families
+}  // namespace evo::model::families

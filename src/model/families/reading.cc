@@ -4,28 +4,29 @@
 #include <array>
 #include <utility>
 
-namespace evo {
+namespace evo::model {
 namespace {
 
-constexpr std::array<std::pair<const char*, Activation>, 7> kActivations = {{
-    {"silu", Activation::kSilu},
-    {"swish", Activation::kSilu},
-    {"gelu", Activation::kGelu},
-    {"gelu_python", Activation::kGelu},
-    {"gelu_new", Activation::kGeluTanh},
-    {"gelu_fast", Activation::kGeluTanh},
-    {"gelu_pytorch_tanh", Activation::kGeluTanh},
+constexpr std::array<std::pair<const char*, ops::Activation>, 7> kActivations = {{
+    {"silu", ops::Activation::kSilu},
+    {"swish", ops::Activation::kSilu},
+    {"gelu", ops::Activation::kGelu},
+    {"gelu_python", ops::Activation::kGelu},
+    {"gelu_new", ops::Activation::kGeluTanh},
+    {"gelu_fast", ops::Activation::kGeluTanh},
+    {"gelu_pytorch_tanh", ops::Activation::kGeluTanh},
 }};
 
 struct RotarySettings {
   double theta = 0, part = 1;
-  RopeScaling scaling;
+  ops::RopeScaling scaling;
   int64_t longest = 0;  ///< positions that it is right for
 };
 
 /// Scaling of the kinds that are made for texts longer than the training's.
-void complete_scaling(const Record& record, const Record& rope, const RotaryRules& rules,
-                      const ModelConfig& config, RopeScaling& scaling) {
+void complete_scaling(const json::Record& record, const json::Record& rope,
+                      const RotaryRules& rules, const ModelConfig& config,
+                      ops::RopeScaling& scaling) {
   const int64_t longest = config.max_position_embeddings;
   int64_t original = value_or(rope, "original_max_position_embeddings", longest);
   if (rules.original_positions > 0) original = rules.original_positions;
@@ -38,8 +39,8 @@ void complete_scaling(const Record& record, const Record& rope, const RotaryRule
   }
 }
 
-RotarySettings read_rotary(const Record& record, const Record& rope, const RotaryRules& rules,
-                           const ModelConfig& config) {
+RotarySettings read_rotary(const json::Record& record, const json::Record& rope,
+                           const RotaryRules& rules, const ModelConfig& config) {
   RotarySettings read;
   read.theta = value_or(rope, "rope_theta", rules.theta);
   read.part = value_or(rope, "partial_rotary_factor",
@@ -51,14 +52,14 @@ RotarySettings read_rotary(const Record& record, const Record& rope, const Rotar
     refuse(record, "partial_rotary_factor", fmt::format("{}", read.part), "above 0, at most 1");
   }
   read.longest = config.max_position_embeddings;
-  RopeScaling& scaling = read.scaling;
-  read_fields(rope, scaling, rope.source(), true);
+  ops::RopeScaling& scaling = read.scaling;
+  json::read_fields(rope, scaling, rope.source(), true);
   if (!given(rope, "rope_type")) {
     scaling.rope_type = value_or<std::string>(rope, "type", "default");
   }
   // Dynamic scaling begins where max_position_embeddings end, and so do our texts.
   if (scaling.rope_type == "dynamic" || scaling.is_default()) {
-    scaling = RopeScaling();
+    scaling = ops::RopeScaling();
     return read;
   }
   if (scaling.rope_type == "su") scaling.rope_type = "longrope";  // its first name
@@ -75,31 +76,32 @@ RotarySettings read_rotary(const Record& record, const Record& rope, const Rotar
 }
 
 /// The object that holds them; an empty one says as much as none.
-Record rope_object(const Record& record) {
+json::Record rope_object(const json::Record& record) {
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     if (!given(record, key)) continue;
-    Record rope = record.get_record(key);
+    json::Record rope = record.get_record(key);
     if (rope.keys().empty()) continue;
     rope.set_source(fmt::format("{}: {}", record.source(), key));
     return rope;
   }
-  Record none;
+  json::Record none;
   none.set_source(record.source());
   return none;
 }
 
 }  // namespace
 
-void refuse(const Record& record, const char* key, const std::string& found,
+void refuse(const json::Record& record, const char* key, const std::string& found,
             const std::string& expected) {
   fail("{}: {} is {}, which is not supported: expected {}", record.source(), key, found, expected);
 }
 
-void refuse_if_true(const Record& record, const char* key) {
+void refuse_if_true(const json::Record& record, const char* key) {
   if (value_or(record, key, false)) refuse(record, key, "true", "false");
 }
 
-Activation read_activation(const Record& record, const char* key, const char* otherwise) {
+ops::Activation read_activation(const json::Record& record, const char* key,
+                                const char* otherwise) {
   const auto name = value_or<std::string>(record, key, otherwise);
   std::vector<std::string> known;
   for (const auto& [known_name, activation] : kActivations) {
@@ -109,8 +111,8 @@ Activation read_activation(const Record& record, const char* key, const char* ot
   refuse(record, key, name, fmt::format("one of {}", fmt::join(known, ", ")));
 }
 
-void read_backbone(const Record& record, const BackboneDefaults& defaults, ModelConfig& config,
-                   const char* activation_key, const char* activation) {
+void read_backbone(const json::Record& record, const BackboneDefaults& defaults,
+                   ModelConfig& config, const char* activation_key, const char* activation) {
   for (const char* key : {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
                           "num_attention_heads"}) {
     if (!given(record, key)) {
@@ -124,7 +126,7 @@ void read_backbone(const Record& record, const BackboneDefaults& defaults, Model
   config.head_dim = defaults.head_dim;
   config.rope_theta = defaults.rope_theta;
   // Files of other programs hold many keys that do not concern us.
-  read_fields(record, static_cast<BackboneConfig&>(config), {}, true);
+  json::read_fields(record, static_cast<BackboneConfig&>(config), {}, true);
   config.sliding_window = config.max_window_layers = 0;
   if (config.num_key_value_heads == 0 && !given(record, "num_key_value_heads"))
     config.num_key_value_heads = config.num_attention_heads;
@@ -137,13 +139,13 @@ void read_backbone(const Record& record, const BackboneDefaults& defaults, Model
   config.activation = read_activation(record, activation_key, activation);
 }
 
-void read_biases(const Record& record, ModelConfig& config) {
+void read_biases(const json::Record& record, ModelConfig& config) {
   if (value_or(record, "attention_bias", false)) config.qkv_bias = config.attention_out_bias = true;
   config.feed_forward_bias = value_or(record, "mlp_bias", false);
 }
 
-void read_rope(const Record& record, const RotaryRules& rules, ModelConfig& config) {
-  const Record rope = rope_object(record);
+void read_rope(const json::Record& record, const RotaryRules& rules, ModelConfig& config) {
+  const json::Record rope = rope_object(record);
   for (const char* kind : {"full_attention", "sliding_attention"}) {
     if (rope.has(kind)) {
       fail(
@@ -162,17 +164,17 @@ void read_rope(const Record& record, const RotaryRules& rules, ModelConfig& conf
   config.rotary_size = size == config.head_dim ? 0 : size;
 }
 
-void read_ropes_by_layer(const Record& record, double theta, double local_theta,
+void read_ropes_by_layer(const json::Record& record, double theta, double local_theta,
                          const char* local_key, ModelConfig& config) {
-  Record all;
+  json::Record all;
   if (given(record, "rope_parameters")) all = record.get_record("rope_parameters");
   const auto of = [&](const char* kind) {
-    Record rope = given(all, kind) ? all.get_record(kind) : Record();
+    json::Record rope = given(all, kind) ? all.get_record(kind) : json::Record();
     rope.set_source(fmt::format("{}: rope_parameters: {}", record.source(), kind));
     return rope;
   };
-  Record global = of("full_attention");
-  if (const Record scaling = rope_object(record); given(record, "rope_scaling")) {
+  json::Record global = of("full_attention");
+  if (const json::Record scaling = rope_object(record); given(record, "rope_scaling")) {
     const bool has_base = given(global, "rope_theta");
     const double base = has_base ? global.get_double("rope_theta") : theta;
     if (!scaling.keys().empty()) global = scaling;
@@ -189,7 +191,7 @@ void read_ropes_by_layer(const Record& record, double theta, double local_theta,
   config.max_position_embeddings = std::min(of_all.longest, of_local.longest);
 }
 
-std::vector<bool> read_layer_types(const Record& record, int64_t layers) {
+std::vector<bool> read_layer_types(const json::Record& record, int64_t layers) {
   std::vector<bool> slides;
   if (!given(record, "layer_types")) return slides;
   const std::vector<std::string> types = record.get_strings("layer_types");
@@ -226,4 +228,4 @@ void set_local_rotations(const std::vector<bool>& slides, ModelConfig& config) {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::model

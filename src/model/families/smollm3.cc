@@ -2,10 +2,10 @@
 #include "model/families/family.h"
 #include "model/families/reading.h"
 
-namespace evo::families {
+namespace evo::model::families {
 namespace {
 
-void read_smollm3(const Record& record, ModelConfig& config) {
+void read_smollm3(const json::Record& record, ModelConfig& config) {
   read_backbone(
       record, {.max_positions = 32768, .kv_heads = 4, .rope_theta = 2000000, .tied = true}, config);
   read_biases(record, config);
@@ -37,4 +37,4 @@ void read_smollm3(const Record& record, ModelConfig& config) {
 
 extern const Family kSmolLm3 = {"smollm3", "SmolLM3ForCausalLM", read_smollm3};
 
-}  // namespace evo::families
+}  // namespace evo::model::families

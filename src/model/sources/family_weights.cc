@@ -9,7 +9,7 @@
 #include "model/layout.h"
 #include "model/sources/weight_source.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 /// Rows and columns of a parameter; a vector's numbers are rows.
@@ -58,7 +58,7 @@ constexpr std::array<std::string_view, 6> kOurPrefixes = {"lm_head.",        "em
 constexpr const char* kEmbedding = "model.embed_tokens.weight";
 
 /// As the file has it.
-std::string name_in_file(const WeightFolder& folder, const Family& family,
+std::string name_in_file(const weights::WeightFolder& folder, const Family& family,
                          const std::string& array) {
   for (std::string& name : possible_names(array, family.prefix)) {
     if (folder.find(name) != nullptr) return std::move(name);
@@ -72,7 +72,8 @@ ArrayPlace head_place(const Family& family, const ModelConfig& config) {
 }
 
 /// Whether two arrays hold the same numbers.
-bool are_equal(const WeightFolder& folder, const TensorInfo& a, const TensorInfo& b) {
+bool are_equal(const weights::WeightFolder& folder, const weights::TensorInfo& a,
+               const weights::TensorInfo& b) {
   if (a.shape != b.shape) return false;
   if (a.dtype == b.dtype) return std::ranges::equal(a.bytes, b.bytes);
   const auto count = static_cast<size_t>(count_of(a.shape));
@@ -84,7 +85,7 @@ bool are_equal(const WeightFolder& folder, const TensorInfo& a, const TensorInfo
 
 /// A parameter on its way into an array of the family.
 struct WrittenPart {
-  ArrayToWrite from;
+  weights::ArrayToWrite from;
   ArrayPlace place;
 
   void write(std::span<float> out) const {
@@ -113,7 +114,7 @@ bool says_nothing(std::string_view array) {
 
 }  // namespace
 
-FamilyWeights::FamilyWeights(const WeightFolder& folder, const ModelConfig& config)
+FamilyWeights::FamilyWeights(const weights::WeightFolder& folder, const ModelConfig& config)
     : folder_(folder), prefix_(family_of(config).prefix) {
   const Family& family = family_of(config);
   ParameterStore parameters;
@@ -154,7 +155,7 @@ void FamilyWeights::read(const Parameter& parameter, std::span<float> out) const
 
 bool FamilyWeights::is_bf16(const Parameter& parameter) const {
   const ArrayPlace& at = place(parameter);
-  const TensorInfo* const info = folder_.find(at.array);
+  const weights::TensorInfo* const info = folder_.find(at.array);
   return info != nullptr && info->dtype == "BF16" && at.added == 0;
 }
 
@@ -185,24 +186,24 @@ bool FamilyWeights::leaves_out(const std::string& array) const {
   return begins(prefix_) || std::ranges::any_of(kOurPrefixes, begins);
 }
 
-void untie_if_heads_differ(const WeightFolder& folder, ModelConfig& config) {
+void untie_if_heads_differ(const weights::WeightFolder& folder, ModelConfig& config) {
   if (!config.tie_word_embeddings) return;
   const Family& family = family_of(config);
   const Parameter embedding{.name = kEmbedding, .shape = {config.vocab_size, config.hidden_size}};
-  const TensorInfo* const head =
+  const weights::TensorInfo* const head =
       folder.find(name_in_file(folder, family, head_place(family, config).array));
-  const TensorInfo* const table =
+  const weights::TensorInfo* const table =
       folder.find(name_in_file(folder, family, place_of(family, config, embedding).array));
   if (head == nullptr || table == nullptr) return;
   config.tie_word_embeddings = are_equal(folder, *head, *table);
 }
 
-std::vector<ArrayToWrite> arrays_of_family(const ModelConfig& config,
-                                           const std::vector<ArrayToWrite>& arrays) {
+std::vector<weights::ArrayToWrite> arrays_of_family(
+    const ModelConfig& config, const std::vector<weights::ArrayToWrite>& arrays) {
   const Family& family = saved_family_of(config);
-  std::vector<ArrayToWrite> written;
+  std::vector<weights::ArrayToWrite> written;
   std::map<std::string, std::shared_ptr<std::vector<WrittenPart>>> parts;  // by array
-  for (const ArrayToWrite& array : arrays) {
+  for (const weights::ArrayToWrite& array : arrays) {
     const ArrayPlace at = place_of(family, config, {.name = array.name, .shape = array.shape});
     if (at.is_plain()) {
       written.push_back(array);
@@ -222,4 +223,4 @@ std::vector<ArrayToWrite> arrays_of_family(const ModelConfig& config,
   return written;
 }
 
-}  // namespace evo
+}  // namespace evo::model

@@ -5,7 +5,7 @@
 #include "model/sources/weight_source.h"
 #include "model/testing.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 using testing::expect_error;
@@ -15,7 +15,7 @@ using testing::TemporaryFolder;
 ModelConfig tiny(std::string_view type, std::string_view more) {
   const std::string text =
       fmt::format(R"({{"model_type": "{}", "vocab_size": 20, {}}})", type, more);
-  return ModelConfig::read(Record::parse(text, "config.json"));
+  return ModelConfig::read(json::Record::parse(text, "config.json"));
 }
 
 constexpr const char* kTinySizes = R"("hidden_size": 16, "intermediate_size": 24, "head_dim": 4,
@@ -69,13 +69,14 @@ TEST(FamilyWeights, ArraysLieAsTheFamilyHasThem) {
   const TemporaryFolder folder;
   const Model model = model_of_family(tiny("gpt2", kGpt2Sizes));
   model.save(folder.path());
-  const SafetensorsFile file(folder / "model.safetensors");
+  const weights::SafetensorsFile file(folder / "model.safetensors");
   std::vector<float> fused(16 * 48), biases(48);
   file.read_f32("transformer.h.1.attn.c_attn.weight", {16, 48}, fused);  // [in, q | k | v]
   file.read_f32("transformer.h.1.attn.c_attn.bias", {48}, biases);
-  const Tensor v = model.parameters().tensor("model.layers.1.self_attn.v_proj.weight");
+  const tensor::Tensor v = model.parameters().tensor("model.layers.1.self_attn.v_proj.weight");
   EXPECT_EQ(fused[5 * 48 + 32 + 7], v.row(7)[5]);
-  EXPECT_EQ(biases[32 + 7], model.parameters().tensor("model.layers.1.self_attn.v_proj.bias").f32()[7]);
+  EXPECT_EQ(biases[32 + 7],
+            model.parameters().tensor("model.layers.1.self_attn.v_proj.bias").f32()[7]);
   EXPECT_NE(file.find("transformer.wpe.weight"), nullptr);
   EXPECT_EQ(file.find("model.norm.weight"), nullptr);
 }
@@ -84,11 +85,11 @@ TEST(FamilyWeights, HeadsOfAKindLieInGroups) {
   const TemporaryFolder folder;
   const Model model = model_of_family(tiny("gpt_neox", kTinySizes));
   model.save(folder.path());
-  const SafetensorsFile file(folder / "model.safetensors");
+  const weights::SafetensorsFile file(folder / "model.safetensors");
   std::vector<float> fused(48 * 16);
   file.read_f32("gpt_neox.layers.0.attention.query_key_value.weight", {48, 16}, fused);
   // Row 2 of head 3's key: behind three heads and its own query.
-  const Tensor k = model.parameters().tensor("model.layers.0.self_attn.k_proj.weight");
+  const tensor::Tensor k = model.parameters().tensor("model.layers.0.self_attn.k_proj.weight");
   EXPECT_EQ(fused[(3 * 12 + 4 + 2) * 16 + 9], k.row(3 * 4 + 2)[9]);
 }
 
@@ -101,13 +102,13 @@ class Heads : public ::testing::Test {
     config.flow = false;
     const Model model = model_of_family(config);
     model.save(folder_.path());
-    std::vector<ArrayToWrite> arrays;
+    std::vector<weights::ArrayToWrite> arrays;
     for (const Parameter& p : model.parameters().list()) {
       arrays.push_back({p.name, p.shape, model.parameters().values_of(p)});
     }
     const std::span<const float> table = arrays[0].values;
     arrays.push_back({"lm_head.weight", arrays[0].shape, values.empty() ? table : values, dtype});
-    write_safetensors(folder_ / "model.safetensors", arrays);
+    weights::write_safetensors(folder_ / "model.safetensors", arrays);
   }
   TemporaryFolder folder_;
 };
@@ -122,8 +123,8 @@ TEST_F(Heads, AnotherHeadIsTheHead) {
   const std::vector<float> head(20 * 32, 0.5f);
   for (const char* dtype : {"F32", "BF16"}) {
     write(head, dtype);
-    for (const Model& model :
-         {Model::load(folder_.path()), Model::load_packed(folder_.path(), Precision::kF32)}) {
+    for (const Model& model : {Model::load(folder_.path()),
+                               Model::load_packed(folder_.path(), tensor::Precision::kF32)}) {
       EXPECT_FALSE(model.config().tie_word_embeddings);
     }
     EXPECT_EQ(Model::load(folder_.path()).unembedding().value.f32()[7], 0.5f);
@@ -139,13 +140,13 @@ TEST(FamilyWeights, NamesMayLackThePrefix) {
   const Model model = model_of_family(config);
   model.save(folder.path());
   const auto write = [&](const std::string& prefix, size_t leave_out) {
-    std::vector<ArrayToWrite> arrays;
+    std::vector<weights::ArrayToWrite> arrays;
     for (const Parameter& p : model.parameters().list()) {
       const std::string name = prefix + p.name.substr(std::string_view("model.").size());
       arrays.push_back({name, p.shape, model.parameters().values_of(p)});
     }
     arrays.resize(arrays.size() - leave_out);
-    write_safetensors(folder / "model.safetensors", arrays);
+    weights::write_safetensors(folder / "model.safetensors", arrays);
   };
   for (const char* prefix : {"", "language_model.model.", "model.language_model."}) {
     write(prefix, 0);
@@ -161,4 +162,4 @@ TEST(FamilyWeights, NamesMayLackThePrefix) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::model

@@ -14,7 +14,7 @@
 #include "ops/cpu/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -131,32 +131,33 @@ void activate_row_backward(Activation f, const float* x, const float* up, const 
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "ops/cpu/rows.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 HWY_EXPORT(activate_row);
 HWY_EXPORT(activate_row_backward);
 
 namespace {
 
 /// `gated`: x holds gate | up.
-Tensor activate_rows(Tape& tape, const Tensor& x, Activation f, bool gated) {
+tensor::Tensor activate_rows(tensor::Tape& tape, const tensor::Tensor& x, Activation f,
+                             bool gated) {
   EVO_CHECK(x.shape().size() == 2 && (!gated || x.shape()[1] % 2 == 0));
   const int64_t cols = gated ? x.shape()[1] / 2 : x.shape()[1];
   const auto n = static_cast<size_t>(cols);
   const auto up_of = [=](float* row) { return gated ? row + cols : nullptr; };
-  const Tensor out = tape.output({x.rows(), cols});
+  const tensor::Tensor out = tape.output({x.rows(), cols});
   for_each_row(x.rows(), cols, [&](int64_t r) {
     HWY_DYNAMIC_DISPATCH(activate_row)(f, x.row(r), up_of(x.row(r)), n, out.row(r));
   });
   if (!tape.recording()) return out;
   tape.record([=] {
     if (!out.has_grad() || !x.wants_grad()) return;
-    const Tensor dout = out.grad();
+    const tensor::Tensor dout = out.grad();
     const GradientSink sink(x);
     for_each_row(x.rows(), cols, [&](int64_t r) {
       HWY_DYNAMIC_DISPATCH(activate_row_backward)
@@ -168,13 +169,13 @@ Tensor activate_rows(Tape& tape, const Tensor& x, Activation f, bool gated) {
 
 }  // namespace
 
-Tensor activate(Tape& tape, const Tensor& x, Activation f) {
+tensor::Tensor activate(tensor::Tape& tape, const tensor::Tensor& x, Activation f) {
   return activate_rows(tape, x, f, false);
 }
 
-Tensor activate_gated(Tape& tape, const Tensor& gate_up, Activation f) {
+tensor::Tensor activate_gated(tensor::Tape& tape, const tensor::Tensor& gate_up, Activation f) {
   return activate_rows(tape, gate_up, f, true);
 }
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu
 #endif  // HWY_ONCE

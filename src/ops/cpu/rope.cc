@@ -11,7 +11,7 @@
 #include "ops/cpu/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -37,7 +37,7 @@ void rotate_heads(float* heads, int64_t count, int64_t size, size_t half, const 
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -47,7 +47,7 @@ HWY_AFTER_NAMESPACE();
 
 #include "ops/cpu/rows.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 HWY_EXPORT(rotate_heads);
 HWY_EXPORT(norm_row);
 HWY_EXPORT(norm_input_gradient);
@@ -55,7 +55,7 @@ HWY_EXPORT(norm_factor_gradient);
 
 namespace {
 
-void rotate_rows(const Tensor& rows, const HeadLayout& layout, const RopeTable& table,
+void rotate_rows(const tensor::Tensor& rows, const HeadLayout& layout, const RopeTable& table,
                  const std::vector<int32_t>& positions, float direction) {
   const int heads = layout.query_heads + layout.kv_heads;
   const auto half = static_cast<size_t>(table.head_size() / 2);
@@ -69,16 +69,16 @@ void rotate_rows(const Tensor& rows, const HeadLayout& layout, const RopeTable& 
 
 /// The numbers of a row that head_norm takes together, and what its backward pass needs.
 struct HeadNorm {
-  Tensor qkv, q_weight, k_weight;
+  tensor::Tensor qkv, q_weight, k_weight;
   HeadLayout layout;
-  Tensor out = {};
-  Tensor inverse_rms = {};  // [N, parts]
-  Tensor zeros = {};        // [the longer weight]: no modulation
+  tensor::Tensor out = {};
+  tensor::Tensor inverse_rms = {};  // [N, parts]
+  tensor::Tensor zeros = {};        // [the longer weight]: no modulation
 
   [[nodiscard]] int64_t q_parts() const { return layout.q_cols() / q_weight.numel(); }
   [[nodiscard]] int64_t parts() const { return q_parts() + layout.kv_cols() / k_weight.numel(); }
   [[nodiscard]] bool is_query(int64_t part) const { return part < q_parts(); }
-  [[nodiscard]] const Tensor& weight(int64_t part) const {
+  [[nodiscard]] const tensor::Tensor& weight(int64_t part) const {
     return is_query(part) ? q_weight : k_weight;
   }
   [[nodiscard]] int64_t size(int64_t part) const { return weight(part).numel(); }
@@ -92,7 +92,7 @@ struct HeadNorm {
 /// `dweights` [q's size + k's size]: partial gradients of q_weight and k_weight.
 void head_norm_row_backward(const HeadNorm& op, int64_t r, const GradientSink& dqkv,
                             float* dweights) {
-  const Tensor dout = op.out.grad();
+  const tensor::Tensor dout = op.out.grad();
   for (int64_t part = 0; part < op.parts(); ++part) {
     const auto n = static_cast<size_t>(op.size(part));
     const float* x = op.qkv.row(r) + op.begin(part);
@@ -110,11 +110,11 @@ void head_norm_row_backward(const HeadNorm& op, int64_t r, const GradientSink& d
 
 void head_norm_backward(const HeadNorm& op) {
   if (!op.out.has_grad()) return;
-  const Tensor dout = op.out.grad();
+  const tensor::Tensor dout = op.out.grad();
   const GradientSink dqkv(op.qkv);
   const int64_t values = op.layout.q_cols() + op.layout.kv_cols();  // their first column
   const int64_t of_q = op.q_weight.numel(), of_k = op.k_weight.numel();
-  const Tensor dweights = Tensor::zeros({of_q + of_k});
+  const tensor::Tensor dweights = tensor::Tensor::zeros({of_q + of_k});
   sum_over_rows(op.qkv.rows(), of_q + of_k, dweights.f32(), [&](int64_t r, float* partial) {
     head_norm_row_backward(op, r, dqkv, partial);
     dqkv.put(r, values, dout.row(r) + values, op.layout.kv_cols());
@@ -125,8 +125,8 @@ void head_norm_backward(const HeadNorm& op) {
 
 }  // namespace
 
-void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTable& table,
-          std::span<const int32_t> positions) {
+void rope(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+          const RopeTable& table, std::span<const int32_t> positions) {
   EVO_CHECK(qkv.shape().size() == 2 && qkv.shape()[1] == layout.row_cols());
   EVO_CHECK(table.head_size() <= layout.head_size);
   EVO_CHECK(std::ssize(positions) == qkv.rows());
@@ -141,8 +141,9 @@ void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTab
   });
 }
 
-Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const Tensor& q_weight,
-                 const Tensor& k_weight, float eps) {
+tensor::Tensor head_norm(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+                         const tensor::Tensor& q_weight, const tensor::Tensor& k_weight,
+                         float eps) {
   EVO_CHECK(qkv.shape().size() == 2 && qkv.shape()[1] == layout.row_cols());
   const bool of_heads =
       q_weight.numel() == layout.head_size && k_weight.numel() == layout.head_size;
@@ -150,8 +151,8 @@ Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const 
             (q_weight.numel() == layout.q_cols() && k_weight.numel() == layout.kv_cols()));
   HeadNorm op{.qkv = qkv, .q_weight = q_weight, .k_weight = k_weight, .layout = layout};
   op.out = tape.output({qkv.rows(), layout.row_cols()});
-  op.inverse_rms = Tensor::empty({qkv.rows(), op.parts()});
-  op.zeros = Tensor::zeros({std::max(q_weight.numel(), k_weight.numel())});
+  op.inverse_rms = tensor::Tensor::empty({qkv.rows(), op.parts()});
+  op.zeros = tensor::Tensor::zeros({std::max(q_weight.numel(), k_weight.numel())});
   const int64_t values = layout.q_cols() + layout.kv_cols();
   for_each_row(qkv.rows(), layout.row_cols(), [&](int64_t r) {
     for (int64_t part = 0; part < op.parts(); ++part) {
@@ -167,5 +168,5 @@ Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const 
   return op.out;
 }
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu
 #endif  // HWY_ONCE

@@ -4,19 +4,19 @@
 
 #include "ops/cpu/rows.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 
-Tensor scaled(Tape& tape, const Tensor& x, float factor) {
+tensor::Tensor scaled(tensor::Tape& tape, const tensor::Tensor& x, float factor) {
   EVO_CHECK(x.shape().size() == 2);
   const int64_t cols = x.shape()[1];
-  const Tensor y = tape.output({x.rows(), cols});
+  const tensor::Tensor y = tape.output({x.rows(), cols});
   for_each_row(x.rows(), cols, [&](int64_t r) {
     for (int64_t c = 0; c < cols; ++c) y.row(r)[c] = factor * x.row(r)[c];
   });
   if (!tape.recording()) return y;
   tape.record([=] {
     if (!y.has_grad() || !x.wants_grad()) return;
-    const Tensor dy = y.grad();
+    const tensor::Tensor dy = y.grad();
     const GradientSink dx(x);
     for_each_row(x.rows(), cols, [&](int64_t r) {
       float* const to = dx.row(r);
@@ -28,4 +28,4 @@ Tensor scaled(Tape& tape, const Tensor& x, float factor) {
   return y;
 }
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu

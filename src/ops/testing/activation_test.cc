@@ -2,7 +2,7 @@
 
 #include "ops/testing/op_check.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::Matrix;
@@ -13,7 +13,9 @@ constexpr std::array kAll = {Activation::kSilu, Activation::kGelu, Activation::k
 OpCheck plain(Activation f, int64_t rows, int64_t cols) {
   return {
       {testing::random_matrix(rows, cols, 1)},
-      [=](Tape& tape, const std::vector<Tensor>& in) { return activate(tape, in[0], f); },
+      [=](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
+        return activate(tape, in[0], f);
+      },
       [=](const std::vector<Matrix>& in) { return reference::activate(in[0], f); },
   };
 }
@@ -21,7 +23,9 @@ OpCheck plain(Activation f, int64_t rows, int64_t cols) {
 OpCheck gated(Activation f, int64_t rows, int64_t cols) {
   return {
       {testing::random_matrix(rows, 2 * cols, 1)},
-      [=](Tape& tape, const std::vector<Tensor>& in) { return activate_gated(tape, in[0], f); },
+      [=](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
+        return activate_gated(tape, in[0], f);
+      },
       [=](const std::vector<Matrix>& in) { return reference::activate_gated(in[0], f); },
   };
 }
@@ -52,11 +56,11 @@ TEST(Activation, LargeGatesStayFinite) {
   const std::vector<float> input{-1000, -90, 90, 1000, 2, 2, 2, 2};  // gates, then ups
   for (const Activation f : kAll) {
     testing::for_each_implementation([&] {
-      Tensor gate_up = Tensor::empty({1, 8});
+      tensor::Tensor gate_up = tensor::Tensor::empty({1, 8});
       std::copy(input.begin(), input.end(), gate_up.f32());
       gate_up.set_wants_grad(true);
-      Tape tape(Tape::Mode::kTraining);
-      const Tensor out = activate_gated(tape, gate_up, f);
+      tensor::Tape tape(tensor::Tape::Mode::kTraining);
+      const tensor::Tensor out = activate_gated(tape, gate_up, f);
       std::fill_n(out.grad().f32(), 4, 1.0f);
       tape.backward();
       testing::expect_close(out.values(), std::vector<float>{0, 0, 180, 2000}, 1e-35, 0);
@@ -69,14 +73,14 @@ TEST(Activation, LargeGatesStayFinite) {
 TEST(Activation, NaNStaysInItsPlace) {
   for (const Activation f : kAll) {
     testing::for_each_implementation([&] {
-      Tape tape(Tape::Mode::kInference);
-      const Tensor x = Tensor::zeros({1, 9});
+      tensor::Tape tape(tensor::Tape::Mode::kInference);
+      const tensor::Tensor x = tensor::Tensor::zeros({1, 9});
       x.f32()[3] = testing::kNaN;
-      const Tensor y = activate(tape, x, f);
+      const tensor::Tensor y = activate(tape, x, f);
       for (int i = 0; i < 9; ++i) EXPECT_EQ(std::isnan(y.f32()[i]), i == 3);
     });
   }
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -3,7 +3,7 @@
 #include "ops/embedding.h"
 #include "ops/testing/op_check.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::Matrix;
@@ -17,8 +17,9 @@ constexpr float kNormEps = 1e-6f;
 OpCheck rope_check(const HeadLayout& layout, int rotated, const std::vector<int32_t>& positions) {
   const RopeTable table(rotated, kTheta, 5000);
   return {{random_matrix(std::ssize(positions), layout.row_cols(), 1)},
-          [=](Tape& tape, const std::vector<Tensor>& in) {
-            const Tensor qkv = slice_rows(tape, in[0], 0, in[0].rows());  // rope works in place
+          [=](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
+            const tensor::Tensor qkv =
+                slice_rows(tape, in[0], 0, in[0].rows());  // rope works in place
             rope(tape, qkv, layout, table, positions);
             return qkv;
           },
@@ -31,7 +32,7 @@ OpCheck head_norm_check(const HeadLayout& layout, int64_t rows, bool together = 
   return {{random_matrix(rows, layout.row_cols(), 1),
            random_matrix(1, together ? layout.q_cols() : layout.head_size, 2),
            random_matrix(1, together ? layout.kv_cols() : layout.head_size, 3)},
-          [=](Tape& tape, const std::vector<Tensor>& in) {
+          [=](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
             return head_norm(tape, in[0], layout, in[1], in[2], kNormEps);
           },
           [=](const std::vector<Matrix>& in) {
@@ -63,11 +64,11 @@ TEST(Rope, SameBitsForAnyThreads) {
 TEST(Rope, BackwardUndoesForward) {
   const HeadLayout layout{2, 1, 16};
   const RopeTable table(16, kTheta, 100);
-  Tensor qkv = Tensor::zeros({3, layout.row_cols()});
+  tensor::Tensor qkv = tensor::Tensor::zeros({3, layout.row_cols()});
   qkv.set_wants_grad(true);
   const std::vector<float> values = testing::random_values(qkv.numel(), 5);
   std::copy(values.begin(), values.end(), qkv.f32());
-  Tape tape(Tape::Mode::kTraining);
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
   rope(tape, qkv, layout, table, std::vector<int32_t>{3, 50, 99});
   std::copy_n(qkv.f32(), qkv.numel(), qkv.grad().f32());
   tape.backward();
@@ -101,8 +102,8 @@ TEST(Rope, AttentionFactorScalesTheTable) {
 TEST(RopeDeathTest, PositionBeyondTheTable) {
   const HeadLayout layout{1, 1, 4};
   const RopeTable table(4, kTheta, 10);
-  Tape tape(Tape::Mode::kInference);
-  const Tensor qkv = Tensor::zeros({1, layout.row_cols()});
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor qkv = tensor::Tensor::zeros({1, layout.row_cols()});
   EXPECT_DEATH(rope(tape, qkv, layout, table, std::vector<int32_t>{10}), "max_position");
 }
 
@@ -127,4 +128,4 @@ TEST(HeadNorm, SameBitsForAnyThreads) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -2,7 +2,7 @@
 
 #include "ops/testing/op_check.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::Matrix;
@@ -11,7 +11,9 @@ using testing::OpCheck;
 OpCheck check(int64_t rows, int64_t cols) {
   return {
       {testing::random_matrix(rows, cols, 1)},
-      [](Tape& tape, const std::vector<Tensor>& in) { return scaled(tape, in[0], 0.3f); },
+      [](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
+        return scaled(tape, in[0], 0.3f);
+      },
       [](const std::vector<Matrix>& in) {
         return reference::scaled(in[0], static_cast<double>(0.3f));
       },
@@ -30,4 +32,4 @@ TEST(Scaled, SameBitsForAnyThreads) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

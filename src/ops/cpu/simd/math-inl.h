@@ -13,7 +13,7 @@
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
@@ -86,7 +86,7 @@ HWY_INLINE V SoftCap(D d, V x, V cap) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #endif  // include guard
