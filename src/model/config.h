@@ -9,6 +9,10 @@
 #include "model/block_config.h"
 #include "ops/rope_scaling.h"
 
+namespace evo::json {
+class Record;
+}
+
 namespace evo::model {
 
 /// Settings are declared once: files, flags and help all come from visit(). The backbone's have
@@ -82,8 +86,6 @@ struct FlowConfig {
   }
 };
 
-class Record;
-
 struct ModelConfig : BackboneConfig, BlockConfig, FlowConfig {
   ops::RopeScaling rope_scaling;
   int64_t bos_token_id = -1;           ///< what a text begins with; -1: not said
@@ -101,7 +103,7 @@ struct ModelConfig : BackboneConfig, BlockConfig, FlowConfig {
   /// Throws Error for contradictory or impossible settings.
   void validate() const;
   [[nodiscard]] LayerConfig layer(int64_t index) const {
-    if (!layers.empty()) return layers[static_cast<size_t>(index)];
+    if (!layers.empty()) return layers[index];
     return {.window = index < max_window_layers ? 0 : sliding_window};
   }
   /// Some layer's rows do not see all tokens before them.

@@ -100,9 +100,9 @@ void declare_feed_forward(const ModelConfig& c, Layer& layer, const Declarer& to
 void declare_experts(const ModelConfig& c, Layer& layer, const Declarer& to) {
   const int64_t d = c.hidden_size, f = c.experts.size;
   to.matrix(layer.router, kRouter, kNormal, {{"mlp.gate.weight", c.experts.count}}, d);
-  layer.experts.resize(static_cast<size_t>(c.experts.count));
+  layer.experts.resize(c.experts.count);
   for (int64_t i = 0; i < c.experts.count; ++i) {
-    Expert& expert = layer.experts[static_cast<size_t>(i)];
+    Expert& expert = layer.experts[i];
     const std::string name = fmt::format("mlp.experts.{}.", i);
     to.matrix(expert.gate_up, kExperts, kNormal,
               {{name + "gate_proj.weight", f}, {name + "up_proj.weight", f}}, d);

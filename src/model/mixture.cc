@@ -35,7 +35,7 @@ std::vector<std::vector<RoutedRow>> routed_rows(const tensor::Tensor& logits,
     }
     std::for_each(order.begin(), chosen, [&](int64_t e) {
       const double share = static_cast<double>(p[e]) / total;
-      rows[static_cast<size_t>(e)].push_back({r, static_cast<float>(share)});
+      rows[e].push_back({r, static_cast<float>(share)});
     });
   }
   return rows;

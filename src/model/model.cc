@@ -24,8 +24,7 @@ Model::Model(const ModelConfig& config, bool gradients) : config_(config) {
     local_rope_ = table(config.local_rope_theta, config.local_rope_scaling);
   }
   set_time(flow::EntropicTime::standard(static_cast<int>(config.code_size)));
-  unigram_.assign(static_cast<size_t>(config.vocab_size),
-                  1.0f / static_cast<float>(config.vocab_size));
+  unigram_.assign(config.vocab_size, 1.0f / static_cast<float>(config.vocab_size));
 }
 
 void Model::bind() {

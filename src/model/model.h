@@ -20,7 +20,7 @@
 #include "ops/rope.h"
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::model {
 
 class FamilyWeights;
 
@@ -229,4 +229,4 @@ class Model {
 /// phi(t) [Ne, K]: 1, t, sin(pi k t / 2) and cos(pi k t / 2) for k = 1 .. (K - 2) / 2.
 tensor::Tensor time_features(std::span<const float> times, int64_t features);
 
-}  // namespace evo
+}  // namespace evo::model

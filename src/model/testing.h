@@ -48,7 +48,7 @@ inline model::ModelConfig tiny_config(int64_t vocabulary) {
 inline constexpr std::array kBlockKinds = {"llama", "qwen3",   "gemma",  "olmo",
                                            "gpt",   "granite", "experts"};
 
-inline ModelConfig with_blocks(ModelConfig config, std::string_view kind) {
+inline model::ModelConfig with_blocks(model::ModelConfig config, std::string_view kind) {
   const auto layers = static_cast<size_t>(config.num_hidden_layers);
   if (kind == "qwen3") config.qk_norm = true;
   if (kind == "gemma") {
@@ -60,7 +60,7 @@ inline ModelConfig with_blocks(ModelConfig config, std::string_view kind) {
     config.logit_cap = 5;
     config.local_rope_theta = 100;
     config.layers.resize(layers);
-    config.layers[0] = {.window = 5, .rotation = Rotation::kLocal};
+    config.layers[0] = {.window = 5, .rotation = model::Rotation::kLocal};
   } else if (kind == "olmo") {
     config.norms_inputs = false;
     config.norms_outputs = config.qk_norm = config.qk_norm_together = true;
@@ -69,14 +69,14 @@ inline ModelConfig with_blocks(ModelConfig config, std::string_view kind) {
     config.gated = false;
     config.layer_norm = config.learned_positions = config.parallel = true;
     config.qkv_bias = config.attention_out_bias = config.feed_forward_bias = true;
-    config.layers.assign(layers, {.rotation = Rotation::kNone});
+    config.layers.assign(layers, {.rotation = model::Rotation::kNone});
   } else if (kind == "granite") {
     config.residual_scale = 0.4;
     config.logit_scale = 0.5;
     config.rotary_size = config.head_dim / 2;
     config.qkv_bias = config.attention_out_bias = config.feed_forward_bias = true;
     config.layers.resize(layers);
-    config.layers[0].rotation = Rotation::kNone;
+    config.layers[0].rotation = model::Rotation::kNone;
   } else if (kind == "experts") {
     config.experts = {.count = 5, .per_token = 2, .size = 24, .normalized = true};
     config.layers.resize(layers);

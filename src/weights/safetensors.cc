@@ -159,7 +159,7 @@ void convert_f64(std::span<const std::byte> bytes, std::span<float> out) {
     for (int64_t i = begin; i < end; ++i) {
       double value;
       std::memcpy(&value, bytes.data() + static_cast<size_t>(i) * sizeof value, sizeof value);
-      out[static_cast<size_t>(i)] = static_cast<float>(value);
+      out[i] = static_cast<float>(value);
     }
   });
 }

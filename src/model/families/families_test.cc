@@ -124,8 +124,8 @@ TEST(Families, SizesBeyondReasonAreRefusedBeforeTheyAreUsed) {
   const auto rope = [](std::string_view settings) {
     (void)read("phi3", fmt::format(R"("rope_scaling": {{"type": "longrope", {}}})", settings));
   };
-  expect_error([&] { ops::rope(R"("short_factor": [1, 2])"); }, {"config.json", "short_factor"});
-  expect_error([&] { ops::rope(R"("long_factor": [1, 2])"); }, {"config.json", "short_factor"});
+  expect_error([&] { rope(R"("short_factor": [1, 2])"); }, {"config.json", "short_factor"});
+  expect_error([&] { rope(R"("long_factor": [1, 2])"); }, {"config.json", "short_factor"});
   for (const char* part : {"0", "-0.5", "1.5", "1e300"}) {
     expect_error([&] { (void)read("phi3", fmt::format(R"("partial_rotary_factor": {})", part)); },
                  {"partial_rotary_factor", "at most 1"});

@@ -38,8 +38,7 @@ void read_gpt2(const json::Record& record, ModelConfig& config) {
   config.layer_norm = config.learned_positions = true;
   config.qkv_bias = config.attention_out_bias = config.feed_forward_bias = true;
   if (!value_or(record, "scale_attn_weights", true)) config.score_scale = 1;
-  config.layers.assign(static_cast<size_t>(config.num_hidden_layers),
-                       {.rotation = Rotation::kNone});
+  config.layers.assign(config.num_hidden_layers, {.rotation = Rotation::kNone});
 }
 
 /// Name -> place of what is there for one layer, less its prefix.

@@ -15,8 +15,7 @@ void read_mixtral(const json::Record& record, ModelConfig& config) {
                     .size = config.intermediate_size,
                     .normalized = true};
   const int64_t window = value_or<int64_t>(record, "sliding_window", 0);
-  config.layers.assign(static_cast<size_t>(config.num_hidden_layers),
-                       {.window = window, .sparse = true});
+  config.layers.assign(config.num_hidden_layers, {.window = window, .sparse = true});
 }
 
 /// mlp.gate and mlp.experts.N.{gate,up,down}_proj under other names.

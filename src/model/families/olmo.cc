@@ -41,7 +41,7 @@ void read_olmoe(const json::Record& record, ModelConfig& config) {
                     .per_token = value_or<int64_t>(record, "num_experts_per_tok", 8),
                     .size = config.intermediate_size,
                     .normalized = value_or(record, "norm_topk_prob", false)};
-  config.layers.assign(static_cast<size_t>(config.num_hidden_layers), {.sparse = true});
+  config.layers.assign(config.num_hidden_layers, {.sparse = true});
 }
 
 }  // namespace

@@ -216,7 +216,7 @@ std::vector<bool> all_but_every(int64_t interval, int64_t layers) {
 }
 
 void set_windows(const std::vector<bool>& slides, int64_t window, ModelConfig& config) {
-  config.layers.resize(static_cast<size_t>(config.num_hidden_layers));
+  config.layers.resize(config.num_hidden_layers);
   for (size_t i = 0; i < config.layers.size(); ++i) {
     config.layers[i].window = slides[i] ? window : 0;
   }

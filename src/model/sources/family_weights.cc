@@ -92,12 +92,12 @@ struct WrittenPart {
     std::vector<float> made;
     std::span<const float> values = from.values;
     if (from.make != nullptr) {
-      made.resize(static_cast<size_t>(count_of(from.shape)));
+      made.resize(count_of(from.shape));
       from.make(made);
       values = made;
     }
     for_each_number(place, from.shape, [&](int64_t ours, int64_t theirs) {
-      out[static_cast<size_t>(theirs)] = values[static_cast<size_t>(ours)] - place.added;
+      out[theirs] = values[ours] - place.added;
     });
   }
 };
@@ -143,11 +143,10 @@ void FamilyWeights::read(const Parameter& parameter, std::span<float> out) const
   if (!at.is_part() && !at.transposed) {
     read_parameter(folder_, at.array, parameter.shape, out);
   } else {
-    std::vector<float> all(static_cast<size_t>(count_of(at.shape)));
+    std::vector<float> all(count_of(at.shape));
     read_parameter(folder_, at.array, at.shape, all);
-    for_each_number(at, parameter.shape, [&](int64_t ours, int64_t theirs) {
-      out[static_cast<size_t>(ours)] = all[static_cast<size_t>(theirs)];
-    });
+    for_each_number(at, parameter.shape,
+                    [&](int64_t ours, int64_t theirs) { out[ours] = all[theirs]; });
   }
   if (at.added == 0) return;
   for (float& value : out) value += at.added;
@@ -165,13 +164,12 @@ void FamilyWeights::read_bf16(const Parameter& parameter, std::span<uint16_t> ou
   std::span<const uint16_t> all = mapped_bf16_parameter(folder_, at.array, at.shape);
   std::vector<uint16_t> copied;
   if (all.empty()) {
-    copied.resize(static_cast<size_t>(count_of(at.shape)));
+    copied.resize(count_of(at.shape));
     read_bf16_parameter(folder_, at.array, at.shape, copied);
     all = copied;
   }
-  for_each_number(at, parameter.shape, [&](int64_t ours, int64_t theirs) {
-    out[static_cast<size_t>(ours)] = all[static_cast<size_t>(theirs)];
-  });
+  for_each_number(at, parameter.shape,
+                  [&](int64_t ours, int64_t theirs) { out[ours] = all[theirs]; });
 }
 
 std::span<const uint16_t> FamilyWeights::mapped_bf16(const Parameter& parameter) const {

@@ -131,7 +131,7 @@ class CentredRow {
     for (float& value : units_) value *= inverse_;
   }
   [[nodiscard]] float inverse() const { return inverse_; }
-  [[nodiscard]] float operator[](int64_t c) const { return units_[static_cast<size_t>(c)]; }
+  [[nodiscard]] float operator[](int64_t c) const { return units_[c]; }
 
  private:
   std::vector<float> units_;

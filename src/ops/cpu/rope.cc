@@ -60,7 +60,7 @@ void rotate_rows(const tensor::Tensor& rows, const HeadLayout& layout, const Rop
   const int heads = layout.query_heads + layout.kv_heads;
   const auto half = static_cast<size_t>(table.head_size() / 2);
   for_each_row(rows.rows(), heads * layout.head_size, [&](int64_t r) {
-    const int64_t position = positions[static_cast<size_t>(r)];
+    const int64_t position = positions[r];
     HWY_DYNAMIC_DISPATCH(rotate_heads)
     (rows.row(r), heads, layout.head_size, half, table.cos_row(position), table.sin_row(position),
      direction);

@@ -45,7 +45,7 @@ struct NormCase {
     const auto modulation = [](const auto& in, auto none) { return in.size() > 3 ? in[3] : none; };
     return {made,
             [=, c = *this](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
-              return evo::layer_norm(tape, in[0], in[1], in[2], modulation(in, tensor::Tensor()),
+              return ops::layer_norm(tape, in[0], in[1], in[2], modulation(in, tensor::Tensor()),
                                      c.column(), kEps);
             },
             [=, c = *this](const std::vector<Matrix>& in) {
