@@ -23,7 +23,7 @@ Decoder::Decoder(const model::Model& model, const tokenizer::Tokenizer& tokenize
 }
 
 tensor::Tensor Decoder::logits(tensor::Tape& tape, const tensor::Tensor& x,
-                               const ops::Weight& unembed, const ops::PosteriorTerm* term,
+                               const ops::Unembedding& unembed, const ops::PosteriorTerm* term,
                                std::span<const int32_t> tokens) const {
   tensor::Tensor logits = ops::head_logits(tape, x, 0, x.rows(), unembed, term);
   if (absent_.empty()) return logits;

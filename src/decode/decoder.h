@@ -30,7 +30,8 @@ class Decoder {
   /// the ids that the tokenizer does not have. [rows of x, V], or a column for each of `tokens`, in
   /// rising order, if `unembed` has rows for these only.
   [[nodiscard]] tensor::Tensor logits(tensor::Tape& tape, const tensor::Tensor& x,
-                                      const ops::Weight& unembed, const ops::PosteriorTerm* term,
+                                      const ops::Unembedding& unembed,
+                                      const ops::PosteriorTerm* term,
                                       std::span<const int32_t> tokens = {}) const;
   [[nodiscard]] const tensor::Tensor& codes() const {
     return codes_;
