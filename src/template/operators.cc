@@ -4,6 +4,9 @@
 #include <cmath>
 
 #include "template/builtins/builtins.h"
+#include "template/format.h"
+#include "template/print.h"
+#include "template/syntax.h"
 #include "template/text.h"
 
 namespace evo::jinja {
@@ -95,7 +98,7 @@ Value repeat(Budget& budget, const Value& value, int64_t count) {
     std::string text;
     text.reserve(size);
     while (text.size() < size) text += value.text();
-    return text;
+    return like(value, std::move(text));
   }
   const size_t size = repetitions(count, value.items().size());
   budget.spend_items(size);
@@ -106,18 +109,32 @@ Value repeat(Budget& budget, const Value& value, int64_t count) {
 }
 
 bool is_sequence(const Value& value) {
-  return value.is(Kind::kString) || value.is(Kind::kList);
+  return value.is(Kind::kString) || value.is_indexed();
 }
 
 Value join_two(Budget& budget, const Value& a, const Value& b) {
+  if (a.is_markup() != b.is_markup()) {
+    return join_two(budget, escaped(budget, a), escaped(budget, b));
+  }
   if (a.is(Kind::kString)) {
     budget.spend_bytes(a.text().size() + b.text().size());
-    return std::string(a.text()).append(b.text());
+    return like(a, std::string(a.text()).append(b.text()));
   }
   budget.spend_items(a.items().size() + b.items().size());
   Items items = a.items();
   items.insert(items.end(), b.items().begin(), b.items().end());
   return a.is_tuple() ? Value::tuple(std::move(items)) : Value::list(std::move(items));
+}
+
+/// A generator is used up to what was looked for.
+bool list_contains(Budget& budget, const Value& list, const Value& item) {
+  const Items& items = list.items();
+  const size_t begin = list.is_generator() ? list.use_up(0) : 0;
+  for (size_t i = begin; i < items.size(); ++i) {
+    if (list.is_generator()) list.use_up(i + 1);
+    if (equal(budget, items[i], item)) return true;
+  }
+  return false;
 }
 
 bool contains(Budget& budget, const Value& container, const Value& item) {
@@ -127,8 +144,7 @@ bool contains(Budget& budget, const Value& container, const Value& item) {
       budget.spend_reading(container.text().size());
       return find_text(container.text(), item.text()) != std::string_view::npos;
     case Kind::kList:
-      return std::ranges::any_of(container.items(),
-                                 [&](const Value& one) { return equal(budget, one, item); });
+      return list_contains(budget, container, item);
     case Kind::kDict:
       return find_key(budget, container, item).has_value();
     case Kind::kUndefined:
@@ -191,8 +207,8 @@ Items character_values(Budget& budget, std::string_view text) {
   return items;
 }
 
-Value text_slice(Budget& budget, std::string_view text, const Value& begin, const Value& end,
-                 const Value& step) {
+std::string text_slice(Budget& budget, std::string_view text, const Value& begin, const Value& end,
+                       const Value& step) {
   // One view for every character, unless characters are bytes.
   budget.spend_bytes(is_ascii(text) ? text.size() : text.size() * sizeof(std::string_view));
   std::string result;
@@ -223,6 +239,14 @@ Value missing(const Value& object, std::string_view name) {
   return Value::undefined(fmt::format("a {} has no '{}'", type_name(object), name));
 }
 
+Value macro_attribute(const Value& macro, std::string_view name) {
+  if (name == "name") return macro.callable().name;
+  if (name != "arguments") return missing(macro, name);
+  Items names;
+  for (const Parameter& one : macro.callable().macro->parameters) names.emplace_back(one.name);
+  return Value::tuple(std::move(names));
+}
+
 }  // namespace
 
 void expect_defined(const Value& value) {
@@ -236,6 +260,7 @@ Value apply_binary(Budget& budget, std::string_view op, const Value& a, const Va
   }
   if (op == "*" && is_sequence(a) && b.as_int()) return repeat(budget, a, *b.as_int());
   if (op == "*" && a.as_int() && is_sequence(b)) return repeat(budget, b, *a.as_int());
+  if (op == "%" && a.is(Kind::kString)) return format_percent(budget, a, b);
   fail_operands(op, a, b);
 }
 
@@ -256,7 +281,9 @@ int compare(Budget& budget, const Value& a, const Value& b) {
     budget.spend_reading(std::min(a.text().size(), b.text().size()));
     return order(a.text(), b.text());
   }
-  if (a.is(Kind::kList) && b.is(Kind::kList)) return compare_lists(budget, a.items(), b.items());
+  if (a.is_indexed() && b.is_indexed() && a.is_tuple() == b.is_tuple()) {
+    return compare_lists(budget, a.items(), b.items());
+  }
   fail_operands("<", a, b);
 }
 
@@ -277,18 +304,21 @@ bool holds(Budget& budget, std::string_view op, const Value& a, const Value& b) 
 
 Value item_of(Budget& budget, const Value& container, const Value& key) {
   expect_defined(container);
-  if (container.is(Kind::kDict)) {
+  if (container.is(Kind::kDict) && is_key(key)) {
     if (const auto found = find_key(budget, container, key)) {
       return container.entries()[*found].second;
     }
   }
   const auto index = key.as_int();
-  if (container.is(Kind::kList) && index) {
+  if (container.is_indexed() && index) {
     const auto place = place_of(*index, container.items().size());
     if (place) return container.items()[*place];
     return Value::undefined(fmt::format("a {} has no item {}", type_name(container), *index));
   }
-  if (container.is(Kind::kString) && index) return text_item(budget, container.text(), *index);
+  if (container.is(Kind::kString) && index) {
+    const Value item = text_item(budget, container.text(), *index);
+    return item.is(Kind::kString) ? like(container, std::string(item.text())) : item;
+  }
   if (key.is(Kind::kString) && !container.is(Kind::kNamespace)) {
     return attribute_of(budget, container, key.text());
   }
@@ -307,6 +337,10 @@ Value attribute_of(Budget& budget, const Value& object, std::string_view name) {
     found = object.find(name);
   } else if (object.is(Kind::kNamespace)) {
     found = object.attribute(name);
+  } else if (object.is(Kind::kList) && object.list_kind() == ListKind::kGroup) {
+    if (name == "grouper" || name == "list") return object.items()[name == "list" ? 1 : 0];
+  } else if (object.is(Kind::kCallable) && object.callable().macro) {
+    return macro_attribute(object, name);
   }
   return found ? *found : missing(object, name);
 }
@@ -314,8 +348,10 @@ Value attribute_of(Budget& budget, const Value& object, std::string_view name) {
 Value slice_of(Budget& budget, const Value& container, const Value& begin, const Value& end,
                const Value& step) {
   expect_defined(container);
-  if (container.is(Kind::kString)) return text_slice(budget, container.text(), begin, end, step);
-  if (!container.is(Kind::kList)) fault("a {} cannot be sliced", type_name(container));
+  if (container.is(Kind::kString)) {
+    return like(container, text_slice(budget, container.text(), begin, end, step));
+  }
+  if (!container.is_indexed()) fault("a {} cannot be sliced", type_name(container));
   const Items& all = container.items();
   const Range range = slice_range(static_cast<int64_t>(all.size()), begin, end, step);
   budget.spend_items(static_cast<size_t>(range.count));
@@ -342,12 +378,19 @@ Value make_dict(Budget& budget, std::vector<Entry> entries) {
   return Value::dict(std::move(kept));
 }
 
-Items elements_of(Budget& budget, const Value& value) {
+Items elements_of(Budget& budget, const Value& value, size_t most) {
   Items items;
   switch (value.kind()) {
-    case Kind::kList:
-      budget.spend_items(value.items().size());
-      return value.items();
+    case Kind::kList: {
+      budget.spend_items(std::min(most, value.items().size()));
+      const size_t begin = value.is_generator() ? value.use_up(0) : 0;
+      const size_t end = begin + std::min(most, value.items().size() - begin);
+      if (value.is_generator()) value.use_up(end);
+      const auto first = value.items().begin();
+      items.assign(first + static_cast<std::ptrdiff_t>(begin),
+                   first + static_cast<std::ptrdiff_t>(end));
+      return items;
+    }
     case Kind::kDict:
       budget.spend_items(value.entries().size());
       for (const auto& [key, entry] : value.entries()) items.push_back(key);
@@ -367,6 +410,7 @@ int64_t length_of(Budget& budget, const Value& value) {
       budget.spend_reading(value.text().size());
       return static_cast<int64_t>(count_characters(value.text()));
     case Kind::kList:
+      if (value.is_generator()) fault("a generator has no length");
       return std::ssize(value.items());
     case Kind::kDict:
       return std::ssize(value.entries());
@@ -375,6 +419,26 @@ int64_t length_of(Budget& budget, const Value& value) {
     default:
       fault("a {} has no length", type_name(value));
   }
+}
+
+Value like(const Value& source, std::string text) {
+  return source.is_markup() ? Value::markup(std::move(text)) : Value(std::move(text));
+}
+
+Value escaped(Budget& budget, const Value& value) {
+  if (value.is_markup()) return value;
+  std::string result;
+  for (const char c : to_text(budget, value)) {
+    const size_t known = std::string_view("&<>'\"").find(c);
+    constexpr std::string_view kEntities[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
+    if (known == std::string_view::npos) {
+      result += c;
+    } else {
+      result += kEntities[known];
+    }
+  }
+  budget.spend_bytes(result.size());
+  return Value::markup(std::move(result));
 }
 
 }  // namespace evo::jinja
