@@ -1,17 +1,11 @@
 #include "api/adapt_run.h"
 
-#include <array>
 #include <filesystem>
-
-#include "files/files.h"
 
 namespace evo {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::array kChatFiles = {"tokenizer_config.json", "special_tokens_map.json",
-                                   "chat_template.jinja", "chat_template.json"};
 
 void check_recipe(const std::string& parent, const ModelConfig& shape, AdaptRecipe recipe) {
   const bool drafts = recipe == AdaptRecipe::kDrafts;
@@ -35,14 +29,8 @@ void begin_from_parent(TrainRequest& request, const std::string& parent, AdaptRe
   check_recipe(parent, shape, recipe);
   request.config = adapt_config(shape, recipe);
   settings.apply(request.config);
-  request.tokenizer = parent;
+  request.tokenizer = request.parent = parent;
   request.initialize = [parent](Model& model) { adopt_parent(Model::load(parent), model); };
-}
-
-TrainSummary run_adaptation(const TrainRequest& request) {
-  const TrainSummary summary = run_training(request);
-  copy_files(request.tokenizer, request.out, kChatFiles);
-  return summary;
 }
 
 }  // namespace evo

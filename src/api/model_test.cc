@@ -124,11 +124,25 @@ TEST_F(ApiModelTest, PromptsOfAllKinds) {
 
   const ChatTemplate chat = ChatTemplate::load(model_folder());
   const std::vector<ChatMessage> messages = {{"user", "Die Käfer"}};
-  options.stop = chat_stops(model_folder(), chat, loaded_->tokenizer);
+  options.stop = chat_stops(chat, loaded_->tokenizer);
   const std::vector<api::Message> asked = {{"user", "Die Käfer"}};
   expect_same(model_->generate(asked, {.max_tokens = 20}),
               below(Prompt::of_text(encode_chat(chat, loaded_->tokenizer, messages)), options));
   EXPECT_EQ(model_->apply_template(asked), chat.render(messages, true));
+}
+
+TEST_F(ApiModelTest, RepetitionIsPenalizedAndTheModelsOwnOptionsAreTold) {
+  GenerateOptions options;
+  options.decode.max_tokens = 40;
+  options.decode.shape.repetition_penalty = 1.5;
+  const api::Generation penalized =
+      model_->generate(kPrompt, {.max_tokens = 40, .repetition_penalty = 1.5});
+  expect_same(penalized, below(text_prompt(loaded_->tokenizer, kPrompt), options));
+  EXPECT_NE(penalized.text, model_->generate(kPrompt, {.max_tokens = 40}).text);
+  expect_error<api::UsageError>([&] { model_->generate(kPrompt, {.repetition_penalty = 0}); },
+                                {"repetition_penalty", "above 0"});
+  EXPECT_EQ(model_->own_options().temperature, 0);  // its files say nothing
+  EXPECT_EQ(model_->own_options().repetition_penalty, 1);
 }
 
 TEST_F(ApiModelTest, StopTextsEndTheText) {

@@ -100,7 +100,7 @@ TrainResult adapt(const AdaptOptions& options, const OnProgress& on_progress,
   return run_with(options, on_progress, stop, [&](TrainRequest& request) {
     const std::string parent = options.parent.string();
     begin_from_parent(request, parent, inner_recipe(options.recipe), settings_of(options));
-    return run_adaptation(request);
+    return run_training(request);
   });
 }
 

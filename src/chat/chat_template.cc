@@ -29,7 +29,7 @@ constexpr std::string_view kChatMl =
 /// An object if the file is there, else an empty one.
 OrderedJson load_object(const fs::path& path) {
   if (!fs::exists(path)) return OrderedJson::object();
-  OrderedJson json = parse_json(read_file(path, kMaxFile), path.string());
+  OrderedJson json = parse_json(read_file(path, kMaxFile), path.string(), JsonRules::kPython);
   if (!json.is_object()) fail("{}: expected an object, found another value", path.string());
   return json;
 }
@@ -114,9 +114,18 @@ ChatTemplate ChatTemplate::load(const fs::path& folder) {
 }
 
 ChatTemplate::ChatTemplate(std::string name, std::string_view source, jinja::Variables constants)
-    : template_(std::move(name), source),
-      constants_(std::move(constants)),
-      end_of_turn_(find_end_of_turn()) {}
+    : template_(std::move(name), source), constants_(std::move(constants)) {
+  find_ends();
+}
+
+ChatTemplate ChatTemplate::with_variables(const jinja::Variables& variables) const {
+  ChatTemplate result = *this;
+  for (const auto& [name, value] : variables) {
+    std::erase_if(result.constants_, [&name = name](const auto& one) { return one.first == name; });
+    result.constants_.emplace_back(name, value);
+  }
+  return result;
+}
 
 std::string ChatTemplate::render(std::span<const ChatMessage> messages,
                                  bool add_generation_prompt) const {
@@ -126,24 +135,56 @@ std::string ChatTemplate::render(std::span<const ChatMessage> messages,
   variables.emplace_back("messages", jinja::Value::list(std::move(list)));
   variables.emplace_back("add_generation_prompt", jinja::Value(add_generation_prompt));
   variables.emplace_back("tools", jinja::Value());
+  variables.emplace_back("documents", jinja::Value());
   return template_.render(variables);
 }
 
-std::string ChatTemplate::find_end_of_turn() const {
-  constexpr std::string_view kAnswer = "an answer that no template holds";
-  constexpr std::string_view kSpace = " \t\r\n";
-  const ChatMessage turns[] = {{"user", "a question"}, {"assistant", std::string(kAnswer)}};
-  std::string text;
+namespace {
+
+constexpr std::string_view kSpace = " \t\r\n";
+
+std::string first_word(std::string_view text) {
+  const size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return std::string(text.substr(begin, text.find_first_of(kSpace, begin) - begin));
+}
+
+size_t common_suffix(std::string_view a, std::string_view b) {
+  return static_cast<size_t>(std::mismatch(a.rbegin(), a.rend(), b.rbegin(), b.rend()).first -
+                             a.rbegin());
+}
+
+}  // namespace
+
+/// Found by rendering a conversation that the texts tell the parts of. Some templates write the
+/// generation prompt behind every answer, whether it is asked for or not: then the end of the turn
+/// is what they also write where a question follows, less what every question begins with.
+void ChatTemplate::find_ends() {
+  const std::string question = "a question that no template holds",
+                    answer = "an answer that no template holds", next = "another question";
+  const ChatMessage turns[] = {{"user", question}, {"assistant", answer}, {"user", next}};
+  const std::span<const ChatMessage> all(turns), two = all.first(2);
+  std::string ended, prompted, followed;
   try {
-    text = render(turns, false);
-  } catch (const Error&) {
-    return {};  // a template that wants other messages says so when it gets those that matter
+    ended = render(two, false);
+    prompted = render(two, true);
+    followed = render(all, false);
+  } catch (const Error&) {  // a template that wants other messages says so when those come
   }
-  const size_t answer = text.rfind(kAnswer);
-  if (answer == std::string::npos) return {};
-  const size_t begin = text.find_first_not_of(kSpace, answer + kAnswer.size());
-  if (begin == std::string::npos) return {};
-  return text.substr(begin, text.find_first_of(kSpace, begin) - begin);
+  const auto behind = [&](const std::string& text) {
+    const size_t at = text.rfind(answer);
+    return at == std::string::npos ? std::string_view()
+                                   : std::string_view(text).substr(at + answer.size());
+  };
+  end_of_turn_ = first_word(behind(ended));
+  const std::string_view rest = behind(followed);
+  between_turns_ = rest.substr(0, rest.find(next));
+  const bool always_prompts = ended == prompted && !between_turns_.empty();
+  if (!always_prompts || first_word(between_turns_).starts_with(end_of_turn_)) return;
+  const std::string before = followed.substr(0, followed.find(question));
+  const size_t opening = common_suffix(between_turns_, before);
+  const std::string end = first_word(between_turns_.substr(0, between_turns_.size() - opening));
+  if (!end.empty() && end_of_turn_.starts_with(end)) end_of_turn_ = end;
 }
 
 ChatText ChatTemplate::render_answers(std::span<const ChatMessage> messages) const {
@@ -172,33 +213,53 @@ ChatText ChatTemplate::render_answers(std::span<const ChatMessage> messages) con
   return result;
 }
 
-std::vector<int32_t> end_tokens(const fs::path& folder) {
-  constexpr const char* kEnd = "eos_token_id";
-  const fs::path path = folder / "generation_config.json";
-  const OrderedJson config = load_object(path);
-  if (!config.contains(kEnd) || config[kEnd].is_null()) return {};
-  const OrderedJson list =
-      config[kEnd].is_array() ? config[kEnd] : OrderedJson::array({config[kEnd]});
-  std::vector<int32_t> tokens;
-  for (const OrderedJson& token : list) {
-    const bool fits = token.is_number_integer() && token >= 0 && token <= INT32_MAX;
-    if (!fits) {
-      fail("{}: expected '{}' to be the number of a token or a list of them, found {}",
-           path.string(), kEnd, shortened(config[kEnd].dump()));
-    }
-    tokens.push_back(token.get<int32_t>());
+bool has_chat_template(const fs::path& folder) {
+  try {
+    return find_source(folder, load_object(folder / "tokenizer_config.json")).has_value();
+  } catch (const Error&) {
+    return false;
   }
-  return tokens;
 }
 
-std::vector<std::string> chat_stops(const fs::path& folder, const ChatTemplate& chat_template,
-                                    const Tokenizer& tokenizer) {
-  std::vector<std::string> stops;
-  if (!chat_template.end_of_turn().empty()) stops.push_back(chat_template.end_of_turn());
-  for (const int32_t token : end_tokens(folder)) {
-    if (token != tokenizer.end_of_text()) stops.emplace_back(tokenizer.token_bytes(token));
+jinja::Variables template_variables(std::string_view json, std::string_view source) {
+  const OrderedJson object = parse_json(json, source);
+  if (!object.is_object()) {
+    fail("{}: expected an object with variables of the chat template, found {}", source,
+         shortened(object.dump()));
   }
-  return stops;
+  jinja::Variables variables;
+  for (const auto& [name, value] : object.items()) {
+    for (const char* own : {"messages", "tools", "documents", "add_generation_prompt"}) {
+      if (name == own) fail("{}: '{}' is no variable that can be set", source, name);
+    }
+    variables.emplace_back(name, jinja::from_json(value));
+  }
+  return variables;
+}
+
+namespace {
+
+/// The longest name of an added token that `text`, less white space before it, begins with.
+std::string leading_token(std::string_view text, const Tokenizer& tokenizer) {
+  text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
+  std::string_view longest;
+  for (const AddedToken& added : tokenizer.spec().added) {
+    const std::string& name = tokenizer.spec().tokens[static_cast<size_t>(added.id)];
+    if (name.size() > longest.size() && text.starts_with(name)) longest = name;
+  }
+  return std::string(longest);
+}
+
+}  // namespace
+
+std::vector<std::string> chat_stops(const ChatTemplate& chat_template, const Tokenizer& tokenizer) {
+  const std::string& end = chat_template.end_of_turn();
+  // Where the template writes nothing behind an answer, what marks the next turn ends it, if that
+  // is more than words.
+  std::string token = leading_token(end.empty() ? chat_template.between_turns() : end, tokenizer);
+  if (token.empty()) token = end;
+  if (token.empty()) return {};
+  return {token};
 }
 
 namespace {

@@ -11,9 +11,10 @@
 #include "cli/common_options.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "decode/generation_defaults.h"
 #include "decode/loaded_model.h"
-#include "files/files.h"
 #include "model/sources/weight_source.h"
+#include "weights/companion_files.h"
 
 namespace evo::cli {
 namespace {
@@ -24,12 +25,10 @@ struct ConvertFlags {
   std::string source, out, tokenizer, to = "evo", weights = "bf16";
 };
 
-// What goes with the weights as it is, where it is there.
+// What another tokenizer takes the place of.
 constexpr std::array kTokenizerFiles = {"tokenizer.json",    "tokenizer.model",
                                         "vocab.json",        "merges.txt",
                                         "added_tokens.json", "special_tokens_map.json"};
-constexpr std::array kOtherFiles = {"generation_config.json", "tokenizer_config.json",
-                                    "chat_template.jinja"};
 
 WeightSource open_source(const ConvertFlags& flags) {
   const fs::path path(flags.source);
@@ -43,14 +42,6 @@ WeightSource open_source(const ConvertFlags& flags) {
         flags.source));
   }
   return llama2c_source(path);
-}
-
-/// What the checkpoint says of special tokens, and which tokenizer belongs to it.
-Record new_generation_config(const ModelConfig& config, const Tokenizer& tokenizer) {
-  Record record = generation_config(tokenizer);
-  if (config.bos_token_id >= 0) record.set("bos_token_id", config.bos_token_id);
-  if (!config.eos_token_ids.empty()) record.set("eos_token_id", config.eos_token_ids);
-  return record;
 }
 
 double megabytes(const ArrayToWrite& array) {
@@ -93,12 +84,16 @@ void run_convert(const ConvertFlags& flags) {
   const ModelConfig config = source.config;
   const std::optional<Tokenizer> tokenizer = load_tokenizer(flags, config);
   write_weights(flags, std::move(source));
-  copy_files(flags.source, flags.out, kOtherFiles);
+  const bool folder = fs::is_directory(flags.source);
+  if (folder && tokenizer) {
+    copy_companion_files(flags.source, flags.out, kTokenizerFiles);
+  } else if (folder) {
+    copy_companion_files(flags.source, flags.out);
+  }
   if (tokenizer) {
     tokenizer->save(fs::path(flags.out) / "tokenizer.json");
-    new_generation_config(config, *tokenizer).save(fs::path(flags.out) / "generation_config.json");
-  } else {
-    copy_files(flags.source, flags.out, kTokenizerFiles);
+    generation_config(*tokenizer, config, load_generation_config(flags.source))
+        .save(fs::path(flags.out) / kGenerationConfig);
   }
   const auto bytes = fs::file_size(fs::path(flags.out) / "model.safetensors");
   log_info("{}: a {} with weights in {}, {}", flags.out, config.family(), flags.weights,

@@ -162,8 +162,8 @@ std::optional<Document> DocumentReader::next_json() {
 }
 
 Document DocumentReader::parse_line() const {
-  const Record line =
-      Record::parse(line_, fmt::format("{}, line {}", reader_->path().string(), line_number_));
+  const Record line = Record::parse_foreign(
+      line_, fmt::format("{}, line {}", reader_->path().string(), line_number_));
   Document document;
   if (line.has(text_field_)) {
     document.text = line.get_string(text_field_);

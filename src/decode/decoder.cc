@@ -13,6 +13,7 @@ Decoder::Decoder(const Model& model, bool measure)
                             : DraftPolicy(nominal_, 1, model.config().drafts_ahead())) {
   Tape tape(Tape::Mode::kInference);
   if (model.config().flow) codes_ = model.codes(tape);
+  for (const int64_t id : model.config().eos_token_ids) ends_.add(static_cast<int32_t>(id));
 }
 
 Decoder::Decoder(const Model& model, const Tokenizer& tokenizer, bool measure)
@@ -20,6 +21,7 @@ Decoder::Decoder(const Model& model, const Tokenizer& tokenizer, bool measure)
   for (int32_t id = 0; id < static_cast<int32_t>(model.config().vocab_size); ++id) {
     if (!tokenizer.has(id)) absent_.push_back(id);
   }
+  if (ends_.tokens().empty()) ends_.add(tokenizer.end_of_text());
 }
 
 Tensor Decoder::logits(Tape& tape, const Tensor& x, const Weight& unembed,

@@ -126,9 +126,11 @@ inline std::vector<double> continuations(const Model& model, std::vector<int32_t
 
 /// A model over bytes that, decoded greedily, continues each byte of `script` by the next one and
 /// the last byte by the end of the text. Bytes must not repeat. Its drafts are always right, and
-/// it knows: an exact session commits a whole window per pass.
-inline Model reciting_model(const Tokenizer& tokenizer, std::string_view script) {
+/// it knows: an exact session commits a whole window per pass. `ends` are what its files say.
+inline Model reciting_model(const Tokenizer& tokenizer, std::string_view script,
+                            std::vector<int64_t> ends = {}) {
   ModelConfig config = tiny_config(tokenizer.vocab_size());
+  config.eos_token_ids = std::move(ends);
   config.hidden_size = config.inner_size = 128;
   Model model(config, false);  // all zero: layers add nothing, evolving tokens stay at 0
   ParameterStore& parameters = model.parameters();

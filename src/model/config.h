@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "json/record.h"
 #include "ops/rope_scaling.h"
 
 namespace evo {
@@ -112,5 +113,9 @@ struct ModelConfig : BackboneConfig, FlowConfig {
   /// `weights` is the number format of the file of weights, "F32" or "BF16".
   void save(const std::string& path, std::string_view weights = "F32") const;
 };
+
+/// The token ids under `key`: one or a list of them; none if it is not there or null. Throws Error
+/// for other values.
+[[nodiscard]] std::vector<int64_t> token_ids(const Record& record, const char* key);
 
 }  // namespace evo

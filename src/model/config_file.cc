@@ -163,24 +163,18 @@ void read_backbone(const Record& record, ModelConfig& config) {
   read_rope(record, config);
 }
 
-/// One id or a list of them. Ids that the model does not know cannot end a text.
-std::vector<int64_t> token_ids(const Record& record, const char* key, int64_t vocabulary) {
-  if (!given(record, key)) return {};
-  std::vector<int64_t> ids;
-  try {
-    ids = {record.get_int(key)};
-  } catch (const Error&) {
-    ids = record.get_ints(key);
-  }
+/// Ids that the model does not know cannot end a text.
+std::vector<int64_t> known_token_ids(const Record& record, const char* key, int64_t vocabulary) {
+  std::vector<int64_t> ids = token_ids(record, key);
   std::erase_if(ids, [&](int64_t id) { return id < 0 || id >= vocabulary; });
   return ids;
 }
 
 /// generation_config.json, which comes second, overrules config.json.
 void read_special_tokens(const Record& record, ModelConfig& config) {
-  const std::vector<int64_t> first = token_ids(record, "bos_token_id", config.vocab_size);
+  const std::vector<int64_t> first = known_token_ids(record, "bos_token_id", config.vocab_size);
   if (!first.empty()) config.bos_token_id = first[0];
-  const std::vector<int64_t> last = token_ids(record, "eos_token_id", config.vocab_size);
+  const std::vector<int64_t> last = known_token_ids(record, "eos_token_id", config.vocab_size);
   if (!last.empty()) config.eos_token_ids = last;
 }
 
@@ -209,8 +203,17 @@ void set_special_tokens(const ModelConfig& config, Record& record) {
 
 }  // namespace
 
+std::vector<int64_t> token_ids(const Record& record, const char* key) {
+  if (!given(record, key)) return {};
+  try {
+    return {record.get_int(key)};
+  } catch (const Error&) {
+    return record.get_ints(key);
+  }
+}
+
 ModelConfig ModelConfig::load(const std::string& path) {
-  const Record record = Record::load(path);
+  const Record record = Record::load_foreign(path);
   require_supported(record);
   ModelConfig config;
   read_backbone(record, config);
@@ -224,9 +227,10 @@ ModelConfig ModelConfig::load(const std::string& path) {
   }
   read_special_tokens(record, config);
   const auto generation = std::filesystem::path(path).parent_path() / "generation_config.json";
+  // An empty file says nothing, to transformers too.
   std::error_code ignored;
-  if (std::filesystem::exists(generation, ignored))
-    read_special_tokens(Record::load(generation), config);
+  if (std::filesystem::file_size(generation, ignored) > 0 && !ignored)
+    read_special_tokens(Record::load_foreign(generation), config);
   return config;
 }
 

@@ -2,7 +2,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -33,15 +35,15 @@ constexpr double kSlowest = 0.01, kFastest = 1000;    // passes per second
 constexpr std::string_view kReplay = "--replay", kPace = "--pace", kTraceMap = "--trace-map";
 
 struct GenerateFlags {
-  std::string model, mode, trace, trace_map, schema, precision = "auto";
+  std::string model, mode, trace, trace_map, schema, template_variables, precision = "auto";
   PromptFlags prompt;
-  std::optional<std::string> prefix, suffix, edit, replay;
+  std::optional<std::string> prefix, suffix, edit, replay, system;
   std::optional<double> balance;
   double pace = ReplayRequest().pace;
   double edit_time = 0.6;
   GenerateOptions options;
   int threads = 0;
-  bool json = false;
+  bool json = false, chat = false;
 };
 
 /// What is given and what is asked for: the texts around what is generated.
@@ -76,7 +78,18 @@ WritingTask edit_task(const std::string& text, const std::string& span) {
   return {text.substr(0, from), text.substr(to), text.substr(from, to - from)};
 }
 
+/// A gap and a text that is edited are no conversation.
+void check_chat(const GenerateFlags& flags) {
+  if (flags.chat && (flags.prefix || flags.suffix || flags.edit))
+    throw UsageError("--chat asks with --prompt: leave --prefix, --suffix and --edit out");
+  if (flags.chat && !flags.prompt.text && !flags.prompt.file)
+    throw UsageError("--chat: expected the question as --prompt or --prompt-file");
+  if (!flags.chat && (flags.system || !flags.template_variables.empty()))
+    throw UsageError("--system and --chat-template-kwargs are for --chat only");
+}
+
 WritingTask choose_task(GenerateFlags& flags) {
+  check_chat(flags);
   if ((flags.prompt.text || flags.prompt.file) && flags.prefix)
     throw UsageError("--prompt and --prefix mean the same: give one of them");
   if (flags.edit && flags.suffix)
@@ -95,8 +108,40 @@ WritingTask choose_task(GenerateFlags& flags) {
   return edit_task(text, *flags.edit);
 }
 
+/// One question, asked as the model's chat template has it; the text ends as answers do.
+Prompt chat_prompt(const WritingTask& task, const Tokenizer& tokenizer, GenerateFlags& flags) {
+  const ChatTemplate chat_template =
+      ChatTemplate::load(flags.model)
+          .with_variables(template_variables_of(flags.template_variables));
+  if (chat_template.is_fallback()) log_info("[the model has no chat template: ChatML is used]");
+  std::vector<ChatMessage> messages;
+  if (flags.system) messages.push_back({"system", *flags.system});
+  messages.push_back({"user", task.before});
+  std::vector<int32_t> tokens = encode_chat(chat_template, tokenizer, messages);
+  if (tokens.empty()) fail("the chat template makes no text of this question");
+  const std::vector<std::string> stops = chat_stops(chat_template, tokenizer);
+  flags.options.stop.insert(flags.options.stop.end(), stops.begin(), stops.end());
+  return Prompt::of_text(std::move(tokens));
+}
+
+/// A model that was trained to answer only continues a text that does not ask as its template does:
+/// whoever wants that knows, others should.
+void remark_on_template(const GenerateFlags& flags, const Prompt& prompt,
+                        const Tokenizer& tokenizer) {
+  const bool asks = flags.chat || prompt.is_gap() || flags.edit;
+  const auto begin = std::span(prompt.tokens).subspan(std::min<size_t>(1, prompt.tokens.size()));
+  const bool typed_by_hand =
+      std::ranges::any_of(begin, [&](int32_t token) { return tokenizer.is_special(token); });
+  if (asks || typed_by_hand || !has_chat_template(flags.model)) return;
+  log_info(
+      "[this model has a chat template, which this text does not use: it is continued, not "
+      "answered; "
+      "--chat asks it]");
+}
+
 Prompt make_prompt(const WritingTask& task, const Tokenizer& tokenizer, GenerateFlags& flags) {
   GenerateOptions& options = flags.options;
+  if (flags.chat) return chat_prompt(task, tokenizer, flags);
   if (!task.old_text.empty()) {
     tokenizer.encode_append(task.old_text, options.sketch);
     options.sketch_time = flags.edit_time;
@@ -112,7 +157,7 @@ class Display {
   Display(const GenerateFlags& flags, const WritingTask& task)
       : silent_(flags.json),
         live_(isatty(STDOUT_FILENO) != 0),
-        before_(task.before),
+        before_(flags.chat ? "" : task.before),
         after_(task.after) {}
 
   /// The text before comes with the first piece, not earlier: the session may refuse it.
@@ -166,15 +211,20 @@ void check(const GenerateFlags& flags) {
 }
 
 /// The text is to be as the schema has it.
-void constrain(const GenerateFlags& flags, const Tokenizer& tokenizer, DecodeOptions& options) {
+void constrain(const GenerateFlags& flags, const Decoder& decoder, const Tokenizer& tokenizer,
+               DecodeOptions& options) {
   if (flags.schema.empty()) return;
   if (options.mode == Mode::kDiffusion) {
     throw UsageError(
         "--json-schema: diffusion mode settles tokens in any order; use --mode exact, evo or ar");
   }
+  std::vector<int32_t> ends = decoder.ends().tokens();
+  if (flags.chat) {
+    std::ranges::copy(single_tokens(flags.options.stop, tokenizer), std::back_inserter(ends));
+  }
   options.shape.grammar =
       GrammarState(Grammar::from_json_schema(read_text(flags.schema, kLargestSchema)),
-                   std::make_shared<TokenTrie>(tokenizer));
+                   std::make_shared<TokenTrie>(tokenizer, ends));
 }
 
 /// What is cut is no JSON, and must not pass for it.
@@ -206,10 +256,11 @@ void run_generate(GenerateFlags& flags) {
   const Precision precision = parse_precision(flags.precision);
   const LoadedModel loaded = load_model(flags.model, precision);
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), flags.options.decode);
-  constrain(flags, loaded.tokenizer, flags.options.decode);
   const Decoder decoder(loaded.model, loaded.tokenizer);
   const LearntCosts costs(decoder, precision, cache_folder());
   const Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
+  constrain(flags, decoder, loaded.tokenizer, flags.options.decode);
+  remark_on_template(flags, prompt, loaded.tokenizer);
   const Tracer tracer(decoder, loaded.tokenizer, flags.options.decode, prompt, task.before,
                       task.after);
   files.begin(tracer.header());
@@ -267,6 +318,11 @@ void add_generate_command(CLI::App& app, Action& action) {
   command->add_option("model", flags->model, "model folder");
   add_prompt_options(*command, flags->prompt, "text to continue");
   command->add_option("--prefix", flags->prefix, "text before a gap (the same as --prompt)");
+  command->add_flag("--chat", flags->chat,
+                    "the prompt is a question, asked as the model's chat template has it; only the "
+                    "answer is shown");
+  command->add_option("--system", flags->system, "of a --chat: what the assistant is to be");
+  add_template_variables(*command, flags->template_variables);
   command->add_option("--suffix", flags->suffix,
                       "text after the gap: what fits between is generated, --max-tokens at most");
   command->add_option("--edit", flags->edit,
@@ -288,6 +344,7 @@ void add_generate_command(CLI::App& app, Action& action) {
       ->check(number(int64_t{0}, kLargestCount))
       ->capture_default_str();
   add_sampling_options(*command, decode);
+  add_repetition_penalty(*command, decode.shape.repetition_penalty);
   command->add_option("--stop", flags->options.stop, "end before this text; may be repeated")
       ->take_all()
       ->allow_extra_args(false);

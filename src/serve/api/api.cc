@@ -147,7 +147,7 @@ void Api::add_generation(httplib::Server& server, const char* path, Endpoint end
 }
 
 void Api::generate(Endpoint endpoint, const Request& request, Response& response) {
-  const GenerationRequest asked = parse_generation(endpoint, request.body);
+  const GenerationRequest asked = parse_generation(endpoint, request.body, service_.defaults());
   Order order = service_.order(asked);
   note().prompt_tokens = order.prompt_tokens;
   if (!asked.unknown.empty()) {

@@ -1,0 +1,45 @@
+#include "weights/companion_files.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "files/files.h"
+
+namespace evo {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<std::string_view, 15> kWeights = {
+    ".safetensors", ".bin",     ".pt",  ".pth",    ".ckpt",      ".gguf", ".onnx", ".h5",
+    ".ot",          ".msgpack", ".npz", ".tflite", ".onnx_data", ".part", ".keras"};
+
+constexpr std::array kOfRun = {"run.json", "data.json", "metrics.jsonl", "loss.svg"};
+
+bool goes_along(const fs::directory_entry& entry, std::span<const char* const> except) {
+  const std::string name = entry.path().filename().string();
+  const std::string extension = entry.path().extension().string();
+  const auto is_name = [&](const char* one) { return name == one; };
+  return entry.is_regular_file() && !name.starts_with('.') && name != "config.json" &&
+         !name.ends_with(".index.json") &&
+         std::ranges::find(kWeights, std::string_view(extension)) == kWeights.end() &&
+         std::ranges::none_of(kOfRun, is_name) && std::ranges::none_of(except, is_name);
+}
+
+}  // namespace
+
+void copy_companion_files(const fs::path& from, const fs::path& to,
+                          std::span<const char* const> except) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
+    if (!goes_along(entry, except)) continue;
+    const fs::path copy = to / entry.path().filename();
+    if (entry.file_size() == 0) {
+      write_atomically(copy, std::string_view());
+    } else {
+      write_atomically(copy, MappedFile(entry.path()).bytes());
+    }
+  }
+}
+
+}  // namespace evo

@@ -1,0 +1,15 @@
+// The files of a model folder beside its weights: tokenizer, templates, settings, licence, card.
+#pragma once
+
+#include <filesystem>
+#include <span>
+
+namespace evo {
+
+/// Copies the files of the folder `from` but for weights and their indices of any program,
+/// config.json, what a training run of ours leaves, hidden ones and folders, and the names
+/// `except`. What `to` has under the name of one of them is replaced.
+void copy_companion_files(const std::filesystem::path& from, const std::filesystem::path& to,
+                          std::span<const char* const> except = {});
+
+}  // namespace evo
