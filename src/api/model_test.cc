@@ -134,9 +134,9 @@ TEST_F(ApiModelTest, PromptsOfAllKinds) {
 TEST_F(ApiModelTest, RepetitionIsPenalizedAndTheModelsOwnOptionsAreTold) {
   GenerateOptions options;
   options.decode.max_tokens = 40;
-  options.decode.shape.repetition_penalty = 1.5;
+  options.decode.shape.repetition_penalty = 50;
   const api::Generation penalized =
-      model_->generate(kPrompt, {.max_tokens = 40, .repetition_penalty = 1.5});
+      model_->generate(kPrompt, {.max_tokens = 40, .repetition_penalty = 50});
   expect_same(penalized, below(text_prompt(loaded_->tokenizer, kPrompt), options));
   EXPECT_NE(penalized.text, model_->generate(kPrompt, {.max_tokens = 40}).text);
   expect_error<api::UsageError>([&] { model_->generate(kPrompt, {.repetition_penalty = 0}); },

@@ -21,7 +21,8 @@ Decoder::Decoder(const Model& model, const Tokenizer& tokenizer, bool measure)
   for (int32_t id = 0; id < static_cast<int32_t>(model.config().vocab_size); ++id) {
     if (!tokenizer.has(id)) absent_.push_back(id);
   }
-  if (ends_.tokens().empty()) ends_.add(tokenizer.end_of_text());
+  const auto known = [&](int32_t id) { return tokenizer.has(id); };
+  if (std::ranges::none_of(ends_.tokens(), known)) ends_.add(tokenizer.end_of_text());
 }
 
 Tensor Decoder::logits(Tape& tape, const Tensor& x, const Weight& unembed,

@@ -119,7 +119,7 @@ TEST(Record, BadTextIsRefusedWithItsPlace) {
 TEST(Record, FilesOfOtherProgramsMayHoldConstantsAndKeysTwice) {
   const testing::TemporaryFolder folder;
   const std::filesystem::path file = folder / "config.json";
-  testing::write_bytes(file, R"({"a": NaN, "b": [Infinity, -Infinity, null, 1], "s": "NaN \\" null",
+  testing::write_bytes(file, R"({"a": NaN, "b": [Infinity, -Infinity, null, 1], "s": "NaN \" null",
       "a2": null, "c": 1, "d": 5, "c": 2})");
   const Record record = Record::load_foreign(file);
   EXPECT_TRUE(std::isnan(record.get_double("a")));

@@ -5,7 +5,7 @@
 
 #include "template/interpreter_scopes.h"
 #include "template/operators.h"
-#include "template/parser.h"
+#include "template/parse/parser.h"
 #include "template/print.h"
 
 namespace evo::jinja {

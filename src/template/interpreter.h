@@ -7,7 +7,7 @@
 
 #include "template/builtins/builtins.h"
 #include "template/jinja.h"
-#include "template/syntax.h"
+#include "template/parse/syntax.h"
 
 namespace evo::jinja {
 

@@ -24,7 +24,7 @@ void require_plain_name(const std::string& shard, const fs::path& index, const s
 
 /// Array -> file, in the order of the index.
 std::vector<std::pair<std::string, std::string>> read_index(const fs::path& path) {
-  const Json root = parse_json(read_file(path, kMaxIndexBytes), path.string(), JsonRules::kPython);
+  const Json root = parse_json(read_file(path, kMaxIndexBytes), path.string());
   if (!root.is_object() || !root.contains("weight_map") || !root["weight_map"].is_object()) {
     fail("{}: expected an object \"weight_map\" from names of arrays to files", path.string());
   }

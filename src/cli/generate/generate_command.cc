@@ -14,6 +14,7 @@
 #include "base/process/interrupt.h"
 #include "cli/cache_folder.h"
 #include "cli/common_options.h"
+#include "cli/generate/chat_question.h"
 #include "cli/generate/live_view.h"
 #include "cli/generate/replay.h"
 #include "cli/generate/trace_files.h"
@@ -35,9 +36,10 @@ constexpr double kSlowest = 0.01, kFastest = 1000;    // passes per second
 constexpr std::string_view kReplay = "--replay", kPace = "--pace", kTraceMap = "--trace-map";
 
 struct GenerateFlags {
-  std::string model, mode, trace, trace_map, schema, template_variables, precision = "auto";
+  std::string model, mode, trace, trace_map, schema, precision = "auto";
   PromptFlags prompt;
-  std::optional<std::string> prefix, suffix, edit, replay, system;
+  std::optional<std::string> prefix, suffix, edit, replay;
+  ChatQuestion question;
   std::optional<double> balance;
   double pace = ReplayRequest().pace;
   double edit_time = 0.6;
@@ -84,7 +86,7 @@ void check_chat(const GenerateFlags& flags) {
     throw UsageError("--chat asks with --prompt: leave --prefix, --suffix and --edit out");
   if (flags.chat && !flags.prompt.text && !flags.prompt.file)
     throw UsageError("--chat: expected the question as --prompt or --prompt-file");
-  if (!flags.chat && (flags.system || !flags.template_variables.empty()))
+  if (!flags.chat && (flags.question.system || !flags.question.template_variables.empty()))
     throw UsageError("--system and --chat-template-kwargs are for --chat only");
 }
 
@@ -108,40 +110,12 @@ WritingTask choose_task(GenerateFlags& flags) {
   return edit_task(text, *flags.edit);
 }
 
-/// One question, asked as the model's chat template has it; the text ends as answers do.
-Prompt chat_prompt(const WritingTask& task, const Tokenizer& tokenizer, GenerateFlags& flags) {
-  const ChatTemplate chat_template =
-      ChatTemplate::load(flags.model)
-          .with_variables(template_variables_of(flags.template_variables));
-  if (chat_template.is_fallback()) log_info("[the model has no chat template: ChatML is used]");
-  std::vector<ChatMessage> messages;
-  if (flags.system) messages.push_back({"system", *flags.system});
-  messages.push_back({"user", task.before});
-  std::vector<int32_t> tokens = encode_chat(chat_template, tokenizer, messages);
-  if (tokens.empty()) fail("the chat template makes no text of this question");
-  const std::vector<std::string> stops = chat_stops(chat_template, tokenizer);
-  flags.options.stop.insert(flags.options.stop.end(), stops.begin(), stops.end());
-  return Prompt::of_text(std::move(tokens));
-}
-
-/// A model that was trained to answer only continues a text that does not ask as its template does:
-/// whoever wants that knows, others should.
-void remark_on_template(const GenerateFlags& flags, const Prompt& prompt,
-                        const Tokenizer& tokenizer) {
-  const bool asks = flags.chat || prompt.is_gap() || flags.edit;
-  const auto begin = std::span(prompt.tokens).subspan(std::min<size_t>(1, prompt.tokens.size()));
-  const bool typed_by_hand =
-      std::ranges::any_of(begin, [&](int32_t token) { return tokenizer.is_special(token); });
-  if (asks || typed_by_hand || !has_chat_template(flags.model)) return;
-  log_info(
-      "[this model has a chat template, which this text does not use: it is continued, not "
-      "answered; "
-      "--chat asks it]");
-}
-
 Prompt make_prompt(const WritingTask& task, const Tokenizer& tokenizer, GenerateFlags& flags) {
   GenerateOptions& options = flags.options;
-  if (flags.chat) return chat_prompt(task, tokenizer, flags);
+  if (flags.chat) {
+    flags.question.text = task.before;
+    return question_prompt(flags.model, flags.question, tokenizer, options.stop);
+  }
   if (!task.old_text.empty()) {
     tokenizer.encode_append(task.old_text, options.sketch);
     options.sketch_time = flags.edit_time;
@@ -260,7 +234,7 @@ void run_generate(GenerateFlags& flags) {
   const LearntCosts costs(decoder, precision, cache_folder());
   const Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
   constrain(flags, decoder, loaded.tokenizer, flags.options.decode);
-  remark_on_template(flags, prompt, loaded.tokenizer);
+  if (!flags.chat && !flags.edit) remark_on_template(flags.model, prompt, loaded.tokenizer);
   const Tracer tracer(decoder, loaded.tokenizer, flags.options.decode, prompt, task.before,
                       task.after);
   files.begin(tracer.header());
@@ -321,8 +295,9 @@ void add_generate_command(CLI::App& app, Action& action) {
   command->add_flag("--chat", flags->chat,
                     "the prompt is a question, asked as the model's chat template has it; only the "
                     "answer is shown");
-  command->add_option("--system", flags->system, "of a --chat: what the assistant is to be");
-  add_template_variables(*command, flags->template_variables);
+  command->add_option("--system", flags->question.system,
+                      "of a --chat: what the assistant is to be");
+  add_template_variables(*command, flags->question.template_variables);
   command->add_option("--suffix", flags->suffix,
                       "text after the gap: what fits between is generated, --max-tokens at most");
   command->add_option("--edit", flags->edit,

@@ -1,4 +1,4 @@
-#include "template/expression_parser.h"
+#include "template/parse/expression_parser.h"
 
 #include <algorithm>
 #include <charconv>

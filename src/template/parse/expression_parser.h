@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "template/lexer.h"
-#include "template/syntax.h"
+#include "template/parse/lexer.h"
+#include "template/parse/syntax.h"
 
 namespace evo::jinja {
 

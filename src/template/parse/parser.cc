@@ -1,11 +1,11 @@
-#include "template/parser.h"
+#include "template/parse/parser.h"
 
 #include <algorithm>
 #include <initializer_list>
 #include <utility>
 
 #include "template/budget.h"
-#include "template/expression_parser.h"
+#include "template/parse/expression_parser.h"
 
 namespace evo::jinja {
 namespace {
