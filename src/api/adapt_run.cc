@@ -13,7 +13,7 @@ void check_recipe(const std::string& parent, const ModelConfig& shape, AdaptReci
     fail(
         "{}: this is an Evo model already; --recipe {} expects an autoregressive one. To go on "
         "training it, use `evo train --resume`; to make it draft better, --recipe drafts",
-        parent, recipe_name(recipe));
+        parent, train::recipe_name(recipe));
   }
   if (!shape.flow && drafts) {
     fail("{}: this model has no evolving stream; --recipe drafts expects one. Use frozen or full",
@@ -23,11 +23,12 @@ void check_recipe(const std::string& parent, const ModelConfig& shape, AdaptReci
 
 }  // namespace
 
-void begin_from_parent(TrainRequest& request, const std::string& parent, AdaptRecipe recipe,
+void begin_from_parent(TrainRequest& request, const std::string& parent, train::AdaptRecipe recipe,
                        const RunSettings& settings) {
-  const ModelConfig shape = ModelConfig::load((fs::path(parent) / "config.json").string());
+  const model::ModelConfig shape =
+      model::ModelConfig::load((fs::path(parent) / "config.json").string());
   check_recipe(parent, shape, recipe);
-  request.config = adapt_config(shape, recipe);
+  request.config = train::adapt_config(shape, recipe);
   settings.apply(request.config);
   request.tokenizer = request.parent = parent;
   request.initialize = [parent](Model& model) { adopt_parent(Model::load(parent), model); };

@@ -11,7 +11,7 @@ namespace evo {
 
 /// Gives the request the parent's shape, weights and tokenizer, and the settings of the recipe,
 /// changed by `settings`. Throws Error if the recipe is not for such a parent.
-void begin_from_parent(TrainRequest& request, const std::string& parent, AdaptRecipe recipe,
+void begin_from_parent(TrainRequest& request, const std::string& parent, train::AdaptRecipe recipe,
                        const RunSettings& settings);
 
 }  // namespace evo

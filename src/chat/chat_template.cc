@@ -9,7 +9,7 @@
 #include "json/json_text.h"
 #include "template/json.h"
 
-namespace evo {
+namespace evo::chat {
 namespace {
 
 namespace fs = std::filesystem;
@@ -35,7 +35,7 @@ OrderedJson load_object(const fs::path& path) {
 std::string expect_text(const OrderedJson& value, const fs::path& path) {
   if (value.is_string()) return value.get<std::string>();
   fail("{}: expected '{}' to be a text or a list of named ones, found {}", path.string(), kKey,
-       shortened(value.dump()));
+       json::shortened(value.dump()));
 }
 
 /// Of [{"name": ..., "template": ...}, ...] the one named "default", or the only one.
@@ -56,7 +56,7 @@ struct Source {
 
 std::optional<Source> find_source(const fs::path& folder, const OrderedJson& config) {
   const fs::path jinja = folder / "chat_template.jinja";
-  if (fs::exists(jinja)) return Source{jinja.string(), read_file(jinja, kMaxFile)};
+  if (fs::exists(jinja)) return Source{jinja.string(), files::read_file(jinja, kMaxFile)};
   const fs::path own = folder / "chat_template.json", shared = folder / "tokenizer_config.json";
   const OrderedJson owned = load_object(own);
   for (const auto& [json, path] : {std::pair(&owned, own), std::pair(&config, shared)}) {
@@ -90,7 +90,7 @@ jinja::Variables special_tokens(const OrderedJson& config, const OrderedJson& ma
   return tokens;
 }
 
-jinja::Value message_value(const ChatMessage& message) {
+jinja::Value message_value(const text::ChatMessage& message) {
   return jinja::Value::dict({{jinja::Value("role"), jinja::Value(message.role)},
                              {jinja::Value("content"), jinja::Value(message.content)}});
 }
@@ -125,10 +125,10 @@ ChatTemplate ChatTemplate::with_variables(const jinja::Variables& variables) con
   return result;
 }
 
-std::string ChatTemplate::render(std::span<const ChatMessage> messages,
+std::string ChatTemplate::render(std::span<const text::ChatMessage> messages,
                                  bool add_generation_prompt) const {
   std::vector<jinja::Value> list;
-  for (const ChatMessage& message : messages) list.push_back(message_value(message));
+  for (const text::ChatMessage& message : messages) list.push_back(message_value(message));
   jinja::Variables variables = constants_;
   variables.emplace_back("messages", jinja::Value::list(std::move(list)));
   variables.emplace_back("add_generation_prompt", jinja::Value(add_generation_prompt));
@@ -191,7 +191,7 @@ void ChatTemplate::find_ends() {
   if (!end.empty() && end_of_turn_.starts_with(end)) end_of_turn_ = end;
 }
 
-ChatText ChatTemplate::render_answers(std::span<const ChatMessage> messages) const {
+ChatText ChatTemplate::render_answers(std::span<const text::ChatMessage> messages) const {
   ChatText result{render(messages, false), {}};
   const std::string_view all = result.text;
   for (size_t i = 0; i < messages.size(); ++i) {
@@ -241,4 +241,4 @@ jinja::Variables template_variables(std::string_view json, std::string_view sour
   return variables;
 }
 
-}  // namespace evo
+}  // namespace evo::chat

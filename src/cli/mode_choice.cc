@@ -7,9 +7,9 @@
 
 namespace evo::cli {
 
-ModeChoice mode_choice(const std::string& mode, const std::optional<double>& balance) {
-  ModeChoice choice;
-  if (!mode.empty()) choice.mode = parse_mode(mode);
+decode::ModeChoice mode_choice(const std::string& mode, const std::optional<double>& balance) {
+  decode::ModeChoice choice;
+  if (!mode.empty()) choice.mode = decode::parse_mode(mode);
   choice.balance = balance;
   return choice;
 }

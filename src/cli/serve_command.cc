@@ -41,12 +41,12 @@ std::string url_of(const serve::ServerOptions& options, int port) {
 }
 
 /// What is served, and how much memory it may take beside the weights.
-void announce(const ServeFlags& flags, const std::string& url, Precision precision,
+void announce(const ServeFlags& flags, const std::string& url, tensor::Precision precision,
               const serve::Engine& engine) {
   const std::string name = served_name(flags);
   if (flags.json) {
-    Record record;
-    record.set("url", url).set("model", name).set("precision", precision_name(precision));
+    json::Record record;
+    record.set("url", url).set("model", name).set("precision", decode::precision_name(precision));
     record.set("threads", threads()).set("cache_tokens", engine.cache_tokens());
     record.set("cache_bytes", engine.cache_bytes());
     record.set("defaults", flags.service.defaults.record());
@@ -56,7 +56,7 @@ void announce(const ServeFlags& flags, const std::string& url, Precision precisi
     fmt::print(
         "{}, {} threads; keys and values of {} tokens at most, {}, taken as they are needed "
         "(--cache-tokens)\n",
-        precision_name(precision), threads(), engine.cache_tokens(),
+        decode::precision_name(precision), threads(), engine.cache_tokens(),
         format_bytes(static_cast<double>(engine.cache_bytes())));
     if (!flags.service.defaults.empty()) {
       fmt::print("requests that say nothing else have the model's own {} (--no-defaults: not)\n",

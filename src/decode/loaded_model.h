@@ -8,9 +8,9 @@
 #include "model/model.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::decode {
 
-[[nodiscard]] const char* precision_name(Precision precision);
+[[nodiscard]] const char* precision_name(tensor::Precision precision);
 
 /// generation_config.json of a model that is used with `tokenizer`: what `parent` says, a record of
 /// the model that it comes from, with the tokenizer's fingerprint, by which load_model() notices
@@ -20,10 +20,10 @@ namespace evo {
                                        std::optional<Record> parent);
 
 struct LoadedModel {
-  Model model;
-  Tokenizer tokenizer;
+  model::Model model;
+  tokenizer::Tokenizer tokenizer;
 };
 /// Throws Error for anything missing or wrong, and if the two do not fit.
-[[nodiscard]] LoadedModel load_model(const std::string& folder, Precision precision);
+[[nodiscard]] LoadedModel load_model(const std::string& folder, tensor::Precision precision);
 
-}  // namespace evo
+}  // namespace evo::decode

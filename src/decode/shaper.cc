@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::decode {
 
 Shaper::Shaper(ShapeOptions options, std::span<const int32_t> prompt)
     : options_(std::move(options)) {
@@ -62,4 +62,4 @@ void Shaper::advance(int32_t token) {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -11,7 +11,7 @@
 
 #include "grammar/grammar_state.h"
 
-namespace evo {
+namespace evo::decode {
 
 /// Of a token that cannot come next. Finite, so that sums of such logits times probabilities are
 /// numbers.
@@ -27,7 +27,7 @@ struct ShapeOptions {
   /// negative ones multiplied (Keskar et al. 2019, "CTRL"), as transformers does. 1: nothing.
   double repetition_penalty = 1;
   /// Of a text that must be so; not in diffusion mode, where tokens ripen in any order.
-  std::optional<GrammarState> grammar = {};
+  std::optional<grammar::GrammarState> grammar = {};
 };
 
 /// The shape of the next token's logits, as a function of the tokens before it and of nothing else:
@@ -62,4 +62,4 @@ class Shaper {
   std::map<int32_t, int64_t> counts_;                   // of generated ones
 };
 
-}  // namespace evo
+}  // namespace evo::decode

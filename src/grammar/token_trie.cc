@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::grammar {
 namespace {
 
 /// Whether texts in UTF-8 that people can read have it; line ends and tabs can be done without.
@@ -79,4 +79,4 @@ void TokenTrie::add_tokens(std::span<const int32_t> sorted) {
   nodes_.push_back({.tokens = static_cast<uint32_t>(tokens_.size())});
 }
 
-}  // namespace evo
+}  // namespace evo::grammar

@@ -8,7 +8,7 @@
 
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::grammar {
 
 /// Immutable; may be shared by threads. Special tokens and tokens without bytes are not in it.
 class TokenTrie {
@@ -38,7 +38,7 @@ class TokenTrie {
   };
   void add_tokens(std::span<const int32_t> sorted);
 
-  Tokenizer tokenizer_;
+  tokenizer::Tokenizer tokenizer_;
   std::vector<int32_t> ends_;
   std::vector<Node> nodes_;  // and one behind the last
   std::vector<int32_t> tokens_;
@@ -65,4 +65,4 @@ void TokenTrie::walk(int32_t start, const Step& step, const Visit& visit) const 
   }
 }
 
-}  // namespace evo
+}  // namespace evo::grammar

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::json {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -196,4 +196,4 @@ std::string shortened(std::string text) {
   return text;
 }
 
-}  // namespace evo
+}  // namespace evo::json

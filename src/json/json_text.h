@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace evo {
+namespace evo::json {
 
 /// What counts as JSON. Python's json module, which wrote and reads the files of Hugging Face
 /// models, also knows NaN, Infinity and -Infinity, and of a key that is there twice the last value.
@@ -19,4 +19,4 @@ enum class JsonRules { kStandard, kPython };
 /// Foreign text cut to what fits a message.
 [[nodiscard]] std::string shortened(std::string text);
 
-}  // namespace evo
+}  // namespace evo::json

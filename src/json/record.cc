@@ -6,7 +6,7 @@
 #include "files/files.h"
 #include "json/json_text.h"
 
-namespace evo {
+namespace evo::json {
 
 using Json = nlohmann::ordered_json;
 
@@ -130,7 +130,7 @@ Record Record::parse(std::string_view text, std::string_view source) {
 }
 
 Record Record::load(const std::filesystem::path& path, int64_t max_bytes) {
-  return parse(read_file(path, max_bytes), path.string());
+  return parse(files::read_file(path, max_bytes), path.string());
 }
 
 Record Record::parse_foreign(std::string_view text, std::string_view source) {
@@ -284,7 +284,7 @@ std::string Record::dump(bool pretty) const {
 }
 
 void Record::save(const std::filesystem::path& path) const {
-  write_atomically(path, dump(true) + "\n");
+  files::write_atomically(path, dump(true) + "\n");
 }
 
 const std::string& Record::source() const {
@@ -294,4 +294,4 @@ void Record::set_source(std::string_view source) {
   impl_->source = source;
 }
 
-}  // namespace evo
+}  // namespace evo::json

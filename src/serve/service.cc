@@ -23,7 +23,7 @@ uint64_t random_seed() {
 
 /// A prompt and the texts around what is generated, for traces.
 struct Service::Framed {
-  Prompt prompt;
+  decode::Prompt prompt;
   std::string before, after;
 };
 
@@ -62,7 +62,7 @@ Order Service::order(const GenerationRequest& request) const {
   const int64_t usual = request.endpoint == Endpoint::kCompletion ? kCompletionTokens
                         : request.endpoint == Endpoint::kInfill   ? kInfillTokens
                                                                   : context;
-  GenerateOptions options;
+  decode::GenerateOptions options;
   options.decode = decode_options(request);
   options.decode.max_tokens = std::min(request.max_tokens.value_or(usual), context);
   options.stop = request.stop;
@@ -86,14 +86,14 @@ Order Service::order(const GenerationRequest& request) const {
   return order;
 }
 
-DecodeOptions Service::decode_options(const GenerationRequest& request) const {
+decode::DecodeOptions Service::decode_options(const GenerationRequest& request) const {
   for (const auto& [token, bias] : request.shape.bias) {
     check_tokens(std::span(&token, 1), "logit_bias");
   }
   const bool flow = decoder_.model().config().flow;
-  DecodeOptions options;
-  options.mode = request.mode.value_or(flow ? Mode::kExact : Mode::kAr);
-  if (options.mode != Mode::kAr && !flow) {
+  decode::DecodeOptions options;
+  options.mode = request.mode.value_or(flow ? decode::Mode::kExact : decode::Mode::kAr);
+  if (options.mode != decode::Mode::kAr && !flow) {
     throw RequestError(kBadRequest, "mode: this model has no evolving stream and knows \"ar\" only",
                        "mode", "invalid_value");
   }
@@ -109,10 +109,10 @@ DecodeOptions Service::decode_options(const GenerationRequest& request) const {
   return options;
 }
 
-GrammarState Service::grammar_of(const std::string& schema) const {
+grammar::GrammarState Service::grammar_of(const std::string& schema) const {
   const std::scoped_lock lock(grammar_mutex_);
   const auto known =
-      std::ranges::find(grammars_, schema, &std::pair<std::string, GrammarState>::first);
+      std::ranges::find(grammars_, schema, &std::pair<std::string, grammar::GrammarState>::first);
   if (known != grammars_.end()) {
     grammars_.splice(grammars_.begin(), grammars_, known);
     return known->second;
@@ -142,9 +142,10 @@ std::vector<Service::Framed> Service::prompts_of(const GenerationRequest& reques
       for (const PromptText& prompt : request.prompts) {
         check_tokens(prompt.tokens, "prompt");
         if (prompt.tokens.empty()) {
-          framed.push_back({text_prompt(tokenizer_, prompt.text), prompt.text, ""});
+          framed.push_back({decode::text_prompt(tokenizer_, prompt.text), prompt.text, ""});
         } else {
-          framed.push_back({Prompt::of_text(prompt.tokens), tokenizer_.decode(prompt.tokens), ""});
+          framed.push_back(
+              {decode::Prompt::of_text(prompt.tokens), tokenizer_.decode(prompt.tokens), ""});
         }
       }
       break;
@@ -152,7 +153,7 @@ std::vector<Service::Framed> Service::prompts_of(const GenerationRequest& reques
       framed.push_back({chat_prompt(request), "", ""});
       break;
     case Endpoint::kInfill:
-      framed.push_back({gap_prompt(tokenizer_, request.prefix, request.suffix, max_tokens),
+      framed.push_back({decode::gap_prompt(tokenizer_, request.prefix, request.suffix, max_tokens),
                         request.prefix, request.suffix});
   }
   return framed;
@@ -179,10 +180,10 @@ Prompt Service::chat_prompt(const GenerationRequest& request) const {
     throw RequestError(kBadRequest, "the chat template makes no text of these messages", "messages",
                        "invalid_value");
   }
-  return Prompt::of_text(std::move(tokens));
+  return decode::Prompt::of_text(std::move(tokens));
 }
 
-void Service::check_prompt(const Prompt& prompt, bool gap) const {
+void Service::check_prompt(const decode::Prompt& prompt, bool gap) const {
   const int64_t context = decoder_.model().config().max_position_embeddings;
   const int64_t reach = *std::ranges::max_element(prompt.positions);
   if (std::ssize(prompt.tokens) <= options_.longest_prompt && reach < context) return;

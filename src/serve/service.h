@@ -21,8 +21,8 @@ namespace evo::serve {
 /// A request that is ready for the engine.
 struct Order {
   std::vector<Job> jobs;
-  int64_t prompt_tokens = 0;    ///< each prompt counted once, whatever n is
-  std::vector<Tracer> tracers;  ///< one per job, if the request asks for a trace
+  int64_t prompt_tokens = 0;            ///< each prompt counted once, whatever n is
+  std::vector<decode::Tracer> tracers;  ///< one per job, if the request asks for a trace
 };
 
 struct ServiceOptions {
@@ -51,22 +51,23 @@ class Service {
  private:
   struct Framed;
 
-  [[nodiscard]] DecodeOptions decode_options(const GenerationRequest& request) const;
-  [[nodiscard]] GrammarState grammar_of(const std::string& schema) const;
+  [[nodiscard]] decode::DecodeOptions decode_options(const GenerationRequest& request) const;
+  [[nodiscard]] grammar::GrammarState grammar_of(const std::string& schema) const;
   [[nodiscard]] std::vector<Framed> prompts_of(const GenerationRequest& request,
                                                int64_t max_tokens) const;
   [[nodiscard]] Prompt chat_prompt(const GenerationRequest& request) const;
   void check_prompt(const Prompt& prompt, bool gap) const;
 
-  const Decoder& decoder_;
-  const Tokenizer& tokenizer_;
+  const decode::Decoder& decoder_;
+  const tokenizer::Tokenizer& tokenizer_;
   std::string name_;
   ServiceOptions options_;
   // Made when first asked for. What is found out about a grammar is of use to the next request.
   mutable std::mutex grammar_mutex_;
-  mutable std::shared_ptr<const TokenTrie> trie_;
-  mutable std::list<std::pair<std::string, GrammarState>> grammars_;  // by schema, latest first
-  ChatTemplate template_;
+  mutable std::shared_ptr<const grammar::TokenTrie> trie_;
+  mutable std::list<std::pair<std::string, grammar::GrammarState>>
+      grammars_;  // by schema, latest first
+  chat::ChatTemplate template_;
   std::vector<std::string> chat_stops_;
   uint64_t first_seed_;  // of requests that name none
   mutable std::atomic<uint64_t> seeds_ = 0;

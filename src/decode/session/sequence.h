@@ -12,7 +12,7 @@
 #include "decode/shaper.h"
 #include "model/model.h"
 
-namespace evo {
+namespace evo::decode {
 
 class Sequence {
  public:
@@ -43,17 +43,18 @@ class Sequence {
   bool commit(int32_t token);
 
   /// Adds the next `rows` tokens of the prompt to a pass, as those of sequence `index`.
-  void append_prompt(ForwardInput& input, int32_t index, int64_t rows) const;
+  void append_prompt(model::ForwardInput& input, int32_t index, int64_t rows) const;
   /// Adds what was committed since the last pass, and drafts behind it.
-  void append_tokens(ForwardInput& input, int32_t index, std::span<const int32_t> drafts) const;
+  void append_tokens(model::ForwardInput& input, int32_t index,
+                     std::span<const int32_t> drafts) const;
 
-  [[nodiscard]] KvCache& cache() { return cache_; }
-  [[nodiscard]] const KvCache& cache() const { return cache_; }
+  [[nodiscard]] model::KvCache& cache() { return cache_; }
+  [[nodiscard]] const model::KvCache& cache() const { return cache_; }
 
  private:
-  void append_token(ForwardInput& input, int32_t index, int64_t rank, int32_t token) const;
+  void append_token(model::ForwardInput& input, int32_t index, int64_t rank, int32_t token) const;
 
-  KvCache cache_;  // of the first cache_.length() tokens
+  model::KvCache cache_;  // of the first cache_.length() tokens
   int64_t known_;
   std::vector<int32_t> text_;       // in rank order
   std::vector<int32_t> positions_;  // of the prompt
@@ -64,4 +65,4 @@ class Sequence {
   bool ended_ = false;
 };
 
-}  // namespace evo
+}  // namespace evo::decode
