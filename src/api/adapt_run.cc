@@ -7,8 +7,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void check_recipe(const std::string& parent, const ModelConfig& shape, AdaptRecipe recipe) {
-  const bool drafts = recipe == AdaptRecipe::kDrafts;
+void check_recipe(const std::string& parent, const model::ModelConfig& shape,
+                  train::AdaptRecipe recipe) {
+  const bool drafts = recipe == train::AdaptRecipe::kDrafts;
   if (shape.flow && !drafts) {
     fail(
         "{}: this is an Evo model already; --recipe {} expects an autoregressive one. To go on "
@@ -31,7 +32,9 @@ void begin_from_parent(TrainRequest& request, const std::string& parent, train::
   request.config = train::adapt_config(shape, recipe);
   settings.apply(request.config);
   request.tokenizer = request.parent = parent;
-  request.initialize = [parent](Model& model) { adopt_parent(Model::load(parent), model); };
+  request.initialize = [parent](model::Model& model) {
+    train::adopt_parent(model::Model::load(parent), model);
+  };
 }
 
 }  // namespace evo

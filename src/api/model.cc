@@ -59,9 +59,9 @@ decode::DecodeOptions decode_options(const GenerateOptions& options,
   choice.suit(config, decode);
   decode.sampler = {options.temperature, options.top_k, options.top_p};
   const double penalty = options.repetition_penalty;
-  if (!(penalty > 0 && penalty <= kMaxRepetitionPenalty)) {
+  if (!(penalty > 0 && penalty <= decode::kMaxRepetitionPenalty)) {
     throw evo::UsageError(fmt::format("repetition_penalty {}: expected above 0, at most {}",
-                                      penalty, kMaxRepetitionPenalty));
+                                      penalty, decode::kMaxRepetitionPenalty));
   }
   decode.shape.repetition_penalty = penalty;
   decode.max_tokens = options.max_tokens;
@@ -165,9 +165,9 @@ struct Model::Impl {
     order.prompt = prompt(asked, std::min(options.max_tokens, info.context));
     std::vector<int32_t> ends = decoder.ends().tokens();
     if (std::holds_alternative<std::vector<Message>>(asked)) {
-      const std::vector<std::string> turns = chat_stops(chat_template(), tokenizer());
+      const std::vector<std::string> turns = chat::chat_stops(chat_template(), tokenizer());
       order.options.stop.insert(order.options.stop.end(), turns.begin(), turns.end());
-      std::ranges::copy(single_tokens(turns, tokenizer()), std::back_inserter(ends));
+      std::ranges::copy(chat::single_tokens(turns, tokenizer()), std::back_inserter(ends));
     }
     if (options.json_schema.empty()) return order;
     if (order.options.decode.mode == evo::decode::Mode::kDiffusion) {
@@ -243,13 +243,13 @@ const ModelInfo& Model::info() const {
 
 GenerateOptions Model::own_options() const {
   return enter([&] {
-    DecodeOptions decode;
-    GenerationDefaults::load(impl().folder).apply(decode.sampler, decode.shape);
+    decode::DecodeOptions own;
+    decode::GenerationDefaults::load(impl().folder).apply(own.sampler, own.shape);
     GenerateOptions options;
-    options.temperature = decode.sampler.temperature;
-    options.top_k = decode.sampler.top_k;
-    options.top_p = decode.sampler.top_p;
-    options.repetition_penalty = decode.shape.repetition_penalty;
+    options.temperature = own.sampler.temperature;
+    options.top_k = own.sampler.top_k;
+    options.top_p = own.sampler.top_p;
+    options.repetition_penalty = own.shape.repetition_penalty;
     return options;
   });
 }

@@ -128,9 +128,9 @@ TEST_F(ApiModelTest, PromptsOfAllKinds) {
   expect_same(model_->generate(api::Gap("Die Käfer", "Straße."), {.max_tokens = 20}),
               below(decode::gap_prompt(loaded_->tokenizer, "Die Käfer", "Straße.", 20), options));
 
-  const ChatTemplate chat = ChatTemplate::load(model_folder());
-  const std::vector<ChatMessage> messages = {{"user", "Die Käfer"}};
-  options.stop = chat_stops(chat, loaded_->tokenizer);
+  const chat::ChatTemplate chat = chat::ChatTemplate::load(model_folder());
+  const std::vector<text::ChatMessage> messages = {{"user", "Die Käfer"}};
+  options.stop = chat::chat_stops(chat, loaded_->tokenizer);
   const std::vector<api::Message> asked = {{"user", "Die Käfer"}};
   expect_same(model_->generate(asked, {.max_tokens = 20}),
               below(decode::Prompt::of_text(chat::encode_chat(chat, loaded_->tokenizer, messages)),
@@ -139,12 +139,12 @@ TEST_F(ApiModelTest, PromptsOfAllKinds) {
 }
 
 TEST_F(ApiModelTest, RepetitionIsPenalizedAndTheModelsOwnOptionsAreTold) {
-  GenerateOptions options;
+  decode::GenerateOptions options;
   options.decode.max_tokens = 40;
   options.decode.shape.repetition_penalty = 50;
   const api::Generation penalized =
       model_->generate(kPrompt, {.max_tokens = 40, .repetition_penalty = 50});
-  expect_same(penalized, below(text_prompt(loaded_->tokenizer, kPrompt), options));
+  expect_same(penalized, below(decode::text_prompt(loaded_->tokenizer, kPrompt), options));
   EXPECT_NE(penalized.text, model_->generate(kPrompt, {.max_tokens = 40}).text);
   expect_error<api::UsageError>([&] { model_->generate(kPrompt, {.repetition_penalty = 0}); },
                                 {"repetition_penalty", "above 0"});

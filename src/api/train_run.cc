@@ -266,23 +266,23 @@ void check_same_data(const TrainRequest& request, const data::TokenFile& tokens)
 }
 
 /// A chat model's texts may end otherwise than the documents that it is trained on now.
-void add_document_end(const Tokenizer& tokenizer, Record& record) {
+void add_document_end(const tokenizer::Tokenizer& tokenizer, json::Record& record) {
   constexpr const char* kEnd = "eos_token_id";
-  std::vector<int64_t> ends = token_ids(record, kEnd);
+  std::vector<int64_t> ends = model::token_ids(record, kEnd);
   if (std::ranges::find(ends, tokenizer.end_of_text()) != ends.end()) return;
   ends.push_back(tokenizer.end_of_text());
   record.set(kEnd, ends);
 }
 
 /// What a resumed run has stays, whoever wrote it; a new one has what its parent had.
-void save_generation_config(const TrainRequest& request, const Tokenizer& tokenizer) {
-  std::optional<Record> before;
-  if (fs::exists(settings_file(request))) before = load_generation_config(request.out);
-  if (!before && !request.parent.empty()) before = load_generation_config(request.parent);
-  Record record = generation_config(tokenizer, request.config, std::move(before));
+void save_generation_config(const TrainRequest& request, const tokenizer::Tokenizer& tokenizer) {
+  std::optional<json::Record> before;
+  if (fs::exists(settings_file(request))) before = decode::load_generation_config(request.out);
+  if (!before && !request.parent.empty()) before = decode::load_generation_config(request.parent);
+  json::Record record = decode::generation_config(tokenizer, request.config, std::move(before));
   const bool learns_ends = !request.config.freeze_backbone && !request.config.freeze_flow;
   if (!request.parent.empty() && learns_ends) add_document_end(tokenizer, record);
-  record.save(fs::path(request.out) / kGenerationConfig);
+  record.save(fs::path(request.out) / decode::kGenerationConfig);
 }
 
 void save_settings(const TrainRequest& request, const RunStart& start) {
@@ -292,10 +292,10 @@ void save_settings(const TrainRequest& request, const RunStart& start) {
     fs::remove(shards_file(request));  // of another run that did not start
   }
   if (!request.parent.empty() && !fs::exists(settings_file(request))) {
-    copy_companion_files(request.parent, request.out);
+    weights::copy_companion_files(request.parent, request.out);
   }
   save_generation_config(request, start.tokenizer);
-  RunConfig config = request.config;
+  train::RunConfig config = request.config;
   config.micro_batch = start.config.micro_batch;
   config.recompute = start.config.recompute;
   json::Record settings;

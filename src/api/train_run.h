@@ -39,7 +39,7 @@ struct TrainRequest {
 /// shards), metrics and pictures in `out`. A stop ends the training cleanly. A run that cannot
 /// start leaves `out` free for the next attempt. Of several ranks the first prepares and writes all
 /// of this, while the others wait.
-TrainSummary run_training(const TrainRequest& request);
+train::TrainSummary run_training(const TrainRequest& request);
 
 /// The tokens that a run trained on, opened again.
 [[nodiscard]] data::TokenFile run_tokens(const TrainRequest& request);

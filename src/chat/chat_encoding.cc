@@ -6,14 +6,14 @@
 #include "chat/chat_template.h"
 #include "tokenizer/encoder.h"
 
-namespace evo {
+namespace evo::chat {
 namespace {
 
 /// The longest name of an added token that `text`, less white space before it, begins with.
-std::string leading_token(std::string_view text, const Tokenizer& tokenizer) {
+std::string leading_token(std::string_view text, const tokenizer::Tokenizer& tokenizer) {
   text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
   std::string_view longest;
-  for (const AddedToken& added : tokenizer.spec().added) {
+  for (const tokenizer::AddedToken& added : tokenizer.spec().added) {
     const std::string& name = tokenizer.spec().tokens[static_cast<size_t>(added.id)];
     if (name.size() > longest.size() && text.starts_with(name)) longest = name;
   }
@@ -22,7 +22,8 @@ std::string leading_token(std::string_view text, const Tokenizer& tokenizer) {
 
 }  // namespace
 
-std::vector<std::string> chat_stops(const ChatTemplate& chat_template, const Tokenizer& tokenizer) {
+std::vector<std::string> chat_stops(const ChatTemplate& chat_template,
+                                    const tokenizer::Tokenizer& tokenizer) {
   const std::string& end = chat_template.end_of_turn();
   // Where the template writes nothing behind an answer, what marks the next turn ends it, if that
   // is more than words.
@@ -41,7 +42,8 @@ struct GuardedText {
 
 /// A character that nobody uses: the first one of Unicode's private planes that is not in the
 /// texts.
-std::string unused_character(std::span<const ChatMessage> messages, std::string_view rendered) {
+std::string unused_character(std::span<const text::ChatMessage> messages,
+                             std::string_view rendered) {
   constexpr uint32_t kFirst = 0xF0000, kEnd = 0x10FFFE;
   constexpr size_t kBytes = 4;
   std::set<std::string_view> used;
@@ -51,7 +53,7 @@ std::string unused_character(std::span<const ChatMessage> messages, std::string_
     }
   };
   look_at(rendered);
-  for (const ChatMessage& message : messages) look_at(message.content);
+  for (const text::ChatMessage& message : messages) look_at(message.content);
   for (uint32_t code = kFirst; code < kEnd; ++code) {
     const auto byte = [&](uint32_t lead, uint32_t shift, uint32_t mask) {
       return static_cast<char>(lead | ((code >> shift) & mask));
@@ -66,23 +68,23 @@ std::string unused_character(std::span<const ChatMessage> messages, std::string_
 /// What a template does with a text may depend on names in it (it may look for the end of a
 /// thought, say). So the text must be the same with and without guards. Where it is not, only names
 /// of special tokens are guarded, which no template looks for in what is said.
-GuardedText render_guarded(const ChatTemplate& chat_template, const Tokenizer& tokenizer,
-                           std::span<const ChatMessage> messages) {
+GuardedText render_guarded(const ChatTemplate& chat_template, const tokenizer::Tokenizer& tokenizer,
+                           std::span<const text::ChatMessage> messages) {
   std::string plain = chat_template.render(messages, true);
   const std::string guard = unused_character(messages, plain);
   GuardedText result;
   for (const bool only_special : {false, true}) {
-    std::vector<ChatMessage> marked(messages.begin(), messages.end());
-    for (ChatMessage& message : marked) {
+    std::vector<text::ChatMessage> marked(messages.begin(), messages.end());
+    for (text::ChatMessage& message : marked) {
       const bool own_words = message.role == "assistant";
       message.content = tokenizer.guarded(message.content, guard, only_special || own_words);
     }
-    const auto same = [](const ChatMessage& a, const ChatMessage& b) {
+    const auto same = [](const text::ChatMessage& a, const text::ChatMessage& b) {
       return a.content == b.content;
     };
     if (std::ranges::equal(marked, messages, same)) return {std::move(plain), ""};
     result = {chat_template.render(marked, true), guard};
-    if (without_guards(result.text, guard) == plain) return result;
+    if (tokenizer::without_guards(result.text, guard) == plain) return result;
   }
   return result;
 }
@@ -90,7 +92,7 @@ GuardedText render_guarded(const ChatTemplate& chat_template, const Tokenizer& t
 }  // namespace
 
 std::vector<int32_t> single_tokens(const std::vector<std::string>& texts,
-                                   const Tokenizer& tokenizer) {
+                                   const tokenizer::Tokenizer& tokenizer) {
   std::vector<int32_t> singles;
   for (const std::string& text : texts) {
     const std::vector<int32_t> tokens = tokenizer.encode(text, {.special = true});
@@ -99,8 +101,9 @@ std::vector<int32_t> single_tokens(const std::vector<std::string>& texts,
   return singles;
 }
 
-std::vector<int32_t> encode_chat(const ChatTemplate& chat_template, const Tokenizer& tokenizer,
-                                 std::span<const ChatMessage> messages) {
+std::vector<int32_t> encode_chat(const ChatTemplate& chat_template,
+                                 const tokenizer::Tokenizer& tokenizer,
+                                 std::span<const text::ChatMessage> messages) {
   std::vector<int32_t> tokens;
   // A model without a template of its own was trained on documents, which begin with this.
   if (chat_template.is_fallback()) tokens.push_back(tokenizer.end_of_text());
@@ -109,4 +112,4 @@ std::vector<int32_t> encode_chat(const ChatTemplate& chat_template, const Tokeni
   return tokens;
 }
 
-}  // namespace evo
+}  // namespace evo::chat

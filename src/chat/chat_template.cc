@@ -27,7 +27,8 @@ constexpr std::string_view kChatMl =
 /// An object if the file is there, else an empty one.
 OrderedJson load_object(const fs::path& path) {
   if (!fs::exists(path)) return OrderedJson::object();
-  OrderedJson json = parse_json(read_file(path, kMaxFile), path.string(), JsonRules::kPython);
+  OrderedJson json =
+      json::parse_json(files::read_file(path, kMaxFile), path.string(), json::JsonDialect::kPython);
   if (!json.is_object()) fail("{}: expected an object, found another value", path.string());
   return json;
 }
@@ -160,8 +161,8 @@ size_t common_suffix(std::string_view a, std::string_view b) {
 void ChatTemplate::find_ends() {
   const std::string question = "a question that no template holds",
                     answer = "an answer that no template holds", next = "another question";
-  const ChatMessage turns[] = {{"user", question}, {"assistant", answer}, {"user", next}};
-  const std::span<const ChatMessage> all(turns), two = all.first(2);
+  const text::ChatMessage turns[] = {{"user", question}, {"assistant", answer}, {"user", next}};
+  const std::span<const text::ChatMessage> all(turns), two = all.first(2);
   std::string ended, prompted, followed;
   try {
     ended = render(two, false);
@@ -226,10 +227,10 @@ bool has_chat_template(const fs::path& folder) {
 }
 
 jinja::Variables template_variables(std::string_view json, std::string_view source) {
-  const OrderedJson object = parse_json(json, source);
+  const OrderedJson object = json::parse_json(json, source);
   if (!object.is_object()) {
     fail("{}: expected an object with variables of the chat template, found {}", source,
-         shortened(object.dump()));
+         json::shortened(object.dump()));
   }
   jinja::Variables variables;
   for (const auto& [name, value] : object.items()) {

@@ -87,7 +87,7 @@ class ChatTemplate {
 /// Texts that end an answer: what the template writes behind one, of which the first token counts
 /// if it is an added one. The tokens that end any text of the model (Decoder::ends()) come on top.
 [[nodiscard]] std::vector<std::string> chat_stops(const ChatTemplate& chat_template,
-                                                  const Tokenizer& tokenizer);
+                                                  const tokenizer::Tokenizer& tokenizer);
 
 /// Of texts such as chat_stops(), those that are one token each, which names of special tokens are.
 [[nodiscard]] std::vector<int32_t> single_tokens(const std::vector<std::string>& texts,

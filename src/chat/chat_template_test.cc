@@ -372,7 +372,7 @@ TEST(ChatTemplate, TheEndOfATurnIsNotTheBeginningOfTheNext) {
 }
 
 TEST(ChatTemplate, AnswersEndAtTheFirstTokenBehindThem) {
-  const Tokenizer tokenizer = tokenizer_with_markers();
+  const tokenizer::Tokenizer tokenizer = tokenizer_with_markers();
   using Texts = std::vector<std::string>;
   const auto stops = [&](const char* source) { return chat_stops(published(source), tokenizer); };
   EXPECT_EQ(stops("{% for m in messages %}<|user|>{{ m.content }}<|end|><|user|>{% endfor %}"),

@@ -44,7 +44,7 @@ model::WeightSource open_source(const ConvertFlags& flags) {
   return model::llama2c_source(path);
 }
 
-double megabytes(const ArrayToWrite& array) {
+double megabytes(const weights::ArrayToWrite& array) {
   double size = sizeof(float) * 1e-6;
   for (const int64_t extent : array.shape) size *= static_cast<double>(extent);
   return size;
@@ -87,14 +87,14 @@ void run_convert(const ConvertFlags& flags) {
   write_weights(flags, std::move(source));
   const bool folder = fs::is_directory(flags.source);
   if (folder && tokenizer) {
-    copy_companion_files(flags.source, flags.out, kTokenizerFiles);
+    weights::copy_companion_files(flags.source, flags.out, kTokenizerFiles);
   } else if (folder) {
-    copy_companion_files(flags.source, flags.out);
+    weights::copy_companion_files(flags.source, flags.out);
   }
   if (tokenizer) {
     tokenizer->save(fs::path(flags.out) / "tokenizer.json");
-    generation_config(*tokenizer, config, load_generation_config(flags.source))
-        .save(fs::path(flags.out) / kGenerationConfig);
+    decode::generation_config(*tokenizer, config, decode::load_generation_config(flags.source))
+        .save(fs::path(flags.out) / decode::kGenerationConfig);
   }
   const auto bytes = fs::file_size(fs::path(flags.out) / "model.safetensors");
   log_info("{}: a {} with weights in {}, {}", flags.out, config.family(), flags.weights,

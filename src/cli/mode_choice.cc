@@ -27,7 +27,7 @@ template <class Number, class Count>
 std::array<CLI::Option*, 3> add_numbers(CLI::App& command, Number& temperature, Count& top_k,
                                         Number& top_p) {
   return {command.add_option("--temperature", temperature, kTemperatureHelp)
-              ->check(number(0.0, kMaxTemperature)),
+              ->check(number(0.0, decode::kMaxTemperature)),
           command.add_option("--top-k", top_k, kTopKHelp)->check(number(int64_t{0}, kLargestCount)),
           command.add_option("--top-p", top_p, kTopPHelp)->check(number_above(0, 1))};
 }
@@ -41,13 +41,13 @@ void add_seed(CLI::App& command, uint64_t& seed) {
 template <class Number>
 CLI::Option* add_penalty(CLI::App& command, Number& penalty) {
   return command.add_option("--repetition-penalty", penalty, kRepetitionHelp)
-      ->check(number_above(0, kMaxRepetitionPenalty));
+      ->check(number_above(0, decode::kMaxRepetitionPenalty));
 }
 
 }  // namespace
 
-void add_sampling_options(CLI::App& command, DecodeOptions& decode) {
-  SamplerOptions& sampler = decode.sampler;
+void add_sampling_options(CLI::App& command, decode::DecodeOptions& decode) {
+  decode::SamplerOptions& sampler = decode.sampler;
   for (CLI::Option* option :
        add_numbers(command, sampler.temperature, sampler.top_k, sampler.top_p)) {
     option->capture_default_str();
@@ -59,8 +59,9 @@ void add_repetition_penalty(CLI::App& command, double& penalty) {
   add_penalty(command, penalty)->capture_default_str();
 }
 
-void add_chat_sampling_options(CLI::App& command, ChatSampling& sampling, DecodeOptions& decode) {
-  GenerationDefaults& chosen = sampling.chosen;
+void add_chat_sampling_options(CLI::App& command, ChatSampling& sampling,
+                               decode::DecodeOptions& decode) {
+  decode::GenerationDefaults& chosen = sampling.chosen;
   const auto options = add_numbers(command, chosen.temperature, chosen.top_k, chosen.top_p);
   const auto usual = [](CLI::Option* option, const auto& value) {
     option->description(
@@ -79,9 +80,9 @@ void add_no_defaults(CLI::App& command, bool& no_defaults) {
                    "leave the sampling that the model's generation_config.json asks for");
 }
 
-GenerationDefaults ChatSampling::defaults(const std::string& folder) const {
+decode::GenerationDefaults ChatSampling::defaults(const std::string& folder) const {
   if (no_defaults) return {};
-  GenerationDefaults own = GenerationDefaults::load(folder);
+  decode::GenerationDefaults own = decode::GenerationDefaults::load(folder);
   if (chosen.temperature) own.temperature.reset();
   if (chosen.top_k) own.top_k.reset();
   if (chosen.top_p) own.top_p.reset();
@@ -89,7 +90,8 @@ GenerationDefaults ChatSampling::defaults(const std::string& folder) const {
   return own;
 }
 
-void ChatSampling::apply(const GenerationDefaults& defaults, DecodeOptions& decode) const {
+void ChatSampling::apply(const decode::GenerationDefaults& defaults,
+                         decode::DecodeOptions& decode) const {
   decode.sampler = usual;
   defaults.apply(decode.sampler, decode.shape);
   chosen.apply(decode.sampler, decode.shape);
@@ -105,7 +107,7 @@ jinja::Variables template_variables_of(const std::string& json) {
   constexpr const char* kOption = "--chat-template-kwargs";
   if (json.empty()) return {};
   try {
-    return template_variables(json, kOption);
+    return chat::template_variables(json, kOption);
   } catch (const Error& error) {
     throw UsageError(error.what());
   }

@@ -25,17 +25,18 @@ void add_sampling_options(CLI::App& command, decode::DecodeOptions& decode);
 /// How a conversation is sampled: as the command line says, else as the model does, else as
 /// `usual`.
 struct ChatSampling {
-  SamplerOptions usual = {};
-  GenerationDefaults chosen = {};
+  decode::SamplerOptions usual = {};
+  decode::GenerationDefaults chosen = {};
   bool no_defaults = false;
 
   /// What the model in `folder` says and the command line does not.
-  [[nodiscard]] GenerationDefaults defaults(const std::string& folder) const;
-  void apply(const GenerationDefaults& defaults, DecodeOptions& decode) const;
+  [[nodiscard]] decode::GenerationDefaults defaults(const std::string& folder) const;
+  void apply(const decode::GenerationDefaults& defaults, decode::DecodeOptions& decode) const;
 };
 
 /// The same options where a model's defaults count, --repetition-penalty and --no-defaults.
-void add_chat_sampling_options(CLI::App& command, ChatSampling& sampling, DecodeOptions& decode);
+void add_chat_sampling_options(CLI::App& command, ChatSampling& sampling,
+                               decode::DecodeOptions& decode);
 /// --no-defaults alone.
 void add_no_defaults(CLI::App& command, bool& no_defaults);
 

@@ -83,12 +83,12 @@ void run_serve(ServeFlags& flags) {
   if (const char* key = std::getenv("EVO_API_KEY"); api_key.empty() && key) api_key = key;
   warn_of_strangers(flags.server);
   flags.service.template_variables = template_variables_of(flags.template_variables);
-  const Precision precision = parse_precision(flags.precision);
-  const LoadedModel loaded = load_model(flags.model, precision);
-  const Decoder decoder(loaded.model, loaded.tokenizer);
+  const tensor::Precision precision = parse_precision(flags.precision);
+  const decode::LoadedModel loaded = decode::load_model(flags.model, precision);
+  const decode::Decoder decoder(loaded.model, loaded.tokenizer);
   const LearntCosts costs(decoder, precision, cache_folder());
   serve::Metrics metrics;
-  if (!flags.no_defaults) flags.service.defaults = GenerationDefaults::load(flags.model);
+  if (!flags.no_defaults) flags.service.defaults = decode::GenerationDefaults::load(flags.model);
   const serve::Service service(decoder, loaded.tokenizer, flags.model, served_name(flags),
                                flags.service);
   serve::Engine engine(decoder, loaded.tokenizer, flags.engine, metrics);

@@ -26,7 +26,7 @@ class Decoder {
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
-  [[nodiscard]] const Model& model() const { return model_; }
+  [[nodiscard]] const model::Model& model() const { return model_; }
   /// What ends a text: the tokens that the model's files name (ModelConfig::eos_token_ids) or,
   /// where they name none, that which ends the documents of its tokenizer.
   [[nodiscard]] const EndTokens& ends() const { return ends_; }

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace evo {
+namespace evo::decode {
 
 class EndTokens {
  public:
@@ -26,4 +26,4 @@ class EndTokens {
   std::vector<int32_t> tokens_;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -29,7 +29,8 @@ size_t find_stop(std::string_view text, const std::vector<std::string>& stops) {
 }
 
 /// What is written into a gap ends as training marks it, whatever ends other texts of the model.
-EndTokens ends_of(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt) {
+EndTokens ends_of(const Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
+                  const Prompt& prompt) {
   EndTokens ends = decoder.ends();
   if (prompt.is_gap() || ends.tokens().empty()) ends.add(tokenizer.end_of_text());
   return ends;

@@ -136,9 +136,9 @@ TEST(Generate, AnEmptyStopIsAUsageError) {
 
 /// What the model's files name ends its texts, and nothing else does.
 TEST(Generate, EndsWhereTheModelSays) {
-  const Tokenizer tokenizer = bytes_only();
+  const tokenizer::Tokenizer tokenizer = bytes_only();
   const auto recited = [&](std::vector<int64_t> ends, const Prompt& prompt, Mode mode) {
-    const Model model = testing::reciting_model(tokenizer, "abcdefgh", std::move(ends));
+    const model::Model model = testing::reciting_model(tokenizer, "abcdefgh", std::move(ends));
     GenerateOptions options;
     options.decode.mode = mode;
     options.decode.max_tokens = 20;

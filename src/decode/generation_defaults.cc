@@ -5,12 +5,12 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 /// A number from `least` (excluded if `open`) to `most`; nothing if the record does not have it.
-std::optional<double> number_of(const Record& record, const char* key, double least, bool open,
-                                double most) {
+std::optional<double> number_of(const json::Record& record, const char* key, double least,
+                                bool open, double most) {
   if (!record.has(key) || record.is_null(key)) return {};
   const double value = record.get_double(key);
   if ((open ? value > least : value >= least) && value <= most) return value;
@@ -20,7 +20,7 @@ std::optional<double> number_of(const Record& record, const char* key, double le
 
 }  // namespace
 
-GenerationDefaults GenerationDefaults::of_record(const Record& record) {
+GenerationDefaults GenerationDefaults::of_record(const json::Record& record) {
   constexpr const char* kSample = "do_sample";
   GenerationDefaults result;
   const bool says = record.has(kSample) && !record.is_null(kSample);
@@ -38,7 +38,7 @@ GenerationDefaults GenerationDefaults::of_record(const Record& record) {
 }
 
 GenerationDefaults GenerationDefaults::load(const std::filesystem::path& folder) {
-  const std::optional<Record> record = load_generation_config(folder);
+  const std::optional<json::Record> record = load_generation_config(folder);
   return record ? of_record(*record) : GenerationDefaults();
 }
 
@@ -52,8 +52,8 @@ std::string GenerationDefaults::text() const {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-Record GenerationDefaults::record() const {
-  Record record;
+json::Record GenerationDefaults::record() const {
+  json::Record record;
   if (temperature) record.set("temperature", *temperature);
   if (top_k) record.set("top_k", *top_k);
   if (top_p) record.set("top_p", *top_p);
@@ -68,12 +68,12 @@ void GenerationDefaults::apply(SamplerOptions& sampler, ShapeOptions& shape) con
   shape.repetition_penalty = repetition_penalty.value_or(shape.repetition_penalty);
 }
 
-std::optional<Record> load_generation_config(const std::filesystem::path& folder) {
+std::optional<json::Record> load_generation_config(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / kGenerationConfig;
   std::error_code ignored;
   const auto size = std::filesystem::file_size(path, ignored);
   if (ignored || size == 0) return {};
-  return Record::load_foreign(path);
+  return json::Record::load_foreign(path);
 }
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -4,13 +4,13 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 using testing::expect_error;
 
 GenerationDefaults of(std::string_view json) {
-  return GenerationDefaults::of_record(Record::parse(json, "generation_config.json"));
+  return GenerationDefaults::of_record(json::Record::parse(json, "generation_config.json"));
 }
 
 TEST(GenerationDefaults, AreWhatTheFileSays) {
@@ -61,4 +61,4 @@ TEST(GenerationDefaults, AnEmptyFileIsNone) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::decode

@@ -26,7 +26,7 @@ void check_vocabulary(const tokenizer::Tokenizer& tokenizer, const model::ModelC
         "back the tokenizer that the model was trained with",
         file.string(), tokenizer.vocab_size(), config.vocab_size);
   }
-  const std::optional<Record> generation = load_generation_config(folder);
+  const std::optional<json::Record> generation = load_generation_config(folder);
   if (!generation || !generation->has(kFingerprint)) return;
   const std::string expected = generation->get_string(kFingerprint);
   if (expected == fingerprint_text(tokenizer)) return;
@@ -50,9 +50,10 @@ const char* precision_name(tensor::Precision precision) {
   check_failed("a precision", __FILE__, __LINE__);
 }
 
-Record generation_config(const Tokenizer& tokenizer, const ModelConfig& config,
-                         std::optional<Record> parent) {
-  Record record = parent.value_or(Record());
+json::Record generation_config(const tokenizer::Tokenizer& tokenizer,
+                               const model::ModelConfig& config,
+                               std::optional<json::Record> parent) {
+  json::Record record = parent.value_or(json::Record());
   const auto says = [&](const char* key) { return record.has(key) && !record.is_null(key); };
   if (!says("eos_token_id")) {
     if (config.eos_token_ids.empty()) {

@@ -16,8 +16,9 @@ namespace evo::decode {
 /// the model that it comes from, with the tokenizer's fingerprint, by which load_model() notices
 /// another one. Where neither that record nor `config` names what begins or ends a text, it is the
 /// end of the tokenizer's documents.
-[[nodiscard]] Record generation_config(const Tokenizer& tokenizer, const ModelConfig& config,
-                                       std::optional<Record> parent);
+[[nodiscard]] json::Record generation_config(const tokenizer::Tokenizer& tokenizer,
+                                             const model::ModelConfig& config,
+                                             std::optional<json::Record> parent);
 
 struct LoadedModel {
   model::Model model;

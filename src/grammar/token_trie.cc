@@ -15,7 +15,7 @@ bool is_needed(int byte) {
 
 }  // namespace
 
-TokenTrie::TokenTrie(const Tokenizer& tokenizer, std::span<const int32_t> ends)
+TokenTrie::TokenTrie(const tokenizer::Tokenizer& tokenizer, std::span<const int32_t> ends)
     : tokenizer_(tokenizer) {
   for (const int32_t end : ends) {
     if (end >= 0 && end < vocab_size() && !is_end(end)) ends_.push_back(end);

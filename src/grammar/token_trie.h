@@ -15,7 +15,7 @@ class TokenTrie {
  public:
   /// `ends`: tokens that end a text; without them, what ends the tokenizer's documents. Throws
   /// Error if a byte of UTF-8 is no token by itself: a text might come to where no token goes on.
-  explicit TokenTrie(const Tokenizer& tokenizer, std::span<const int32_t> ends = {});
+  explicit TokenTrie(const tokenizer::Tokenizer& tokenizer, std::span<const int32_t> ends = {});
 
   /// Bytes of a token that can be part of a text; empty for any other.
   [[nodiscard]] std::string_view bytes(int32_t token) const;

@@ -23,7 +23,7 @@ constexpr size_t kMaxDepth = 64;
 class Builder : public nlohmann::json_sax<Json> {
  public:
   /// `constants`: what the nulls of the text mean, in their order; nothing: null.
-  Builder(std::string_view source, JsonRules rules, std::vector<std::optional<double>> constants)
+  Builder(std::string_view source, JsonDialect rules, std::vector<std::optional<double>> constants)
       : source_(source), rules_(rules), constants_(std::move(constants)) {}
   [[nodiscard]] Json take() { return std::move(root_); }
 
@@ -55,7 +55,7 @@ class Builder : public nlohmann::json_sax<Json> {
     std::sort(names.begin(), names.end());
     const auto twice = std::adjacent_find(names.begin(), names.end());
     if (twice == names.end()) return close();
-    if (rules_ == JsonRules::kStandard) {
+    if (rules_ == JsonDialect::kStandard) {
       fail("{}: the key \"{}\" is there twice", source_, *twice);
     }
     keep_last(stack_.back()->get_ref<Json::object_t&>());
@@ -122,7 +122,7 @@ class Builder : public nlohmann::json_sax<Json> {
   }
 
   std::string_view source_;
-  JsonRules rules_;
+  JsonDialect rules_;
   std::vector<std::optional<double>> constants_;
   size_t next_constant_ = 0;
   Json root_;
@@ -174,13 +174,13 @@ bool may_hold_python_constant(std::string_view text) {
 
 }  // namespace
 
-Json parse_json(std::string_view text, std::string_view source, JsonRules rules) {
+Json parse_json(std::string_view text, std::string_view source, JsonDialect rules) {
   // The library takes a NUL for the end of the text and ignores what follows.
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
     fail("{}: not valid JSON at byte {}: a NUL byte", source, nul + 1);
   }
   PlainText plain;
-  if (rules == JsonRules::kPython && may_hold_python_constant(text)) {
+  if (rules == JsonDialect::kPython && may_hold_python_constant(text)) {
     plain = without_python_constants(text);
     text = plain.text;
   }

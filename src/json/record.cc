@@ -11,7 +11,7 @@ namespace evo::json {
 using Json = nlohmann::ordered_json;
 
 struct Record::Impl {
-  static Record parse(std::string_view text, std::string_view source, JsonRules rules);
+  static Record parse(std::string_view text, std::string_view source, JsonDialect rules);
 
   Json value = Json::object();
   std::string source = "record";
@@ -115,7 +115,7 @@ Record& Record::operator=(const Record& other) {
   return *this;
 }
 
-Record Record::Impl::parse(std::string_view text, std::string_view source, JsonRules rules) {
+Record Record::Impl::parse(std::string_view text, std::string_view source, JsonDialect rules) {
   Record record;
   record.impl_->value = parse_json(text, source, rules);
   record.impl_->source = source;
@@ -126,7 +126,7 @@ Record Record::Impl::parse(std::string_view text, std::string_view source, JsonR
 }
 
 Record Record::parse(std::string_view text, std::string_view source) {
-  return Impl::parse(text, source, JsonRules::kStandard);
+  return Impl::parse(text, source, JsonDialect::kStandard);
 }
 
 Record Record::load(const std::filesystem::path& path, int64_t max_bytes) {
@@ -134,11 +134,11 @@ Record Record::load(const std::filesystem::path& path, int64_t max_bytes) {
 }
 
 Record Record::parse_foreign(std::string_view text, std::string_view source) {
-  return Impl::parse(text, source, JsonRules::kPython);
+  return Impl::parse(text, source, JsonDialect::kPython);
 }
 
 Record Record::load_foreign(const std::filesystem::path& path) {
-  return parse_foreign(read_file(path, kMaxForeignBytes), path.string());
+  return parse_foreign(files::read_file(path, kMaxForeignBytes), path.string());
 }
 
 Record& Record::set_bool(std::string_view key, bool value) {

@@ -116,6 +116,6 @@ struct ModelConfig : BackboneConfig, FlowConfig {
 
 /// The token ids under `key`: one or a list of them; none if it is not there or null. Throws Error
 /// for other values.
-[[nodiscard]] std::vector<int64_t> token_ids(const Record& record, const char* key);
+[[nodiscard]] std::vector<int64_t> token_ids(const json::Record& record, const char* key);
 
-}  // namespace evo
+}  // namespace evo::model

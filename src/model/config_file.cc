@@ -164,14 +164,15 @@ void read_backbone(const json::Record& record, ModelConfig& config) {
 }
 
 /// Ids that the model does not know cannot end a text.
-std::vector<int64_t> known_token_ids(const Record& record, const char* key, int64_t vocabulary) {
+std::vector<int64_t> known_token_ids(const json::Record& record, const char* key,
+                                     int64_t vocabulary) {
   std::vector<int64_t> ids = token_ids(record, key);
   std::erase_if(ids, [&](int64_t id) { return id < 0 || id >= vocabulary; });
   return ids;
 }
 
 /// generation_config.json, which comes second, overrules config.json.
-void read_special_tokens(const Record& record, ModelConfig& config) {
+void read_special_tokens(const json::Record& record, ModelConfig& config) {
   const std::vector<int64_t> first = known_token_ids(record, "bos_token_id", config.vocab_size);
   if (!first.empty()) config.bos_token_id = first[0];
   const std::vector<int64_t> last = known_token_ids(record, "eos_token_id", config.vocab_size);
@@ -203,7 +204,7 @@ void set_special_tokens(const ModelConfig& config, json::Record& record) {
 
 }  // namespace
 
-std::vector<int64_t> token_ids(const Record& record, const char* key) {
+std::vector<int64_t> token_ids(const json::Record& record, const char* key) {
   if (!given(record, key)) return {};
   try {
     return {record.get_int(key)};
@@ -213,7 +214,7 @@ std::vector<int64_t> token_ids(const Record& record, const char* key) {
 }
 
 ModelConfig ModelConfig::load(const std::string& path) {
-  const Record record = Record::load_foreign(path);
+  const json::Record record = json::Record::load_foreign(path);
   require_supported(record);
   ModelConfig config;
   read_backbone(record, config);
@@ -230,7 +231,7 @@ ModelConfig ModelConfig::load(const std::string& path) {
   // An empty file says nothing, to transformers too.
   std::error_code ignored;
   if (std::filesystem::file_size(generation, ignored) > 0 && !ignored)
-    read_special_tokens(Record::load_foreign(generation), config);
+    read_special_tokens(json::Record::load_foreign(generation), config);
   return config;
 }
 

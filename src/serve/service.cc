@@ -27,14 +27,14 @@ struct Service::Framed {
   std::string before, after;
 };
 
-Service::Service(const Decoder& decoder, const Tokenizer& tokenizer,
+Service::Service(const decode::Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
                  const std::filesystem::path& folder, std::string name, ServiceOptions options)
     : decoder_(decoder),
       tokenizer_(tokenizer),
       name_(std::move(name)),
       options_(std::move(options)),
-      template_(ChatTemplate::load(folder).with_variables(options_.template_variables)),
-      chat_stops_(chat_stops(template_, tokenizer)),
+      template_(chat::ChatTemplate::load(folder).with_variables(options_.template_variables)),
+      chat_stops_(chat::chat_stops(template_, tokenizer)),
       first_seed_(random_seed()) {
   const int64_t most = decoder.model().config().max_position_embeddings - 1;
   int64_t& longest = options_.longest_prompt;
@@ -120,12 +120,12 @@ grammar::GrammarState Service::grammar_of(const std::string& schema) const {
   try {
     if (!trie_) {
       std::vector<int32_t> ends = decoder_.ends().tokens();
-      std::ranges::copy(single_tokens(chat_stops_, tokenizer_), std::back_inserter(ends));
-      trie_ = std::make_shared<TokenTrie>(tokenizer_, ends);
+      std::ranges::copy(chat::single_tokens(chat_stops_, tokenizer_), std::back_inserter(ends));
+      trie_ = std::make_shared<grammar::TokenTrie>(tokenizer_, ends);
     }
-    const Grammar grammar =
-        schema.empty() ? Grammar::json_object() : Grammar::from_json_schema(schema);
-    grammars_.emplace_front(schema, GrammarState(grammar, trie_));
+    const grammar::Grammar grammar = schema.empty() ? grammar::Grammar::json_object()
+                                                    : grammar::Grammar::from_json_schema(schema);
+    grammars_.emplace_front(schema, grammar::GrammarState(grammar, trie_));
   } catch (const Error& error) {
     throw RequestError(kBadRequest, fmt::format("response_format: {}", error.what()),
                        "response_format", "invalid_value");
@@ -159,20 +159,20 @@ std::vector<Service::Framed> Service::prompts_of(const GenerationRequest& reques
   return framed;
 }
 
-Prompt Service::chat_prompt(const GenerationRequest& request) const {
-  ChatTemplate chat_template = template_;
+decode::Prompt Service::chat_prompt(const GenerationRequest& request) const {
+  chat::ChatTemplate chat_template = template_;
   if (!request.template_kwargs.empty()) {
     constexpr const char* kField = "chat_template_kwargs";
     try {
       chat_template =
-          chat_template.with_variables(template_variables(request.template_kwargs, kField));
+          chat_template.with_variables(chat::template_variables(request.template_kwargs, kField));
     } catch (const Error& error) {
       throw RequestError(kBadRequest, error.what(), kField, "invalid_value");
     }
   }
   std::vector<int32_t> tokens;
   try {
-    tokens = encode_chat(chat_template, tokenizer_, request.messages);
+    tokens = chat::encode_chat(chat_template, tokenizer_, request.messages);
   } catch (const Error& error) {  // a template may refuse an order of turns
     throw RequestError(kBadRequest, error.what(), "messages", "invalid_value");
   }

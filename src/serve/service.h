@@ -27,7 +27,7 @@ struct Order {
 
 struct ServiceOptions {
   int64_t longest_prompt = 0;           ///< tokens of a prompt at most; 0: what the context holds
-  GenerationDefaults defaults;          ///< of requests that say nothing else
+  decode::GenerationDefaults defaults;  ///< of requests that say nothing else
   jinja::Variables template_variables;  ///< of the chat template, likewise
 };
 
@@ -36,15 +36,15 @@ class Service {
  public:
   /// `folder` is the model's, for its chat template; `name` is what clients call it. Decoder and
   /// tokenizer must outlive the object.
-  Service(const Decoder& decoder, const Tokenizer& tokenizer, const std::filesystem::path& folder,
-          std::string name, ServiceOptions options = {});
+  Service(const decode::Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
+          const std::filesystem::path& folder, std::string name, ServiceOptions options = {});
 
   /// Throws RequestError: 400 for what this model cannot do, 404 for another model.
   [[nodiscard]] Order order(const GenerationRequest& request) const;
 
   [[nodiscard]] const std::string& name() const { return name_; }
-  [[nodiscard]] const GenerationDefaults& defaults() const { return options_.defaults; }
-  [[nodiscard]] const Tokenizer& tokenizer() const { return tokenizer_; }
+  [[nodiscard]] const decode::GenerationDefaults& defaults() const { return options_.defaults; }
+  [[nodiscard]] const tokenizer::Tokenizer& tokenizer() const { return tokenizer_; }
   /// Throws RequestError (400) for an id that the tokenizer does not have.
   void check_tokens(std::span<const int32_t> tokens, const char* field) const;
 
@@ -55,8 +55,8 @@ class Service {
   [[nodiscard]] grammar::GrammarState grammar_of(const std::string& schema) const;
   [[nodiscard]] std::vector<Framed> prompts_of(const GenerationRequest& request,
                                                int64_t max_tokens) const;
-  [[nodiscard]] Prompt chat_prompt(const GenerationRequest& request) const;
-  void check_prompt(const Prompt& prompt, bool gap) const;
+  [[nodiscard]] decode::Prompt chat_prompt(const GenerationRequest& request) const;
+  void check_prompt(const decode::Prompt& prompt, bool gap) const;
 
   const decode::Decoder& decoder_;
   const tokenizer::Tokenizer& tokenizer_;

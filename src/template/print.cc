@@ -43,7 +43,7 @@ std::string repr_escape(std::string_view character, char quote) {
   if (code == '\n') return "\\n";
   if (code == '\r') return "\\r";
   if (code == '\t') return "\\t";
-  if (is_printable(code)) return {};
+  if (text::is_printable(code)) return {};
   if (code < 0x100) return fmt::format("\\x{:02x}", code);
   return code < 0x10000 ? fmt::format("\\u{:04x}", code) : fmt::format("\\U{:08x}", code);
 }

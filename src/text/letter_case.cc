@@ -9,7 +9,7 @@
 #include "text/unicode.h"
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::text {
 namespace {
 
 constexpr uint32_t kSigma = 0x3A3, kFinalSigma = 0x3C2;
@@ -217,4 +217,4 @@ bool is_printable(uint32_t character) {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::text

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace evo {
+namespace evo::text {
 
 // Bytes that are no UTF-8 stay as they are.
 [[nodiscard]] std::string upper_case(std::string_view text);
@@ -25,4 +25,4 @@ enum class CharacterClass { kLetter, kDecimal, kDigit, kNumber, kUpper, kLower, 
 /// str.isprintable(): shown as it is by repr().
 [[nodiscard]] bool is_printable(uint32_t character);
 
-}  // namespace evo
+}  // namespace evo::text

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace evo {
+namespace evo::text {
 namespace {
 
 TEST(LetterCase, LettersThatBecomeTwo) {
@@ -35,4 +35,4 @@ TEST(LetterCase, Classes) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::text

@@ -6,7 +6,7 @@
 
 #include "files/files.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 namespace fs = std::filesystem;
@@ -35,11 +35,11 @@ void copy_companion_files(const fs::path& from, const fs::path& to,
     if (!goes_along(entry, except)) continue;
     const fs::path copy = to / entry.path().filename();
     if (entry.file_size() == 0) {
-      write_atomically(copy, std::string_view());
+      files::write_atomically(copy, std::string_view());
     } else {
-      write_atomically(copy, MappedFile(entry.path()).bytes());
+      files::write_atomically(copy, files::MappedFile(entry.path()).bytes());
     }
   }
 }
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <span>
 
-namespace evo {
+namespace evo::weights {
 
 /// Copies the files of the folder `from` but for weights and their indices of any program,
 /// config.json, what a training run of ours leaves, hidden ones and folders, and the names
@@ -12,4 +12,4 @@ namespace evo {
 void copy_companion_files(const std::filesystem::path& from, const std::filesystem::path& to,
                           std::span<const char* const> except = {});
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -8,7 +8,7 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 using testing::TemporaryFolder;
@@ -43,4 +43,4 @@ TEST(CompanionFiles, AreAllButWeightsAndWhatRunsLeave) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::weights

@@ -133,12 +133,13 @@ class Chat {
         decoder_(loaded.model, loaded.tokenizer),
         costs_(decoder_, parse_precision(flags.precision), cache_folder()),
         context_(loaded.model.config().max_position_embeddings),
-        known_(std::make_shared<KvPool>(loaded.model.config(), 2 * context_ + kCacheBlock)),
-        template_(ChatTemplate::load(flags.model)
+        known_(std::make_shared<model::KvPool>(loaded.model.config(),
+                                               2 * context_ + ops::kCacheBlock)),
+        template_(chat::ChatTemplate::load(flags.model)
                       .with_variables(template_variables_of(flags.template_variables))),
         history_(template_, tokenizer_) {
     mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), options_.decode);
-    options_.stop = chat_stops(template_, tokenizer_);
+    options_.stop = chat::chat_stops(template_, tokenizer_);
     history_.set_system(flags.system);
     if (template_.is_fallback()) log_info("[the model has no chat template: ChatML is used]");
   }
@@ -291,8 +292,9 @@ void run_chat(ChatFlags& flags) {
   if (flags.options.decode.max_tokens < 1) throw UsageError("--max-tokens: expected 1 or more");
   (void)template_variables_of(flags.template_variables);
   if (!flags.system_file.empty()) flags.system = system_of(flags);
-  const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
-  const GenerationDefaults defaults = flags.sampling.defaults(flags.model);
+  const decode::LoadedModel loaded =
+      decode::load_model(flags.model, parse_precision(flags.precision));
+  const decode::GenerationDefaults defaults = flags.sampling.defaults(flags.model);
   flags.sampling.apply(defaults, flags.options.decode);
   if (!defaults.empty()) {
     log_info("[as the model asks for it: {} (--no-defaults: not)]", defaults.text());

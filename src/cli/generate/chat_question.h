@@ -19,12 +19,14 @@ struct ChatQuestion {
 
 /// The question as the chat template of the model in `folder` writes it; `stops` gets the texts
 /// that end an answer.
-[[nodiscard]] Prompt question_prompt(const std::string& folder, const ChatQuestion& question,
-                                     const Tokenizer& tokenizer, std::vector<std::string>& stops);
+[[nodiscard]] decode::Prompt question_prompt(const std::string& folder,
+                                             const ChatQuestion& question,
+                                             const tokenizer::Tokenizer& tokenizer,
+                                             std::vector<std::string>& stops);
 
 /// A model that was trained to answer only continues a text that does not ask as its template does:
 /// whoever wants that knows, others are told.
-void remark_on_template(const std::string& folder, const Prompt& prompt,
-                        const Tokenizer& tokenizer);
+void remark_on_template(const std::string& folder, const decode::Prompt& prompt,
+                        const tokenizer::Tokenizer& tokenizer);
 
 }  // namespace evo::cli

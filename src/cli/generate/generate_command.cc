@@ -111,8 +111,9 @@ WritingTask choose_task(GenerateFlags& flags) {
   return edit_task(text, *flags.edit);
 }
 
-Prompt make_prompt(const WritingTask& task, const Tokenizer& tokenizer, GenerateFlags& flags) {
-  GenerateOptions& options = flags.options;
+decode::Prompt make_prompt(const WritingTask& task, const tokenizer::Tokenizer& tokenizer,
+                           GenerateFlags& flags) {
+  decode::GenerateOptions& options = flags.options;
   if (flags.chat) {
     flags.question.text = task.before;
     return question_prompt(flags.model, flags.question, tokenizer, options.stop);
@@ -186,8 +187,8 @@ void check(const GenerateFlags& flags) {
 }
 
 /// The text is to be as the schema has it.
-void constrain(const GenerateFlags& flags, const Decoder& decoder, const Tokenizer& tokenizer,
-               DecodeOptions& options) {
+void constrain(const GenerateFlags& flags, const decode::Decoder& decoder,
+               const tokenizer::Tokenizer& tokenizer, decode::DecodeOptions& options) {
   if (flags.schema.empty()) return;
   if (options.mode == decode::Mode::kDiffusion) {
     throw UsageError(
@@ -195,11 +196,11 @@ void constrain(const GenerateFlags& flags, const Decoder& decoder, const Tokeniz
   }
   std::vector<int32_t> ends = decoder.ends().tokens();
   if (flags.chat) {
-    std::ranges::copy(single_tokens(flags.options.stop, tokenizer), std::back_inserter(ends));
+    std::ranges::copy(chat::single_tokens(flags.options.stop, tokenizer), std::back_inserter(ends));
   }
-  options.shape.grammar =
-      GrammarState(Grammar::from_json_schema(read_text(flags.schema, kLargestSchema)),
-                   std::make_shared<TokenTrie>(tokenizer, ends));
+  options.shape.grammar = grammar::GrammarState(
+      grammar::Grammar::from_json_schema(files::read_text(flags.schema, kLargestSchema)),
+      std::make_shared<grammar::TokenTrie>(tokenizer, ends));
 }
 
 /// What is cut is no JSON, and must not pass for it.
@@ -231,13 +232,13 @@ void run_generate(GenerateFlags& flags) {
   const tensor::Precision precision = parse_precision(flags.precision);
   const decode::LoadedModel loaded = decode::load_model(flags.model, precision);
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), flags.options.decode);
-  const Decoder decoder(loaded.model, loaded.tokenizer);
+  const decode::Decoder decoder(loaded.model, loaded.tokenizer);
   const LearntCosts costs(decoder, precision, cache_folder());
-  const Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
+  const decode::Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
   constrain(flags, decoder, loaded.tokenizer, flags.options.decode);
   if (!flags.chat && !flags.edit) remark_on_template(flags.model, prompt, loaded.tokenizer);
-  const Tracer tracer(decoder, loaded.tokenizer, flags.options.decode, prompt, task.before,
-                      task.after);
+  const decode::Tracer tracer(decoder, loaded.tokenizer, flags.options.decode, prompt, task.before,
+                              task.after);
   files.begin(tracer.header());
   Display display(flags, task);
   const auto on_pass = [&](std::string_view text, const decode::PassTrace& pass) {

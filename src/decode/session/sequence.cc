@@ -6,8 +6,8 @@
 
 namespace evo::decode {
 
-Sequence::Sequence(const ModelConfig& config, const DecodeOptions& options, Prompt prompt,
-                   EndTokens ends, KvCache cache)
+Sequence::Sequence(const model::ModelConfig& config, const DecodeOptions& options, Prompt prompt,
+                   EndTokens ends, model::KvCache cache)
     : cache_(std::move(cache)),
       known_(cache_.length()),
       text_(std::move(prompt.tokens)),

@@ -18,8 +18,8 @@ class Sequence {
  public:
   /// Throws Error if the prompt leaves no room for a token in the context. `cache` holds a
   /// beginning of the prompt, the last token excluded.
-  Sequence(const ModelConfig& config, const DecodeOptions& options, Prompt prompt, EndTokens ends,
-           KvCache cache);
+  Sequence(const model::ModelConfig& config, const DecodeOptions& options, Prompt prompt,
+           EndTokens ends, model::KvCache cache);
 
   /// Prompt and generated tokens, in the order in which the network sees them: by rank.
   [[nodiscard]] std::span<const int32_t> text() const { return text_; }

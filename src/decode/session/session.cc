@@ -38,7 +38,7 @@ model::KvCache own_cache(const model::ModelConfig& config) {
 }  // namespace
 
 Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt,
-                 EndTokens ends, PromptReading reading, std::optional<KvCache> cache)
+                 EndTokens ends, PromptReading reading, std::optional<model::KvCache> cache)
     : decoder_(decoder),
       options_(options),
       proposer_(decoder, options_),

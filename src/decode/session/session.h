@@ -51,7 +51,7 @@ class Session {
   /// Error. `decoder` must outlive the session. `cache` holds
   /// a beginning of the prompt, the last token excluded; without it the session has its own memory.
   Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, EndTokens ends,
-          PromptReading reading = PromptReading::kAtOnce, std::optional<KvCache> cache = {});
+          PromptReading reading = PromptReading::kAtOnce, std::optional<model::KvCache> cache = {});
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -82,7 +82,7 @@ class Session {
     return sequence_.prompt_positions();
   }
   /// Keys and values of the beginning of text(), for sessions to come. This one cannot go on.
-  [[nodiscard]] KvCache release_cache() { return std::move(sequence_.cache()); }
+  [[nodiscard]] model::KvCache release_cache() { return std::move(sequence_.cache()); }
   /// Generated tokens, that which ended them not among them.
   [[nodiscard]] std::span<const int32_t> generated() const { return sequence_.generated(); }
   [[nodiscard]] bool ended() const { return sequence_.ended(); }  ///< by an end token

@@ -207,7 +207,7 @@ void read_shape(Fields& fields, GenerationRequest& request) {
   shape.frequency_penalty = fields.number("frequency_penalty", 0, -2, 2);
   constexpr const char* kRepetition = "repetition_penalty";
   shape.repetition_penalty =
-      fields.number(kRepetition, shape.repetition_penalty, 0, kMaxRepetitionPenalty);
+      fields.number(kRepetition, shape.repetition_penalty, 0, decode::kMaxRepetitionPenalty);
   if (shape.repetition_penalty <= 0) fields.refuse(kRepetition, "a number above 0");
   read_bias(fields, request);
 }
@@ -276,7 +276,7 @@ void read_texts(Fields& fields, GenerationRequest& request) {
 }  // namespace
 
 GenerationRequest parse_generation(Endpoint endpoint, std::string_view body,
-                                   const GenerationDefaults& defaults) {
+                                   const decode::GenerationDefaults& defaults) {
   const Json value = Fields::parse(body);
   Fields fields(value);
   GenerationRequest request;

@@ -28,10 +28,10 @@ struct PromptText {
 
 struct GenerationRequest {
   Endpoint endpoint = Endpoint::kCompletion;
-  std::vector<PromptText> prompts;    ///< kCompletion
-  std::vector<ChatMessage> messages;  ///< kChat
-  std::string template_kwargs;        ///< JSON of variables of the chat template; empty: none
-  std::string prefix, suffix;         ///< kInfill
+  std::vector<PromptText> prompts;          ///< kCompletion
+  std::vector<text::ChatMessage> messages;  ///< kChat
+  std::string template_kwargs;              ///< JSON of variables of the chat template; empty: none
+  std::string prefix, suffix;               ///< kInfill
 
   std::string model;  ///< empty: not named
   int64_t n = 1;      ///< texts per prompt
@@ -54,7 +54,7 @@ struct GenerationRequest {
 /// Throw RequestError (400) for what is no such request. What it says nothing of is as `defaults`
 /// have it or, where these are silent too, as OpenAI's servers do.
 [[nodiscard]] GenerationRequest parse_generation(Endpoint endpoint, std::string_view body,
-                                                 const GenerationDefaults& defaults = {});
+                                                 const decode::GenerationDefaults& defaults = {});
 
 struct TokenizeRequest {
   std::string text;

@@ -193,7 +193,7 @@ TEST(Request, OtherServersWordsForTheDefault) {
 }
 
 TEST(Request, TheModelsDefaultsCountWhereNothingElseIsSaid) {
-  const GenerationDefaults defaults{
+  const decode::GenerationDefaults defaults{
       .temperature = 0.6, .top_k = 20, .top_p = 0.9, .repetition_penalty = 1.1};
   const GenerationRequest silent =
       parse_generation(Endpoint::kCompletion, R"({"prompt": "x", "top_p": 0})", defaults);

@@ -37,7 +37,7 @@ Value keyed(Budget& budget, const Value& item, const Value* path) {
 Value fold_case(Budget& budget, const Value& value) {
   if (!value.is(Kind::kString)) return value;
   budget.spend_bytes(8 * value.text().size());
-  return lower_case(value.text());
+  return text::lower_case(value.text());
 }
 
 }  // namespace evo::jinja

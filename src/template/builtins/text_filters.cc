@@ -29,17 +29,17 @@ Value trim(Budget& budget, const Value& input, const Arguments& arguments) {
 
 Value upper(Budget& budget, const Value& input, const Arguments& arguments) {
   const Bound bound("upper", arguments, {});
-  return changed(budget, input, upper_case);
+  return changed(budget, input, text::upper_case);
 }
 
 Value lower(Budget& budget, const Value& input, const Arguments& arguments) {
   const Bound bound("lower", arguments, {});
-  return changed(budget, input, lower_case);
+  return changed(budget, input, text::lower_case);
 }
 
 Value capitalize(Budget& budget, const Value& input, const Arguments& arguments) {
   const Bound bound("capitalize", arguments, {});
-  return changed(budget, input, capitalized);
+  return changed(budget, input, text::capitalized);
 }
 
 /// Words begin after white space, - and opening brackets; "it's" stays one.
@@ -55,7 +55,8 @@ Value title(Budget& budget, const Value& input, const Arguments& arguments) {
   const auto end_word = [&] {
     if (word.empty()) return;
     const std::string_view first = first_character(word);
-    result += upper_case(first) + lower_case(std::string_view(word).substr(first.size()));
+    result +=
+        text::upper_case(first) + text::lower_case(std::string_view(word).substr(first.size()));
     word.clear();
   };
   for (const std::string_view character : characters(text)) {
@@ -150,9 +151,9 @@ Value wordcount(Budget& budget, const Value& input, const Arguments& arguments) 
   bool inside = false;
   std::string_view rest = text;
   for (size_t length = 0; !rest.empty(); rest.remove_prefix(length)) {
-    const uint32_t code = evo::first_character(rest, length);
-    const bool part = code == '_' || is_of_class(code, CharacterClass::kLetter) ||
-                      is_of_class(code, CharacterClass::kNumber);
+    const uint32_t code = text::first_character(rest, length);
+    const bool part = code == '_' || text::is_of_class(code, text::CharacterClass::kLetter) ||
+                      text::is_of_class(code, text::CharacterClass::kNumber);
     words += part && !inside ? 1 : 0;
     inside = part;
   }

@@ -97,29 +97,31 @@ bool all_characters(Budget& budget, const Value& self, const Test& test) {
   budget.spend_reading(4 * self.text().size());
   std::string_view rest = self.text();
   for (size_t length = 0; !rest.empty(); rest.remove_prefix(length)) {
-    if (!test(evo::first_character(rest, length))) return false;
+    if (!test(text::first_character(rest, length))) return false;
   }
   return true;
 }
 
-template <CharacterClass... kClasses>
+template <text::CharacterClass... kClasses>
 Value is_all_of(Budget& budget, const Value& self, const Arguments& arguments) {
   const Bound bound("a test of characters", arguments, {});
   return !self.text().empty() && all_characters(budget, self, [](uint32_t code) {
-    return (is_of_class(code, kClasses) || ...);
+    return (text::is_of_class(code, kClasses) || ...);
   });
 }
 
 /// No letter of another case, and one at least.
-template <CharacterClass kCase>
+template <text::CharacterClass kCase>
 Value is_case(Budget& budget, const Value& self, const Arguments& arguments) {
-  constexpr CharacterClass kOther =
-      kCase == CharacterClass::kUpper ? CharacterClass::kLower : CharacterClass::kUpper;
+  constexpr text::CharacterClass kOther = kCase == text::CharacterClass::kUpper
+                                              ? text::CharacterClass::kLower
+                                              : text::CharacterClass::kUpper;
   const Bound bound("a test of case", arguments, {});
   bool any = false;
   const bool all = all_characters(budget, self, [&](uint32_t code) {
-    any |= is_of_class(code, kCase);
-    return !is_of_class(code, kOther) && !is_of_class(code, CharacterClass::kTitle);
+    any |= text::is_of_class(code, kCase);
+    return !text::is_of_class(code, kOther) &&
+           !text::is_of_class(code, text::CharacterClass::kTitle);
   });
   return all && any;
 }
@@ -129,9 +131,9 @@ Value is_title(Budget& budget, const Value& self, const Arguments& arguments) {
   const Bound bound("istitle", arguments, {});
   bool any = false, inside = false;
   const bool all = all_characters(budget, self, [&](uint32_t code) {
-    const bool head =
-        is_of_class(code, CharacterClass::kUpper) || is_of_class(code, CharacterClass::kTitle);
-    const bool small = is_of_class(code, CharacterClass::kLower);
+    const bool head = text::is_of_class(code, text::CharacterClass::kUpper) ||
+                      text::is_of_class(code, text::CharacterClass::kTitle);
+    const bool small = text::is_of_class(code, text::CharacterClass::kLower);
     const bool fits = head ? !inside : !small || inside;
     inside = head || small;
     any |= inside;
@@ -154,7 +156,7 @@ Value is_ascii(Budget& budget, const Value& self, const Arguments& arguments) {
 }  // namespace
 
 const Methods& text_search_methods() {
-  using enum CharacterClass;
+  using enum text::CharacterClass;
   static const Methods kMethods = {{"find", find<false>},
                                    {"rfind", find<true>},
                                    {"index", index<false>},
