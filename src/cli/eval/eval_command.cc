@@ -4,8 +4,7 @@
 #include <cmath>
 #include <memory>
 
-#include "base/process/interrupt.h"
-#include "base/terminal/progress.h"
+#include "base/watcher.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
