@@ -112,6 +112,9 @@ void add_commands(CLI::App& app, Action& action) {
   app.set_version_flag("--version", "evo " EVO_VERSION);
   app.failure_message(usage_message);
   add_demo_command(app, action);
+  add_pull_command(app, action);
+  add_list_command(app, action);
+  add_remove_command(app, action);
   add_train_command(app, action);
   add_adapt_command(app, action);
   add_generate_command(app, action);

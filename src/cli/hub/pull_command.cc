@@ -1,0 +1,100 @@
+// evo pull
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+
+#include "base/log.h"
+#include "base/process/interrupt.h"
+#include "base/terminal/progress.h"
+#include "cli/hub/hub_settings.h"
+#include "cli/program.h"
+#include "hub/pull.h"
+#include "json/record.h"
+
+namespace evo::cli {
+namespace {
+
+struct PullFlags {
+  std::string model, endpoint;
+  bool json = false;
+};
+
+/// Lines of progress, in MB; a new one when more files are to come than was known.
+class PullDisplay {
+ public:
+  void show(const hub::PullProgress& progress) {
+    constexpr double kMegabyte = 1e6;
+    if (!line_ || total_ != progress.total) {
+      total_ = progress.total;
+      line_.emplace("downloading", static_cast<double>(progress.total) / kMegabyte, "MB", false,
+                    static_cast<double>(progress.begin) / kMegabyte);
+    }
+    line_->update(static_cast<double>(progress.bytes) / kMegabyte, progress.file);
+  }
+
+ private:
+  std::optional<Progress> line_;
+  int64_t total_ = 0;
+};
+
+void report(const PullFlags& flags, const hub::PullResult& result) {
+  if (flags.json) {
+    Record record;
+    record.set("model", flags.model).set("path", result.path.string());
+    record.set("commit", result.commit).set("files", result.files);
+    record.set("bytes", result.bytes).set("downloaded_bytes", result.downloaded);
+    fmt::print("{}\n", record.dump());
+    return;
+  }
+  fmt::print("{}: {} file{}, {}{}, in {}\n", flags.model, result.files,
+             result.files == 1 ? "" : "s", format_bytes(static_cast<double>(result.bytes)),
+             result.downloaded == 0 ? ", nothing of it new" : "", result.path.string());
+}
+
+void run_pull(const PullFlags& flags) {
+  hub::PullRequest request;
+  request.name = hub::parse_model_name(flags.model);
+  request.endpoint = flags.endpoint.empty() ? hub_endpoint() : flags.endpoint;
+  if (request.endpoint.empty()) {
+    throw UsageError(
+        "pull: no hub is named: set HF_ENDPOINT to its address, as in HF_ENDPOINT=https://HOST, or "
+        "give --endpoint https://HOST");
+  }
+  if (hub_is_offline()) {
+    throw UsageError(
+        "pull: HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE says that nothing may be "
+        "downloaded: unset it");
+  }
+  request.token = hub_token();
+  request.certificates = hub_certificates();
+  request.agent = "evo/" EVO_VERSION;
+  request.stop = interrupted;
+  PullDisplay display;
+  request.on_progress = [&](const hub::PullProgress& progress) { display.show(progress); };
+  report(flags, hub::pull(hub_cache(), request));
+}
+
+}  // namespace
+
+void add_pull_command(CLI::App& app, Action& action) {
+  const auto flags = std::make_shared<PullFlags>();
+  CLI::App* command = app.add_subcommand(
+      "pull",
+      "Download a model from a model hub into the cache that the hub's own client has\n"
+      "(HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub). Every other command then takes\n"
+      "OWNER/NAME in the place of a folder. What is there already is not downloaded again; after\n"
+      "an interruption the same command goes on. Nothing else in this program opens a connection.\n"
+      "A token for private models is read from HF_TOKEN or from where the hub's client keeps it.");
+  command
+      ->add_option("model", flags->model,
+                   "OWNER/NAME: configuration, tokenizer and weights in safetensors, or the only "
+                   "GGUF file; OWNER/NAME:Q4_K_M or OWNER/NAME:FILE: one file; "
+                   "OWNER/NAME@REVISION: another branch, tag or commit than main")
+      ->required();
+  command->add_option("--endpoint", flags->endpoint,
+                      "address of the hub, https://HOST; without it HF_ENDPOINT says");
+  command->add_flag("--json", flags->json, "print one JSON object on stdout");
+  command->callback([flags, &action] { action = [flags] { run_pull(*flags); }; });
+}
+
+}  // namespace evo::cli
