@@ -2,6 +2,7 @@
 #include "hub/testing.h"
 
 #include "program.h"
+#include "tls_front.h"
 
 namespace evo::testing {
 namespace {
@@ -125,6 +126,67 @@ TEST_F(Hub, AnInterruptLeavesWhatCameAndNoModel) {
   const nlohmann::json pulled = result("pull owner/tiny-model");
   EXPECT_LT(pulled.at("downloaded_bytes"), 250'000);
   EXPECT_EQ(read_bytes(fs::path(pulled.at("path")) / "model.safetensors"), hub_.files[4].content);
+}
+
+TEST_F(Hub, AModelIsNamedAsTheHubNamesIt) {
+  const std::string more = " --prompt 'The cat' --max-tokens 8 --temperature 0";
+  expect_refusal(
+      "generate owner/tiny-model" + more, 1,
+      {"owner/tiny-model: neither a file or folder", "evo pull owner/tiny-model gets it"});
+  serve_trained_model();
+  ASSERT_EQ(run("pull owner/tiny-model").code, 0);
+  const size_t before = hub_.requests().size();
+  EXPECT_EQ(result("generate owner/tiny-model" + more).at("text"),
+            result("generate " + model() + more).at("text"));
+  EXPECT_EQ(result("info owner/tiny-model"), result("info " + model()));
+  const std::string commit = "owner/tiny-model@" + std::string(StandInHub::kCommit);
+  EXPECT_EQ(result("info " + commit), result("info " + model()));
+  EXPECT_EQ(run("tokenizer encode owner/tiny-model --text cat").out,
+            run("tokenizer encode " + model() + " --text cat").out);
+  ASSERT_EQ(run("convert owner/tiny-model --out " + path("converted")).code, 0);
+  EXPECT_TRUE(fs::exists(path("converted/model.safetensors")));
+  EXPECT_EQ(hub_.requests().size(), before) << "only pull asks a hub";
+  // What exists as a path is that.
+  fs::create_directories(path("here/owner"));
+  fs::copy(path("converted"), path("here/owner/tiny-model"));
+  fs::remove(path("here/owner/tiny-model/config.json"));
+  const Outcome outcome = run_shell("cd " + path("here") + " && $EVO info owner/tiny-model");
+  EXPECT_NE(outcome.err.find("owner/tiny-model/config.json"), std::string::npos) << outcome.err;
+}
+
+TEST_F(Hub, AServerCallsAModelAsTheHubDoes) {
+  serve_trained_model();
+  ASSERT_EQ(run("pull owner/tiny-model").code, 0);
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  {
+    const Background server("serve owner/tiny-model --port 0 --json --threads 1", ends[1]);
+    close(ends[1]);
+    std::string line;
+    for (char c = 0; read(ends[0], &c, 1) == 1 && c != '\n';) line += c;
+    close(ends[0]);
+    ASSERT_FALSE(line.empty());
+    EXPECT_EQ(nlohmann::json::parse(line).at("model"), "owner/tiny-model");
+  }
+}
+
+TEST_F(Hub, OverHttps) {
+  const SelfSigned identity;
+  const TlsFront front(hub_, identity);
+  const std::string pull = "pull owner/tiny-model --endpoint " + front.url();
+  expect_refusal(pull, 1, {front.url(), "certificate"});
+  identity.save(path("authority.pem"));
+  setenv("CURL_CA_BUNDLE", path("authority.pem").c_str(), 1);
+  setenv("HF_TOKEN", "hf_secret", 1);
+  expect_refusal(pull, 1, {"which is not https"});  // where large files come from
+  EXPECT_EQ(hub_.asked("/content/"), 0);
+  for (StoredFile& file : hub_.files) file.large = false;
+  EXPECT_EQ(result(pull).at("files"), 6);
+  EXPECT_EQ(front.token(), "Bearer hf_secret");
+  setenv("CURL_CA_BUNDLE", path("missing.pem").c_str(), 1);
+  expect_refusal(pull, 1, {front.url(), "missing.pem"});
+  unsetenv("CURL_CA_BUNDLE");
+  unsetenv("HF_TOKEN");
 }
 
 /// The hub's own client, told to use the cache alone, finds what we downloaded, and we what it did.

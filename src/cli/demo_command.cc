@@ -7,6 +7,7 @@
 #include "base/embedded_file.h"
 #include "base/log.h"
 #include "base/process/interrupt.h"
+#include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
@@ -114,7 +115,8 @@ void add_demo_command(CLI::App& app, Action& action) {
       ->check(number_above(0, kLongestMinutes))
       ->capture_default_str();
   command->add_option("--out", flags->out, "folder for the model")->capture_default_str();
-  command->add_option("--model", flags->model, "a trained model, which is shown first");
+  takes_model(
+      command->add_option("--model", flags->model, "a trained model, which is shown first"));
   add_prompt_options(*command, flags->asked, "text to continue");
   command->add_option("--max-tokens", flags->max_tokens, "tokens per mode")
       ->check(number(1, 400))

@@ -9,6 +9,7 @@
 #include "base/terminal/progress.h"
 #include "base/threads/parallel.h"
 #include "cli/cache_folder.h"
+#include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
@@ -29,8 +30,7 @@ struct ServeFlags {
 };
 
 std::string served_name(const ServeFlags& flags) {
-  if (!flags.name.empty()) return flags.name;
-  return std::filesystem::weakly_canonical(flags.model).filename().string();
+  return flags.name.empty() ? model_title(flags.model) : flags.name;
 }
 
 std::string url_of(const serve::ServerOptions& options, int port) {
@@ -160,13 +160,14 @@ void add_serve_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<ServeFlags>();
   CLI::App* command =
       app.add_subcommand("serve", "Answer requests over HTTP, as OpenAI's servers do");
-  command->add_option("model", flags->model, "model folder")->required();
+  takes_model(command->add_option("model", flags->model, kModelHelp))->required();
   command->add_option("--host", flags->server.host, "address to listen on; 0.0.0.0: all")
       ->capture_default_str();
   command->add_option("--port", flags->server.port, "0: any that is free")
       ->check(number(0, 65535))
       ->capture_default_str();
-  command->add_option("--name", flags->name, "what clients call the model; default: its folder's");
+  command->add_option("--name", flags->name,
+                      "what clients call the model; default: its folder's name, or OWNER/NAME");
   add_access(*command, flags->server.access);
   add_limits(*command, *flags);
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -84,6 +85,7 @@ class StandInHub {
   std::vector<StoredFile> files;  ///< to be set before the first request
   /// What a request gets instead of its reply, as bytes; the connection then ends.
   std::function<std::optional<std::string>(const HttpRequest& request)> fault;
+  std::atomic<bool> hold = false;  ///< connections stay open behind their replies
 
   [[nodiscard]] std::vector<HttpRequest> requests() const {
     const std::lock_guard lock(mutex_);
@@ -179,6 +181,7 @@ class StandInHub {
       if (sent <= 0) break;
       rest.remove_prefix(static_cast<size_t>(sent));
     }
+    while (hold) usleep(1000);
     shutdown(connection, SHUT_WR);
     for (char c = 0; recv(connection, &c, 1, 0) == 1;) continue;  // until the client is done
     close(connection);

@@ -78,13 +78,7 @@ void run_pull(const PullFlags& flags) {
 
 void add_pull_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<PullFlags>();
-  CLI::App* command = app.add_subcommand(
-      "pull",
-      "Download a model from a model hub into the cache that the hub's own client has\n"
-      "(HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub). Every other command then takes\n"
-      "OWNER/NAME in the place of a folder. What is there already is not downloaded again; after\n"
-      "an interruption the same command goes on. Nothing else in this program opens a connection.\n"
-      "A token for private models is read from HF_TOKEN or from where the hub's client keeps it.");
+  CLI::App* command = app.add_subcommand("pull", "Download a model from a model hub");
   command
       ->add_option("model", flags->model,
                    "OWNER/NAME: configuration, tokenizer and weights in safetensors, or the only "
@@ -94,6 +88,12 @@ void add_pull_command(CLI::App& app, Action& action) {
   command->add_option("--endpoint", flags->endpoint,
                       "address of the hub, https://HOST; without it HF_ENDPOINT says");
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
+  command->footer(
+      "The model goes into the cache that the hub's own client has (HF_HUB_CACHE, HF_HOME/hub or\n"
+      "~/.cache/huggingface/hub); every other command then takes OWNER/NAME in the place of a\n"
+      "folder. What is there already is not downloaded again, and after an interruption the same\n"
+      "command goes on. A token for private models is read from HF_TOKEN, or from the file where\n"
+      "the hub's client keeps it. No other command downloads anything.");
   command->callback([flags, &action] { action = [flags] { run_pull(*flags); }; });
 }
 

@@ -23,7 +23,7 @@ std::string folder_name(std::string_view repository) {
 }
 
 /// Empty for a folder of something else: of data, or one that no repository has.
-std::string repository_of(const std::string& folder) {
+std::string repository_in(const std::string& folder) {
   if (!folder.starts_with(kPrefix)) return {};
   std::string name = folder.substr(kPrefix.size());
   if (const size_t at = name.find(kSlash); at != name.npos) name.replace(at, kSlash.size(), "/");
@@ -78,7 +78,7 @@ std::optional<std::string> Cache::commit_of(std::string_view repository,
 std::vector<std::string> Cache::repositories() const {
   std::vector<std::string> found;
   for (const std::string& name : folders_in(folder_)) {
-    if (std::string repository = repository_of(name); !repository.empty())
+    if (std::string repository = repository_in(name); !repository.empty())
       found.push_back(std::move(repository));
   }
   return found;
@@ -88,6 +88,17 @@ std::vector<std::string> Cache::commits(std::string_view repository) const {
   std::vector<std::string> found = folders_in(model_folder(repository) / "snapshots");
   std::erase_if(found, [](const std::string& name) { return !is_commit(name); });
   return found;
+}
+
+std::string repository_of(const fs::path& path) {
+  fs::path folder;
+  for (const fs::path& part : path) {
+    const std::string above = folder.filename().string();
+    folder /= part;
+    if (above != "snapshots" || !is_commit(part.string())) continue;
+    return repository_in(folder.parent_path().parent_path().filename().string());
+  }
+  return {};
 }
 
 std::vector<std::string> file_paths(const fs::path& folder) {

@@ -43,6 +43,9 @@ class Cache {
   std::filesystem::path folder_;
 };
 
+/// The repository whose snapshot `path`, an absolute one, is or is in; empty if it is none.
+[[nodiscard]] std::string repository_of(const std::filesystem::path& path);
+
 /// Paths of the files below `folder`, as the hub has them; links are files if they lead to one.
 [[nodiscard]] std::vector<std::string> file_paths(const std::filesystem::path& folder);
 
