@@ -16,7 +16,8 @@ namespace evo::cli {
 namespace {
 
 struct TokenizerShardFlags {
-  std::string tokenizer, out;
+  ModelOption tokenizer;
+  std::string out;
   CorpusOptions corpus;
   int64_t shard_tokens = 100'000'000;
   int threads = 0;
@@ -35,9 +36,9 @@ void shard(TokenizerShardFlags& flags) {
   check(flags);
   use_threads(flags.threads);
   if (flags.corpus.quiet) set_log_level(LogLevel::kQuiet);
-  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
+  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer.path());
   flags.corpus.files = data_files(flags.corpus.files);
-  flags.corpus.chat_format = chat_format_beside(flags.tokenizer);
+  flags.corpus.chat_format = chat_format_beside(flags.tokenizer.path());
   const ShardingSummary summary =
       make_shards(flags.corpus, tokenizer, flags.out, flags.shard_tokens);
   const ShardIndex& index = summary.index;
@@ -59,9 +60,9 @@ void add_tokenizer_shard_command(CLI::App& tokenizer, Action& action) {
   const auto flags = std::make_shared<TokenizerShardFlags>();
   CLI::App* command =
       tokenizer.add_subcommand("shard", "Encode a large corpus once, for many training runs");
-  takes_model(
-      command->add_option("tokenizer", flags->tokenizer,
-                          "tokenizer file, or a model, whose chat template conversations get"))
+  command
+      ->add_option("tokenizer", flags->tokenizer.text,
+                   "tokenizer file, or a model, whose chat template conversations get")
       ->required();
   command
       ->add_option("--data", flags->corpus.files,

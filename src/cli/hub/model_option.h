@@ -3,21 +3,21 @@
 
 #include <string>
 
-namespace CLI {
-class Option;
-}  // namespace CLI
-
 namespace evo::cli {
 
 inline constexpr const char* kModelHelp = "model folder, or OWNER/NAME as evo pull got it";
 
-/// Lets the value of `option` be a model's name as well. What exists as a path is that; else a name
-/// such as OWNER/NAME is replaced by its path in the hub's cache, and one that is not there throws
-/// Error, which says how to get it. Returns `option`.
-CLI::Option* takes_model(CLI::Option* option);
+/// The value of an option that takes a model.
+struct ModelOption {
+  std::string text = {};  ///< as it was given
 
-/// What to call the model at `path`: OWNER/NAME of one in a hub's cache, else the last part of the
-/// path, of a file without its ending.
-[[nodiscard]] std::string model_title(const std::string& path);
+  [[nodiscard]] bool empty() const { return text.empty(); }
+  /// The text, if that exists as a path or cannot be the name of a model; else where the hub's
+  /// cache has the model of that name. Throws Error, which says how to get it, if it has none.
+  [[nodiscard]] std::string path() const;
+  /// What to call it: OWNER/NAME of a model in a hub's cache, else the last part of the path, of a
+  /// file without its ending.
+  [[nodiscard]] std::string title() const;
+};
 
 }  // namespace evo::cli
