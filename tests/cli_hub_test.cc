@@ -197,6 +197,11 @@ TEST_F(Hub, SharesItsCacheWithTheHubsClient) {
       "python3 -c 'import sys; from huggingface_hub import snapshot_download as get; "
       "print(get(\"owner/tiny-model\", **eval(sys.argv[1])))' ";
   const std::string ours = result("pull owner/tiny-model").at("path");
+  const std::string layout =
+      "cd $HF_HOME/hub && find -name '*--tiny-model' -prune -exec find {} "
+      "-not -path '*/trees*' -printf '%p %y %l\\n' ';' | sort";
+  const std::string our_layout = run_shell(layout).out;
+  EXPECT_NE(our_layout.find("config.json l ../../blobs/"), std::string::npos) << our_layout;
   Outcome found = run_shell(client + "'{\"local_files_only\": True}'");
   EXPECT_EQ(found.out, ours + "\n") << found.err;
   const size_t before = hub_.requests().size();
@@ -206,8 +211,11 @@ TEST_F(Hub, SharesItsCacheWithTheHubsClient) {
     EXPECT_FALSE(hub_.requests()[i].path.starts_with("/content/")) << "downloaded again";
   }
   EXPECT_EQ(run("remove owner/tiny-model").code, 0);
-  found = run_shell(client + "'{}'");
+  found = run_shell(client +
+                    "'{\"allow_patterns\": [\"*.json\", \"*.jinja\", \"model.safetensors\"], "
+                    "\"ignore_patterns\": [\"onnx/*\"]}'");
   EXPECT_EQ(found.out, ours + "\n") << found.err;
+  EXPECT_EQ(run_shell(layout).out, our_layout);
   EXPECT_EQ(result("pull owner/tiny-model").at("downloaded_bytes"), 0);
   EXPECT_EQ(result("list").at("models")[0].at("model"), "owner/tiny-model");
 }

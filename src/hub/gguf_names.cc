@@ -67,7 +67,7 @@ bool is_companion(std::string_view path) {
 }
 
 /// The model without a file.
-std::string repository_of(ModelName name) {
+std::string without_file(ModelName name) {
   name.file.clear();
   return name.text();
 }
@@ -80,7 +80,7 @@ std::string listed(std::span<const GgufFile> files, const ModelName& name,
     const auto same = std::ranges::count(files, file.format, &GgufFile::format);
     int64_t bytes = 0;
     for (const size_t part : file.parts) bytes += sizes[part];
-    lines += fmt::format("{}  {}:{}  {}", lines.empty() ? "" : "\n", repository_of(name),
+    lines += fmt::format("{}  {}:{}  {}", lines.empty() ? "" : "\n", without_file(name),
                          printable(file.format.empty() || same > 1 ? file.name : file.format),
                          format_bytes(static_cast<double>(bytes)));
   }
@@ -133,13 +133,13 @@ const GgufFile& choose_gguf(std::span<const GgufFile> files, const ModelName& na
     }
   }
   if (matching != 1) {
-    fail("{} has {} GGUF file{}{}: say which, as in\n{}", repository_of(name),
+    fail("{} has {} GGUF file{}{}: say which, as in\n{}", without_file(name),
          matching == 0 ? "no" : std::to_string(matching), matching == 1 ? "" : "s",
          name.file.empty() ? "" : fmt::format(" '{}'", printable(name.file)),
          listed(files, name, sizes));
   }
   if (chosen->parts.size() == chosen->expected_parts) return *chosen;
-  fail("{}: {} has {} parts, of which {} are there: download it again", repository_of(name),
+  fail("{}: {} has {} parts, of which {} are there: download it again", without_file(name),
        printable(chosen->name), chosen->expected_parts, chosen->parts.size());
 }
 
