@@ -22,8 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct ConvertFlags {
-  ModelOption source, tokenizer;
-  std::string out, to = "evo", weights = "bf16";
+  std::string source, out, tokenizer, to = "evo", weights = "bf16";
 };
 
 // What goes with the weights as it is, where it is there.
@@ -34,15 +33,15 @@ constexpr std::array kOtherFiles = {"generation_config.json", "tokenizer_config.
                                     "chat_template.jinja"};
 
 WeightSource open_source(const ConvertFlags& flags) {
-  const fs::path path(flags.source.path());
+  const fs::path path(flags.source);
   if (fs::is_directory(path)) return folder_source(path, flags.to == "hf");
   if (!fs::exists(path)) {
-    fail("{}: expected a model folder or a llama2.c checkpoint, found nothing", flags.source.text);
+    fail("{}: expected a model folder or a llama2.c checkpoint, found nothing", flags.source);
   }
   if (flags.tokenizer.empty()) {
     throw UsageError(fmt::format(
         "{}: a llama2.c checkpoint comes without its tokenizer: name it with --tokenizer FILE",
-        flags.source.text));
+        flags.source));
   }
   return llama2c_source(path);
 }
@@ -79,10 +78,10 @@ void write_weights(const ConvertFlags& flags, WeightSource source) {
 
 std::optional<Tokenizer> load_tokenizer(const ConvertFlags& flags, const ModelConfig& config) {
   if (flags.tokenizer.empty()) return {};
-  Tokenizer tokenizer = Tokenizer::load(flags.tokenizer.path());
+  Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
   if (tokenizer.vocab_size() > config.vocab_size) {
     fail("{}: the tokenizer has {} tokens, but the model only {}: they do not belong together",
-         flags.tokenizer.text, tokenizer.vocab_size(), config.vocab_size);
+         flags.tokenizer, tokenizer.vocab_size(), config.vocab_size);
   }
   return tokenizer;
 }
@@ -95,12 +94,12 @@ void run_convert(const ConvertFlags& flags) {
   const ModelConfig config = source.config;
   const std::optional<Tokenizer> tokenizer = load_tokenizer(flags, config);
   write_weights(flags, std::move(source));
-  copy_files(flags.source.path(), flags.out, kOtherFiles);
+  copy_files(flags.source, flags.out, kOtherFiles);
   if (tokenizer) {
     tokenizer->save(fs::path(flags.out) / "tokenizer.json");
     new_generation_config(config, *tokenizer).save(fs::path(flags.out) / "generation_config.json");
   } else {
-    copy_files(flags.source.path(), flags.out, kTokenizerFiles);
+    copy_files(flags.source, flags.out, kTokenizerFiles);
   }
   const auto bytes = fs::file_size(fs::path(flags.out) / "model.safetensors");
   log_info("{}: a {} with weights in {}, {}", flags.out, config.family(), flags.weights,
@@ -113,12 +112,12 @@ void add_convert_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<ConvertFlags>();
   CLI::App* command =
       app.add_subcommand("convert", "Write a model of another program, or ours, as a model folder");
-  command
-      ->add_option("source", flags->source.text, fmt::format("{}, or a llama2.c .bin", kModelHelp))
+  takes_model(command->add_option("source", flags->source,
+                                  fmt::format("{}, or a llama2.c .bin", kModelHelp)))
       ->required();
   command->add_option("--out", flags->out, "folder to write, new or empty")->required();
-  command->add_option("--tokenizer", flags->tokenizer.text,
-                      "tokenizer file, if the source has none or another is wanted");
+  takes_model(command->add_option("--tokenizer", flags->tokenizer,
+                                  "tokenizer file, if the source has none or another is wanted"));
   command
       ->add_option("--to", flags->to,
                    "evo: all of the model, which other programs open as its backbone; hf: the "

@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 struct DemoFlags {
   std::string out = "runs/demo", prompt = "Once upon a time, there was a little girl named Lily.";
   PromptFlags asked;  // another prompt
-  ModelOption model;  // a trained one, or nothing
+  std::string model;  // a trained one, or nothing
   double minutes = 2;
   int64_t max_tokens = 80;
   int threads = 0;
@@ -72,8 +72,8 @@ void run_demo(DemoFlags& flags) {
   use_threads(flags.threads);
   flags.prompt = read_prompt(flags.asked).value_or(flags.prompt);
   if (!flags.model.empty()) {
-    log_info("What the trained model {} writes:", flags.model.text);
-    show_modes(flags.model.path(), flags);
+    log_info("What the trained model {} writes:", flags.model);
+    show_modes(flags.model, flags);
     fmt::print("\n");
     std::fflush(stdout);
   }
@@ -102,7 +102,7 @@ void run_demo(DemoFlags& flags) {
   fmt::print(
       "\nLoss curve: {0}/loss.svg\nTry: evo generate {1} --prompt \"One day, a dog\" --temperature "
       "0.8\n",
-      flags.out, flags.model.empty() ? flags.out : flags.model.text);
+      flags.out, flags.model.empty() ? flags.out : flags.model);
 }
 
 }  // namespace
@@ -115,7 +115,8 @@ void add_demo_command(CLI::App& app, Action& action) {
       ->check(number_above(0, kLongestMinutes))
       ->capture_default_str();
   command->add_option("--out", flags->out, "folder for the model")->capture_default_str();
-  command->add_option("--model", flags->model.text, "a trained model, which is shown first");
+  takes_model(
+      command->add_option("--model", flags->model, "a trained model, which is shown first"));
   add_prompt_options(*command, flags->asked, "text to continue");
   command->add_option("--max-tokens", flags->max_tokens, "tokens per mode")
       ->check(number(1, 400))

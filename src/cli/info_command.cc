@@ -13,8 +13,7 @@ namespace evo::cli {
 namespace {
 
 struct InfoFlags {
-  std::string preset;
-  ModelOption model;
+  std::string preset, model;
   bool json = false;
 };
 
@@ -24,9 +23,8 @@ constexpr double kTrainingBytes = 5 * 4;
 void run_info(const InfoFlags& flags) {
   if (flags.preset.empty() == flags.model.empty())
     throw UsageError("give either a model folder or --preset NAME");
-  const ModelConfig config = flags.model.empty()
-                                 ? RunConfig::preset(flags.preset)
-                                 : ModelConfig::load(flags.model.path() + "/config.json");
+  const ModelConfig config = flags.model.empty() ? RunConfig::preset(flags.preset)
+                                                 : ModelConfig::load(flags.model + "/config.json");
   const int64_t context = config.max_position_embeddings;
   const ModelCost cost = model_cost(config, context);
   const auto parameters = static_cast<double>(cost.parameters());
@@ -71,7 +69,7 @@ void run_info(const InfoFlags& flags) {
 void add_info_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<InfoFlags>();
   CLI::App* command = app.add_subcommand("info", "What a model needs: parameters, memory, FLOPs");
-  command->add_option("model", flags->model.text, kModelHelp);
+  takes_model(command->add_option("model", flags->model, kModelHelp));
   command->add_option("--preset", flags->preset, "demo, 7m, 15m, 30m, 110m, 124m, 1b or 8b");
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
   command->callback([flags, &action] { action = [flags] { run_info(*flags); }; });

@@ -21,8 +21,7 @@ namespace evo::cli {
 namespace {
 
 struct ServeFlags {
-  ModelOption model;
-  std::string name, precision = "auto";
+  std::string model, name, precision = "auto";
   serve::ServerOptions server;
   serve::EngineOptions engine{.request_seconds = 600};
   int64_t longest_prompt = 0;
@@ -31,7 +30,7 @@ struct ServeFlags {
 };
 
 std::string served_name(const ServeFlags& flags) {
-  return flags.name.empty() ? flags.model.title() : flags.name;
+  return flags.name.empty() ? model_title(flags.model) : flags.name;
 }
 
 std::string url_of(const serve::ServerOptions& options, int port) {
@@ -77,11 +76,11 @@ void run_serve(ServeFlags& flags) {
   if (const char* key = std::getenv("EVO_API_KEY"); api_key.empty() && key) api_key = key;
   warn_of_strangers(flags.server);
   const Precision precision = parse_precision(flags.precision);
-  const LoadedModel loaded = load_model(flags.model.path(), precision);
+  const LoadedModel loaded = load_model(flags.model, precision);
   const Decoder decoder(loaded.model, loaded.tokenizer);
   const LearntCosts costs(decoder, precision, cache_folder());
   serve::Metrics metrics;
-  const serve::Service service(decoder, loaded.tokenizer, flags.model.path(), served_name(flags),
+  const serve::Service service(decoder, loaded.tokenizer, flags.model, served_name(flags),
                                flags.longest_prompt);
   serve::Engine engine(decoder, loaded.tokenizer, flags.engine, metrics);
   serve::Server server(engine, service, metrics, flags.server);
@@ -161,7 +160,7 @@ void add_serve_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<ServeFlags>();
   CLI::App* command =
       app.add_subcommand("serve", "Answer requests over HTTP, as OpenAI's servers do");
-  command->add_option("model", flags->model.text, kModelHelp)->required();
+  takes_model(command->add_option("model", flags->model, kModelHelp))->required();
   command->add_option("--host", flags->server.host, "address to listen on; 0.0.0.0: all")
       ->capture_default_str();
   command->add_option("--port", flags->server.port, "0: any that is free")

@@ -26,8 +26,7 @@ namespace {
 
 struct TokenizerFlags {
   std::vector<std::string> data;
-  std::string out, file;
-  ModelOption tokenizer;
+  std::string out, tokenizer, file;
   std::optional<std::string> text;
   std::vector<int32_t> ids;
   bool special = false, framed = false, json = false;
@@ -72,7 +71,7 @@ void encode_files(const TokenizerFlags& flags, const Tokenizer& tokenizer) {
 
 void encode(const TokenizerFlags& flags) {
   use_threads(flags.threads);
-  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer.path());
+  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
   if (!flags.data.empty()) return encode_files(flags, tokenizer);
   if (!flags.out.empty()) throw UsageError("--out is for --data; ids are printed otherwise");
   const std::string text = flags.text ? *flags.text : text_from_input();
@@ -84,7 +83,7 @@ void encode(const TokenizerFlags& flags) {
 }
 
 void decode(const TokenizerFlags& flags) {
-  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer.path());
+  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
   fmt::print("{}", tokenizer.decode(flags.ids.empty() ? ids_from_input() : flags.ids));
 }
 
@@ -119,7 +118,7 @@ Record measure(const Tokenizer& tokenizer, const std::string& text) {
 
 void check(const TokenizerFlags& flags) {
   use_threads(flags.threads);
-  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer.path());
+  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
   const Record result = measure(tokenizer, read_text_corpus(flags.file));
   if (flags.json) {
     fmt::print("{}\n", result.dump());
@@ -168,7 +167,7 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
 
   CLI::App* encoding =
       add_subcommand(command, "encode", "Text to token ids", flags, action, encode);
-  encoding->add_option("tokenizer", flags->tokenizer.text, kForms)->required();
+  takes_model(encoding->add_option("tokenizer", flags->tokenizer, kForms))->required();
   encoding->add_option("--text", flags->text, "text; default: standard input");
   encoding->add_flag("--special", flags->special, "names of special tokens are those tokens");
   encoding->add_flag("--framed", flags->framed, "with the tokens that begin and end a text");
@@ -178,12 +177,12 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
 
   CLI::App* decoding =
       add_subcommand(command, "decode", "Token ids to text", flags, action, decode);
-  decoding->add_option("tokenizer", flags->tokenizer.text, kForms)->required();
+  takes_model(decoding->add_option("tokenizer", flags->tokenizer, kForms))->required();
   decoding->add_option("--ids", flags->ids, "ids; default: standard input");
 
   CLI::App* checking = add_subcommand(
       command, "check", "Encode a text, decode it again, compare, measure", flags, action, check);
-  checking->add_option("tokenizer", flags->tokenizer.text, kForms)->required();
+  takes_model(checking->add_option("tokenizer", flags->tokenizer, kForms))->required();
   checking->add_option("file", flags->file, "text, compressed or not")->required();
   checking->add_flag("--json", flags->json, "print one JSON object on stdout");
 

@@ -16,8 +16,7 @@ namespace evo::cli {
 namespace {
 
 struct TokenizerShardFlags {
-  ModelOption tokenizer;
-  std::string out;
+  std::string tokenizer, out;
   CorpusOptions corpus;
   int64_t shard_tokens = 100'000'000;
   int threads = 0;
@@ -36,9 +35,9 @@ void shard(TokenizerShardFlags& flags) {
   check(flags);
   use_threads(flags.threads);
   if (flags.corpus.quiet) set_log_level(LogLevel::kQuiet);
-  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer.path());
+  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
   flags.corpus.files = data_files(flags.corpus.files);
-  flags.corpus.chat_format = chat_format_beside(flags.tokenizer.path());
+  flags.corpus.chat_format = chat_format_beside(flags.tokenizer);
   const ShardingSummary summary =
       make_shards(flags.corpus, tokenizer, flags.out, flags.shard_tokens);
   const ShardIndex& index = summary.index;
@@ -60,9 +59,9 @@ void add_tokenizer_shard_command(CLI::App& tokenizer, Action& action) {
   const auto flags = std::make_shared<TokenizerShardFlags>();
   CLI::App* command =
       tokenizer.add_subcommand("shard", "Encode a large corpus once, for many training runs");
-  command
-      ->add_option("tokenizer", flags->tokenizer.text,
-                   "tokenizer file, or a model, whose chat template conversations get")
+  takes_model(
+      command->add_option("tokenizer", flags->tokenizer,
+                          "tokenizer file, or a model, whose chat template conversations get"))
       ->required();
   command
       ->add_option("--data", flags->corpus.files,

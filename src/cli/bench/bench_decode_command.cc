@@ -27,8 +27,7 @@ constexpr const char* kFirst = "--first";
 constexpr const char* kCosts = "--costs";
 
 struct BenchDecodeFlags {
-  ModelOption model;
-  std::string random, prompts, precision = "auto", llama_bench, llama_model;
+  std::string model, random, prompts, precision = "auto", llama_bench, llama_model;
   std::vector<double> balances = {0.5};
   std::vector<int64_t> batches = {1, 8};
   int64_t limit = 24;
@@ -99,7 +98,7 @@ void print_table(const std::vector<DecodeBenchRow>& rows) {
 
 ModelConfig config_of(const BenchDecodeFlags& flags) {
   if (!flags.random.empty()) return RunConfig::preset(flags.random);
-  return ModelConfig::load((std::filesystem::path(flags.model.path()) / "config.json").string());
+  return ModelConfig::load((std::filesystem::path(flags.model) / "config.json").string());
 }
 
 /// The table by length, each measurement in a process of its own.
@@ -109,7 +108,7 @@ void run_lengths(BenchDecodeFlags& flags) {
   const ModelConfig config = config_of(flags);
   if (!config.flow) {
     fail("{}: this model has no evolving stream, so that exact is ar: there is nothing to compare",
-         flags.model.text);
+         flags.model);
   }
   const int64_t room = config.max_position_embeddings - kRoomForPrompt;
   std::erase_if(bench.lengths, [&](int64_t length) { return length > room; });
@@ -120,7 +119,7 @@ void run_lengths(BenchDecodeFlags& flags) {
                     room));
   }
   bench.batches = flags.batches;
-  if (!flags.model.empty()) bench.words.push_back(flags.model.text);
+  if (!flags.model.empty()) bench.words.push_back(flags.model);
   const auto pass_on = [&](const char* flag, const std::string& value) {
     if (!value.empty()) bench.words.insert(bench.words.end(), {flag, value});
   };
@@ -155,7 +154,7 @@ void run_bench_decode(BenchDecodeFlags& flags) {
   std::optional<LoadedModel> loaded;
   std::optional<Model> made;
   if (flags.random.empty()) {
-    loaded.emplace(load_model(flags.model.path(), precision));
+    loaded.emplace(load_model(flags.model, precision));
     // Texts of one length do not end before.
     if (!flags.in_process) flags.options.end = loaded->tokenizer.end_of_text();
   } else {
@@ -246,7 +245,7 @@ void add_bench_decode_command(CLI::App& bench, Action& action) {
   const auto flags = std::make_shared<BenchDecodeFlags>();
   CLI::App* command = bench.add_subcommand(
       "decode", "Decoding in every mode, against this machine's limits and llama.cpp");
-  command->add_option("model", flags->model.text, kModelHelp);
+  takes_model(command->add_option("model", flags->model, kModelHelp));
   command->add_option("--random", flags->random, "a preset with random weights instead of a model");
   command->add_option("--prompts", flags->prompts,
                       "file with a prompt per line, or JSON lines with `prompt` and `kind`; "

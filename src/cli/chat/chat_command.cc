@@ -47,8 +47,7 @@ constexpr std::string_view kHistoryHelp =
     "only you can read, unless there is --no-history.";
 
 struct ChatFlags {
-  ModelOption model;
-  std::string system, system_file, mode, precision = "auto";
+  std::string model, system, system_file, mode, precision = "auto";
   std::optional<double> balance;
   GenerateOptions options;
   int threads = 0;
@@ -135,10 +134,10 @@ class Chat {
         costs_(decoder_, parse_precision(flags.precision), cache_folder()),
         context_(loaded.model.config().max_position_embeddings),
         known_(std::make_shared<KvPool>(loaded.model.config(), 2 * context_ + kCacheBlock)),
-        template_(ChatTemplate::load(flags.model.path())),
+        template_(ChatTemplate::load(flags.model)),
         history_(template_, tokenizer_) {
     mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), options_.decode);
-    options_.stop = chat_stops(flags.model.path(), template_, tokenizer_);
+    options_.stop = chat_stops(flags.model, template_, tokenizer_);
     history_.set_system(flags.system);
     if (template_.is_fallback()) log_info("[the model has no chat template: ChatML is used]");
   }
@@ -290,7 +289,7 @@ void run_chat(ChatFlags& flags) {
   if (flags.options.decode.max_tokens < 1) throw UsageError("--max-tokens: expected 1 or more");
   validate(flags.options.decode.sampler);
   if (!flags.system_file.empty()) flags.system = system_of(flags);
-  const LoadedModel loaded = load_model(flags.model.path(), parse_precision(flags.precision));
+  const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
   Chat(flags, loaded).run();
 }
 
@@ -301,7 +300,7 @@ void add_chat_command(CLI::App& app, Action& action) {
   flags->options.decode.sampler.temperature = 0.7;
   flags->options.decode.max_tokens = 1024;
   CLI::App* command = app.add_subcommand("chat", "Talk with a model, turn by turn");
-  command->add_option("model", flags->model.text, kModelHelp)->required();
+  takes_model(command->add_option("model", flags->model, kModelHelp))->required();
   command->add_option("--system", flags->system, "what the assistant is to be");
   command->add_option("--system-file", flags->system_file,
                       "file that says it. One line end at its end is not part of it");

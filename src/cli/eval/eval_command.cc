@@ -22,8 +22,7 @@ namespace evo::cli {
 namespace {
 
 struct EvalFlags {
-  ModelOption model;
-  std::string data, path = "ar", precision = "auto";
+  std::string model, data, path = "ar", precision = "auto";
   eval::LikelihoodOptions options;
   int threads = 0;
   bool json = false;
@@ -52,7 +51,7 @@ void run_eval(EvalFlags& flags) {
   } catch (const Error& error) {
     throw UsageError(fmt::format("--path: {}", error.what()));
   }
-  const LoadedModel loaded = load_model(flags.model.path(), parse_precision(flags.precision));
+  const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
   const int64_t longest = loaded.model.config().max_position_embeddings - 1;
   flags.options.context = std::min(flags.options.context, longest);
   CorpusOptions corpus;
@@ -101,7 +100,7 @@ void add_eval_command(CLI::App& app, Action& action) {
   eval->require_subcommand(1);
   CLI::App* command =
       eval->add_subcommand("likelihood", "Nats per token and bits per byte of a text");
-  command->add_option("model", flags->model.text, kModelHelp)->required();
+  takes_model(command->add_option("model", flags->model, kModelHelp))->required();
   command->add_option("--data", flags->data, "text file, or a folder of them")->required();
   command->add_option("--path", flags->path, "ar (exact), diagonal or block:K (upper bounds)")
       ->capture_default_str();

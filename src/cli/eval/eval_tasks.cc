@@ -23,8 +23,7 @@ namespace evo::cli {
 namespace {
 
 struct EvalTasksFlags {
-  ModelOption model;
-  std::string tasks, data, mode, score = "ar", precision = "auto", begin = "auto", out;
+  std::string model, tasks, data, mode, score = "ar", precision = "auto", begin = "auto", out;
   std::optional<double> balance;
   eval::EvalOptions options;
   int threads = 0;
@@ -124,18 +123,18 @@ void run_eval_tasks(EvalTasksFlags& flags) {
   const eval::DataFolder data(flags.data);
   check_sandbox(tasks);
   const Precision precision = parse_precision(flags.precision);
-  const LoadedModel loaded = load_model(flags.model.path(), precision);
+  const LoadedModel loaded = load_model(flags.model, precision);
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), ask.decode);
   if (!loaded.model.config().flow && ask.decode.mode != Mode::kAr) {
     throw UsageError("--mode: this model has no evolving stream and can only do ar");
   }
   const eval::EvalModel model{loaded.model,
                               loaded.tokenizer,
-                              flags.model.title(),
-                              model_fingerprint(flags.model.path(), has_weights),
+                              model_title(flags.model),
+                              model_fingerprint(flags.model, has_weights),
                               precision_name(precision),
                               EVO_VERSION,
-                              model_fingerprint(flags.model.path(), has_settings)};
+                              model_fingerprint(flags.model, has_settings)};
   const eval::EvalResults results = eval::evaluate(model, data, tasks, flags.options);
   const eval::EvalRun whole{results, flags.out};
   if (!flags.out.empty()) eval::write_report(std::span(&whole, 1), flags.out);
@@ -170,7 +169,7 @@ void list(bool json) {
 }
 
 void add_what(CLI::App& command, EvalTasksFlags& flags) {
-  command.add_option("model", flags.model.text, kModelHelp)->required();
+  takes_model(command.add_option("model", flags.model, kModelHelp))->required();
   command
       .add_option("--tasks", flags.tasks, "names separated by commas, or all; see evo eval list")
       ->required();

@@ -34,8 +34,7 @@ constexpr double kSlowest = 0.01, kFastest = 1000;    // passes per second
 constexpr std::string_view kReplay = "--replay", kPace = "--pace", kTraceMap = "--trace-map";
 
 struct GenerateFlags {
-  ModelOption model;
-  std::string mode, trace, trace_map, schema, precision = "auto";
+  std::string model, mode, trace, trace_map, schema, precision = "auto";
   PromptFlags prompt;
   std::optional<std::string> prefix, suffix, edit, replay;
   std::optional<double> balance;
@@ -206,7 +205,7 @@ void run_generate(GenerateFlags& flags) {
   TraceFiles files(flags.trace, flags.trace_map);
   flags.options.decode.trace = files.wanted();
   const Precision precision = parse_precision(flags.precision);
-  const LoadedModel loaded = load_model(flags.model.path(), precision);
+  const LoadedModel loaded = load_model(flags.model, precision);
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), flags.options.decode);
   constrain(flags, loaded.tokenizer, flags.options.decode);
   const Decoder decoder(loaded.model, loaded.tokenizer);
@@ -266,7 +265,7 @@ void add_generate_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<GenerateFlags>();
   DecodeOptions& decode = flags->options.decode;
   CLI::App* command = app.add_subcommand("generate", "Continue a text");
-  command->add_option("model", flags->model.text, kModelHelp);
+  takes_model(command->add_option("model", flags->model, kModelHelp));
   add_prompt_options(*command, flags->prompt, "text to continue");
   command->add_option("--prefix", flags->prefix, "text before a gap (the same as --prompt)");
   command->add_option("--suffix", flags->suffix,

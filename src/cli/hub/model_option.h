@@ -3,21 +3,25 @@
 
 #include <string>
 
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
 namespace evo::cli {
 
 inline constexpr const char* kModelHelp = "model folder, or OWNER/NAME as evo pull got it";
 
-/// The value of an option that takes a model.
-struct ModelOption {
-  std::string text = {};  ///< as it was given
+/// Lets the value of `option` be a model's name as well: one that no path has and the hub's cache
+/// knows is replaced by its path there. Returns `option`.
+CLI::Option* takes_model(CLI::Option* option);
 
-  [[nodiscard]] bool empty() const { return text.empty(); }
-  /// The text, if that exists as a path or cannot be the name of a model; else where the hub's
-  /// cache has the model of that name. Throws Error, which says how to get it, if it has none.
-  [[nodiscard]] std::string path() const;
-  /// What to call it: OWNER/NAME of a model in a hub's cache, else the last part of the path, of a
-  /// file without its ending.
-  [[nodiscard]] std::string title() const;
-};
+/// What to say when a command failed whose model, given by name, is neither a path nor in the
+/// cache: how to get it. Empty if there is no such model among its options.
+[[nodiscard]] std::string missing_model(const CLI::App& command);
+
+/// What to call the model at `path`: OWNER/NAME of one in a hub's cache, else the last part of the
+/// path, of a file without its ending.
+[[nodiscard]] std::string model_title(const std::string& path);
 
 }  // namespace evo::cli

@@ -20,18 +20,17 @@ namespace evo::cli {
 namespace {
 
 struct AdaptFlags : RunFlags {
-  ModelOption parent;
-  std::string recipe = "frozen";
+  std::string parent, recipe = "frozen";
 };
 
 void adapt(AdaptFlags& flags) {
   use_threads(flags.threads);
   if (flags.request.quiet) set_log_level(LogLevel::kQuiet);
   TrainRequest& request = flags.request;
-  begin_from_parent(request, flags.parent.path(), parse_recipe(flags.recipe), flags.settings);
+  begin_from_parent(request, flags.parent, parse_recipe(flags.recipe), flags.settings);
   request.precision = parse_training_precision(flags.precision);
   std::optional<DraftGain> gain;
-  report_gain(request, gain, flags.parent.path());
+  report_gain(request, gain, flags.parent);
   const TrainSummary summary = run_adaptation(request);
   if (summary.interrupted) {
     fail_interrupted("interrupted after {} steps{}: continue with --resume", summary.step,
@@ -67,7 +66,7 @@ void add_adapt_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<AdaptFlags>();
   CLI::App* command =
       app.add_subcommand("adapt", "Teach an autoregressive model to evolve several tokens at once");
-  command->add_option("parent", flags->parent.text, kModelHelp)->required();
+  takes_model(command->add_option("parent", flags->parent, kModelHelp))->required();
   command
       ->add_option(
           "--recipe", flags->recipe,

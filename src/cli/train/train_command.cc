@@ -22,7 +22,6 @@ namespace {
 
 struct TrainFlags : RunFlags {
   std::string preset, config;
-  ModelOption tokenizer;
   double rank_timeout = 120;
 };
 
@@ -53,7 +52,6 @@ TrainSummary train_on(Communicator& ranks, TrainFlags& flags, std::optional<Draf
   flags.request.rank_timeout = flags.rank_timeout;
   try {
     flags.request.config = configuration(flags);
-    if (!flags.tokenizer.empty()) flags.request.tokenizer = flags.tokenizer.path();
     flags.request.precision = parse_training_precision(flags.precision);
     // Other ranks would wait on the cores where it is measured.
     if (ranks.size() == 1) report_gain(flags.request, gain);
@@ -127,8 +125,9 @@ void add_train_command(CLI::App& app, Action& action) {
   command->add_option("--preset", flags->preset, "shape: demo, 7m, 15m, 30m, 110m, 124m, 1b, 8b");
   command->add_option("--config", flags->config, "JSON file with the settings listed below");
   add_run_options(*command, *flags);
-  command->add_option("--tokenizer", flags->tokenizer.text,
-                      "tokenizer to use, a file or a model; default: train one on the data");
+  takes_model(
+      command->add_option("--tokenizer", flags->request.tokenizer,
+                          "tokenizer to use, a file or a model; default: train one on the data"));
   command->add_option("--sample-prompt", flags->request.sample_prompt,
                       "prompt of the samples shown on the way");
   command

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "hub/model_name.h"
 
 namespace evo::hub {
@@ -49,8 +50,14 @@ class Cache {
 /// Paths of the files below `folder`, as the hub has them; links are files if they lead to one.
 [[nodiscard]] std::vector<std::string> file_paths(const std::filesystem::path& folder);
 
-/// The folder or the GGUF file that `name` means. Throws Error that says how to get what is not
-/// there, or how to choose among several.
+/// There is no such model, or not all of it.
+class NotInCache : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The folder or the GGUF file that `name` means. Throws NotInCache, which says how to get it, or
+/// Error, which says how to choose among several.
 [[nodiscard]] std::filesystem::path find_model(const Cache& cache, const ModelName& name);
 
 }  // namespace evo::hub

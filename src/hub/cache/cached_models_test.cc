@@ -98,13 +98,15 @@ TEST_F(CachedModels, AreFound) {
 }
 
 TEST_F(CachedModels, WhatIsNotThereSaysHowToGetIt) {
-  expect_error([&] { (void)find("a/b"); },
-               {"a/b: neither", folder_.path().string(), "evo pull a/b gets it"});
+  expect_error<NotInCache>([&] { (void)find("a/b"); },
+                           {"a/b: neither", folder_.path().string(), "evo pull a/b gets it"});
   add_folder("a/b");
-  expect_error([&] { (void)find("a/b@v2"); }, {"@" + kFirst + " only", "evo pull a/b@v2"});
-  expect_error([&] { (void)find("a/b:Q8_0"); }, {"of that name", "evo pull a/b:Q8_0"});
+  expect_error<NotInCache>([&] { (void)find("a/b@v2"); },
+                           {"@" + kFirst + " only", "evo pull a/b@v2"});
+  expect_error<NotInCache>([&] { (void)find("a/b:Q8_0"); }, {"of that name", "evo pull a/b:Q8_0"});
   fs::remove(cache_.snapshot("a/b", kFirst) / "model.safetensors");
-  expect_error([&] { (void)find("a/b"); }, {"neither model.safetensors", "evo pull a/b"});
+  expect_error<NotInCache>([&] { (void)find("a/b"); },
+                           {"neither model.safetensors", "evo pull a/b"});
   add("c/d", kFirst, "x-Q8_0.gguf", "12345");
   add("c/d", kFirst, "x-Q4_0.gguf", "12345");
   name("c/d", "main", kFirst);
@@ -116,7 +118,7 @@ TEST_F(CachedModels, WhatIsNotThereSaysHowToGetIt) {
 TEST_F(CachedModels, ABrokenLinkIsNoFile) {
   add_folder("a/b");
   fs::remove(cache_.blob("a/b", testing::digest_of(std::string(1000, 'w'), DigestKind::kSha256)));
-  expect_error([&] { (void)find("a/b"); }, {"evo pull a/b"});
+  expect_error<NotInCache>([&] { (void)find("a/b"); }, {"evo pull a/b"});
 }
 
 TEST_F(CachedModels, AreRemoved) {

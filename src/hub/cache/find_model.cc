@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 [[noreturn]] void fail_missing(const ModelName& name, std::string_view why) {
-  fail("{}: {}; evo pull {} gets it", name.text(), why, name.text());
+  throw NotInCache(fmt::format("{}: {}; evo pull {} gets it", name.text(), why, name.text()));
 }
 
 fs::path snapshot_of(const Cache& cache, const ModelName& name) {
