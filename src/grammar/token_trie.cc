@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::grammar {
 namespace {
 
 /// Whether texts in UTF-8 that people can read have it; line ends and tabs can be done without.
@@ -15,7 +15,7 @@ bool is_needed(int byte) {
 
 }  // namespace
 
-TokenTrie::TokenTrie(const Tokenizer& tokenizer, std::span<const int32_t> more_ends)
+TokenTrie::TokenTrie(const tokenizer::Tokenizer& tokenizer, std::span<const int32_t> more_ends)
     : tokenizer_(tokenizer), ends_{tokenizer.end_of_text()} {
   for (const int32_t end : more_ends) {
     if (end >= 0 && end < vocab_size() && !is_end(end)) ends_.push_back(end);
@@ -78,4 +78,4 @@ void TokenTrie::add_tokens(std::span<const int32_t> sorted) {
   nodes_.push_back({.tokens = static_cast<uint32_t>(tokens_.size())});
 }
 
-}  // namespace evo
+}  // namespace evo::grammar

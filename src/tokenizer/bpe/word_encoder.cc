@@ -5,7 +5,7 @@
 
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 std::span<const int32_t> WordCache::find(std::string_view word) const {
   const Slot& slot = slots_[slot_of(word)];
@@ -75,7 +75,7 @@ void WordEncoder::encode(std::string_view word) {
 void WordEncoder::begin_with_characters(std::string_view word) {
   bool follows_unknown = false;
   for (size_t length; !word.empty(); word.remove_prefix(length)) {
-    length = std::max<size_t>(1, utf8_character_length(word));
+    length = std::max<size_t>(1, text::utf8_character_length(word));
     const auto found = tables_.characters.find(word.substr(0, length));
     if (found != tables_.characters.end()) {
       tokens_.push_back(found->second);
@@ -98,4 +98,4 @@ void WordEncoder::add_unknown(std::string_view character, bool follows_unknown) 
   }
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -9,7 +9,7 @@
 
 #include "tokenizer/bpe/word_tables.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// The ids of short words, so that the common words of a language are merged once. Direct-mapped:
 /// a word that falls on another one's slot replaces it, so the size is fixed.
@@ -52,4 +52,4 @@ class WordEncoder {
   std::vector<int32_t> tokens_;  // of the word at hand
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

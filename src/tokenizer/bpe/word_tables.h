@@ -9,7 +9,7 @@
 #include "tokenizer/bpe/merge_table.h"
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// Token text -> id. The keys are views into a spec.
 using TokenIds = std::unordered_map<std::string_view, int32_t>;
@@ -37,4 +37,4 @@ struct WordTables {
   bool cut_at_space_marks;
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

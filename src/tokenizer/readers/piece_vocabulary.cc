@@ -11,7 +11,7 @@
 #include "tokenizer/readers/json_section.h"
 #include "tokenizer/steps/post_processor.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Finding the merges takes time in the square of a piece's length; SentencePiece makes pieces of at
@@ -34,7 +34,7 @@ void check(const std::vector<Piece>& pieces) {
       fail("piece {} has {} bytes, but at most {} are supported", i, piece.text.size(),
            kLongestPiece);
     }
-    if (valid_utf8_prefix(piece.text) != piece.text.size()) fail("piece {} is not UTF-8", i);
+    if (text::valid_utf8_prefix(piece.text) != piece.text.size()) fail("piece {} is not UTF-8", i);
   }
 }
 
@@ -59,8 +59,8 @@ void append_splits(const std::vector<Piece>& pieces, int32_t id, const TokenIds&
                    std::vector<Split>& out) {
   const std::string_view text = pieces[id].text;
   const size_t first = out.size();
-  for (size_t cut = utf8_character_length(text); cut < text.size();
-       cut += utf8_character_length(text.substr(cut))) {
+  for (size_t cut = text::utf8_character_length(text); cut < text.size();
+       cut += text::utf8_character_length(text.substr(cut))) {
     const std::string_view left = text.substr(0, cut), right = text.substr(cut);
     const auto left_id = ids.find(left), right_id = ids.find(right);
     if (left_id == ids.end() || right_id == ids.end()) continue;
@@ -142,4 +142,4 @@ TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, bool byte_fallbac
   return spec;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -6,7 +6,7 @@
 
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 struct Piece {
   /// The numbers are SentencePiece's.
@@ -24,4 +24,4 @@ struct Piece {
 TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, bool byte_fallback,
                              bool space_first);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "tokenizer/readers/piece_vocabulary.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Walks over the fields of a protobuf message.
@@ -148,4 +148,4 @@ TokenizerSpec parse_sentencepiece(std::string_view content) {
   return spec_of_pieces(pieces, settings.byte_fallback, settings.space_first);
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

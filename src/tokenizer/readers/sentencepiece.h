@@ -9,7 +9,7 @@
 
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 bool is_sentencepiece(std::string_view content);
 
@@ -17,4 +17,4 @@ bool is_sentencepiece(std::string_view content);
 /// Error naming what is damaged or not supported (unigram models, NFKC tables).
 TokenizerSpec parse_sentencepiece(std::string_view content);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -13,7 +13,7 @@
 #include "tokenizer/steps/known_patterns.h"
 #include "tokenizer/steps/post_processor.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 constexpr size_t kLlama3Tokens = 128'000;
@@ -174,4 +174,4 @@ TokenizerSpec parse_tiktoken(std::string_view content) {
   return spec;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -14,7 +14,7 @@
 #include "tokenizer/readers/json_section.h"
 #include "tokenizer/steps/pre_tokenizer.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using nlohmann::json;
@@ -206,4 +206,4 @@ TokenizerSpec spec_of_document(const json& document) {
   return spec;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -8,7 +8,7 @@
 #include "text/utf8.h"
 #include "tokenizer/readers/json_section.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 enum class Kind { kNormalForm, kLowercase, kPrepend, kReplace, kReplaceRegex, kStrip };
@@ -18,17 +18,17 @@ constexpr size_t kLongestContent = 1024;
 constexpr size_t kGrowth = 64;
 constexpr size_t kFreeGrowth = 1 << 16;
 
-constexpr std::pair<const char*, NormalForm> kForms[] = {{"NFC", NormalForm::kNfc},
-                                                         {"NFD", NormalForm::kNfd},
-                                                         {"NFKC", NormalForm::kNfkc},
-                                                         {"NFKD", NormalForm::kNfkd}};
+constexpr std::pair<const char*, text::NormalForm> kForms[] = {{"NFC", text::NormalForm::kNfc},
+                                                               {"NFD", text::NormalForm::kNfd},
+                                                               {"NFKC", text::NormalForm::kNfkc},
+                                                               {"NFKD", text::NormalForm::kNfkd}};
 
 // Calls fn(part, valid) for the runs of valid UTF-8 and of other bytes.
 template <class Fn>
 void for_each_run(std::string_view text, const Fn& fn) {
   while (!text.empty()) {
-    const size_t valid = valid_utf8_prefix(text);
-    const size_t length = valid > 0 ? valid : invalid_utf8_prefix(text);
+    const size_t valid = text::valid_utf8_prefix(text);
+    const size_t length = valid > 0 ? valid : text::invalid_utf8_prefix(text);
     fn(text.substr(0, length), valid > 0);
     text.remove_prefix(length);
   }
@@ -38,10 +38,10 @@ void for_each_run(std::string_view text, const Fn& fn) {
 
 struct Normalizer::Step {
   Kind kind{};
-  NormalForm form{};
+  text::NormalForm form{};
   std::string pattern{}, content{};  // Replace; Prepend has content only
   bool left = false, right = false;
-  std::shared_ptr<const Regex> regex{};
+  std::shared_ptr<const text::Regex> regex{};
 
   void apply(std::string_view text, size_t limit, std::string& out) const;
 
@@ -68,7 +68,7 @@ Step read_replace(const JsonSection& section) {
   } else {
     step.kind = Kind::kReplaceRegex;
     step.pattern = pattern.string("Regex");
-    step.regex = std::make_shared<const Regex>(step.pattern);
+    step.regex = std::make_shared<const text::Regex>(step.pattern);
   }
   return step;
 }
@@ -128,12 +128,12 @@ void Normalizer::Step::replace(std::string_view text, size_t limit, std::string&
 }
 
 void Normalizer::Step::replace_regex(std::string_view text, size_t limit, std::string& out) const {
-  RegexMatcher matcher(*regex);
+  text::RegexMatcher matcher(*regex);
   for_each_run(text, [&](std::string_view run, bool valid) {
     size_t done = 0;
     if (valid) {
       matcher.start(run);
-      for (RegexMatch match; matcher.next(match);) {
+      for (text::RegexMatch match; matcher.next(match);) {
         out.append(run.substr(done, match.begin - done)).append(content);
         done = match.end;
         check_growth(out, limit);
@@ -151,9 +151,9 @@ void Normalizer::Step::apply(std::string_view text, size_t limit, std::string& o
         if (!valid) {
           out.append(run);
         } else if (kind == Kind::kLowercase) {
-          append_lowercase(run, out);
+          text::append_lowercase(run, out);
         } else {
-          append_normal_form(run, form, out);
+          text::append_normal_form(run, form, out);
         }
       });
       break;
@@ -167,8 +167,8 @@ void Normalizer::Step::apply(std::string_view text, size_t limit, std::string& o
       replace_regex(text, limit, out);
       break;
     case Kind::kStrip:
-      if (left) text.remove_prefix(leading_white_space(text));
-      if (right) text.remove_suffix(trailing_white_space(text));
+      if (left) text.remove_prefix(text::leading_white_space(text));
+      if (right) text.remove_suffix(text::trailing_white_space(text));
       out.append(text);
       break;
   }
@@ -207,4 +207,4 @@ bool Normalizer::keeps_parts_apart() const {
   return true;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -10,7 +10,7 @@
 
 #include "tokenizer/steps/split_pattern.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// May be shared by threads.
 class PreTokenizer {
@@ -61,4 +61,4 @@ class WordCutter {
   std::vector<std::unique_ptr<StepMemory>> memory_;  // of each step
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer
