@@ -95,14 +95,14 @@ Choice choose_files(const std::vector<RemoteFile>& files, const ModelName& name)
 
 std::vector<RemoteFile> shards_of(std::string_view index_json, std::string_view source,
                                   const std::vector<RemoteFile>& files) {
-  const nlohmann::ordered_json root = parse_json(index_json, source);
+  const nlohmann::ordered_json root = json::parse_json(index_json, source);
   if (!root.is_object() || !root.contains("weight_map") || !root["weight_map"].is_object())
     fail("{}: expected an object \"weight_map\" from names of arrays to files", source);
   std::set<std::string> names;
   for (const auto& [array, shard] : root["weight_map"].items()) {
     if (!shard.is_string()) {
-      fail("{}: {} must be in a file that is named, found {}", source, printable(shortened(array)),
-           printable(shortened(shard.dump())));
+      fail("{}: {} must be in a file that is named, found {}", source,
+           printable(json::shortened(array)), printable(json::shortened(shard.dump())));
     }
     names.insert(shard.get<std::string>());
   }
@@ -110,7 +110,8 @@ std::vector<RemoteFile> shards_of(std::string_view index_json, std::string_view 
   for (const std::string& name : names) {
     const RemoteFile* file = find(files, name);
     if (file == nullptr) {
-      fail("{}: names {}, which the repository does not have", source, printable(shortened(name)));
+      fail("{}: names {}, which the repository does not have", source,
+           printable(json::shortened(name)));
     }
     shards.push_back(*file);
   }

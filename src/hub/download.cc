@@ -48,7 +48,7 @@ void make_folder_of(const fs::path& path) {
 int open_own(const fs::path& path) {
   make_folder_of(path);
   const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
-  if (descriptor < 0) fail_writing(path, errno);
+  if (descriptor < 0) files::fail_writing(path, errno);
   return descriptor;
 }
 
@@ -81,7 +81,7 @@ class PartialFile {
         digest_(digest_kind(what.file.digest, what.file.path, "its digest"), what.file.size),
         on_bytes_(on_bytes) {
     struct stat status {};
-    if (fstat(file_.get(), &status) != 0) fail_writing(path_, errno);
+    if (fstat(file_.get(), &status) != 0) files::fail_writing(path_, errno);
     if (status.st_size > size_) {
       restart();
     } else {
@@ -100,7 +100,7 @@ class PartialFile {
     for (std::string_view rest = piece; !rest.empty();) {
       const ssize_t written = write(file_.get(), rest.data(), rest.size());
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) fail_writing(path_, errno);
+      if (written < 0) files::fail_writing(path_, errno);
       rest.remove_prefix(static_cast<size_t>(written));
       bytes_ += written;
     }
@@ -111,7 +111,7 @@ class PartialFile {
 
   void restart() {
     if (ftruncate(file_.get(), 0) != 0 || lseek(file_.get(), 0, SEEK_SET) != 0)
-      fail_writing(path_, errno);
+      files::fail_writing(path_, errno);
     bytes_ = 0;
     digest_.restart();
     if (on_bytes_) on_bytes_(0);
@@ -121,8 +121,8 @@ class PartialFile {
 
   void become(const fs::path& blob) {
     if (fsync(file_.get()) != 0 || rename(path_.c_str(), blob.c_str()) != 0)
-      fail_writing(blob, errno);
-    sync_folder(blob.parent_path());
+      files::fail_writing(blob, errno);
+    files::sync_folder(blob.parent_path());
   }
   void remove() const { unlink(path_.c_str()); }
 

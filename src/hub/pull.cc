@@ -126,7 +126,8 @@ class Pull {
     const auto index = std::ranges::find(choice.files, choice.index, &RemoteFile::path);
     fetch({*index});
     const fs::path blob = cache_.blob(name_.repository, index->digest);
-    for (RemoteFile& shard : shards_of(read_file(blob, kLongestAnswer), choice.index, listed))
+    for (RemoteFile& shard :
+         shards_of(files::read_file(blob, kLongestAnswer), choice.index, listed))
       choice.files.push_back(std::move(shard));
   }
 
@@ -186,7 +187,7 @@ class Pull {
     if (is_commit(name_.wanted_revision())) return;
     const fs::path ref = cache_.model_folder(name_.repository) / "refs" / name_.wanted_revision();
     fs::create_directories(ref.parent_path());
-    write_atomically(ref, commit_);
+    files::write_atomically(ref, commit_);
   }
 
   void link_blob(const fs::path& snapshot, const RemoteFile& file) const {

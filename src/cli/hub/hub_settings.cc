@@ -46,7 +46,7 @@ std::string token_in_file() {
   const fs::path path = named.empty() ? hub_home() / "token" : folder_of(named);
   std::error_code missing;
   if (!fs::is_regular_file(path, missing)) return {};
-  return std::string(trimmed(read_file(path, kLongestToken)));
+  return std::string(trimmed(files::read_file(path, kLongestToken)));
 }
 
 bool is_true(const std::string& text) {

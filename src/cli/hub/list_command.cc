@@ -18,8 +18,8 @@ namespace {
 
 using Clock = std::chrono::system_clock;
 
-Record record_of(const hub::CachedModel& model) {
-  Record record;
+json::Record record_of(const hub::CachedModel& model) {
+  json::Record record;
   record.set("model", model.repository).set("bytes", model.bytes);
   record.set("unfinished_bytes", model.unfinished).set("format", model.format);
   record.set("revisions", model.revisions).set("used", Clock::to_time_t(model.used));
@@ -42,10 +42,10 @@ void run_list(bool json) {
   const hub::Cache cache = hub_cache();
   const std::vector<hub::CachedModel> models = cached_models(cache);
   if (json) {
-    std::vector<Record> records;
+    std::vector<json::Record> records;
     for (const hub::CachedModel& model : models) records.push_back(record_of(model));
     fmt::print("{}\n",
-               Record().set("cache", cache.folder().string()).set("models", records).dump());
+               json::Record().set("cache", cache.folder().string()).set("models", records).dump());
     return;
   }
   if (models.empty()) {
@@ -68,7 +68,7 @@ void run_remove(const std::string& model, bool json) {
   const hub::ModelName name = hub::parse_model_name(model);
   const int64_t bytes = remove_model(hub_cache(), name);
   if (json) {
-    fmt::print("{}\n", Record().set("model", name.text()).set("freed_bytes", bytes).dump());
+    fmt::print("{}\n", json::Record().set("model", name.text()).set("freed_bytes", bytes).dump());
   } else {
     fmt::print("{}: removed, {} are free again\n", name.text(),
                format_bytes(static_cast<double>(bytes)));

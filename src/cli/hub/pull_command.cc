@@ -39,7 +39,7 @@ class PullDisplay {
 
 void report(const PullFlags& flags, const hub::PullResult& result) {
   if (flags.json) {
-    Record record;
+    json::Record record;
     record.set("model", flags.model).set("path", result.path.string());
     record.set("commit", result.commit).set("files", result.files);
     record.set("bytes", result.bytes).set("downloaded_bytes", result.downloaded);

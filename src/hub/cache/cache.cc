@@ -68,7 +68,7 @@ std::optional<std::string> Cache::commit_of(std::string_view repository,
   const fs::path ref = model_folder(repository) / "refs" / revision;
   std::error_code missing;
   if (!fs::is_regular_file(ref, missing)) return {};
-  std::string commit = read_file(ref, kLongestRef);
+  std::string commit = files::read_file(ref, kLongestRef);
   while (!commit.empty() && commit.back() == '\n') commit.pop_back();
   if (is_commit(commit)) return commit;
   fail("{}: expected a commit, 40 hexadecimal digits, found '{}': remove this file", ref.string(),

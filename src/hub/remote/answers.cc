@@ -26,7 +26,7 @@ std::string text_of(const Json& object, const char* name, std::string_view sourc
   const Json* value = member(object, name);
   if (value != nullptr && value->is_string()) return value->get<std::string>();
   fail("{}: {}: expected a string \"{}\", found {}", source, what, name,
-       value == nullptr ? "none" : printable(shortened(value->dump())));
+       value == nullptr ? "none" : printable(json::shortened(value->dump())));
 }
 
 int64_t size_of(const Json& object, std::string_view source, std::string_view what) {
@@ -36,7 +36,7 @@ int64_t size_of(const Json& object, std::string_view source, std::string_view wh
     if (std::in_range<int64_t>(size)) return static_cast<int64_t>(size);
   }
   fail("{}: {}: expected \"size\" in bytes, found {}", source, what,
-       value == nullptr ? "none" : printable(shortened(value->dump())));
+       value == nullptr ? "none" : printable(json::shortened(value->dump())));
 }
 
 /// Git LFS keeps large files elsewhere: what Git itself has is a note of a few lines about them,
@@ -47,14 +47,14 @@ RemoteFile file_of(const Json& entry, std::string_view source, size_t number) {
   file.path = text_of(entry, "path", source, what);
   if (const auto fault = fault_of_path(file.path)) {
     fail("{}: a file's path '{}' {}: nothing of this repository is taken", source,
-         printable(shortened(file.path)), *fault);
+         printable(json::shortened(file.path)), *fault);
   }
   what = printable(file.path);
   const Json* lfs = member(entry, "lfs");
   const bool large = lfs != nullptr && !lfs->is_null();
   if (large && !lfs->is_object()) {
     fail("{}: {}: expected an object \"lfs\", found {}", source, what,
-         printable(shortened(lfs->dump())));
+         printable(json::shortened(lfs->dump())));
   }
   const Json& described = large ? *lfs : entry;
   file.digest = text_of(described, "oid", source, what);
@@ -70,16 +70,16 @@ RemoteFile file_of(const Json& entry, std::string_view source, size_t number) {
 }  // namespace
 
 std::string commit_of(std::string_view json, std::string_view source) {
-  const Json root = parse_json(json, source);
+  const Json root = json::parse_json(json, source);
   if (!root.is_object()) fail("{}: expected an object", source);
   std::string commit = text_of(root, "sha", source, "the revision");
   if (is_commit(commit)) return commit;
   fail("{}: expected \"sha\" to be 40 hexadecimal digits, found '{}'", source,
-       printable(shortened(commit)));
+       printable(json::shortened(commit)));
 }
 
 std::vector<RemoteFile> files_of(std::string_view json, std::string_view source) {
-  const Json root = parse_json(json, source);
+  const Json root = json::parse_json(json, source);
   if (!root.is_array()) fail("{}: expected an array of files", source);
   std::vector<RemoteFile> files;
   for (size_t i = 0; i < root.size(); ++i) {
