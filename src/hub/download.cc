@@ -15,9 +15,9 @@
 
 #include "base/log.h"
 #include "base/process/descriptor.h"
-#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 #include "base/terminal/text_width.h"
+#include "base/watcher.h"
 #include "files/files.h"
 #include "hub/cache/cache.h"
 #include "hub/digest.h"
@@ -30,12 +30,9 @@ namespace {
 
 constexpr auto kLook = std::chrono::milliseconds(50);  // how soon a stop is heard of
 
-[[noreturn]] void fail_stopped() {
+void check_interrupt() {
+  if (!interrupted()) return;
   fail_interrupted("interrupted: what has arrived is kept, and the same command goes on");
-}
-
-void check_stop(const std::function<bool()>& stop) {
-  if (stop && stop()) fail_stopped();
 }
 
 void make_folder_of(const fs::path& path) {
@@ -55,12 +52,12 @@ int open_own(const fs::path& path) {
 /// Waits until nobody else downloads the same file.
 class BlobLock {
  public:
-  BlobLock(const Download& what, const std::function<bool()>& stop) : file_(open_own(what.lock)) {
+  explicit BlobLock(const Download& what) : file_(open_own(what.lock)) {
     bool said = false;
     while (flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK && errno != EINTR)
         fail("cannot lock {}: {}", what.lock.string(), errno_message(errno));
-      check_stop(stop);
+      check_interrupt();
       if (!std::exchange(said, true))
         log_info("{}: another process downloads it; waiting for that", what.file.path);
       std::this_thread::sleep_for(kLook);
@@ -74,7 +71,7 @@ class BlobLock {
 /// BLOB.incomplete, and the digest of what is in it.
 class PartialFile {
  public:
-  PartialFile(const Download& what, const std::function<bool()>& stop, const OnBytes& on_bytes)
+  PartialFile(const Download& what, const OnBytes& on_bytes)
       : path_(what.blob.string() + std::string(kUnfinished)),
         size_(what.file.size),
         file_(open_own(path_)),
@@ -85,7 +82,7 @@ class PartialFile {
     if (status.st_size > size_) {
       restart();
     } else {
-      read_again(status.st_size, stop);
+      read_again(status.st_size);
     }
   }
 
@@ -127,10 +124,10 @@ class PartialFile {
   void remove() const { unlink(path_.c_str()); }
 
  private:
-  void read_again(int64_t size, const std::function<bool()>& stop) {
+  void read_again(int64_t size) {
     std::vector<char> piece(size_t{1} << 20);
     while (bytes_ < size) {
-      check_stop(stop);
+      check_interrupt();
       const ssize_t got = read(file_.get(), piece.data(), piece.size());
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) fail("cannot read {}: {}", path_.string(), errno_message(errno));
@@ -208,7 +205,7 @@ void Retry::wait(const TransferError& error, bool progressed) {
   log_info("{}; again in {:.0f} s", error.what(), seconds);
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   while (std::chrono::steady_clock::now() < end) {
-    check_stop(stop_);
+    check_interrupt();
     std::this_thread::sleep_for(kLook);
   }
 }
@@ -219,12 +216,12 @@ bool is_there(const fs::path& blob, int64_t size) {
 }
 
 int64_t download(HttpClient& client, const Download& what, const Patience& patience,
-                 const std::function<bool()>& stop, const OnBytes& on_bytes) {
-  const BlobLock lock(what, stop);
+                 const OnBytes& on_bytes) {
+  const BlobLock lock(what);
   if (is_there(what.blob, what.file.size)) return 0;
-  PartialFile partial(what, stop, on_bytes);
+  PartialFile partial(what, on_bytes);
   for (bool resumed = partial.bytes() > 0;; resumed = false) {
-    Retry retry(patience, stop);
+    Retry retry(patience);
     while (!partial.whole()) {
       const int64_t before = partial.received();
       try {

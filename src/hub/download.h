@@ -21,14 +21,13 @@ struct Patience {
 /// Counts failed attempts and waits between them.
 class Retry {
  public:
-  Retry(Patience patience, const std::function<bool()>& stop) : patience_(patience), stop_(stop) {}
+  explicit Retry(Patience patience) : patience_(patience) {}
   /// After an attempt that failed, though it may have brought a part. Throws Error when patience is
-  /// at an end, Interrupted after a stop.
+  /// at an end, Interrupted when the watcher wants an end.
   void wait(const TransferError& error, bool progressed);
 
  private:
   Patience patience_;
-  const std::function<bool()>& stop_;
   int failures_ = 0;
 };
 
@@ -50,6 +49,6 @@ using OnBytes = std::function<void(int64_t bytes)>;
 /// what an attempt leaves that fails or is stopped. `blob` appears whole, of the size and the
 /// digest that were promised, or not at all.
 int64_t download(HttpClient& client, const Download& what, const Patience& patience,
-                 const std::function<bool()>& stop, const OnBytes& on_bytes);
+                 const OnBytes& on_bytes);
 
 }  // namespace evo::hub

@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/log.h"
 #include "base/terminal/progress.h"
+#include "base/watcher.h"
 #include "files/files.h"
 #include "hub/choose_files.h"
 
@@ -29,8 +30,7 @@ Caller caller_of(const PullRequest& request, const Url& endpoint) {
   return {.agent = request.agent,
           .token = request.token,
           .token_for = endpoint,
-          .certificates = request.certificates,
-          .stop = request.stop};
+          .certificates = request.certificates};
 }
 
 /// What a user can do about a refusal.
@@ -91,7 +91,7 @@ class Pull {
 
   /// Text and header "Link" of a good reply.
   std::pair<std::string, std::string> ask(const Url& address) {
-    Retry retry(request_.patience, request_.stop);
+    Retry retry(request_.patience);
     while (true) {
       std::string text;
       try {
@@ -134,27 +134,27 @@ class Pull {
   /// Downloads those that are not there.
   void fetch(const std::vector<RemoteFile>& files) {
     std::vector<RemoteFile> missing;
-    PullProgress progress;
+    int64_t total = 0, left = 0;  // bytes, and those of them that an earlier attempt left
     for (const RemoteFile& file : files) {
       const fs::path blob = cache_.blob(name_.repository, file.digest);
       const bool twice =
           std::ranges::find(missing, file.digest, &RemoteFile::digest) != missing.end();
       if (twice || is_there(blob, file.size)) continue;
       missing.push_back(file);
-      progress.total = checked_add(progress.total, file.size, file.path);
+      total = checked_add(total, file.size, file.path);
       std::error_code none;
-      const auto left = fs::file_size(blob.string() + std::string(kUnfinished), none);
-      if (!none) progress.begin += static_cast<int64_t>(left);
+      const auto part = fs::file_size(blob.string() + std::string(kUnfinished), none);
+      if (!none) left += std::min(static_cast<int64_t>(part), file.size);
     }
-    check_room(progress.total - progress.begin);
+    check_room(total - left);
+    constexpr double kMegabyte = 1e6;
+    Progress progress("downloading", static_cast<double>(total) / kMegabyte, "MB", false,
+                      static_cast<double>(left) / kMegabyte);
     int64_t before = 0;  // bytes of the files that are complete
     for (const RemoteFile& file : missing) {
-      progress.file = file.path;
-      downloaded_ += download(client_, download_of(file), request_.patience, request_.stop,
-                              [&](int64_t bytes) {
-                                progress.bytes = before + bytes;
-                                if (request_.on_progress) request_.on_progress(progress);
-                              });
+      downloaded_ += download(client_, download_of(file), request_.patience, [&](int64_t bytes) {
+        progress.update(static_cast<double>(before + bytes) / kMegabyte, file.path);
+      });
       before += file.size;
     }
   }

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,13 +12,6 @@
 
 namespace evo::hub {
 
-/// How far all files together are.
-struct PullProgress {
-  std::string file;              ///< the one that comes now
-  int64_t bytes = 0, total = 0;  ///< of all that was missing
-  int64_t begin = 0;             ///< of `bytes`: left by an earlier attempt
-};
-
 struct PullRequest {
   ModelName name = {};
   std::string endpoint = {};  ///< "https://HOST[:PORT][/PATH]"
@@ -27,8 +19,6 @@ struct PullRequest {
   std::string certificates = {};  ///< see Caller
   std::string agent = {};         ///< who we say we are
   Patience patience = {};
-  std::function<bool()> stop = {};
-  std::function<void(const PullProgress& progress)> on_progress = {};
 };
 
 struct PullResult {

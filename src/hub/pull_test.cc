@@ -1,12 +1,42 @@
 #include "hub/pull.h"
 
 #include <atomic>
+#include <optional>
 
-#include "base/process/interrupt.h"
+#include "base/watcher.h"
 #include "hub/pull_testing.h"
 
 namespace evo::hub::testing {
 namespace {
+
+/// Sees how far the weights are, in MB, and may want an end there.
+class TestWatcher : public Watcher {
+ public:
+  double begin = -1, total = -1, first = -1, last = -1;
+  double end_at = 1e9;
+
+  [[nodiscard]] bool wants_end() const override { return last >= end_at; }
+  [[nodiscard]] std::unique_ptr<ProgressView> view(const ProgressState& state) override {
+    begin = state.begin;
+    total = state.total;
+    return std::make_unique<View>(*this);
+  }
+
+ private:
+  class View : public ProgressView {
+   public:
+    explicit View(TestWatcher& watcher) : watcher_(watcher) {}
+    void update(double done, const std::string& note) override {
+      EXPECT_LE(done, watcher_.total);
+      if (note != "model.safetensors") return;
+      if (watcher_.first < 0) watcher_.first = done;
+      watcher_.last = done;
+    }
+
+   private:
+    TestWatcher& watcher_;
+  };
+};
 
 using evo::testing::write_bytes;
 
@@ -130,15 +160,12 @@ TEST_F(PullTest, PatienceEndsAndWhatCameIsKept) {
   expect_refusal(request(), {"3 attempts", "the same command goes on"});
   EXPECT_EQ(fs::file_size(partial()), 100'000u);
   hub_.fault = {};
-  PullRequest again = request();
-  int64_t begin = -1, first = -1;
-  again.on_progress = [&](const PullProgress& progress) {
-    if (progress.file == "model.safetensors" && first < 0) first = progress.bytes;
-    begin = progress.begin;
-  };
-  EXPECT_EQ(hub::pull(cache_, again).downloaded, 200'000);
-  EXPECT_EQ(begin, 100'000);
-  EXPECT_EQ(first, 100'000);
+  TestWatcher watcher;
+  const WatchScope scope(watcher);
+  EXPECT_EQ(pull().downloaded, 200'000);
+  EXPECT_DOUBLE_EQ(watcher.begin, 0.1);
+  EXPECT_DOUBLE_EQ(watcher.first, 0.1);
+  EXPECT_DOUBLE_EQ(watcher.last, watcher.total);
   expect_whole_model();
 }
 
@@ -166,13 +193,9 @@ TEST_F(PullTest, FollowsRedirectsOfARenamedRepository) {
 }
 
 TEST_F(PullTest, AStopKeepsWhatCame) {
-  std::atomic<bool> stopped = false;
-  PullRequest asked = request();
-  asked.stop = [&] { return stopped.load(); };
-  asked.on_progress = [&](const PullProgress& progress) {
-    EXPECT_LE(progress.bytes, progress.total);
-    if (progress.file == "model.safetensors" && progress.bytes > 1000) stopped = true;
-  };
+  TestWatcher watcher;
+  watcher.end_at = 0.001;
+  std::optional<WatchScope> scope(std::in_place, watcher);
   // The rest never comes: a stop is heard of while nothing does.
   hub_.fault = [&](const HttpRequest& each) -> std::optional<std::string> {
     if (!is_content(each)) return {};
@@ -180,7 +203,8 @@ TEST_F(PullTest, AStopKeepsWhatCame) {
     return cut_reply(each, 200'000);
   };
   const auto start = std::chrono::steady_clock::now();
-  expect_error<Interrupted>([&] { (void)hub::pull(cache_, asked); }, {"interrupted", "is kept"});
+  expect_error<Interrupted>([&] { (void)pull(); }, {"interrupted", "is kept"});
+  scope.reset();
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
   EXPECT_GT(fs::file_size(partial()), 1000u);
   EXPECT_TRUE(links().empty());

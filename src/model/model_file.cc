@@ -4,8 +4,8 @@
 #include <set>
 #include <utility>
 
-#include "base/process/interrupt.h"
 #include "base/threads/parallel.h"
+#include "base/watcher.h"
 #include "model/model.h"
 #include "model/sources/weight_source.h"
 
@@ -102,8 +102,9 @@ Model Model::load_packed(const std::string& folder, tensor::Precision precision)
           unit.weight == &model.network_.embedding || unit.weight == &model.network_.unembedding;
       (is_table ? tables : layers).push_back(unit);
     }
+    const Watcher& reader = watcher();  // other threads read for this one
     const auto read_unit = [&](const PackedUnit& unit) {
-      if (interrupted()) fail_interrupted("interrupted while {} was read", folder);
+      if (reader.wants_end()) fail_interrupted("interrupted while {} was read", folder);
       model.read_packed(file, unit, precision);
     };
     // Packing works in arrays as large as the weight. All weights of a thread use the same ones,

@@ -9,7 +9,7 @@
 
 #include "api/learnt_costs.h"
 #include "base/log.h"
-#include "base/process/interrupt.h"
+#include "base/watcher.h"
 #include "cli/cache_folder.h"
 #include "cli/common_options.h"
 #include "cli/generate/live_view.h"

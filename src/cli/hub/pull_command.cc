@@ -1,10 +1,7 @@
 // evo pull
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <optional>
 
-#include "base/log.h"
-#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 #include "cli/hub/hub_settings.h"
 #include "cli/program.h"
@@ -17,24 +14,6 @@ namespace {
 struct PullFlags {
   std::string model, endpoint;
   bool json = false;
-};
-
-/// Lines of progress, in MB; a new one when more files are to come than was known.
-class PullDisplay {
- public:
-  void show(const hub::PullProgress& progress) {
-    constexpr double kMegabyte = 1e6;
-    if (!line_ || total_ != progress.total) {
-      total_ = progress.total;
-      line_.emplace("downloading", static_cast<double>(progress.total) / kMegabyte, "MB", false,
-                    static_cast<double>(progress.begin) / kMegabyte);
-    }
-    line_->update(static_cast<double>(progress.bytes) / kMegabyte, progress.file);
-  }
-
- private:
-  std::optional<Progress> line_;
-  int64_t total_ = 0;
 };
 
 void report(const PullFlags& flags, const hub::PullResult& result) {
@@ -68,9 +47,6 @@ void run_pull(const PullFlags& flags) {
   request.token = hub_token();
   request.certificates = hub_certificates();
   request.agent = "evo/" EVO_VERSION;
-  request.stop = interrupted;
-  PullDisplay display;
-  request.on_progress = [&](const hub::PullProgress& progress) { display.show(progress); };
   report(flags, hub::pull(hub_cache(), request));
 }
 

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "base/ascii.h"
-#include "base/process/interrupt.h"
 #include "base/terminal/text_width.h"
+#include "base/watcher.h"
 
 namespace evo::hub {
 namespace {
@@ -152,11 +152,9 @@ class HttpClient::Transfer {
     set(CURLOPT_WRITEDATA, this);
     set(
         CURLOPT_XFERINFOFUNCTION,
-        +[](void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) -> int {
-          const auto& stop = static_cast<Transfer*>(self)->client_.caller_.stop;
-          return stop && stop() ? 1 : 0;
+        +[](void*, curl_off_t, curl_off_t, curl_off_t, curl_off_t) -> int {
+          return interrupted() ? 1 : 0;
         });
-    set(CURLOPT_XFERINFODATA, this);
     set(CURLOPT_NOPROGRESS, 0L);
   }
 

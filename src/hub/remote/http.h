@@ -15,11 +15,10 @@ namespace evo::hub {
 
 /// Who asks, and who is trusted.
 struct Caller {
-  std::string agent = {};           ///< "evo/0.1.0"
-  std::string token = {};           ///< for `token_for`; empty: none
-  Url token_for = {};               ///< the hub: no other origin is sent the token
-  std::string certificates = {};    ///< file with the authorities to trust; empty: the system's
-  std::function<bool()> stop = {};  ///< asked all the time; true ends what is going on
+  std::string agent = {};         ///< "evo/0.1.0"
+  std::string token = {};         ///< for `token_for`; empty: none
+  Url token_for = {};             ///< the hub: no other origin is sent the token
+  std::string certificates = {};  ///< file with the authorities to trust; empty: the system's
 };
 
 struct Reply {
@@ -71,8 +70,8 @@ class HttpClient {
 
   /// Redirects are followed, though not from https to http. Throws TransferError if the reply broke
   /// off or says "later" (408, 429, 5xx), RefusedError for any other that is not good, Interrupted
-  /// after a stop, and Error if asking again cannot help: no such host, nobody there, a certificate
-  /// that is not trusted.
+  /// when the watcher wants an end, and Error if asking again cannot help: no such host, nobody
+  /// there, a certificate that is not trusted.
   Reply get(const Get& get);
 
  private:

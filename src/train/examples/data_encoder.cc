@@ -4,10 +4,9 @@
 #include <utility>
 
 #include "base/log.h"
-#include "base/process/interrupt.h"
 #include "base/random.h"
-#include "base/terminal/progress.h"
 #include "base/threads/parallel.h"
+#include "base/watcher.h"
 #include "chat/chat_template.h"
 #include "data/documents.h"
 

@@ -7,8 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "base/log.h"
-#include "base/process/interrupt.h"
-#include "base/terminal/progress.h"
+#include "base/watcher.h"
 #include "ops/machine.h"
 #include "train/loss/validation.h"
 

@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "base/process/interrupt.h"
-#include "base/terminal/progress.h"
+#include "base/watcher.h"
 #include "comm/communicator.h"
 #include "data/loader.h"
 #include "train/config.h"
