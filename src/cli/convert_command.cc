@@ -11,6 +11,7 @@
 #include "base/watcher.h"
 #include "chat/chat_template.h"
 #include "cli/common_options.h"
+#include "cli/hub/model_option.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "decode/generation_defaults.h"
@@ -155,14 +156,13 @@ void add_convert_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<ConvertFlags>();
   CLI::App* command =
       app.add_subcommand("convert", "Write a model of another program, or ours, as a model folder");
-  command
-      ->add_option("source", flags->source,
-                   "model folder, ours or Hugging Face's, a GGUF file, or a llama2.c .bin")
+  takes_model(command->add_option("source", flags->source,
+                                  fmt::format("{}, or a llama2.c .bin", kModelHelp)))
       ->required();
   command->add_option("--out", flags->out, "folder to write, new or empty; with --to gguf a file")
       ->required();
-  command->add_option("--tokenizer", flags->tokenizer,
-                      "tokenizer file, if the source has none or another is wanted");
+  takes_model(command->add_option("--tokenizer", flags->tokenizer,
+                                  "tokenizer file, if the source has none or another is wanted"));
   command
       ->add_option("--to", flags->to,
                    "evo: all of the model, which other programs open as its backbone; hf: the "

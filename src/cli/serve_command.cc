@@ -9,6 +9,7 @@
 #include "base/threads/parallel.h"
 #include "base/watcher.h"
 #include "cli/cache_folder.h"
+#include "cli/hub/model_option.h"
 #include "cli/mode_choice.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
@@ -31,8 +32,7 @@ struct ServeFlags {
 };
 
 std::string served_name(const ServeFlags& flags) {
-  if (!flags.name.empty()) return flags.name;
-  return std::filesystem::weakly_canonical(flags.model).filename().string();
+  return flags.name.empty() ? model_title(flags.model) : flags.name;
 }
 
 std::string url_of(const serve::ServerOptions& options, int port) {
@@ -169,13 +169,14 @@ void add_serve_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<ServeFlags>();
   CLI::App* command =
       app.add_subcommand("serve", "Answer requests over HTTP, as OpenAI's servers do");
-  command->add_option("model", flags->model, "model folder or GGUF file")->required();
+  takes_model(command->add_option("model", flags->model, kModelHelp))->required();
   command->add_option("--host", flags->server.host, "address to listen on; 0.0.0.0: all")
       ->capture_default_str();
   command->add_option("--port", flags->server.port, "0: any that is free")
       ->check(number(0, 65535))
       ->capture_default_str();
-  command->add_option("--name", flags->name, "what clients call the model; default: its folder's");
+  command->add_option("--name", flags->name,
+                      "what clients call the model; default: its folder's name, or OWNER/NAME");
   add_no_defaults(*command, flags->no_defaults);
   add_template_variables(*command, flags->template_variables);
   add_access(*command, flags->server.access);

@@ -16,6 +16,7 @@
 #include "cli/chat/chat_history.h"
 #include "cli/chat/chat_input.h"
 #include "cli/generate/live_view.h"
+#include "cli/hub/model_option.h"
 #include "cli/mode_choice.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
@@ -308,7 +309,7 @@ void add_chat_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<ChatFlags>();
   flags->options.decode.max_tokens = 1024;
   CLI::App* command = app.add_subcommand("chat", "Talk with a model, turn by turn");
-  command->add_option("model", flags->model, "model folder or GGUF file")->required();
+  takes_model(command->add_option("model", flags->model, kModelHelp))->required();
   command->add_option("--system", flags->system, "what the assistant is to be");
   command->add_option("--system-file", flags->system_file,
                       "file that says it. One line end at its end is not part of it");

@@ -18,6 +18,7 @@
 #include "cli/generate/live_view.h"
 #include "cli/generate/replay.h"
 #include "cli/generate/trace_files.h"
+#include "cli/hub/model_option.h"
 #include "cli/mode_choice.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
@@ -292,7 +293,7 @@ void add_generate_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<GenerateFlags>();
   decode::DecodeOptions& decode = flags->options.decode;
   CLI::App* command = app.add_subcommand("generate", "Continue a text");
-  command->add_option("model", flags->model, "model folder or GGUF file");
+  takes_model(command->add_option("model", flags->model, kModelHelp));
   add_prompt_options(*command, flags->prompt, "text to continue");
   command->add_option("--prefix", flags->prefix, "text before a gap (the same as --prompt)");
   command->add_flag("--chat", flags->chat,
