@@ -4,13 +4,8 @@
 #include <cmath>
 #include <memory>
 
-<<<<<<< HEAD
-#include "base/process/interrupt.h"
-#include "base/terminal/progress.h"
-#include "cli/hub/model_option.h"
-=======
 #include "base/watcher.h"
->>>>>>> origin/main
+#include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
