@@ -6,12 +6,8 @@
 #include "api/train_run.h"
 #include "base/embedded_file.h"
 #include "base/log.h"
-<<<<<<< HEAD
-#include "base/process/interrupt.h"
-#include "cli/hub/model_option.h"
-    =======
 #include "base/watcher.h"
-    >>>>>>> origin/main
+#include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"

@@ -156,7 +156,6 @@ void check_threads(CLI::App& app, const CLI::Validator& range) {
   }
 }
 
-<<<<<<< HEAD
 /// A model that is nowhere is missed by whoever opens a file of it, who knows no hub.
 void run(const Action& action, const CLI::App& app) {
   try {
@@ -171,7 +170,7 @@ void run(const Action& action, const CLI::App& app) {
     fail("{}\n{}", error.what(), missing);
   }
 }
-=======
+
 /// Of all that the program does: ends it after a signal, shows progress on the terminal.
 class TerminalWatcher : public Watcher {
  public:
@@ -181,7 +180,6 @@ class TerminalWatcher : public Watcher {
     return std::make_unique<TerminalProgress>(begin);
   }
 };
->>>>>>> origin/main
 
 int parse_and_run(int argc, char** argv) {
   CLI::App app(

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/watcher.h"
+#include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
