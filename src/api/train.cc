@@ -44,7 +44,7 @@ TrainResult outer_result(const train::TrainSummary& summary) {
 
 /// All but the shape of the model.
 TrainRequest request_of(const RunOptions& options) {
-  if (options.precision == tensor::Precision::kInt8) {
+  if (options.precision == Precision::kInt8) {
     throw evo::UsageError("precision: int8 is for decoding; train with auto, f32 or bf16");
   }
   TrainRequest request;
@@ -87,7 +87,7 @@ TrainResult run_with(const Options& options, const OnProgress& on_progress,
 
 }  // namespace
 
-TrainResult train(const train::TrainOptions& options, const OnProgress& on_progress,
+TrainResult train(const TrainOptions& options, const OnProgress& on_progress,
                   const std::stop_token& stop) {
   return run_with(options, on_progress, stop, [&](TrainRequest& request) {
     request.config = train::RunConfig::preset(options.preset);

@@ -77,12 +77,13 @@ TEST(GgufExport, Formats) {
   EXPECT_GT(sizes[2], sizes[3]);
 }
 
-TEST(GgufExport, ops::RopeScaling) {
+TEST(GgufExport, RopeScaling) {
   const TemporaryFolder folder;
   for (const char* type : {"linear", "yarn", "llama3"}) {
     model::ModelConfig config = backbone_config("llama");
-    config.rope_scaling = {
-        .rope_type = type, .factor = 8, .original_max_position_embeddings = 8192};
+    config.rope_scaling.rope_type = type;
+    config.rope_scaling.factor = 8;
+    config.rope_scaling.original_max_position_embeddings = 8192;
     const model::Model model(config, false);
     model.save(folder / type);
     write_gguf(folder / "m.gguf", export_of(folder / type, "F32"));

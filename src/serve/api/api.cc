@@ -142,7 +142,7 @@ void Api::add_routes(httplib::Server& server) {
 
 void Api::add_generation(httplib::Server& server, const char* path, Endpoint endpoint) {
   server.Post(path, guarded([this, endpoint](const Request& in, Response& out) {
-                decode::generate(endpoint, in, out);
+                generate(endpoint, in, out);
               }));
 }
 

@@ -215,7 +215,7 @@ TEST_F(GgufModelTest, ConfigOfGemma) {
   EXPECT_EQ(config.get_string("hidden_activation"), "gelu_pytorch_tanh");
 }
 
-TEST_F(GgufModelTest, ops::RopeScaling) {
+TEST_F(GgufModelTest, RopeScaling) {
   GgufWriter linear = writer("llama"), yarn = writer("qwen2"), other = writer("llama");
   linear.set("llama.rope.scaling.type", "linear");
   linear.set("llama.rope.scaling.factor", 4.0);
@@ -268,8 +268,9 @@ TEST_F(GgufModelTest, SpecialTokensAndSampling) {
   EXPECT_EQ(documents.read("chat_template.jinja", 100), "{{ messages }}");
   EXPECT_FALSE(documents.read("chat_template.json", 100) || documents.has("vocab.json"));
   const TemporaryFolder copy;
-  constexpr const char* kNames[] = {"chat_template.jinja", "vocab.json"};
-  documents.copy(copy.path(), kNames);
+  constexpr const char* kNone[] = {"config.json", "generation_config.json",
+                                   "tokenizer_config.json"};
+  documents.write_made(copy.path(), kNone);
   EXPECT_EQ(copy.names(), std::vector<std::string>{"chat_template.jinja"});
   made.set("tokenizer.ggml.padding_token_id", int64_t{4});
   made.write(path_);

@@ -24,7 +24,7 @@ class GgufBytes {
     return *this;
   }
   GgufBytes& head(uint32_t version, uint64_t arrays, uint64_t keys) {
-    return put(kGgufMagic).put(version).put(arrays).put(keys);
+    return put(weights::kGgufMagic).put(version).put(arrays).put(keys);
   }
   /// The value follows.
   GgufBytes& key(std::string_view name, uint32_t type) { return text(name).put(type); }
@@ -36,7 +36,7 @@ class GgufBytes {
     return put(format).put(offset);
   }
   /// So many bytes behind the next multiple of `alignment`.
-  void data(size_t count, size_t alignment = kGgufAlignment) {
+  void data(size_t count, size_t alignment = weights::kGgufAlignment) {
     bytes_.resize((bytes_.size() + alignment - 1) / alignment * alignment);
     for (size_t i = 0; i < count; ++i) bytes_ += static_cast<char>(i % 61);
   }
