@@ -1,5 +1,6 @@
 #include "tokenizer/fingerprint.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "tokenizer/encoder.h"
@@ -31,8 +32,10 @@ void add_later_parts(const TokenizerSpec& spec, const EncodingTables& tables, Ha
     hash.add("normalizer");
     hash.add(tables.normalizer.signature());
   }
-  if (!tables.pre_tokenizer.byte_level()) {
-    hash.add("characters");
+  const bool byte_level = tables.pre_tokenizer.byte_level();
+  const auto& bytes = tables.words.bytes;
+  if (!byte_level || std::find(bytes.begin(), bytes.end(), -1) != bytes.end()) {
+    hash.add(byte_level ? "some bytes" : "characters");
     hash.add(uint64_t{spec.byte_fallback});
     hash.add(uint64_t{spec.fuse_unknown});
     hash.add(static_cast<uint64_t>(int64_t{spec.unknown}));

@@ -2,8 +2,10 @@
 //
 // Text is cut into words by a pattern (pre_tokenizer.h), then in each word the neighbouring tokens
 // with the lowest merge rank, the leftmost first, are joined until no merge applies: what GPT-2,
-// Llama, Qwen and Hugging Face `tokenizers` do. Byte-level tokenizers without a normalizer, those
-// that evo trains among them, keep any bytes whatsoever.
+// Llama, Qwen and Hugging Face `tokenizers` do. Byte-level tokenizers without a normalizer that
+// have a token for each byte, those that evo trains among them, keep any bytes whatsoever. A byte
+// or character without a token is, in this order: spelt as <0x00> to <0xFF> if the tokenizer has
+// byte_fallback and all these tokens, the unknown token if there is one, left out.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +42,7 @@ class Tokenizer {
   /// <|endoftext|> comes last. A merge is a pair of ids that exist before it.
   static Tokenizer from_merges(std::span<const std::pair<int32_t, int32_t>> merges);
 
-  /// Checks the spec (unique tokens, a token for each byte, merges that fit); throws Error.
+  /// Checks the spec (unique tokens, merges that fit); throws Error.
   static Tokenizer from_spec(TokenizerSpec spec);
 
   /// Reads any of the forms of tokenizer_files.h, or a folder with one. Throws Error that names the

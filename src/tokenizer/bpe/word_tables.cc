@@ -40,47 +40,30 @@ TokenIds index_tokens(const TokenizerSpec& spec) {
   return ids;
 }
 
+constexpr std::array<int32_t, 256> no_bytes() {
+  std::array<int32_t, 256> ids{};
+  ids.fill(-1);
+  return ids;
+}
+
 std::array<int32_t, 256> find_bytes(const TokenIds& ids) {
-  std::array<int32_t, 256> byte_ids{};
+  std::array<int32_t, 256> bytes = no_bytes();
   for (int byte = 0; byte < 256; ++byte) {
     const auto value = static_cast<char>(byte);
     const auto found = ids.find(std::string_view(&value, 1));
-    if (found == ids.end()) {
-      fail("the vocabulary has no token '{}' for byte 0x{:02X}: not a byte-level BPE vocabulary",
-           to_byte_alphabet({&value, 1}), byte);
-    }
-    byte_ids[byte] = found->second;
+    if (found != ids.end()) bytes[byte] = found->second;
   }
-  return byte_ids;
+  return bytes;
 }
 
-// All of <0x00> to <0xFF>, or -1 everywhere.
 std::array<int32_t, 256> find_fallback(const TokenizerSpec& spec) {
-  std::array<int32_t, 256> byte_ids;
-  byte_ids.fill(-1);
-  if (!spec.byte_fallback) return byte_ids;
-  size_t found = 0;
+  std::array<int32_t, 256> bytes = no_bytes();
+  if (!spec.byte_fallback) return bytes;
   for (size_t i = 0; i < spec.tokens.size(); ++i) {
     const std::optional<char> byte = byte_of_token(spec.tokens[i]);
-    if (!byte) continue;
-    int32_t& id = byte_ids[static_cast<unsigned char>(*byte)];
-    found += id < 0;
-    id = static_cast<int32_t>(i);
+    if (byte) bytes[static_cast<unsigned char>(*byte)] = static_cast<int32_t>(i);
   }
-  if (found < byte_ids.size()) byte_ids.fill(-1);
-  return byte_ids;
-}
-
-std::array<int32_t, 256> find_byte_ids(const TokenizerSpec& spec, const TokenIds& ids,
-                                       bool byte_level) {
-  if (byte_level) return find_bytes(ids);
-  const std::array<int32_t, 256> byte_ids = find_fallback(spec);
-  if (byte_ids[0] < 0 && spec.unknown < 0) {
-    fail(
-        "the vocabulary has neither all of <0x00> to <0xFF> (byte_fallback) nor an unk_token: text "
-        "with other characters would lose them without notice");
-  }
-  return byte_ids;
+  return bytes;
 }
 
 std::span<const Merge> checked_merges(const TokenizerSpec& spec) {
@@ -133,7 +116,8 @@ bool joins_to_mark(std::string_view token) {
 
 bool may_cut_at_space_marks(const TokenizerSpec& spec, const WordTables& tables) {
   if (tables.byte_level || spec.ignore_merges) return false;
-  if (spec.fuse_unknown && !tables.characters.contains(kSpaceMark)) return false;
+  // What stands for an unknown mark depends on its neighbours.
+  if (!tables.characters.contains(kSpaceMark)) return false;
   for (const Merge& merge : spec.merges) {
     if (joins_to_mark(spec.tokens[merge.result])) return false;
   }
@@ -148,8 +132,9 @@ WordTables::WordTables(const TokenizerSpec& spec, bool words_are_bytes)
       unknown(spec.unknown),
       fuse_unknown(spec.fuse_unknown) {
   TokenIds ids = index_tokens(spec);
-  byte_ids = find_byte_ids(spec, ids, byte_level);
+  bytes = byte_level ? find_bytes(ids) : no_bytes();
   if (!byte_level) characters = find_characters(spec, ids);
+  fallback = find_fallback(spec);
   cut_at_space_marks = may_cut_at_space_marks(spec, *this);
   if (spec.ignore_merges) whole_words = std::move(ids);
 }
