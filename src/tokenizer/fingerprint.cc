@@ -1,6 +1,7 @@
 #include "tokenizer/fingerprint.h"
 
 #include <algorithm>
+#include <bit>
 #include <string_view>
 
 #include "tokenizer/encoder.h"
@@ -40,6 +41,13 @@ void add_later_parts(const TokenizerSpec& spec, const EncodingTables& tables, Ha
     hash.add(uint64_t{spec.fuse_unknown});
     hash.add(static_cast<uint64_t>(int64_t{spec.unknown}));
   }
+  if (spec.model != TokenizerModel::kBpe) {
+    hash.add("model");
+    hash.add(static_cast<uint64_t>(spec.model));
+    hash.add(spec.continuation);
+    hash.add(uint64_t{spec.longest_word});
+    for (const double score : spec.scores) hash.add(std::bit_cast<uint64_t>(score));
+  }
   for (const AddedToken& token : spec.added) {
     if (token.special && !token.single_word && !token.lstrip && !token.rstrip) continue;
     hash.add("added");
@@ -48,6 +56,8 @@ void add_later_parts(const TokenizerSpec& spec, const EncodingTables& tables, Ha
       hash.add(uint64_t{flag});
     }
     hash.add(uint64_t{token.normalized});
+    if (token.verbatim) hash.add("verbatim");
+    if (token.hidden) hash.add("hidden");
   }
 }
 

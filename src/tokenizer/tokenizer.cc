@@ -27,7 +27,7 @@ constexpr size_t kParallelBytes = size_t{1} << 20;
 
 int32_t find_added(const TokenizerSpec& spec, std::string_view name) {
   for (const AddedToken& token : spec.added) {
-    if (spec.tokens[token.id] == name) return token.id;
+    if (!token.hidden && spec.tokens[token.id] == name) return token.id;
   }
   return -1;
 }
@@ -36,8 +36,7 @@ int32_t find_end_of_text(const TokenizerSpec& spec) {
   for (const char* name : kEndsOfText) {
     if (const int32_t id = find_added(spec, name); id >= 0) return id;
   }
-  fail("no added token is {} (or {}), which marks the end of a text", kEndOfText,
-       fmt::join(std::begin(kEndsOfText) + 1, std::end(kEndsOfText), ", "));
+  return spec.end_of_text.empty() ? -1 : find_added(spec, spec.end_of_text);
 }
 
 // [V] bytes of each id; empty if they are the tokens' own texts.
@@ -228,10 +227,8 @@ std::string Tokenizer::decode_more(std::span<const int32_t> ids) const {
 }
 
 std::string_view Tokenizer::token_bytes(int32_t id) const {
-  if (id < 0 || id >= vocab_size()) {
-    fail("token id {} is outside the tokenizer's ids 0..{}: it comes from another tokenizer", id,
-         vocab_size() - 1);
-  }
+  if (id < 0) fail("token id {} is negative", id);
+  if (id >= vocab_size()) return {};
   return state_->bytes.empty() ? state_->spec.tokens[id] : state_->bytes[id];
 }
 

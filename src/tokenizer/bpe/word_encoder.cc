@@ -58,6 +58,29 @@ void WordEncoder::encode_cached(std::string_view word, std::vector<int32_t>& out
 
 void WordEncoder::encode(std::string_view word) {
   tokens_.clear();
+  switch (tables_.model) {
+    case TokenizerModel::kBpe:
+      merge(word);
+      break;
+    case TokenizerModel::kUnigram:
+      for (const UnigramTable::Part& part : tables_.unigram->cut(word)) {
+        const bool unknown = part.id == tables_.unknown;
+        if (!unknown || !spell(word.substr(part.begin, part.end - part.begin))) {
+          tokens_.push_back(part.id);
+        }
+      }
+      break;
+    case TokenizerModel::kWordPiece:
+      tables_.word_piece.encode_append(word, tokens_);
+      break;
+    case TokenizerModel::kWordLevel: {
+      const auto found = tables_.word_piece.ids.find(word);
+      tokens_.push_back(found != tables_.word_piece.ids.end() ? found->second : tables_.unknown);
+    }
+  }
+}
+
+void WordEncoder::merge(std::string_view word) {
   const auto whole = tables_.whole_words.find(word);
   if (whole != tables_.whole_words.end()) {
     tokens_.push_back(whole->second);

@@ -44,6 +44,7 @@ class WordEncoder {
  private:
   void encode_cached(std::string_view word, std::vector<int32_t>& out);
   void encode(std::string_view word);
+  void merge(std::string_view word);
   void begin_with_bytes(std::string_view word);
   void begin_with_characters(std::string_view word);
   void add_known(int32_t id);

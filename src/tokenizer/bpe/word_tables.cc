@@ -1,5 +1,8 @@
 #include "tokenizer/bpe/word_tables.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <unordered_set>
 #include <utility>
 
@@ -28,14 +31,15 @@ TokenIds index_tokens(const TokenizerSpec& spec) {
   for (size_t i = 0; i < spec.tokens.size(); ++i) {
     const auto id = static_cast<int32_t>(i);
     const std::string& token = spec.tokens[i];
-    if (token.empty()) fail("token {} has no bytes", id);
     if (token.size() > kMostTokenBytes) {
       fail("token {} has {} bytes, but at most {} are supported", id, token.size(),
            kMostTokenBytes);
     }
-    if (added.contains(id)) continue;
+    if (added.contains(id) || token.empty()) continue;
     const auto [other, is_new] = ids.emplace(token, id);
-    if (!is_new) fail("tokens {} and {} are both '{}'", other->second, id, shown(token));
+    if (!is_new && spec.model != TokenizerModel::kUnigram) {
+      fail("tokens {} and {} are both '{}'", other->second, id, shown(token));
+    }
   }
   return ids;
 }
@@ -108,6 +112,23 @@ TokenIds find_characters(const TokenizerSpec& spec, const TokenIds& ids) {
   return characters;
 }
 
+// All tokens of a Unigram model but the special ones.
+UnigramTable unigram_table(const TokenizerSpec& spec) {
+  if (spec.scores.size() != spec.tokens.size()) {
+    fail("the Unigram vocabulary has {} tokens and {} scores", spec.tokens.size(),
+         spec.scores.size());
+  }
+  const std::vector<bool> special = special_ids(spec);
+  std::vector<UnigramPiece> pieces;
+  double lowest = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < spec.tokens.size(); ++i) {
+    if (!std::isfinite(spec.scores[i])) fail("the score of token {} is {}", i, spec.scores[i]);
+    lowest = std::min(lowest, spec.scores[i]);
+    if (!special[i]) pieces.push_back({spec.tokens[i], static_cast<int32_t>(i), spec.scores[i]});
+  }
+  return UnigramTable(pieces, lowest, spec.unknown);
+}
+
 // Whether `token` has a mark behind something else.
 bool joins_to_mark(std::string_view token) {
   while (token.starts_with(kSpaceMark)) token.remove_prefix(kSpaceMark.size());
@@ -115,7 +136,7 @@ bool joins_to_mark(std::string_view token) {
 }
 
 bool may_cut_at_space_marks(const TokenizerSpec& spec, const WordTables& tables) {
-  if (tables.byte_level || spec.ignore_merges) return false;
+  if (spec.model != TokenizerModel::kBpe || tables.byte_level || spec.ignore_merges) return false;
   // What stands for an unknown mark depends on its neighbours.
   if (!tables.characters.contains(kSpaceMark)) return false;
   for (const Merge& merge : spec.merges) {
@@ -127,16 +148,28 @@ bool may_cut_at_space_marks(const TokenizerSpec& spec, const WordTables& tables)
 }  // namespace
 
 WordTables::WordTables(const TokenizerSpec& spec, bool words_are_bytes)
-    : byte_level(words_are_bytes),
+    : model(spec.model),
+      byte_level(words_are_bytes),
       merges(checked_merges(spec), special_ids(spec)),
       unknown(spec.unknown),
       fuse_unknown(spec.fuse_unknown) {
   TokenIds ids = index_tokens(spec);
   bytes = byte_level ? find_bytes(ids) : no_bytes();
-  if (!byte_level) characters = find_characters(spec, ids);
   fallback = find_fallback(spec);
+  if (!byte_level && model == TokenizerModel::kBpe) characters = find_characters(spec, ids);
   cut_at_space_marks = may_cut_at_space_marks(spec, *this);
-  if (spec.ignore_merges) whole_words = std::move(ids);
+  if (model == TokenizerModel::kBpe) {
+    if (spec.ignore_merges) whole_words = std::move(ids);
+    return;
+  }
+  if (unknown < 0) {
+    fail("the model has no token for what is not in its vocabulary: expected an unk_token");
+  }
+  if (model == TokenizerModel::kUnigram) {
+    unigram = unigram_table(spec);
+  } else {
+    word_piece = {std::move(ids), spec.continuation, spec.longest_word, unknown};
+  }
 }
 
 }  // namespace evo

@@ -3,10 +3,13 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
 #include "tokenizer/bpe/merge_table.h"
+#include "tokenizer/models/unigram.h"
+#include "tokenizer/models/word_piece.h"
 #include "tokenizer/tokenizer_spec.h"
 
 namespace evo {
@@ -21,6 +24,10 @@ struct WordTables {
   /// Checks the spec (unique tokens, merges that fit); throws Error. `spec` must outlive the
   /// tables.
   WordTables(const TokenizerSpec& spec, bool words_are_bytes);
+
+  TokenizerModel model;
+  std::optional<UnigramTable> unigram;  ///< of a Unigram model
+  WordPieceTable word_piece;            ///< of a WordPiece or WordLevel model
 
   bool byte_level;
   MergeTable merges;
