@@ -16,15 +16,16 @@ std::string fingerprint_text(const Tokenizer& tokenizer) {
   return fmt::format("{:016x}", tokenizer.fingerprint());
 }
 
-/// A model of another program has no fingerprint, and its vocabulary may be padded: there only a
-/// token that the model does not know is certain to be wrong.
+/// A model of another program has no fingerprint, and its vocabulary may be padded, or lack tokens
+/// that were added later: there only an ordinary token that the model does not know is certain to
+/// be wrong.
 void check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& config, const fs::path& folder,
                       const fs::path& file) {
-  if (tokenizer.vocab_size() > config.vocab_size) {
+  if (tokenizer.ordinary_size() > config.vocab_size) {
     fail(
         "{}: the tokenizer has {} tokens, but the model only {}: they do not belong together; put "
         "back the tokenizer that the model was trained with",
-        file.string(), tokenizer.vocab_size(), config.vocab_size);
+        file.string(), tokenizer.ordinary_size(), config.vocab_size);
   }
   if (!fs::exists(folder / kGenerationConfig)) return;
   const Record generation = Record::load(folder / kGenerationConfig);
@@ -53,8 +54,10 @@ const char* precision_name(Precision precision) {
 
 Record generation_config(const Tokenizer& tokenizer) {
   Record record;
-  record.set("eos_token_id", tokenizer.end_of_text());
-  record.set("bos_token_id", tokenizer.end_of_text());
+  if (tokenizer.end_of_text() >= 0) {
+    record.set("eos_token_id", tokenizer.end_of_text());
+    record.set("bos_token_id", tokenizer.end_of_text());
+  }
   record.set(kFingerprint, fingerprint_text(tokenizer));
   return record;
 }

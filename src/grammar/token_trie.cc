@@ -7,16 +7,18 @@
 namespace evo {
 namespace {
 
-/// Whether texts in UTF-8 that people can read have it; line ends and tabs can be done without.
+/// Whether texts in UTF-8 that people can read have it; line ends and tabs can be done without, and
+/// so can planes 4 to 16 of Unicode, which hold no letters.
 bool is_needed(int byte) {
   return (byte >= 0x20 && byte < 0x7F) || (byte >= 0x80 && byte < 0xC0) ||
-         (byte >= 0xC2 && byte <= 0xF4);
+         (byte >= 0xC2 && byte <= 0xF0);
 }
 
 }  // namespace
 
 TokenTrie::TokenTrie(const Tokenizer& tokenizer, std::span<const int32_t> more_ends)
-    : tokenizer_(tokenizer), ends_{tokenizer.end_of_text()} {
+    : tokenizer_(tokenizer) {
+  if (tokenizer.end_of_text() >= 0) ends_.push_back(tokenizer.end_of_text());
   for (const int32_t end : more_ends) {
     if (end >= 0 && end < vocab_size() && !is_end(end)) ends_.push_back(end);
   }

@@ -39,13 +39,14 @@ Service::Service(const Decoder& decoder, const Tokenizer& tokenizer,
 }
 
 void Service::check_tokens(std::span<const int32_t> tokens, const char* field) const {
+  const int64_t size = decoder_.model().config().vocab_size;
   const auto wrong =
-      std::ranges::find_if(tokens, [&](int32_t token) { return !tokenizer_.has(token); });
+      std::ranges::find_if(tokens, [&](int32_t token) { return token < 0 || token >= size; });
   if (wrong == tokens.end()) return;
-  throw RequestError(kBadRequest,
-                     fmt::format("{}: the token {} is not in the vocabulary of {} tokens", field,
-                                 *wrong, tokenizer_.vocab_size()),
-                     field, "invalid_value");
+  throw RequestError(
+      kBadRequest,
+      fmt::format("{}: the token {} is not in the vocabulary of {} tokens", field, *wrong, size),
+      field, "invalid_value");
 }
 
 Order Service::order(const GenerationRequest& request) const {
@@ -136,7 +137,9 @@ std::vector<Service::Framed> Service::prompts_of(const GenerationRequest& reques
       for (const PromptText& prompt : request.prompts) {
         check_tokens(prompt.tokens, "prompt");
         if (prompt.tokens.empty()) {
-          framed.push_back({text_prompt(tokenizer_, prompt.text), prompt.text, ""});
+          const NamesInText names =
+              request.parse_special ? NamesInText::kSpecial : NamesInText::kOrdinary;
+          framed.push_back({text_prompt(tokenizer_, prompt.text, names), prompt.text, ""});
         } else {
           framed.push_back({Prompt::of_text(prompt.tokens), tokenizer_.decode(prompt.tokens), ""});
         }

@@ -78,13 +78,23 @@ class Tokenizer {
   int32_t added_token(std::string_view name) const;
   bool is_special(int32_t id) const;
 
+  /// One more than the highest id; not every id below has a token.
   int32_t vocab_size() const;
+  /// The same without added tokens: rows that a model must have at least.
+  int32_t ordinary_size() const;
   /// Whether there is a token with this id.
   bool has(int32_t id) const;
+  /// -1 if no token is known to end a text.
   int32_t end_of_text() const;
+  /// The same; Error that says what to do if there is none.
+  int32_t need_end_of_text() const;
 
   /// What EncodeOptions::framed puts before a text; empty for most tokenizers.
   std::span<const int32_t> prefix() const;
+
+  /// What a model's text begins with: prefix(), or if that is empty and the tokenizer is one of
+  /// evo's own (from_merges()) the end of the text before, as in the data that evo trains on.
+  std::span<const int32_t> begin_of_text() const;
 
   /// Hash of all that decides which ids a text gets: the same on every machine and version, so
   /// that a model or a token file can tell that it meets a wrong tokenizer.

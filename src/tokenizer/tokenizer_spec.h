@@ -27,8 +27,8 @@ struct AddedToken {
   bool normalized = false;   ///< looked for in the normalized text
   bool verbatim = false;     ///< and there as it is, not normalized itself
   bool special = true;       ///< ordinary text unless the caller asks for special tokens
-  /// Not added at all, but a token of a byte-level vocabulary whose name is not in GPT-2's
-  /// alphabet: it decodes to its name, and no text becomes it.
+  /// Not added at all, but a token that no text becomes: of a byte-level vocabulary one whose name
+  /// is not in GPT-2's alphabet, and which decodes to its name; of SentencePiece an unused one.
   bool hidden = false;
   bool operator==(const AddedToken&) const = default;
 };

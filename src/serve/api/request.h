@@ -28,6 +28,7 @@ struct PromptText {
 struct GenerationRequest {
   Endpoint endpoint = Endpoint::kCompletion;
   std::vector<PromptText> prompts;    ///< kCompletion
+  bool parse_special = true;          ///< names of special tokens in their texts are those tokens
   std::vector<ChatMessage> messages;  ///< kChat
   std::string prefix, suffix;         ///< kInfill
 

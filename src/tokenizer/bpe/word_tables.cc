@@ -112,19 +112,22 @@ TokenIds find_characters(const TokenizerSpec& spec, const TokenIds& ids) {
   return characters;
 }
 
-// All tokens of a Unigram model but the special ones.
+// All tokens of a Unigram model but the special and the hidden ones.
 UnigramTable unigram_table(const TokenizerSpec& spec) {
   if (spec.scores.size() != spec.tokens.size()) {
     fail("the Unigram vocabulary has {} tokens and {} scores", spec.tokens.size(),
          spec.scores.size());
   }
-  const std::vector<bool> special = special_ids(spec);
+  std::vector<bool> left_out = special_ids(spec);
+  for (const AddedToken& token : spec.added) {
+    if (token.hidden) left_out[static_cast<size_t>(token.id)] = true;
+  }
   std::vector<UnigramPiece> pieces;
   double lowest = std::numeric_limits<double>::infinity();
   for (size_t i = 0; i < spec.tokens.size(); ++i) {
     if (!std::isfinite(spec.scores[i])) fail("the score of token {} is {}", i, spec.scores[i]);
     lowest = std::min(lowest, spec.scores[i]);
-    if (!special[i]) pieces.push_back({spec.tokens[i], static_cast<int32_t>(i), spec.scores[i]});
+    if (!left_out[i]) pieces.push_back({spec.tokens[i], static_cast<int32_t>(i), spec.scores[i]});
   }
   return UnigramTable(pieces, lowest, spec.unknown);
 }

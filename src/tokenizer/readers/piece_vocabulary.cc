@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
 #include "base/error.h"
+#include "text/base64.h"
 #include "text/utf8.h"
 #include "tokenizer/bpe/word_tables.h"
 #include "tokenizer/readers/json_section.h"
+#include "tokenizer/steps/character_map.h"
 #include "tokenizer/steps/post_processor.h"
 
 namespace evo {
@@ -96,15 +99,31 @@ Json replace(std::string_view pattern, std::string_view content) {
   return {{"type", "Replace"}, {"pattern", {{"String", pattern}}}, {"content", content}};
 }
 
+Json replace_regex(std::string_view pattern, std::string_view content) {
+  return {{"type", "Replace"}, {"pattern", {{"Regex", pattern}}}, {"content", content}};
+}
+
 // As in the published tokenizer.json of Llama-2.
-void set_pipeline(bool space_first, TokenizerSpec& spec) {
+void set_pipeline(const PieceOptions& options, TokenizerSpec& spec) {
   Json normalizers = Json::array(), decoders = Json::array();
-  if (space_first) normalizers.push_back({{"type", "Prepend"}, {"prepend", kSpaceMark}});
+  if (!options.character_map.empty()) {
+    normalizers.push_back({{"type", "Precompiled"},
+                           {"precompiled_charsmap", encode_base64(options.character_map)},
+                           {"longest_prefixes", true}});
+  }
+  if (options.one_space_at_a_time) {
+    normalizers.push_back(replace_regex(R"(\A +)", ""));
+    normalizers.push_back(replace_regex(" {2,}", " "));
+  }
+  if (options.space_first) normalizers.push_back({{"type", "Prepend"}, {"prepend", kSpaceMark}});
   normalizers.push_back(replace(" ", kSpaceMark));
+  if (options.one_space_at_a_time) {
+    normalizers.push_back(replace_regex(fmt::format(R"({}+\z)", kSpaceMark), ""));
+  }
   decoders.push_back(replace(kSpaceMark, " "));
   decoders.push_back({{"type", "ByteFallback"}});
   decoders.push_back({{"type", "Fuse"}});
-  if (space_first) {
+  if (options.space_first) {
     decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
   }
   spec.normalizer = Json{{"type", "Sequence"}, {"normalizers", normalizers}}.dump();
@@ -113,31 +132,65 @@ void set_pipeline(bool space_first, TokenizerSpec& spec) {
 }
 
 void set_added(const std::vector<Piece>& pieces, TokenizerSpec& spec) {
+  std::vector<AddedToken> hidden;
   for (size_t i = 0; i < pieces.size(); ++i) {
     const auto id = static_cast<int32_t>(i);
     const Piece::Kind kind = pieces[i].kind;
     if (kind == Piece::Kind::kUnknown) spec.unknown = id;
-    const bool special = kind == Piece::Kind::kUnknown || kind == Piece::Kind::kControl;
-    if (special || kind == Piece::Kind::kUserDefined) {
-      spec.added.push_back({.id = id, .special = special});
+    if (kind == Piece::Kind::kUnknown || kind == Piece::Kind::kControl) {
+      spec.added.push_back({.id = id});
+    } else if (kind == Piece::Kind::kUserDefined) {
+      spec.added.push_back({.id = id, .normalized = true, .verbatim = true, .special = false});
+    } else if (spec.model == TokenizerModel::kUnigram && kind != Piece::Kind::kNormal) {
+      hidden.push_back({.id = id, .special = false, .hidden = true});
     }
     if (kind == Piece::Kind::kControl && pieces[i].text == "<s>") {
       spec.post_processor = PostProcessor::json_with_prefix(pieces[i].text, id);
+    }
+  }
+  spec.added.insert(spec.added.end(), hidden.begin(), hidden.end());
+}
+
+// SentencePiece keeps user-defined pieces from its table of characters. Here they are looked for
+// behind it, which is the same if it does not change them.
+void check_kinds(const std::vector<Piece>& pieces, const TokenizerSpec& spec,
+                 const PieceOptions& options) {
+  const CharacterMap* map = nullptr;
+  std::optional<CharacterMap> owner;
+  if (!options.character_map.empty()) map = &owner.emplace(options.character_map);
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const Piece& piece = pieces[i];
+    if (piece.kind == Piece::Kind::kUnused && spec.model == TokenizerModel::kBpe) {
+      fail("piece {} of the BPE model is of the kind 'unused', which is not supported", i);
+    }
+    if (piece.kind != Piece::Kind::kUserDefined || map == nullptr) continue;
+    std::string changed;
+    map->append_longest(piece.text, changed);
+    if (changed != piece.text) {
+      fail(
+          "the user-defined piece {} is '{}', which the model's table of characters makes '{}' of: "
+          "that is not supported",
+          i, piece.text, changed);
     }
   }
 }
 
 }  // namespace
 
-TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, bool byte_fallback,
-                             bool space_first) {
+TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, const PieceOptions& options) {
   check(pieces);
   TokenizerSpec spec;
+  spec.model = options.model;
+  check_kinds(pieces, spec, options);
   for (const Piece& piece : pieces) spec.tokens.push_back(piece.text);
-  spec.merges = find_merges(pieces);
-  spec.byte_fallback = byte_fallback;
-  spec.fuse_unknown = true;
-  set_pipeline(space_first, spec);
+  if (spec.model == TokenizerModel::kBpe) {
+    spec.merges = find_merges(pieces);
+    spec.fuse_unknown = true;
+  } else {
+    for (const Piece& piece : pieces) spec.scores.push_back(piece.score);
+  }
+  spec.byte_fallback = options.byte_fallback;
+  set_pipeline(options, spec);
   set_added(pieces, spec);
   return spec;
 }

@@ -1,7 +1,7 @@
 // The forms in which tokenizers are published.
 //
 //   tokenizer.json                 Hugging Face                                tokenizer_json.h
-//   tokenizer.model                SentencePiece, BPE (Llama-2, Mistral)       sentencepiece.h
+//   tokenizer.model                SentencePiece (Llama-2, Mistral, T5)        sentencepiece.h
 //   tokenizer.model                tiktoken: base64 and rank (Llama-3)         tiktoken.h
 //   tokenizer.bin, tok512.bin      llama2.c                                    llama2c_tokenizer.h
 //   vocab.json + merges.txt        GPT-2 and Qwen, with what tokenizer_config.json says

@@ -101,6 +101,17 @@ int32_t read_unknown(const JsonSection& model, const ModelVocabulary& vocabulary
                         [&] { return fmt::format("'model.unk_token' is {}", shown_json(name)); });
 }
 
+// Our own addition, for SentencePiece's models.
+void read_hidden(const JsonSection& model, TokenizerSpec& spec) {
+  for (const json& id : model.array("hidden")) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() >= spec.tokens.size()) {
+      fail("'{}' has {}, but ids are 0..{}", model.path("hidden"), shown_json(id),
+           spec.tokens.size() - 1);
+    }
+    spec.added.push_back({.id = id.get<int32_t>(), .special = false, .hidden = true});
+  }
+}
+
 void read_word_piece(const JsonSection& model, TokenizerSpec& spec) {
   // A word is cut in the square of its length.
   constexpr uint64_t kLongestWord = 1000;
@@ -133,6 +144,7 @@ void read_model(const JsonSection& root, bool byte_level, TokenizerSpec& spec) {
   vocabulary.set_tokens(root, byte_level, spec);
   spec.byte_fallback = model.boolean("byte_fallback", false);
   spec.unknown = read_unknown(model, vocabulary, spec);
+  if (!model.get("hidden").is_null()) read_hidden(model, spec);
   if (spec.model == TokenizerModel::kBpe) read_bpe(model, vocabulary, spec);
   if (spec.model == TokenizerModel::kWordPiece) read_word_piece(model, spec);
 }

@@ -99,11 +99,16 @@ ordered_json model_json(const TokenizerSpec& spec) {
   const ordered_json unknown =
       spec.unknown < 0 ? ordered_json() : ordered_json(names[static_cast<size_t>(spec.unknown)]);
   switch (spec.model) {
-    case TokenizerModel::kUnigram:
-      return {{"type", "Unigram"},
-              {"unk_id", spec.unknown < 0 ? ordered_json() : ordered_json(spec.unknown)},
-              {"vocab", std::move(vocab)},
-              {"byte_fallback", spec.byte_fallback}};
+    case TokenizerModel::kUnigram: {
+      ordered_json model = {{"type", "Unigram"},
+                            {"unk_id", unknown.is_null() ? unknown : ordered_json(spec.unknown)},
+                            {"vocab", std::move(vocab)},
+                            {"byte_fallback", spec.byte_fallback}};
+      for (const AddedToken& token : spec.added) {
+        if (token.hidden) model["hidden"].push_back(token.id);  // our own addition
+      }
+      return model;
+    }
     case TokenizerModel::kWordPiece:
       return {{"type", "WordPiece"},
               {"unk_token", unknown},
