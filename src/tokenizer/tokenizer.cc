@@ -43,6 +43,10 @@ int32_t find_end_of_text(const TokenizerSpec& spec) {
 std::vector<std::string> decode_tokens(const TokenizerSpec& spec, const TextDecoder& decoder) {
   std::vector<std::string> bytes;
   for (const std::string& token : spec.tokens) {
+    if (token.empty()) {
+      bytes.emplace_back();  // no token has this id
+      continue;
+    }
     std::optional<std::string> text = decoder.bytes_of(token);
     if (!text) return {};
     bytes.push_back(std::move(*text));
