@@ -23,53 +23,54 @@ struct Options {
   bool drafts_only = false;
 };
 
-Precision precision_of(const std::string& format) {
-  if (format == "f32") return Precision::kF32;
-  if (format == "bf16") return Precision::kBF16;
-  if (format == "int8") return Precision::kInt8;
+tensor::Precision precision_of(const std::string& format) {
+  if (format == "f32") return tensor::Precision::kF32;
+  if (format == "bf16") return tensor::Precision::kBF16;
+  if (format == "int8") return tensor::Precision::kInt8;
   throw UsageError(fmt::format("--formats {}: expected f32, bf16 or int8", format));
 }
 
 /// A pass of `rows` rows behind `context` tokens, `evolving` of them a window.
-ForwardInput pass_of(const Model& model, int64_t rows, int64_t evolving, int64_t context) {
-  ForwardInput input;
+model::ForwardInput pass_of(const model::Model& model, int64_t rows, int64_t evolving,
+                            int64_t context) {
+  model::ForwardInput input;
   const auto n = static_cast<int32_t>(rows), first = static_cast<int32_t>(rows - evolving);
   const auto before = static_cast<int32_t>(context);
   for (int32_t r = 0; r < n; ++r) {
     input.positions.push_back(before + r);
     if (r < first) input.ids.push_back(r % 7);
-    input.ranges.push_back(r < first ? KeyRange{0, before + r + 1, 0, 0}
-                                     : KeyRange{0, before + first, first, n});
+    input.ranges.push_back(r < first ? ops::KeyRange{0, before + r + 1, 0, 0}
+                                     : ops::KeyRange{0, before + first, first, n});
   }
   if (evolving == 0) return input;
-  input.z = Tensor::empty({evolving, model.config().code_size});
+  input.z = tensor::Tensor::empty({evolving, model.config().code_size});
   Random(1).fill_normal(input.z.values());
-  input.previous_x = Tensor::zeros(input.z.shape());
-  input.times.assign(static_cast<size_t>(evolving), 1.0f);
+  input.previous_x = tensor::Tensor::zeros(input.z.shape());
+  input.times.assign(evolving, 1.0f);
   return input;
 }
 
-double seconds_of_pass(const Model& model, KvCache& cache, const ForwardInput& input,
-                       int64_t context) {
+double seconds_of_pass(const model::Model& model, model::KvCache& cache,
+                       const model::ForwardInput& input, int64_t context) {
   using Clock = std::chrono::steady_clock;
   cache.truncate(context);
   const auto start = Clock::now();
-  Tape tape(Tape::Mode::kInference);
-  const Tensor h = model.forward(tape, input, &cache);
-  (void)head_logits(tape, h, 0, input.mature(), model.unembedding(), nullptr);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor h = model.forward(tape, input, &cache);
+  (void)ops::head_logits(tape, h, 0, input.mature(), model.unembedding(), nullptr);
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 void report(const std::string& preset, const std::string& format, const Options& options) {
-  const ModelConfig config = ModelConfig::preset(preset);
-  Model model(config, false);
+  const model::ModelConfig config = model::ModelConfig::preset(preset);
+  model::Model model(config, false);
   model.initialize(1);
   model.pack(precision_of(format));
-  KvCache cache(config, options.context + std::ranges::max(options.rows));
-  Tape tape(Tape::Mode::kInference);
+  model::KvCache cache(config, options.context + std::ranges::max(options.rows));
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   (void)model.forward(tape, pass_of(model, options.context, 0, 0), &cache);
 
-  std::vector<ForwardInput> inputs;
+  std::vector<model::ForwardInput> inputs;
   for (const int64_t rows : options.rows) {
     inputs.push_back(pass_of(model, rows, options.drafts_only ? 0 : rows / 2, options.context));
   }

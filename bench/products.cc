@@ -34,7 +34,7 @@ struct Shape {
 };
 
 std::vector<Shape> shapes_of(const std::string& preset) {
-  const ModelConfig c = ModelConfig::preset(preset);
+  const model::ModelConfig c = model::ModelConfig::preset(preset);
   const int64_t hidden = c.hidden_size, heads = c.num_attention_heads * c.head_dim;
   return {{preset + " qkv", heads + 2 * c.num_key_value_heads * c.head_dim, hidden},
           {preset + " out", hidden, heads},
@@ -69,32 +69,32 @@ Subject plain_matrix(const Shape& shape, int64_t megabytes) {
       std::make_shared<std::vector<float>>(random_values(shape.out * shape.in * subject.copies));
   subject.multiply = [=](int64_t copy, const float* x, int64_t rows, float* y) {
     const float* w = weights->data() + copy * shape.out * shape.in;
-    matmul(matrix(x, rows, shape.in), matrix(w, shape.out, shape.in).transposed(), y, shape.out,
-           false, Precision::kF32);
+    ops::matmul(ops::matrix(x, rows, shape.in), ops::matrix(w, shape.out, shape.in).transposed(), y,
+                shape.out, false, tensor::Precision::kF32);
   };
   return subject;
 }
 
-Subject packed(const Shape& shape, Precision precision, int64_t megabytes) {
+Subject packed(const Shape& shape, tensor::Precision precision, int64_t megabytes) {
   const std::vector<float> w = random_values(shape.out * shape.in);
-  const auto copy = [&] { return pack_weight(w.data(), shape.out, shape.in, precision); };
-  const auto weights = std::make_shared<std::vector<std::shared_ptr<const PackedWeight>>>();
+  const auto copy = [&] { return ops::pack_weight(w.data(), shape.out, shape.in, precision); };
+  const auto weights = std::make_shared<std::vector<std::shared_ptr<const ops::PackedWeight>>>();
   weights->push_back(copy());
   Subject subject;
   subject.bytes = static_cast<double>(weights->front()->bytes());
   subject.copies = copies_for(subject.bytes, megabytes);
   while (static_cast<int64_t>(weights->size()) < subject.copies) weights->push_back(copy());
   subject.multiply = [=](int64_t index, const float* x, int64_t rows, float* y) {
-    (*weights)[static_cast<size_t>(index)]->multiply(x, rows, y);
+    (*weights)[index]->multiply(x, rows, y);
   };
   return subject;
 }
 
 Subject subject_of(const std::string& format, const Shape& shape, int64_t megabytes) {
   if (format == "onednn") return plain_matrix(shape, megabytes);
-  if (format == "f32") return packed(shape, Precision::kF32, megabytes);
-  if (format == "bf16") return packed(shape, Precision::kBF16, megabytes);
-  if (format == "int8") return packed(shape, Precision::kInt8, megabytes);
+  if (format == "f32") return packed(shape, tensor::Precision::kF32, megabytes);
+  if (format == "bf16") return packed(shape, tensor::Precision::kBF16, megabytes);
+  if (format == "int8") return packed(shape, tensor::Precision::kInt8, megabytes);
   throw UsageError(fmt::format("--formats {}: expected f32, bf16, int8 or onednn", format));
 }
 
@@ -111,8 +111,7 @@ class StreamRead {
         words_(static_cast<size_t>(piece_ * subject.copies), 1) {}
 
   void run(int64_t piece) const {
-    read_ones(std::span(words_).subspan(static_cast<size_t>(piece * piece_),
-                                        static_cast<size_t>(piece_)));
+    ops::read_ones(std::span(words_).subspan(piece * piece_, piece_));
   }
 
  private:

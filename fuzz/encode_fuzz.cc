@@ -11,10 +11,10 @@
 
 namespace {
 
-using evo::Tokenizer;
+using evo::tokenizer::Tokenizer;
 
 Tokenizer with_pattern(const std::string& pattern) {
-  evo::TokenizerSpec spec =
+  evo::tokenizer::TokenizerSpec spec =
       Tokenizer::from_merges(std::vector<std::pair<int32_t, int32_t>>{
                                  {'t', 'h'}, {256, 'e'}, {' ', 257}, {'\n', '\n'}, {' ', ' '}})
           .spec();
@@ -30,15 +30,17 @@ Tokenizer with_pattern(const std::string& pattern) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const Tokenizer kCharacters = Tokenizer::from_spec(
-      evo::parse_sentencepiece(evo::testing::sentencepiece_file(evo::testing::sample_pieces())));
+  static const Tokenizer kCharacters = Tokenizer::from_spec(evo::tokenizer::parse_sentencepiece(
+      evo::testing::sentencepiece_file(evo::testing::sample_pieces())));
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   EVO_CHECK(kCharacters.decode(kCharacters.encode(text)) == text ||
-            text.find(evo::kSpaceMark) != std::string_view::npos);  // the mark is a space
+            text.find(evo::tokenizer::kSpaceMark) !=
+                std::string_view::npos);  // the mark is a space
   // In a group a pattern is no longer a well-known one, and has no scanner of its own.
   static const std::vector<std::pair<Tokenizer, Tokenizer>> kPairs = [] {
     std::vector<std::pair<Tokenizer, Tokenizer>> pairs;
-    for (const char* pattern : {evo::kGpt2Pattern, evo::kLlama3Pattern, evo::kQwenPattern}) {
+    for (const char* pattern : {evo::tokenizer::kGpt2Pattern, evo::tokenizer::kLlama3Pattern,
+                                evo::tokenizer::kQwenPattern}) {
       pairs.emplace_back(with_pattern(pattern), with_pattern(fmt::format("(?:{})", pattern)));
     }
     return pairs;

@@ -18,17 +18,17 @@ namespace {
 
 using evo::testing::Validator;
 
-std::shared_ptr<const evo::TokenTrie> trie() {
+std::shared_ptr<const evo::grammar::TokenTrie> trie() {
   // {"  ":  ",  ","  half of \u00E9 with a quote, \u00
   constexpr std::pair<int32_t, int32_t> kMerges[] = {{'{', '"'},  {'"', ':'},  {'"', ','},
                                                      {258, '"'},  {'"', 0xC3}, {0xA9, '"'},
                                                      {'\\', 'u'}, {262, '0'}};
-  static const auto kTrie =
-      std::make_shared<const evo::TokenTrie>(evo::Tokenizer::from_merges(kMerges));
+  static const auto kTrie = std::make_shared<const evo::grammar::TokenTrie>(
+      evo::tokenizer::Tokenizer::from_merges(kMerges));
   return kTrie;
 }
 
-std::vector<int32_t> allowed_tokens(const evo::GrammarState& state) {
+std::vector<int32_t> allowed_tokens(const evo::grammar::GrammarState& state) {
   std::vector<uint8_t> mask(static_cast<size_t>(trie()->vocab_size()));
   state.allowed(mask);
   std::vector<int32_t> tokens;
@@ -45,10 +45,11 @@ void check_text(const std::string& text, const Validator& validator) {
   EVO_CHECK(validator.is_valid(value));
 }
 
-void write_text(const evo::Grammar& grammar, std::string_view choices, const Validator& validator) {
+void write_text(const evo::grammar::Grammar& grammar, std::string_view choices,
+                const Validator& validator) {
   constexpr size_t kMostTokens = 120;
   evo::Random random(choices.size());  // for choices that are not there
-  evo::GrammarState state(grammar, trie());
+  evo::grammar::GrammarState state(grammar, trie());
   std::string text;
   for (size_t i = 0; i < kMostTokens; ++i) {
     const std::vector<int32_t> tokens = allowed_tokens(state);
@@ -69,7 +70,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t end = input.find('\0');
   const std::string_view schema = input.substr(0, end);
   try {
-    const evo::Grammar grammar = evo::Grammar::from_json_schema(schema);
+    const evo::grammar::Grammar grammar = evo::grammar::Grammar::from_json_schema(schema);
     const auto json = Validator::Json::parse(schema);
     write_text(grammar, end == input.npos ? "" : input.substr(end + 1), Validator(json));
   } catch (const evo::Error&) {

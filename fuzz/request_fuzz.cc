@@ -17,11 +17,11 @@ void check(const evo::serve::GenerationRequest& request) {
   EVO_CHECK(request.steps >= 1 && request.window >= 0 && request.max_tokens.value_or(1) >= 1);
   EVO_CHECK(request.logprobs <= evo::serve::kMostAlternatives);
   EVO_CHECK(request.balance >= 0 && request.balance <= 1);
-  evo::validate(request.sampler);
+  evo::decode::validate(request.sampler);
   EVO_CHECK(request.json || request.schema.empty());
   if (request.schema.empty()) return;
   try {
-    (void)evo::Grammar::from_json_schema(request.schema);
+    (void)evo::grammar::Grammar::from_json_schema(request.schema);
   } catch (const evo::Error&) {
   }
 }

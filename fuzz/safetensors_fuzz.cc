@@ -15,8 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const evo::fuzzing::MemoryFile memory(reinterpret_cast<const uint8_t*>(bytes.data()),
                                         bytes.size());
   try {
-    const evo::SafetensorsFile file(memory.path());
-    for (const evo::TensorInfo& tensor : file.tensors()) {
+    const evo::weights::SafetensorsFile file(memory.path());
+    for (const evo::weights::TensorInfo& tensor : file.tensors()) {
       int64_t count = 1;
       for (const int64_t extent : tensor.shape) count *= extent;
       std::vector<float> values(static_cast<size_t>(count));

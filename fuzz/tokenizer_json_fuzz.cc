@@ -8,7 +8,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     evo::fuzzing::use_tokenizer(
-        evo::parse_tokenizer_json({reinterpret_cast<const char*>(data), size}));
+        evo::tokenizer::parse_tokenizer_json({reinterpret_cast<const char*>(data), size}));
   } catch (const evo::Error&) {
   }
   return 0;

@@ -9,8 +9,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view content(reinterpret_cast<const char*>(data), size);
-  for (const auto parse :
-       {evo::parse_sentencepiece, evo::parse_tiktoken, evo::parse_llama2c_tokenizer}) {
+  for (const auto parse : {evo::tokenizer::parse_sentencepiece, evo::tokenizer::parse_tiktoken,
+                           evo::tokenizer::parse_llama2c_tokenizer}) {
     try {
       evo::fuzzing::use_tokenizer(parse(content));
     } catch (const evo::Error&) {

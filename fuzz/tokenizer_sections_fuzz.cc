@@ -15,11 +15,11 @@ constexpr const char* kSections[] = {"normalizer", "pre_tokenizer", "decoder", "
                                      "added_tokens"};
 
 const nlohmann::json& sample(bool byte_level) {
-  using namespace evo;
+  using namespace evo::tokenizer;
   static const auto kBytes =
       nlohmann::json::parse(format_tokenizer_json(Tokenizer::from_merges({}).spec()));
   static const auto kCharacters = nlohmann::json::parse(format_tokenizer_json(
-      parse_sentencepiece(testing::sentencepiece_file(testing::sample_pieces()))));
+      parse_sentencepiece(evo::testing::sentencepiece_file(evo::testing::sample_pieces()))));
   return byte_level ? kBytes : kCharacters;
 }
 
@@ -30,8 +30,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     nlohmann::json document = sample((data[0] & 8) != 0);
     document[kSections[(data[0] & 7) % std::size(kSections)]] =
-        evo::parse_hostile_json({reinterpret_cast<const char*>(data + 1), size - 1});
-    evo::fuzzing::use_tokenizer(evo::spec_of_document(document));
+        evo::tokenizer::parse_hostile_json({reinterpret_cast<const char*>(data + 1), size - 1});
+    evo::fuzzing::use_tokenizer(evo::tokenizer::spec_of_document(document));
   } catch (const evo::Error&) {
   }
   return 0;

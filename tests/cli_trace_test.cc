@@ -65,7 +65,7 @@ TEST_F(TraceFile, CompressedByName) {
   ASSERT_EQ(run(traced("--trace " + path("plain.jsonl"))).code, 0);
   ASSERT_EQ(run(traced("--trace " + path("packed.jsonl.zst"))).code, 0);
   const std::string plain = read_bytes(path("plain.jsonl"));
-  EXPECT_EQ(read_text(path("packed.jsonl.zst"), 1 << 24), plain);
+  EXPECT_EQ(files::read_text(path("packed.jsonl.zst"), 1 << 24), plain);
   EXPECT_LT(read_bytes(path("packed.jsonl.zst")).size(), plain.size() / 2);
 }
 

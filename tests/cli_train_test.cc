@@ -226,7 +226,7 @@ TEST_F(Train, SaysWhenAnotherArithmeticGoesOn) {
   EXPECT_NE(other.find("from here on they are in f32, "), std::string::npos) << other;
   const std::string same = go_on("6", "");
   EXPECT_EQ(same.find("from here on"), std::string::npos) << same;
-  if (isa() == Isa::kBaseline) return;
+  if (ops::isa() == ops::Isa::kBaseline) return;
   // As on an older CPU.
   const std::string older = go_on("8", "ONEDNN_MAX_CPU_ISA=SSE41");
   EXPECT_NE(older.find("from here on they are in f32, baseline"), std::string::npos) << older;

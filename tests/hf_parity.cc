@@ -16,10 +16,10 @@ namespace evo {
 namespace {
 
 /// Tokens [begin, end) of a text as mature rows.
-ForwardInput mature_rows(const std::vector<int64_t>& ids, int64_t begin, int64_t end) {
-  ForwardInput input;
+model::ForwardInput mature_rows(const std::vector<int64_t>& ids, int64_t begin, int64_t end) {
+  model::ForwardInput input;
   for (int64_t i = begin; i < end; ++i) {
-    input.ids.push_back(static_cast<int32_t>(ids[static_cast<size_t>(i)]));
+    input.ids.push_back(static_cast<int32_t>(ids[i]));
     input.positions.push_back(static_cast<int32_t>(i));
     input.ranges.push_back({0, static_cast<int32_t>(i) + 1, 0, 0});
   }
@@ -28,31 +28,33 @@ ForwardInput mature_rows(const std::vector<int64_t>& ids, int64_t begin, int64_t
 
 /// Logits [n, V] of the text in pieces of 1, 2, 3 .. tokens, through `cache` unless it is null:
 /// then in one pass.
-std::vector<float> logits(const Model& model, const std::vector<int64_t>& ids, KvCache* cache) {
-  Tape tape(Tape::Mode::kInference);
+std::vector<float> logits(const model::Model& model, const std::vector<int64_t>& ids,
+                          model::KvCache* cache) {
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   std::vector<float> all;
   const auto length = std::ssize(ids);
   for (int64_t begin = 0, piece = 1; begin < length; begin += piece++) {
     if (cache == nullptr) piece = length;
-    const ForwardInput input = mature_rows(ids, begin, std::min(begin + piece, length));
-    const Tensor h =
+    const model::ForwardInput input = mature_rows(ids, begin, std::min(begin + piece, length));
+    const tensor::Tensor h =
         cache != nullptr ? model.forward(tape, input, cache) : model.forward(tape, input);
-    const Tensor piece_logits = head_logits(tape, h, 0, h.rows(), model.unembedding(), nullptr);
+    const tensor::Tensor piece_logits =
+        ops::head_logits(tape, h, 0, h.rows(), model.unembedding(), nullptr);
     all.insert(all.end(), piece_logits.values().begin(), piece_logits.values().end());
   }
   return all;
 }
 
 void write_expected(const std::filesystem::path& folder) {
-  const std::vector<int64_t> ids = Record::load(folder / "text.json").get_ints("ids");
-  const Model model = Model::load(folder.string());
-  const Model packed = Model::load_packed(folder.string(), Precision::kF32);
-  KvCache cache(packed.config(), std::ssize(ids));
+  const std::vector<int64_t> ids = json::Record::load(folder / "text.json").get_ints("ids");
+  const model::Model model = model::Model::load(folder.string());
+  const model::Model packed = model::Model::load_packed(folder.string(), tensor::Precision::kF32);
+  model::KvCache cache(packed.config(), std::ssize(ids));
   const std::vector<float> plain = logits(model, ids, nullptr);
   const std::vector<float> cached = logits(packed, ids, &cache);
   const std::vector<int64_t> shape = {std::ssize(ids), model.config().vocab_size};
-  write_safetensors(folder / "expected.safetensors",
-                    {{"logits", shape, plain}, {"cached_logits", shape, cached}});
+  weights::write_safetensors(folder / "expected.safetensors",
+                             {{"logits", shape, plain}, {"cached_logits", shape, cached}});
 }
 
 }  // namespace

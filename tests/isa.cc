@@ -12,30 +12,32 @@
 namespace evo {
 namespace {
 
-constexpr std::array kLevels = {Isa::kAvx2, Isa::kAvx512, Isa::kAvx512BF16, Isa::kAmx};
+constexpr std::array kLevels = {ops::Isa::kAvx2, ops::Isa::kAvx512, ops::Isa::kAvx512BF16,
+                                ops::Isa::kAmx};
 constexpr int kSkipped = 77;
 
 int print_levels() {
   std::string below, lacking;
-  for (const Isa level : kLevels) {
-    std::string& list = level < isa() ? below : lacking;
-    if (level != isa()) list += fmt::format(" {}", isa_name(level));
+  for (const ops::Isa level : kLevels) {
+    std::string& list = level < ops::isa() ? below : lacking;
+    if (level != ops::isa()) list += fmt::format(" {}", ops::isa_name(level));
   }
   fmt::print("instructions: {} (all tests);{} (again, what depends on them); lacking here:{}\n",
-             isa_name(isa()), below.empty() ? " none" : below, lacking.empty() ? " none" : lacking);
+             ops::isa_name(ops::isa()), below.empty() ? " none" : below,
+             lacking.empty() ? " none" : lacking);
   return 0;
 }
 
 int run(std::string_view name, char** command) {
-  for (const Isa level : kLevels) {
-    if (name != isa_name(level)) continue;
-    if (level >= isa()) {
+  for (const ops::Isa level : kLevels) {
+    if (name != ops::isa_name(level)) continue;
+    if (level >= ops::isa()) {
       // As GoogleTest says it, for scripts/test.
       fmt::print("tests/isa.cc: Skipped\n{}: {}\n", name,
-                 level == isa() ? "all tests run with it" : "this CPU lacks it");
+                 level == ops::isa() ? "all tests run with it" : "this CPU lacks it");
       return kSkipped;
     }
-    setenv("ONEDNN_MAX_CPU_ISA", isa_name(level), 1);
+    setenv("ONEDNN_MAX_CPU_ISA", ops::isa_name(level), 1);
     execv(command[0], command);
     fmt::print(stderr, "evo_isa: {} does not start\n", command[0]);
     return 1;

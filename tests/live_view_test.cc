@@ -56,8 +56,8 @@ std::string as_shown(std::string_view text) {
 }
 
 /// Tokens that a model might think of next, more than fit.
-std::vector<TraceToken> random_tokens(Random& random) {
-  std::vector<TraceToken> tokens;
+std::vector<decode::TraceToken> random_tokens(Random& random) {
+  std::vector<decode::TraceToken> tokens;
   for (int i = 0; i < 12; ++i) tokens.push_back(trace_token(i, random_piece(random, ""), 1, 0.5));
   return tokens;
 }
@@ -164,7 +164,7 @@ TEST(LiveView, LosesNoLetterWhenTheTerminalIsResized) {
 
 TEST(LiveView, DisputedCharactersStopGuessing) {
   LiveView view(true, true);
-  const std::vector<TraceToken> tokens = {trace_token(0, "one", 1, 1)};
+  const std::vector<decode::TraceToken> tokens = {trace_token(0, "one", 1, 1)};
   // Some terminals show this family as one picture, some as three.
   EXPECT_EQ(view.frame("\U0001F468\u200D\U0001F469", tokens, "status", 20),
             "\x1b[J\U0001F468\u200D\U0001F469");
@@ -200,7 +200,7 @@ TEST(LiveView, NoColoursNoStyles) {
 
 TEST(LiveView, OnlyTextForDumbTerminals) {
   LiveView view(false, false);
-  const std::vector<TraceToken> tokens = {trace_token(0, " cat", 1, 1)};
+  const std::vector<decode::TraceToken> tokens = {trace_token(0, " cat", 1, 1)};
   EXPECT_EQ(view.frame("T\x1bhe\n", tokens, "status", 20), "T.he\n");
   EXPECT_EQ(view.frame(std::string(20, 'x'), tokens, "status", 20), std::string(20, 'x'));
   EXPECT_EQ(view.last_frame("end", 20), "end\n");

@@ -21,7 +21,7 @@
 namespace evo {
 namespace {
 
-using CodeGradient = HeadLosses::CodeGradient;
+using CodeGradient = ops::HeadLosses::CodeGradient;
 using Path = std::filesystem::path;
 
 struct Objective {
@@ -31,7 +31,7 @@ struct Objective {
 
 /// N = Nm mature rows, then Ne evolving ones.
 struct Batch {
-  ForwardInput input;                  ///< without z
+  model::ForwardInput input;           ///< without z
   std::vector<int32_t> latent_ids;     ///< [Ne] the token whose code is in z
   std::vector<int32_t> next_tokens;    ///< [Nm] targets; -1: no loss
   std::vector<int32_t> own_tokens;     ///< [Ne] likewise
@@ -39,30 +39,30 @@ struct Batch {
   std::vector<uint8_t> block_starts;   ///< [Ne]
   std::vector<float> signal, kappa;    ///< [Ne]
   std::vector<float> squared_weights;  ///< [Ne]
-  Tensor noise;                        ///< [Ne, d] of unit variance
+  tensor::Tensor noise;                ///< [Ne, d] of unit variance
 };
 
 /// What a field that drafts yields.
 struct DraftPass {
   std::vector<int32_t> targets;  ///< [Ne] -1: no loss
-  Tensor o;                      ///< [Ne, D]
-  HeadResult head;
+  tensor::Tensor o;              ///< [Ne, D]
+  ops::HeadResult head;
   std::vector<float> kept;  ///< [Ne] 1 where the field's best token is the target
-  MaturityResult maturity;
+  ops::MaturityResult maturity;
 };
 
 /// What one pass over the batch yields.
 struct Pass {
-  Tensor h;            ///< [N, D]
-  Tensor ahead_keys;   ///< what the field ahead sees of the mature rows
-  PosteriorTerm term;  ///< of the evolving rows
-  HeadResult ar, flow;
+  tensor::Tensor h;           ///< [N, D]
+  tensor::Tensor ahead_keys;  ///< what the field ahead sees of the mature rows
+  ops::PosteriorTerm term;    ///< of the evolving rows
+  ops::HeadResult ar, flow;
   DraftPass inner;
   std::optional<DraftPass> ahead;  ///< if the model has that field
   double loss = 0;                 ///< the objective
 };
 
-std::vector<int32_t> read_ints(const Record& record, std::string_view key, size_t size) {
+std::vector<int32_t> read_ints(const json::Record& record, std::string_view key, size_t size) {
   const std::vector<int64_t> values = record.get_ints(key);
   if (values.size() != size) {
     fail("{}: expected {} numbers in '{}', found {}", record.source(), size, key, values.size());
@@ -78,31 +78,33 @@ std::vector<int32_t> tail_of(const std::vector<int32_t>& rows, size_t mature) {
   return {rows.begin() + static_cast<std::ptrdiff_t>(mature), rows.end()};
 }
 
-std::vector<float> read_column(const SafetensorsFile& file, std::string_view name, size_t size) {
+std::vector<float> read_column(const weights::SafetensorsFile& file, std::string_view name,
+                               size_t size) {
   std::vector<float> values(size);
   file.read_f32(name, {static_cast<int64_t>(size)}, values);
   return values;
 }
 
-Tensor read_matrix(const SafetensorsFile& file, std::string_view name, size_t rows, int64_t cols) {
-  Tensor matrix = Tensor::empty({static_cast<int64_t>(rows), cols});
+tensor::Tensor read_matrix(const weights::SafetensorsFile& file, std::string_view name, size_t rows,
+                           int64_t cols) {
+  tensor::Tensor matrix = tensor::Tensor::empty({static_cast<int64_t>(rows), cols});
   file.read_f32(name, matrix.shape(), matrix.values());
   return matrix;
 }
 
-std::vector<KeyRange> read_ranges(const Record& record, size_t rows) {
+std::vector<ops::KeyRange> read_ranges(const json::Record& record, size_t rows) {
   const std::vector<int32_t> context_begin = read_ints(record, "context_begin", rows);
   const std::vector<int32_t> context_end = read_ints(record, "context_end", rows);
   const std::vector<int32_t> self_begin = read_ints(record, "self_begin", rows);
   const std::vector<int32_t> self_end = read_ints(record, "self_end", rows);
-  std::vector<KeyRange> ranges(rows);
+  std::vector<ops::KeyRange> ranges(rows);
   for (size_t r = 0; r < rows; ++r) {
     ranges[r] = {context_begin[r], context_end[r], self_begin[r], self_end[r]};
   }
   return ranges;
 }
 
-Batch read_batch(const Path& folder, const Record& record, int64_t code_size) {
+Batch read_batch(const Path& folder, const json::Record& record, int64_t code_size) {
   const size_t rows = record.get_ints("ids").size(), evolving = record.get_ints("previous").size();
   const auto mature = static_cast<size_t>(record.get_int("mature_rows"));
   if (mature == 0 || evolving == 0 || mature + evolving != rows) {
@@ -111,7 +113,7 @@ Batch read_batch(const Path& folder, const Record& record, int64_t code_size) {
   }
   const std::vector<int32_t> ids = read_ints(record, "ids", rows);
   const std::vector<int32_t> targets = read_ints(record, "targets", rows);
-  const SafetensorsFile floats(folder / "batch.safetensors");
+  const weights::SafetensorsFile floats(folder / "batch.safetensors");
   Batch batch;
   batch.input.ids = head_of(ids, mature);
   batch.latent_ids = tail_of(ids, mature);
@@ -146,10 +148,10 @@ CodeGradient code_gradient_named(const std::string& name, const std::string& sou
 }
 
 /// In batch.json, or else in config.json's "evo".
-Objective read_objective(const Path& folder, const Record& batch) {
-  const Record record = batch.has("objective")
-                            ? batch.get_record("objective")
-                            : Record::load(folder / "config.json").get_record("evo");
+Objective read_objective(const Path& folder, const json::Record& batch) {
+  const json::Record record = batch.has("objective")
+                                  ? batch.get_record("objective")
+                                  : json::Record::load(folder / "config.json").get_record("evo");
   return {code_gradient_named(record.get_string("code_gradient"), record.source()),
           record.get_double("flow_weight"), record.get_double("inner_weight"),
           record.get_double("maturity_weight"), record.get_double("squared_weight")};
@@ -183,76 +185,77 @@ double dot(std::span<const float> a, std::span<const float> b) {
 }
 
 /// Backbone and both of its losses; fills h, term, ar and flow.
-void run_backbone(Tape& tape, const Model& model, const Batch& batch, const Objective& objective,
-                  Pass& pass) {
+void run_backbone(tensor::Tape& tape, const model::Model& model, const Batch& batch,
+                  const Objective& objective, Pass& pass) {
   const bool train_latents = objective.code_gradient == CodeGradient::kCrossEntropy;
-  const Tensor codes = model.codes(tape);
-  ForwardInput input = batch.input;
-  input.z = gaussian_bridge(tape, train_latents ? codes : codes.detach(), batch.latent_ids,
-                            batch.signal, batch.noise);
-  Tensor* const keys = model.config().ahead_size > 0 ? &pass.ahead_keys : nullptr;
+  const tensor::Tensor codes = model.codes(tape);
+  model::ForwardInput input = batch.input;
+  input.z = ops::gaussian_bridge(tape, train_latents ? codes : codes.detach(), batch.latent_ids,
+                                 batch.signal, batch.noise);
+  tensor::Tensor* const keys = model.config().ahead_size > 0 ? &pass.ahead_keys : nullptr;
   pass.h = model.forward(tape, input, {}, keys);
   pass.term = {input.z, batch.kappa, codes};
 
   const std::vector<float> ar_weights = shares(batch.next_tokens, 1);
-  const HeadLosses ar{batch.next_tokens, ar_weights, CodeGradient::kNone, {}};
-  pass.ar = head(tape, pass.h, 0, input.mature(), model.unembedding(), nullptr, &ar);
+  const ops::HeadLosses ar{batch.next_tokens, ar_weights, CodeGradient::kNone, {}};
+  pass.ar = ops::head(tape, pass.h, 0, input.mature(), model.unembedding(), nullptr, &ar);
 
   const std::vector<float> flow_weights = shares(batch.own_tokens, objective.flow);
   const std::vector<float> squared = squared_weights(batch, objective, objective.squared);
-  const HeadLosses flow{batch.own_tokens, flow_weights, objective.code_gradient, squared};
-  pass.flow =
-      head(tape, pass.h, input.mature(), input.evolving(), model.unembedding(), &pass.term, &flow);
+  const ops::HeadLosses flow{batch.own_tokens, flow_weights, objective.code_gradient, squared};
+  pass.flow = ops::head(tape, pass.h, input.mature(), input.evolving(), model.unembedding(),
+                        &pass.term, &flow);
   pass.loss += pass.ar.loss + pass.flow.loss + dot(squared, pass.flow.squared_error);
 }
 
-PosteriorTerm detached(const PosteriorTerm& term) {
+ops::PosteriorTerm detached(const ops::PosteriorTerm& term) {
   return {term.z.detach(), term.kappa, term.codes.detach()};
 }
 
 /// Losses of what a field drafted, drafts.o for drafts.targets; `term` may be null. Fills the rest.
-void judge_drafts(Tape& tape, const Model& model, const Objective& objective,
-                  const PosteriorTerm* term, const Tensor& maturity_weight, DraftPass& drafts) {
+void judge_drafts(tensor::Tape& tape, const model::Model& model, const Objective& objective,
+                  const ops::PosteriorTerm* term, const tensor::Tensor& maturity_weight,
+                  DraftPass& drafts) {
   const std::vector<float> weights = shares(drafts.targets, objective.inner);
-  const HeadLosses losses{drafts.targets, weights, CodeGradient::kNone, {}};
+  const ops::HeadLosses losses{drafts.targets, weights, CodeGradient::kNone, {}};
   drafts.head =
-      head(tape, drafts.o, 0, drafts.o.rows(), model.detached_unembedding(), term, &losses);
+      ops::head(tape, drafts.o, 0, drafts.o.rows(), model.detached_unembedding(), term, &losses);
   for (size_t r = 0; r < drafts.targets.size(); ++r) {
     drafts.kept.push_back(drafts.head.argmax[r] == drafts.targets[r] ? 1.0f : 0.0f);
   }
   drafts.maturity =
-      maturity(tape, drafts.o.detach(), drafts.head.log_pmax, drafts.head.entropy, maturity_weight,
-               drafts.kept, shares(drafts.targets, objective.maturity));
+      ops::maturity(tape, drafts.o.detach(), drafts.head.log_pmax, drafts.head.entropy,
+                    maturity_weight, drafts.kept, shares(drafts.targets, objective.maturity));
 }
 
 /// Inner field and maturity, which read the backbone detached; fills inner.
-void run_inner(Tape& tape, const Model& model, const Batch& batch, const Objective& objective,
-               Pass& pass) {
+void run_inner(tensor::Tape& tape, const model::Model& model, const Batch& batch,
+               const Objective& objective, Pass& pass) {
   const int64_t mature = batch.input.mature(), evolving = batch.input.evolving();
-  const Tensor states = slice_rows(tape, pass.h.detach(), mature, mature + evolving);
+  const tensor::Tensor states = ops::slice_rows(tape, pass.h.detach(), mature, mature + evolving);
   pass.inner.targets = batch.own_tokens;
   pass.inner.o = model.inner_field(tape, states, batch.previous, batch.block_starts);
-  const PosteriorTerm term = detached(pass.term);
+  const ops::PosteriorTerm term = detached(pass.term);
   judge_drafts(tape, model, objective, &term, model.maturity_weight(), pass.inner);
   pass.loss += pass.inner.head.loss + pass.inner.maturity.loss;
 }
 
 /// The field that drafts ahead, likewise; fills ahead.
-void run_ahead(Tape& tape, const Model& model, const Batch& batch, const Objective& objective,
-               Pass& pass) {
+void run_ahead(tensor::Tape& tape, const model::Model& model, const Batch& batch,
+               const Objective& objective, Pass& pass) {
   const int64_t mature = batch.input.mature(), evolving = batch.input.evolving();
   DraftPass& ahead = pass.ahead.emplace();
-  AheadInput input{Tensor::empty({evolving, pass.h.cols()}),
-                   pass.ahead_keys,
-                   batch.previous,
-                   {},
-                   {},
-                   batch.block_starts};
+  model::AheadInput input{tensor::Tensor::empty({evolving, pass.h.cols()}),
+                          pass.ahead_keys,
+                          batch.previous,
+                          {},
+                          {},
+                          batch.block_starts};
   ahead.targets = batch.own_tokens;
   for (int64_t r = 0; r < evolving; ++r) {
     const auto i = static_cast<size_t>(r);
     const auto row = static_cast<size_t>(mature + r);
-    const KeyRange& seen = batch.input.ranges[row];
+    const ops::KeyRange& seen = batch.input.ranges[row];
     std::copy_n(pass.h.row(seen.context_end - 1), pass.h.cols(), input.h.row(r));
     input.positions.push_back(batch.input.positions[row] - 1);
     input.context.push_back({seen.context_begin, seen.context_end, 0, 0});
@@ -265,9 +268,9 @@ void run_ahead(Tape& tape, const Model& model, const Batch& batch, const Objecti
 }
 
 /// One pass with its gradient, which replaces the one in the model.
-Pass run_pass(const Model& model, const Batch& batch, const Objective& objective) {
+Pass run_pass(const model::Model& model, const Batch& batch, const Objective& objective) {
   model.parameters().zero_gradients();  // before the pass: the heads add theirs in it
-  Tape tape(Tape::Mode::kTraining);
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
   Pass pass;
   run_backbone(tape, model, batch, objective, pass);
   run_inner(tape, model, batch, objective, pass);
@@ -278,16 +281,17 @@ Pass run_pass(const Model& model, const Batch& batch, const Objective& objective
 
 /// [Ne] the maturity's cross-entropy by row, 0 without a target: maturity() yields only the sum,
 /// and the rounded probability has too few digits of what is close to 1.
-std::vector<float> maturity_by_row(const DraftPass& drafts, const Tensor& weight) {
-  Tape tape(Tape::Mode::kInference);
+std::vector<float> maturity_by_row(const DraftPass& drafts, const tensor::Tensor& weight) {
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   const float one = 1;
   std::vector<float> losses(drafts.kept.size(), 0.0f);
   for (size_t r = 0; r < losses.size(); ++r) {
     if (drafts.targets[r] < 0) continue;
     const auto row = static_cast<int64_t>(r);
     losses[r] = static_cast<float>(
-        maturity(tape, slice_rows(tape, drafts.o, row, row + 1), {&drafts.head.log_pmax[r], 1},
-                 {&drafts.head.entropy[r], 1}, weight, {&drafts.kept[r], 1}, {&one, 1})
+        ops::maturity(tape, ops::slice_rows(tape, drafts.o, row, row + 1),
+                      {&drafts.head.log_pmax[r], 1}, {&drafts.head.entropy[r], 1}, weight,
+                      {&drafts.kept[r], 1}, {&one, 1})
             .loss);
   }
   return losses;
@@ -299,7 +303,7 @@ class Results {
   void add(const std::string& name, std::vector<int64_t> shape, std::span<const float> values) {
     arrays_[name] = {std::move(shape), {values.begin(), values.end()}};
   }
-  void add(const std::string& name, const Tensor& tensor) {
+  void add(const std::string& name, const tensor::Tensor& tensor) {
     add(name, tensor.shape(), tensor.values());
   }
   void add(const std::string& name, std::span<const float> values) {
@@ -311,9 +315,9 @@ class Results {
   }
 
   void write(const Path& path) const {
-    std::vector<ArrayToWrite> list;
+    std::vector<weights::ArrayToWrite> list;
     for (const auto& [name, array] : arrays_) list.push_back({name, array.shape, array.values});
-    write_safetensors(path, list);
+    weights::write_safetensors(path, list);
   }
 
  private:
@@ -324,31 +328,32 @@ class Results {
   std::map<std::string, Array> arrays_;
 };
 
-void add_states(const Model& model, const Batch& batch, const Pass& pass, Results& results) {
+void add_states(const model::Model& model, const Batch& batch, const Pass& pass, Results& results) {
   const int64_t mature = batch.input.mature(), evolving = batch.input.evolving();
-  Tape tape(Tape::Mode::kInference);
-  const Weight& unembedding = model.unembedding();
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const ops::Weight& unembedding = model.unembedding();
   results.add("hidden", pass.h);
   results.add("z", pass.term.z);
   results.add("x", pass.flow.mean_code);
   results.add("maturity", pass.inner.maturity.probability);
-  results.add("mature_logits", head_logits(tape, pass.h, 0, mature, unembedding, nullptr));
+  results.add("mature_logits", ops::head_logits(tape, pass.h, 0, mature, unembedding, nullptr));
   results.add("evolving_logits",
-              head_logits(tape, pass.h, mature, evolving, unembedding, &pass.term));
+              ops::head_logits(tape, pass.h, mature, evolving, unembedding, &pass.term));
   results.add("inner_logits",
-              head_logits(tape, pass.inner.o, 0, evolving, unembedding, &pass.term));
+              ops::head_logits(tape, pass.inner.o, 0, evolving, unembedding, &pass.term));
   if (!pass.ahead) return;
-  results.add("ahead_logits", head_logits(tape, pass.ahead->o, 0, evolving, unembedding, nullptr));
+  results.add("ahead_logits",
+              ops::head_logits(tape, pass.ahead->o, 0, evolving, unembedding, nullptr));
 }
 
-void add_losses(const Model& model, const Batch& batch, const Objective& objective,
+void add_losses(const model::Model& model, const Batch& batch, const Objective& objective,
                 const Pass& pass, Results& results) {
   const auto add = [&](const std::string& name, std::span<const float> rows, double loss) {
     results.add("nll." + name, rows);
     results.add("loss." + name, loss);
   };
   const auto add_drafts = [&](const char* nll, const char* maturity, const DraftPass& drafts,
-                              const Tensor& weight) {
+                              const tensor::Tensor& weight) {
     const std::vector<float> share = shares(drafts.targets, 1);
     const std::vector<float> kept = maturity_by_row(drafts, weight);
     add(nll, drafts.head.nll, dot(share, drafts.head.nll));
@@ -368,21 +373,19 @@ void add_losses(const Model& model, const Batch& batch, const Objective& objecti
   add("squared", squared, dot(weights, pass.flow.squared_error));
 }
 
-void add_gradients(const ParameterStore& store, Results& results) {
-  for (const Parameter& p : store.list()) {
-    results.add(
-        "grad." + p.name, p.shape,
-        store.gradients().subspan(static_cast<size_t>(p.offset), static_cast<size_t>(p.numel())));
+void add_gradients(const model::ParameterStore& store, Results& results) {
+  for (const model::Parameter& p : store.list()) {
+    results.add("grad." + p.name, p.shape, store.gradients().subspan(p.offset, p.numel()));
   }
 }
 
 /// Ten (or "steps") updates on the one batch, the first with the gradient that is there; returns
 /// the objective after each.
-std::vector<float> take_steps(const Model& model, const Batch& batch, const Objective& objective,
-                              const Record& settings) {
-  const ParameterStore& store = model.parameters();
+std::vector<float> take_steps(const model::Model& model, const Batch& batch,
+                              const Objective& objective, const json::Record& settings) {
+  const model::ParameterStore& store = model.parameters();
   std::vector<float> first(store.values().size(), 0.0f), second = first, losses;
-  AdamwStep update;
+  ops::AdamwStep update;
   update.learning_rate = static_cast<float>(settings.get_double("lr"));
   update.beta1 = static_cast<float>(settings.get_double("beta1"));
   update.beta2 = static_cast<float>(settings.get_double("beta2"));
@@ -391,16 +394,16 @@ std::vector<float> take_steps(const Model& model, const Batch& batch, const Obje
   const double clip = settings.get_double("clip_norm");
   const int64_t steps = settings.get_int("steps");
   for (update.step = 1; update.step <= steps; ++update.step) {
-    const double norm = std::sqrt(sum_of_squares(store.gradients()));
+    const double norm = std::sqrt(ops::sum_of_squares(store.gradients()));
     update.gradient_scale = static_cast<float>(norm > clip ? clip / norm : 1.0);
-    for (const Parameter& p : store.list()) {
+    for (const model::Parameter& p : store.list()) {
       // What has no gradient is not decayed either.
       if (p.name == "evo.codes" && objective.code_gradient == CodeGradient::kNone) continue;
       const auto offset = static_cast<size_t>(p.offset), count = static_cast<size_t>(p.numel());
       update.weight_decay = p.decays() ? decay : 0.0f;
-      adamw(store.values_of(p), store.gradients().subspan(offset, count),
-            std::span(first).subspan(offset, count), std::span(second).subspan(offset, count),
-            update);
+      ops::adamw(store.values_of(p), store.gradients().subspan(offset, count),
+                 std::span(first).subspan(offset, count), std::span(second).subspan(offset, count),
+                 update);
     }
     losses.push_back(static_cast<float>(run_pass(model, batch, objective).loss));
   }
@@ -408,10 +411,10 @@ std::vector<float> take_steps(const Model& model, const Batch& batch, const Obje
 }
 
 void write_expected(const Path& folder) {
-  const Model loaded = Model::load(folder.string());
-  const Model model(loaded.config(), true);
+  const model::Model loaded = model::Model::load(folder.string());
+  const model::Model model(loaded.config(), true);
   std::ranges::copy(loaded.parameters().values(), model.parameters().values().begin());
-  const Record record = Record::load(folder / "batch.json");
+  const json::Record record = json::Record::load(folder / "batch.json");
   const Batch batch = read_batch(folder, record, model.config().code_size);
   const Objective objective = read_objective(folder, record);
 

@@ -36,7 +36,7 @@ class TrainOnRanks : public ProgramTest {
     return run_shell(on_ranks(ranks, "$EVO " + arguments(out, more)));
   }
   /// Opened when nobody writes there: it clears away what is unfinished.
-  static CheckpointFolder checkpoints(const std::string& out) {
+  static weights::CheckpointFolder checkpoints(const std::string& out) {
     return {out + "/checkpoints", 100};
   }
   /// While a job writes: 0 if there is none.

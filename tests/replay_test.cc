@@ -20,7 +20,7 @@ std::string visible(const std::string& frame) {
   return std::regex_replace(frame, kEscape, "");
 }
 
-std::string shown(LiveView& view, std::string_view text, std::vector<TraceToken> tokens,
+std::string shown(LiveView& view, std::string_view text, std::vector<decode::TraceToken> tokens,
                   size_t width) {
   return visible(view.frame(text, tokens, "", width));
 }
@@ -47,7 +47,8 @@ TEST(LiveView, StatusStandsOnTheLineBelow) {
 }
 
 TEST(LiveView, TokensNeverWrap) {
-  const std::vector<TraceToken> tokens = {trace_token(0, "one", 1, 1), trace_token(1, "two", 1, 1)};
+  const std::vector<decode::TraceToken> tokens = {trace_token(0, "one", 1, 1),
+                                                  trace_token(1, "two", 1, 1)};
   LiveView view(true, true);
   EXPECT_EQ(shown(view, "1234", tokens, 11), "1234onetwo");  // the last column stays free
   EXPECT_EQ(shown(view, "5", tokens, 11), "5one");
@@ -67,9 +68,9 @@ TEST(LiveView, TextCannotCommandTheTerminal) {
   EXPECT_EQ(visible(frame), "a.[2J..\n        b.]0;.");
 }
 
-std::filesystem::path write_trace(const TemporaryFolder& folder, const Trace& trace) {
-  std::string text = trace_line(trace.header);
-  for (const TracePass& pass : trace.passes) text += trace_line(pass);
+std::filesystem::path write_trace(const TemporaryFolder& folder, const decode::Trace& trace) {
+  std::string text = decode::trace_line(trace.header);
+  for (const decode::TracePass& pass : trace.passes) text += decode::trace_line(pass);
   testing::write_bytes(folder / "trace.jsonl", text);
   return folder / "trace.jsonl";
 }
@@ -91,7 +92,7 @@ TEST(Replay, OneLinePerPassWithoutATerminal) {
 }
 
 TEST(Replay, LinesHoldPrintableTextOnly) {
-  Trace trace = testing::small_trace();
+  decode::Trace trace = testing::small_trace();
   trace.passes[1].text = "\x1b[2J\ttab \\ \x7f\u20AC";
   trace.passes[1].tokens.clear();
   EXPECT_EQ(replay_line(trace.header, trace.passes),
@@ -99,7 +100,7 @@ TEST(Replay, LinesHoldPrintableTextOnly) {
 }
 
 TEST(Replay, DiffusionLeavesOutWhatWasCommitted) {
-  Trace trace = testing::small_trace();
+  decode::Trace trace = testing::small_trace();
   trace.header.mode = "diffusion";
   trace.passes.resize(1);
   EXPECT_EQ(replay_line(trace.header, trace.passes),

@@ -20,9 +20,9 @@ class AtTerminal : public ProgramTest {
            " --set log_every=1 --set learning_rate=1e-6 " + more;
   }
   [[nodiscard]] std::string trace_file() const {
-    const Trace trace = small_trace();
-    std::string text = trace_line(trace.header);
-    for (const TracePass& pass : trace.passes) text += trace_line(pass);
+    const decode::Trace trace = small_trace();
+    std::string text = decode::trace_line(trace.header);
+    for (const decode::TracePass& pass : trace.passes) text += decode::trace_line(pass);
     write_bytes(path("trace"), text);
     return path("trace");
   }
@@ -126,16 +126,16 @@ TEST_F(AtTerminal, LiveTextIsWhole) {
   const std::vector<std::string> parts = {" cat sat",           " on the", " mat.\n",
                                           "\u4e2d\u6587\u5b57", " caf",    "e\u0301",
                                           " \U0001F600",        ", and"};
-  Trace trace = small_trace();
+  decode::Trace trace = small_trace();
   trace.header.prompt = "The";
   trace.header.suffix = " the end";
-  std::string text = trace.header.prompt, file = trace_line(trace.header);
+  std::string text = trace.header.prompt, file = decode::trace_line(trace.header);
   for (int64_t pass = 0; pass < 40; ++pass) {
-    TracePass one = trace.passes[0];
+    decode::TracePass one = trace.passes[0];
     one.pass = pass;
     one.text = parts[static_cast<size_t>(pass) % parts.size()];
     text += one.text;
-    file += trace_line(one);
+    file += decode::trace_line(one);
   }
   write_bytes(path("trace"), file);
   Screen expected(10'000, 50);

@@ -57,7 +57,7 @@ TEST_F(TrainOnRanks, ADeadRankEndsTheJobAndTheRunGoesOn) {
     EXPECT_EQ(count_of(log, "evo: "), 1u) << log;
     EXPECT_NE(log.find("rank " + std::to_string(victim) + " died at step "), std::string::npos)
         << log;
-    const CheckpointFolder folder = checkpoints(path("killed"));
+    const weights::CheckpointFolder folder = checkpoints(path("killed"));
     EXPECT_NO_THROW((void)folder.load(folder.latest().value()));
   }
   ASSERT_EQ(run_on(2, path("killed"), more).code, 0);

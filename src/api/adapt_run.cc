@@ -13,13 +13,14 @@ namespace fs = std::filesystem;
 constexpr std::array kChatFiles = {"tokenizer_config.json", "special_tokens_map.json",
                                    "chat_template.jinja", "chat_template.json"};
 
-void check_recipe(const std::string& parent, const ModelConfig& shape, AdaptRecipe recipe) {
-  const bool drafts = recipe == AdaptRecipe::kDrafts;
+void check_recipe(const std::string& parent, const model::ModelConfig& shape,
+                  train::AdaptRecipe recipe) {
+  const bool drafts = recipe == train::AdaptRecipe::kDrafts;
   if (shape.flow && !drafts) {
     fail(
         "{}: this is an Evo model already; --recipe {} expects an autoregressive one. To go on "
         "training it, use `evo train --resume`; to make it draft better, --recipe drafts",
-        parent, recipe_name(recipe));
+        parent, train::recipe_name(recipe));
   }
   if (!shape.flow && drafts) {
     fail("{}: this model has no evolving stream; --recipe drafts expects one. Use frozen or full",
@@ -29,19 +30,22 @@ void check_recipe(const std::string& parent, const ModelConfig& shape, AdaptReci
 
 }  // namespace
 
-void begin_from_parent(TrainRequest& request, const std::string& parent, AdaptRecipe recipe,
+void begin_from_parent(TrainRequest& request, const std::string& parent, train::AdaptRecipe recipe,
                        const RunSettings& settings) {
-  const ModelConfig shape = ModelConfig::load((fs::path(parent) / "config.json").string());
+  const model::ModelConfig shape =
+      model::ModelConfig::load((fs::path(parent) / "config.json").string());
   check_recipe(parent, shape, recipe);
-  request.config = adapt_config(shape, recipe);
+  request.config = train::adapt_config(shape, recipe);
   settings.apply(request.config);
   request.tokenizer = parent;
-  request.initialize = [parent](Model& model) { adopt_parent(Model::load(parent), model); };
+  request.initialize = [parent](model::Model& model) {
+    train::adopt_parent(model::Model::load(parent), model);
+  };
 }
 
-TrainSummary run_adaptation(const TrainRequest& request) {
-  const TrainSummary summary = run_training(request);
-  copy_files(request.tokenizer, request.out, kChatFiles);
+train::TrainSummary run_adaptation(const TrainRequest& request) {
+  const train::TrainSummary summary = run_training(request);
+  files::copy_files(request.tokenizer, request.out, kChatFiles);
   return summary;
 }
 

@@ -11,10 +11,10 @@ namespace evo {
 
 /// Gives the request the parent's shape, weights and tokenizer, and the settings of the recipe,
 /// changed by `settings`. Throws Error if the recipe is not for such a parent.
-void begin_from_parent(TrainRequest& request, const std::string& parent, AdaptRecipe recipe,
+void begin_from_parent(TrainRequest& request, const std::string& parent, train::AdaptRecipe recipe,
                        const RunSettings& settings);
 
 /// run_training() for such a request, and what chats need besides, where the parent has it.
-TrainSummary run_adaptation(const TrainRequest& request);
+train::TrainSummary run_adaptation(const TrainRequest& request);
 
 }  // namespace evo

@@ -19,11 +19,12 @@ std::string cpu_name() {
 
 }  // namespace
 
-LearntCosts::LearntCosts(const Decoder& decoder, Precision precision,
+LearntCosts::LearntCosts(const decode::Decoder& decoder, tensor::Precision precision,
                          const std::filesystem::path& folder)
     : decoder_(decoder),
       store_(folder, decoder.model(),
-             fmt::format("{}, {} threads, {}", cpu_name(), threads(), precision_name(precision))) {
+             fmt::format("{}, {} threads, {}", cpu_name(), threads(),
+                         decode::precision_name(precision))) {
   store_.recall(decoder);
 }
 

@@ -12,14 +12,15 @@ class LearntCosts {
  public:
   /// `decoder`, which must outlive the object, has no sessions yet. An empty `folder`: nothing is
   /// kept.
-  LearntCosts(const Decoder& decoder, Precision precision, const std::filesystem::path& folder);
+  LearntCosts(const decode::Decoder& decoder, tensor::Precision precision,
+              const std::filesystem::path& folder);
   ~LearntCosts() { store_.keep(decoder_); }
   LearntCosts(const LearntCosts&) = delete;
   LearntCosts& operator=(const LearntCosts&) = delete;
 
  private:
-  const Decoder& decoder_;
-  CostStore store_;
+  const decode::Decoder& decoder_;
+  decode::CostStore store_;
 };
 
 }  // namespace evo

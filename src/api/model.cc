@@ -17,22 +17,22 @@
 namespace evo::api {
 namespace {
 
-evo::Mode inner_mode(Mode mode) {
+evo::decode::Mode inner_mode(Mode mode) {
   switch (mode) {
     case Mode::kAr:
-      return evo::Mode::kAr;
+      return evo::decode::Mode::kAr;
     case Mode::kExact:
-      return evo::Mode::kExact;
+      return evo::decode::Mode::kExact;
     case Mode::kEvo:
-      return evo::Mode::kEvo;
+      return evo::decode::Mode::kEvo;
     case Mode::kDiffusion:
-      return evo::Mode::kDiffusion;
+      return evo::decode::Mode::kDiffusion;
   }
   throw evo::UsageError("mode: expected kAr, kExact, kEvo or kDiffusion");
 }
 
-std::vector<ChatMessage> inner_messages(std::span<const Message> messages) {
-  std::vector<ChatMessage> result;
+std::vector<text::ChatMessage> inner_messages(std::span<const Message> messages) {
+  std::vector<text::ChatMessage> result;
   for (const Message& message : messages) result.push_back({message.role, message.content});
   return result;
 }
@@ -44,12 +44,13 @@ Finish finish_of(std::string_view finish) {
   return Finish::kInterrupted;
 }
 
-DecodeOptions decode_options(const GenerateOptions& options, const ModelConfig& config) {
+decode::DecodeOptions decode_options(const GenerateOptions& options,
+                                     const model::ModelConfig& config) {
   if (options.max_tokens < 0) {
     throw evo::UsageError(fmt::format("max_tokens {}: expected 0 or more", options.max_tokens));
   }
-  DecodeOptions decode;
-  ModeChoice choice;
+  decode::DecodeOptions decode;
+  decode::ModeChoice choice;
   if (options.mode) choice.mode = inner_mode(*options.mode);
   choice.balance = options.balance;
   choice.apply(decode);
@@ -62,8 +63,8 @@ DecodeOptions decode_options(const GenerateOptions& options, const ModelConfig& 
 
 /// What is set once for a text.
 struct Order {
-  evo::Prompt prompt;
-  evo::GenerateOptions options;
+  evo::decode::Prompt prompt;
+  evo::decode::GenerateOptions options;
 };
 
 }  // namespace
@@ -94,11 +95,11 @@ struct Model::Impl {
   Impl(const std::filesystem::path& path, const OpenOptions& options)
       : folder(path),
         precision(inner_precision(options.precision)),
-        loaded(load_model(path.string(), precision)),
+        loaded(decode::load_model(path.string(), precision)),
         decoder(loaded.model, loaded.tokenizer),
         costs(decoder, precision, options.cache_folder) {
-    const ModelConfig& config = loaded.model.config();
-    info.parameters = model_cost(config, config.max_position_embeddings).parameters();
+    const model::ModelConfig& config = loaded.model.config();
+    info.parameters = model::model_cost(config, config.max_position_embeddings).parameters();
     info.vocabulary = loaded.tokenizer.vocab_size();
     info.context = config.max_position_embeddings;
     info.family = config.family();
@@ -106,18 +107,18 @@ struct Model::Impl {
     info.precision = outer_precision(precision);
   }
 
-  [[nodiscard]] const Tokenizer& tokenizer() const { return loaded.tokenizer; }
+  [[nodiscard]] const tokenizer::Tokenizer& tokenizer() const { return loaded.tokenizer; }
 
   /// Read when first asked for: a model whose template is damaged can still continue texts.
-  [[nodiscard]] const ChatTemplate& chat_template() const {
+  [[nodiscard]] const chat::ChatTemplate& chat_template() const {
     const std::scoped_lock lock(chat_mutex);
-    if (!chat) chat.emplace(ChatTemplate::load(folder));
+    if (!chat) chat.emplace(chat::ChatTemplate::load(folder));
     return *chat;
   }
 
   [[nodiscard]] std::vector<int32_t> encode_messages(std::span<const Message> messages) const {
     std::vector<int32_t> tokens =
-        encode_chat(chat_template(), tokenizer(), inner_messages(messages));
+        chat::encode_chat(chat_template(), tokenizer(), inner_messages(messages));
     if (tokens.empty()) fail("the chat template makes no text of this conversation");
     return tokens;
   }
@@ -136,18 +137,18 @@ struct Model::Impl {
   }
 
   /// `room`: tokens between the texts of a gap.
-  [[nodiscard]] evo::Prompt prompt(const Prompt& asked, int64_t room) const {
+  [[nodiscard]] evo::decode::Prompt prompt(const Prompt& asked, int64_t room) const {
     if (const auto* text = std::get_if<std::string>(&asked)) {
-      return text_prompt(tokenizer(), *text, NamesInText::kSpecial);
+      return decode::text_prompt(tokenizer(), *text, decode::NamesInText::kSpecial);
     }
     if (const auto* messages = std::get_if<std::vector<Message>>(&asked)) {
-      return evo::Prompt::of_text(encode_messages(*messages));
+      return evo::decode::Prompt::of_text(encode_messages(*messages));
     }
     if (const auto* tokens = std::get_if<std::vector<int32_t>>(&asked)) {
-      return evo::Prompt::of_text(checked(*tokens));
+      return evo::decode::Prompt::of_text(checked(*tokens));
     }
     const Gap& gap = std::get<Gap>(asked);
-    return gap_prompt(tokenizer(), gap.before, gap.after, room);
+    return decode::gap_prompt(tokenizer(), gap.before, gap.after, room);
   }
 
   [[nodiscard]] Order order(const Prompt& asked, const GenerateOptions& options) const {
@@ -157,46 +158,48 @@ struct Model::Impl {
     order.prompt = prompt(asked, std::min(options.max_tokens, info.context));
     std::vector<int32_t> ends;
     if (std::holds_alternative<std::vector<Message>>(asked)) {
-      const std::vector<std::string> turns = chat_stops(folder, chat_template(), tokenizer());
+      const std::vector<std::string> turns = chat::chat_stops(folder, chat_template(), tokenizer());
       order.options.stop.insert(order.options.stop.end(), turns.begin(), turns.end());
-      ends = single_tokens(turns, tokenizer());
+      ends = chat::single_tokens(turns, tokenizer());
     }
     if (options.json_schema.empty()) return order;
-    if (order.options.decode.mode == evo::Mode::kDiffusion) {
+    if (order.options.decode.mode == evo::decode::Mode::kDiffusion) {
       throw evo::UsageError(
           "json_schema: diffusion mode settles tokens in any order; use mode exact, evo or ar");
     }
     order.options.decode.shape.grammar =
-        GrammarState(Grammar::from_json_schema(options.json_schema),
-                     std::make_shared<TokenTrie>(tokenizer(), ends));
+        grammar::GrammarState(grammar::Grammar::from_json_schema(options.json_schema),
+                              std::make_shared<grammar::TokenTrie>(tokenizer(), ends));
     return order;
   }
 
   const std::filesystem::path folder;
-  const evo::Precision precision;
-  const LoadedModel loaded;
-  const Decoder decoder;
+  const evo::tensor::Precision precision;
+  const decode::LoadedModel loaded;
+  const decode::Decoder decoder;
   const LearntCosts costs;
   ModelInfo info;
   mutable std::mutex mutex;  // of passes: they share threads, and what the decoder learns
   mutable std::mutex chat_mutex;
-  mutable std::optional<ChatTemplate> chat;
+  mutable std::optional<chat::ChatTemplate> chat;
 };
 
 namespace {
 
 /// Whether a text is all that the grammar, which has seen nothing yet, asks for. The space that it
 /// may begin with goes: some tokenizers would add another one.
-bool is_complete(GrammarState grammar, std::string_view text, const Tokenizer& tokenizer) {
+bool is_complete(grammar::GrammarState grammar, std::string_view text,
+                 const tokenizer::Tokenizer& tokenizer) {
   if (text.starts_with(' ')) text.remove_prefix(1);
   const std::vector<int32_t> tokens = tokenizer.encode(text);
   return std::ranges::all_of(tokens, [&](int32_t token) { return grammar.advance(token); }) &&
          grammar.complete();
 }
 
-Generation result_of(evo::Generation&& own, const Order& order, const Tokenizer& tokenizer) {
+Generation result_of(evo::decode::Generation&& own, const Order& order,
+                     const tokenizer::Tokenizer& tokenizer) {
   Generation result;
-  own.text.resize(own.text.size() - incomplete_utf8_suffix(own.text));
+  own.text.resize(own.text.size() - text::incomplete_utf8_suffix(own.text));
   result.text = std::move(own.text);
   result.finish = finish_of(own.finish);
   result.passes = own.passes;
@@ -205,7 +208,7 @@ Generation result_of(evo::Generation&& own, const Order& order, const Tokenizer&
   result.seconds = own.seconds;
   result.tokens_per_forward = own.tokens_per_forward();
   result.tokens = std::move(own.tokens);
-  const std::optional<GrammarState>& grammar = order.options.decode.shape.grammar;
+  const std::optional<grammar::GrammarState>& grammar = order.options.decode.shape.grammar;
   result.json_complete = grammar && is_complete(*grammar, result.text, tokenizer);
   return result;
 }
@@ -261,16 +264,16 @@ Generation Model::generate(const Prompt& prompt, const GenerateOptions& options,
       return !wanted || guard.has_thrown() || stop.stop_requested();
     };
     std::string held;  // of a text that is cut, half a character
-    const auto on_pass = [&](std::string_view text, const PassTrace&) {
+    const auto on_pass = [&](std::string_view text, const decode::PassTrace&) {
       held += text;
-      const std::string piece = held.substr(0, held.size() - incomplete_utf8_suffix(held));
+      const std::string piece = held.substr(0, held.size() - text::incomplete_utf8_suffix(held));
       held.erase(0, piece.size());
       if (on_text && !piece.empty()) guard.call([&] { wanted = on_text(piece); });
     };
     const std::scoped_lock lock(own.mutex);
     return result_of(
-        evo::generate(own.decoder, own.tokenizer(), order.prompt, order.options, on_pass), order,
-        own.tokenizer());
+        evo::decode::generate(own.decoder, own.tokenizer(), order.prompt, order.options, on_pass),
+        order, own.tokenizer());
   });
   guard.rethrow();
   return result;
@@ -281,7 +284,7 @@ Score Model::score(std::string_view text, const Prompt& context) const {
     const Impl& own = impl();
     Score score;
     score.tokens = own.tokenizer().encode(text);
-    const evo::Prompt before = own.prompt(context, std::ssize(score.tokens));
+    const evo::decode::Prompt before = own.prompt(context, std::ssize(score.tokens));
     const int64_t length = std::ssize(before.tokens) + std::ssize(score.tokens);
     if (length - 1 > own.info.context) {
       fail(
@@ -290,7 +293,7 @@ Score Model::score(std::string_view text, const Prompt& context) const {
           score.tokens.size(), before.tokens.size(), own.info.context);
     }
     const std::scoped_lock lock(own.mutex);
-    for (const double nats : ar_nats(own.loaded.model, before, score.tokens)) {
+    for (const double nats : decode::ar_nats(own.loaded.model, before, score.tokens)) {
       score.logprobs.push_back(-nats);
     }
     return score;

@@ -25,7 +25,8 @@ class ApiModelTest : public ::testing::Test {
     const api::TrainOptions run = testing::small_run(folder_->path(), 200);
     api::train(run);
     model_ = new api::Model(run.out, {.precision = api::Precision::kF32});
-    loaded_ = new LoadedModel(load_model(run.out.string(), Precision::kF32));
+    loaded_ =
+        new decode::LoadedModel(decode::load_model(run.out.string(), tensor::Precision::kF32));
   }
   static void TearDownTestSuite() {
     delete loaded_;
@@ -36,32 +37,35 @@ class ApiModelTest : public ::testing::Test {
   static std::filesystem::path model_folder() { return folder_->path() / "model"; }
 
   /// What the layers below make of the same.
-  static Generation below(const Prompt& prompt, const GenerateOptions& options) {
-    return generate(Decoder(loaded_->model, loaded_->tokenizer), loaded_->tokenizer, prompt,
-                    options);
+  static decode::Generation below(const decode::Prompt& prompt,
+                                  const decode::GenerateOptions& options) {
+    return decode::generate(decode::Decoder(loaded_->model, loaded_->tokenizer), loaded_->tokenizer,
+                            prompt, options);
   }
-  static Generation below(const Prompt& prompt, Mode mode, double temperature, int64_t tokens) {
-    GenerateOptions options;
+  static decode::Generation below(const decode::Prompt& prompt, decode::Mode mode,
+                                  double temperature, int64_t tokens) {
+    decode::GenerateOptions options;
     options.decode.mode = mode;
     options.decode.sampler.temperature = temperature;
     options.decode.max_tokens = tokens;
     return below(prompt, options);
   }
-  static void expect_same(const api::Generation& result, const Generation& expected) {
-    EXPECT_EQ(result.text, expected.text.substr(
-                               0, expected.text.size() - incomplete_utf8_suffix(expected.text)));
+  static void expect_same(const api::Generation& result, const decode::Generation& expected) {
+    EXPECT_EQ(result.text,
+              expected.text.substr(
+                  0, expected.text.size() - text::incomplete_utf8_suffix(expected.text)));
     EXPECT_EQ(result.tokens, expected.tokens);
     EXPECT_EQ(name(result.finish), expected.finish);
   }
 
   static inline testing::TemporaryFolder* folder_ = nullptr;
   static inline api::Model* model_ = nullptr;
-  static inline LoadedModel* loaded_ = nullptr;
+  static inline decode::LoadedModel* loaded_ = nullptr;
 };
 
 TEST_F(ApiModelTest, KnowsWhatItIs) {
   const api::ModelInfo& info = model_->info();
-  EXPECT_EQ(info.parameters, model_cost(loaded_->model.config(), 1).parameters());
+  EXPECT_EQ(info.parameters, model::model_cost(loaded_->model.config(), 1).parameters());
   EXPECT_EQ(info.vocabulary, loaded_->tokenizer.vocab_size());
   EXPECT_EQ(info.context, 256);
   EXPECT_EQ(info.family, loaded_->model.config().family());
@@ -80,11 +84,12 @@ TEST_F(ApiModelTest, TokensAreThoseOfTheTokenizer) {
 }
 
 TEST_F(ApiModelTest, GeneratesWhatTheDecoderDoes) {
-  const Prompt prompt = text_prompt(loaded_->tokenizer, kPrompt);
+  const decode::Prompt prompt = decode::text_prompt(loaded_->tokenizer, kPrompt);
   for (const auto& [mode, internal] :
-       {std::pair(api::Mode::kAr, Mode::kAr), std::pair(api::Mode::kExact, Mode::kExact),
-        std::pair(api::Mode::kEvo, Mode::kEvo),
-        std::pair(api::Mode::kDiffusion, Mode::kDiffusion)}) {
+       {std::pair(api::Mode::kAr, decode::Mode::kAr),
+        std::pair(api::Mode::kExact, decode::Mode::kExact),
+        std::pair(api::Mode::kEvo, decode::Mode::kEvo),
+        std::pair(api::Mode::kDiffusion, decode::Mode::kDiffusion)}) {
     for (const double temperature : {0.0, 0.9}) {
       std::string joined;
       const api::Generation result =
@@ -101,33 +106,35 @@ TEST_F(ApiModelTest, GeneratesWhatTheDecoderDoes) {
 }
 
 TEST_F(ApiModelTest, ModeAndBalanceAgreeOrAreRefused) {
-  const Prompt prompt = text_prompt(loaded_->tokenizer, kPrompt);
-  GenerateOptions options;
-  options.decode.mode = Mode::kEvo;
+  const decode::Prompt prompt = decode::text_prompt(loaded_->tokenizer, kPrompt);
+  decode::GenerateOptions options;
+  options.decode.mode = decode::Mode::kEvo;
   options.decode.balance = 0.8;
   options.decode.max_tokens = 30;
   expect_same(model_->generate(kPrompt, {.balance = 0.8, .max_tokens = 30}),
               below(prompt, options));
-  expect_same(model_->generate(kPrompt, {.max_tokens = 30}), below(prompt, Mode::kExact, 0, 30));
+  expect_same(model_->generate(kPrompt, {.max_tokens = 30}),
+              below(prompt, decode::Mode::kExact, 0, 30));
   expect_error<api::UsageError>(
       [&] { model_->generate(kPrompt, {.mode = api::Mode::kAr, .balance = 0.8}); },
       {"ar", "0.8", "contradict"});
 }
 
 TEST_F(ApiModelTest, PromptsOfAllKinds) {
-  GenerateOptions options;
+  decode::GenerateOptions options;
   options.decode.max_tokens = 20;
   expect_same(model_->generate(model_->encode(kPrompt), {.max_tokens = 20}),
-              below(Prompt::of_text(model_->encode(kPrompt)), options));
+              below(decode::Prompt::of_text(model_->encode(kPrompt)), options));
   expect_same(model_->generate(api::Gap("Die Käfer", "Straße."), {.max_tokens = 20}),
-              below(gap_prompt(loaded_->tokenizer, "Die Käfer", "Straße.", 20), options));
+              below(decode::gap_prompt(loaded_->tokenizer, "Die Käfer", "Straße.", 20), options));
 
-  const ChatTemplate chat = ChatTemplate::load(model_folder());
-  const std::vector<ChatMessage> messages = {{"user", "Die Käfer"}};
-  options.stop = chat_stops(model_folder(), chat, loaded_->tokenizer);
+  const chat::ChatTemplate chat = chat::ChatTemplate::load(model_folder());
+  const std::vector<text::ChatMessage> messages = {{"user", "Die Käfer"}};
+  options.stop = chat::chat_stops(model_folder(), chat, loaded_->tokenizer);
   const std::vector<api::Message> asked = {{"user", "Die Käfer"}};
   expect_same(model_->generate(asked, {.max_tokens = 20}),
-              below(Prompt::of_text(encode_chat(chat, loaded_->tokenizer, messages)), options));
+              below(decode::Prompt::of_text(chat::encode_chat(chat, loaded_->tokenizer, messages)),
+                    options));
   EXPECT_EQ(model_->apply_template(asked), chat.render(messages, true));
 }
 
@@ -142,19 +149,19 @@ TEST_F(ApiModelTest, StopTextsEndTheText) {
 // A token is a byte here, so that many of these texts are cut inside a character.
 TEST_F(ApiModelTest, PiecesAreWholeCharacters) {
   int cut = 0;
-  const Prompt prompt = text_prompt(loaded_->tokenizer, kPrompt);
+  const decode::Prompt prompt = decode::text_prompt(loaded_->tokenizer, kPrompt);
   for (int64_t tokens = 1; tokens < 60; ++tokens) {
     std::string joined;
     const api::Generation result = model_->generate(
         kPrompt, {.mode = api::Mode::kAr, .max_tokens = tokens}, [&](std::string_view piece) {
-          EXPECT_EQ(valid_utf8_prefix(piece), piece.size()) << piece;
+          EXPECT_EQ(text::valid_utf8_prefix(piece), piece.size()) << piece;
           EXPECT_FALSE(piece.empty());
           joined += piece;
           return true;
         });
-    EXPECT_EQ(valid_utf8_prefix(result.text), result.text.size()) << result.text;
+    EXPECT_EQ(text::valid_utf8_prefix(result.text), result.text.size()) << result.text;
     EXPECT_EQ(joined, result.text);
-    cut += below(prompt, Mode::kAr, 0, tokens).text.size() > result.text.size() ? 1 : 0;
+    cut += below(prompt, decode::Mode::kAr, 0, tokens).text.size() > result.text.size() ? 1 : 0;
   }
   EXPECT_GE(cut, 5);
 }
@@ -176,7 +183,7 @@ TEST_F(ApiModelTest, AnotherThreadStops) {
   EXPECT_FALSE(seen.empty());
   EXPECT_LT(result.tokens.size(), 10u);
   expect_same(model_->generate(kPrompt, options),
-              below(text_prompt(loaded_->tokenizer, kPrompt), Mode::kAr, 0, 200));
+              below(decode::text_prompt(loaded_->tokenizer, kPrompt), decode::Mode::kAr, 0, 200));
   EXPECT_EQ(model_->generate(kPrompt, options, {}, source.get_token()).tokens.size(), 0u);
 }
 
@@ -231,11 +238,11 @@ TEST_F(ApiModelTest, ScoresAreTheAutoregressiveModels) {
   const api::Score score = model_->score(text, kPrompt);
   EXPECT_EQ(score.tokens, tokens);
   ASSERT_EQ(score.logprobs.size(), tokens.size());
-  const Prompt context = text_prompt(loaded_->tokenizer, kPrompt);
-  EXPECT_EQ(score.nats_per_token(), ar_nats_per_token(loaded_->model, context, tokens));
+  const decode::Prompt context = decode::text_prompt(loaded_->tokenizer, kPrompt);
+  EXPECT_EQ(score.nats_per_token(), decode::ar_nats_per_token(loaded_->model, context, tokens));
   // Of the first token alone: a score is of the tokens before it only.
   const std::span<const int32_t> first(tokens.data(), 1);
-  EXPECT_NEAR(score.logprobs[0], -ar_nats_per_token(loaded_->model, context, first), 1e-5);
+  EXPECT_NEAR(score.logprobs[0], -decode::ar_nats_per_token(loaded_->model, context, first), 1e-5);
   EXPECT_LT(score.total(), 0);
   EXPECT_GT(model_->score(text).nats_per_token(), score.nats_per_token());
   EXPECT_TRUE(std::isnan(model_->score("").nats_per_token()));

@@ -7,27 +7,27 @@
 
 namespace evo::api {
 
-evo::Precision inner_precision(Precision precision) {
+evo::tensor::Precision inner_precision(Precision precision) {
   switch (precision) {
     case Precision::kAuto:
-      return best_precision();
+      return ops::best_precision();
     case Precision::kF32:
-      return evo::Precision::kF32;
+      return evo::tensor::Precision::kF32;
     case Precision::kBf16:
-      return evo::Precision::kBF16;
+      return evo::tensor::Precision::kBF16;
     case Precision::kInt8:
-      return evo::Precision::kInt8;
+      return evo::tensor::Precision::kInt8;
   }
   throw evo::UsageError("precision: expected kAuto, kF32, kBf16 or kInt8");
 }
 
-Precision outer_precision(evo::Precision precision) {
+Precision outer_precision(evo::tensor::Precision precision) {
   switch (precision) {
-    case evo::Precision::kF32:
+    case evo::tensor::Precision::kF32:
       return Precision::kF32;
-    case evo::Precision::kBF16:
+    case evo::tensor::Precision::kBF16:
       return Precision::kBf16;
-    case evo::Precision::kInt8:
+    case evo::tensor::Precision::kInt8:
       return Precision::kInt8;
   }
   check_failed("a precision", __FILE__, __LINE__);

@@ -8,8 +8,8 @@
 namespace evo::api {
 
 /// Throws evo::UsageError for what is none of the values.
-[[nodiscard]] evo::Precision inner_precision(Precision precision);
-[[nodiscard]] Precision outer_precision(evo::Precision precision);
+[[nodiscard]] evo::tensor::Precision inner_precision(Precision precision);
+[[nodiscard]] Precision outer_precision(evo::tensor::Precision precision);
 
 /// 0: as many as there are. Throws evo::UsageError for numbers out of range.
 void choose_threads(int count);

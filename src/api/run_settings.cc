@@ -4,8 +4,8 @@
 
 namespace evo {
 
-void RunSettings::apply(RunConfig& config) const {
-  for (const std::string& assignment : set) assign_field(config, assignment);
+void RunSettings::apply(train::RunConfig& config) const {
+  for (const std::string& assignment : set) json::assign_field(config, assignment);
   if (minutes) {
     config.minutes = *minutes;
     config.steps = 0;

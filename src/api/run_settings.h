@@ -17,7 +17,7 @@ struct RunSettings {
 
   /// `minutes` without `steps` has no end in steps. Throws Error for names and values that there
   /// are not.
-  void apply(RunConfig& config) const;
+  void apply(train::RunConfig& config) const;
 };
 
 }  // namespace evo

@@ -14,24 +14,24 @@ RunSettings settings_of(const RunOptions& options) {
   return {options.settings, options.steps, options.seed, options.minutes};
 }
 
-AdaptRecipe inner_recipe(Recipe recipe) {
+train::AdaptRecipe inner_recipe(Recipe recipe) {
   switch (recipe) {
     case Recipe::kFrozen:
-      return AdaptRecipe::kFrozen;
+      return train::AdaptRecipe::kFrozen;
     case Recipe::kFull:
-      return AdaptRecipe::kFull;
+      return train::AdaptRecipe::kFull;
     case Recipe::kDrafts:
-      return AdaptRecipe::kDrafts;
+      return train::AdaptRecipe::kDrafts;
   }
   throw evo::UsageError("recipe: expected kFrozen, kFull or kDrafts");
 }
 
-TrainProgress outer_progress(const StepReport& report) {
+TrainProgress outer_progress(const train::StepReport& report) {
   return {report.step,       report.share,       report.seconds,          report.remaining_seconds,
           report.loss.total, report.loss.ar_nll, report.tokens_per_second};
 }
 
-TrainResult outer_result(const TrainSummary& summary) {
+TrainResult outer_result(const train::TrainSummary& summary) {
   return {summary.step,
           summary.tokens,
           summary.seconds,
@@ -69,11 +69,11 @@ TrainResult run_with(const Options& options, const OnProgress& on_progress,
     TrainRequest request = request_of(options);
     request.stop = [&] { return guard.has_thrown() || stop.stop_requested(); };
     if (on_progress) {
-      request.on_step = [&](const StepReport& report) {
+      request.on_step = [&](const train::StepReport& report) {
         guard.call([&] { on_progress(outer_progress(report)); });
       };
     }
-    const TrainSummary summary = run(request);
+    const train::TrainSummary summary = run(request);
     if (summary.interrupted && summary.step == 0) {
       fail_interrupted("interrupted before the first step was complete: there is no model yet");
     }
@@ -88,7 +88,7 @@ TrainResult run_with(const Options& options, const OnProgress& on_progress,
 TrainResult train(const TrainOptions& options, const OnProgress& on_progress,
                   const std::stop_token& stop) {
   return run_with(options, on_progress, stop, [&](TrainRequest& request) {
-    request.config = RunConfig::preset(options.preset);
+    request.config = train::RunConfig::preset(options.preset);
     settings_of(options).apply(request.config);
     request.tokenizer = options.tokenizer.string();
     return run_training(request);

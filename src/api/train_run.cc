@@ -50,11 +50,11 @@ void check_request(const TrainRequest& request) {
 /// Only how long a run goes on may change when it is resumed, and how much is in memory at a time.
 void check_settings(const TrainRequest& request) {
   const fs::path saved = settings_file(request);
-  RunConfig before;
+  train::RunConfig before;
   before.infill_share = 0;  // what a run is that was started before this setting existed
-  read_fields(Record::load(saved), before, saved.string());
+  json::read_fields(json::Record::load(saved), before, saved.string());
   std::string differences;
-  for (const FieldDifference& setting : different_fields(before, request.config)) {
+  for (const json::FieldDifference& setting : json::different_fields(before, request.config)) {
     if (setting.name == "steps" || setting.name == "minutes") continue;
     if (setting.name == "micro_batch" || setting.name == "recompute") continue;  // the same sums
     differences += fmt::format(" {}={} (now {})", setting.name, setting.first, setting.second);
@@ -77,21 +77,22 @@ void check_folder(const TrainRequest& request) {
   }
 }
 
-CorpusOptions corpus_options(const TrainRequest& request) {
-  CorpusOptions options;
+train::CorpusOptions corpus_options(const TrainRequest& request) {
+  train::CorpusOptions options;
   options.text_field = request.text_field;
   options.held_out = request.config.validation_fraction;
   options.quiet = request.quiet;
   options.stop = request.stop;
-  options.chat_format = chat_format_beside(request.tokenizer);
+  options.chat_format = train::chat_format_beside(request.tokenizer);
   return options;
 }
 
 /// The tokenizer of the run to be resumed, which `given` must equal; else `given`, or a new one.
-Tokenizer find_tokenizer(const TrainRequest& request, const CorpusOptions& corpus,
-                         const std::optional<Tokenizer>& given, bool resuming) {
+tokenizer::Tokenizer find_tokenizer(const TrainRequest& request, const train::CorpusOptions& corpus,
+                                    const std::optional<tokenizer::Tokenizer>& given,
+                                    bool resuming) {
   if (resuming) {
-    Tokenizer own = Tokenizer::load(tokenizer_file(request));
+    tokenizer::Tokenizer own = tokenizer::Tokenizer::load(tokenizer_file(request));
     if (request.tokenizer.empty() || given->fingerprint() == own.fingerprint()) return own;
     fail(
         "--tokenizer {}: the run in {} was started with another one. Leave the option out to go on "
@@ -99,12 +100,12 @@ Tokenizer find_tokenizer(const TrainRequest& request, const CorpusOptions& corpu
         request.tokenizer, request.out);
   }
   if (given) return *given;
-  BpeTrainingOptions options;
+  tokenizer::BpeTrainingOptions options;
   options.vocab_size = static_cast<int32_t>(request.config.vocab_size);
   options.quiet = request.quiet;
   options.stop = request.stop;
-  const std::vector<std::string> texts = sample_texts(corpus);
-  return train_bpe(std::vector<std::string_view>(texts.begin(), texts.end()), options);
+  const std::vector<std::string> texts = train::sample_texts(corpus);
+  return tokenizer::train_bpe(std::vector<std::string_view>(texts.begin(), texts.end()), options);
 }
 
 [[noreturn]] void fail_other_text(const TrainRequest& request) {
@@ -115,52 +116,53 @@ Tokenizer find_tokenizer(const TrainRequest& request, const CorpusOptions& corpu
 }
 
 /// A resumed run goes on with the text that it began with.
-void check_text(const TrainRequest& request, const CorpusOptions& corpus) {
+void check_text(const TrainRequest& request, const train::CorpusOptions& corpus) {
   if (fs::exists(shards_file(request))) fail_other_text(request);
   if (!fs::exists(tokens_file(request))) return;
   uint64_t before = 0;
   try {
-    before = TokenShard(tokens_file(request)).source_fingerprint();
+    before = data::TokenShard(tokens_file(request)).source_fingerprint();
   } catch (const Error&) {
     return;  // damaged: prepare_tokens() says so and makes it again
   }
-  if (before != corpus_fingerprint(corpus)) fail_other_text(request);
+  if (before != train::corpus_fingerprint(corpus)) fail_other_text(request);
 }
 
 /// What a run trains on; of shards also data.json, which it leaves when it starts.
 struct RunData {
-  TokenFile tokens;
-  std::optional<Record> shards;
+  data::TokenFile tokens;
+  std::optional<json::Record> shards;
 };
 
-RunData open_data(const TrainRequest& request, const CorpusOptions& corpus,
-                  const std::vector<ShardFolder>& folders, const Tokenizer& tokenizer,
+RunData open_data(const TrainRequest& request, const train::CorpusOptions& corpus,
+                  const std::vector<ShardFolder>& folders, const tokenizer::Tokenizer& tokenizer,
                   bool resuming) {
   if (folders.empty()) {
     if (resuming) check_text(request, corpus);
-    return {prepare_tokens(corpus, tokenizer, tokens_file(request)), {}};
+    return {train::prepare_tokens(corpus, tokenizer, tokens_file(request)), {}};
   }
   check_tokenizer(folders, tokenizer);
   RunShards shards = open_shard_folders(folders, {request.skip_bad_shards, request.quiet});
   if (resuming) {
     if (!fs::exists(shards_file(request))) fail_other_text(request);
-    check_resumed(Record::load(shards_file(request)), shards.record);
+    check_resumed(json::Record::load(shards_file(request)), shards.record);
   }
   return {std::move(shards.tokens), std::move(shards.record)};
 }
 
-void show_sample(const Model& model, const Tokenizer& tokenizer, const std::string& prompt,
-                 int64_t step) {
-  GenerateOptions options;
-  options.decode.mode = model.config().flow ? Mode::kExact : Mode::kAr;
+void show_sample(const model::Model& model, const tokenizer::Tokenizer& tokenizer,
+                 const std::string& prompt, int64_t step) {
+  decode::GenerateOptions options;
+  options.decode.mode = model.config().flow ? decode::Mode::kExact : decode::Mode::kAr;
   options.decode.max_tokens = 48;
-  const Generation sample =
-      generate(Decoder(model, tokenizer), tokenizer, text_prompt(tokenizer, prompt), options);
+  const decode::Generation sample =
+      decode::generate(decode::Decoder(model, tokenizer), tokenizer,
+                       decode::text_prompt(tokenizer, prompt), options);
   log_info("step {}: {}{}", step, prompt, sample.text);
 }
 
-void log_size(const RunConfig& config, const TokenFile& tokens) {
-  const ModelCost cost = model_cost(config, config.sequence_length);
+void log_size(const train::RunConfig& config, const data::TokenFile& tokens) {
+  const model::ModelCost cost = model::model_cost(config, config.sequence_length);
   log_info("{} parameters ({} for the flow), vocabulary {}, {} tokens of text",
            format_count(static_cast<double>(cost.parameters())),
            format_count(static_cast<double>(cost.flow_parameters)), config.vocab_size,
@@ -169,12 +171,13 @@ void log_size(const RunConfig& config, const TokenFile& tokens) {
 
 /// The settings of the run as it was started decide how a step is computed, unless the request
 /// does, as long as that fits into memory: so a resumed run goes on bit for bit.
-RunConfig fitted_config(const TrainRequest& request, int32_t vocabulary, bool resuming) {
-  RunConfig config = request.config;
+train::RunConfig fitted_config(const TrainRequest& request, int32_t vocabulary, bool resuming) {
+  train::RunConfig config = request.config;
   if (!request.initialize) config.vocab_size = vocabulary;
   if (resuming && config.micro_batch == 0) {
-    RunConfig before;
-    read_fields(Record::load(settings_file(request)), before, settings_file(request).string());
+    train::RunConfig before;
+    json::read_fields(json::Record::load(settings_file(request)), before,
+                      settings_file(request).string());
     config.micro_batch = before.micro_batch;
     config.recompute = config.recompute || before.recompute;
   }
@@ -192,33 +195,34 @@ RunConfig fitted_config(const TrainRequest& request, int32_t vocabulary, bool re
 
 /// What a run begins with, or goes on with.
 struct RunStart {
-  Tokenizer tokenizer;
+  tokenizer::Tokenizer tokenizer;
   RunData data;
-  RunConfig config;
+  train::RunConfig config;
 };
 
 /// Checks what can be checked before the slow parts, takes the folder and fills it.
-RunStart prepare(const TrainRequest& request, std::optional<FolderLock>& lock) {
+RunStart prepare(const TrainRequest& request, std::optional<files::FolderLock>& lock) {
   check_request(request);
   check_folder(request);  // before the slow parts
-  std::optional<Tokenizer> given;
+  std::optional<tokenizer::Tokenizer> given;
   const std::vector<ShardFolder> folders = shard_folders(request.data);
-  if (!request.tokenizer.empty()) given = Tokenizer::load(request.tokenizer);
-  CorpusOptions corpus = corpus_options(request);
+  if (!request.tokenizer.empty()) given = tokenizer::Tokenizer::load(request.tokenizer);
+  train::CorpusOptions corpus = corpus_options(request);
   if (folders.empty()) {
-    corpus.files = data_files(request.data);
-    (void)sample_texts(corpus, 1);  // there is text at all
+    corpus.files = data::data_files(request.data);
+    (void)train::sample_texts(corpus, 1);  // there is text at all
   } else if (!given) {
-    given = Tokenizer::load(folders.front().path.string());
+    given = tokenizer::Tokenizer::load(folders.front().path.string());
   }
   const int32_t vocabulary =
       given ? given->vocab_size() : static_cast<int32_t>(request.config.vocab_size);
-  const RunConfig config = fitted_config(request, vocabulary, fs::exists(settings_file(request)));
+  const train::RunConfig config =
+      fitted_config(request, vocabulary, fs::exists(settings_file(request)));
   lock.emplace(request.out);
   check_folder(request);  // again: another run may have ended there meanwhile
   const bool resuming = fs::exists(settings_file(request));
   if (request.resume && !resuming) log_info("{}: no run to resume: starting one", request.out);
-  Tokenizer tokenizer = find_tokenizer(request, corpus, given, resuming);
+  tokenizer::Tokenizer tokenizer = find_tokenizer(request, corpus, given, resuming);
   if (!resuming) tokenizer.save(tokenizer_file(request));
   RunData data = open_data(request, corpus, folders, tokenizer, resuming);
   return {std::move(tokenizer), std::move(data), config};
@@ -226,7 +230,9 @@ RunStart prepare(const TrainRequest& request, std::optional<FolderLock>& lock) {
 
 /// The same on the other ranks, from what the first one has left.
 RunStart join(const TrainRequest& request) {
-  return {Tokenizer::load(tokenizer_file(request)), {run_tokens(request), {}}, request.config};
+  return {tokenizer::Tokenizer::load(tokenizer_file(request)),
+          {run_tokens(request), {}},
+          request.config};
 }
 
 /// Encoding a large text may take hours, and is no reason to give up.
@@ -238,8 +244,8 @@ void await_first(const TrainRequest& request) {
 }
 
 /// A shard may be damaged, and skipped, on one machine only; each rank would have its own order.
-void check_same_data(const TrainRequest& request, const TokenFile& tokens) {
-  Communicator& ranks = *request.ranks;
+void check_same_data(const TrainRequest& request, const data::TokenFile& tokens) {
+  comm::Communicator& ranks = *request.ranks;
   const uint64_t fingerprint = tokens.fingerprint();
   const double own[] = {static_cast<double>(fingerprint >> 32),  // halves are exact in a double
                         static_cast<double>(fingerprint & 0xFFFFFFFF)};
@@ -262,36 +268,36 @@ void save_settings(const TrainRequest& request, const RunStart& start) {
   } else {
     fs::remove(shards_file(request));  // of another run that did not start
   }
-  generation_config(start.tokenizer).save(fs::path(request.out) / "generation_config.json");
-  RunConfig config = request.config;
+  decode::generation_config(start.tokenizer).save(fs::path(request.out) / "generation_config.json");
+  train::RunConfig config = request.config;
   config.micro_batch = start.config.micro_batch;
   config.recompute = start.config.recompute;
-  Record settings;
-  write_fields(config, settings);
+  json::Record settings;
+  json::write_fields(config, settings);
   settings.save(settings_file(request));
 }
 
 }  // namespace
 
-TokenFile run_tokens(const TrainRequest& request) {
+data::TokenFile run_tokens(const TrainRequest& request) {
   const std::vector<ShardFolder> folders = shard_folders(request.data);
-  if (folders.empty()) return TokenFile(tokens_file(request));
+  if (folders.empty()) return data::TokenFile(tokens_file(request));
   return open_shard_folders(folders, {request.skip_bad_shards, request.quiet}).tokens;
 }
 
-TrainSummary run_training(const TrainRequest& request) {
+train::TrainSummary run_training(const TrainRequest& request) {
   const bool first = request.ranks == nullptr || request.ranks->is_first();
-  std::optional<FolderLock> lock;
+  std::optional<files::FolderLock> lock;
   std::optional<RunStart> start;
   if (first) start.emplace(prepare(request, lock));
   if (request.ranks != nullptr) await_first(request);
   if (!first) start.emplace(join(request));
   if (request.ranks != nullptr) check_same_data(request, start->data.tokens);
 
-  RunConfig config = start->config;
+  train::RunConfig config = start->config;
   if (!request.initialize) config.vocab_size = start->tokenizer.vocab_size();
   if (first) log_size(config, start->data.tokens);
-  TrainOptions options;
+  train::TrainOptions options;
   options.out = request.out;
   options.resume = request.resume;
   options.quiet = request.quiet;
@@ -302,17 +308,17 @@ TrainSummary run_training(const TrainRequest& request) {
   options.stop = request.stop;
   options.on_step = request.on_step;
   options.closing_seconds = request.report_seconds;
-  options.peak_gflops = measure_matmul_peak(request.precision, 0.3);
+  options.peak_gflops = ops::measure_matmul_peak(request.precision, 0.3);
   if (!request.quiet) {
-    options.on_sample = [&](const Model& model, int64_t step) {
+    options.on_sample = [&](const model::Model& model, int64_t step) {
       show_sample(model, start->tokenizer, request.sample_prompt, step);
     };
   }
-  std::optional<Trainer> trainer(std::in_place, config, start->data.tokens, options);
+  std::optional<train::Trainer> trainer(std::in_place, config, start->data.tokens, options);
   if (first) save_settings(request, *start);
-  const TrainSummary summary = trainer->run();
-  trainer.reset();  // its memory ...
-  trim_pool();      // ... gives way to what the report loads
+  const train::TrainSummary summary = trainer->run();
+  trainer.reset();      // its memory ...
+  tensor::trim_pool();  // ... gives way to what the report loads
   if (first && request.report) request.report(summary, start->data.tokens);
   return summary;
 }

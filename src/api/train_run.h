@@ -10,25 +10,25 @@
 namespace evo {
 
 struct TrainRequest {
-  RunConfig config;
+  train::RunConfig config;
   std::vector<std::string> data;    ///< files with text, or folders of shards (train_shards.h)
   std::string text_field = "text";  ///< of data in JSON lines
   std::string out;
   std::string tokenizer;  ///< file or folder to use; empty: train one on the data
   std::string sample_prompt = "Once upon a time";
   /// Weights to begin with, whose vocabulary then is `config`'s; empty: random ones.
-  std::function<void(Model& model)> initialize;
+  std::function<void(model::Model& model)> initialize;
   std::function<bool()> stop = interrupted;  ///< see TrainOptions; asked before training as well
-  std::function<void(const StepReport& report)> on_step;  ///< see TrainOptions
+  std::function<void(const train::StepReport& report)> on_step;  ///< see TrainOptions
   /// Called on the first rank when the model is there, with what it was trained on, while the
   /// folder is still locked; of a run with `minutes`, `report_seconds` are left for it.
-  std::function<void(const TrainSummary& summary, const TokenFile& tokens)> report;
+  std::function<void(const train::TrainSummary& summary, const data::TokenFile& tokens)> report;
   double report_seconds = 0;
   bool resume = false, quiet = false;
   bool skip_bad_shards = false;
   double memory = 0;  ///< bytes to stay below; 0: what can be had
-  Precision precision = Precision::kF32;
-  Communicator* ranks = nullptr;  ///< who train together, see TrainOptions
+  tensor::Precision precision = tensor::Precision::kF32;
+  comm::Communicator* ranks = nullptr;  ///< who train together, see TrainOptions
   double rank_timeout = 120;  ///< seconds to wait for a rank once training has begun; 0: for ever
 };
 
@@ -36,9 +36,9 @@ struct TrainRequest {
 /// for), data.json (if the data are shards), metrics and pictures in `out`. A stop ends the
 /// training cleanly. A run that cannot start leaves `out` free for the next attempt. Of several
 /// ranks the first prepares and writes all of this, while the others wait.
-TrainSummary run_training(const TrainRequest& request);
+train::TrainSummary run_training(const TrainRequest& request);
 
 /// The tokens that a run trained on, opened again.
-[[nodiscard]] TokenFile run_tokens(const TrainRequest& request);
+[[nodiscard]] data::TokenFile run_tokens(const TrainRequest& request);
 
 }  // namespace evo

@@ -31,7 +31,7 @@ ShardFolder parse(const std::string& value) {
 
 void load_index(ShardFolder& folder) {
   const std::string name = folder.path.string();
-  folder.index = ShardIndex::load(folder.path);
+  folder.index = data::ShardIndex::load(folder.path);
   if (!folder.index.complete) {
     fail(
         "{}: only the first {} shards are there yet; `evo tokenizer shard` with the same arguments "
@@ -68,8 +68,8 @@ std::string shards_fingerprint(std::span<const ShardFolder> folders) {
   return text.substr(0, text.size() - 1);
 }
 
-Record to_record(const ShardFolder& folder, const std::vector<std::string>& skipped) {
-  Record record;
+json::Record to_record(const ShardFolder& folder, const std::vector<std::string>& skipped) {
+  json::Record record;
   record.set("folder", folder.path.string());
   if (folder.weight) record.set("weight", *folder.weight);
   record.set("tokens", folder.index.tokens()).set("documents", folder.index.documents());
@@ -83,7 +83,7 @@ std::vector<ShardFolder> shard_folders(const std::vector<std::string>& data) {
   std::vector<ShardFolder> folders;
   for (const std::string& value : data) {
     ShardFolder folder = parse(value);
-    if (fs::exists(ShardIndex::path_in(folder.path))) {
+    if (fs::exists(data::ShardIndex::path_in(folder.path))) {
       load_index(folder);
       folders.push_back(std::move(folder));
     } else if (folder.weight) {
@@ -99,7 +99,7 @@ std::vector<ShardFolder> shard_folders(const std::vector<std::string>& data) {
   return folders;
 }
 
-void check_tokenizer(std::span<const ShardFolder> folders, const Tokenizer& tokenizer) {
+void check_tokenizer(std::span<const ShardFolder> folders, const tokenizer::Tokenizer& tokenizer) {
   for (const ShardFolder& folder : folders) {
     if (folder.index.tokenizer_fingerprint == tokenizer.fingerprint()) continue;
     fail(
@@ -109,12 +109,13 @@ void check_tokenizer(std::span<const ShardFolder> folders, const Tokenizer& toke
   }
 }
 
-RunShards open_shard_folders(std::span<const ShardFolder> folders, const ShardOptions& options) {
-  std::vector<TokenSource> sources;
-  std::vector<Record> records;
+RunShards open_shard_folders(std::span<const ShardFolder> folders,
+                             const data::ShardOptions& options) {
+  std::vector<data::TokenSource> sources;
+  std::vector<json::Record> records;
   std::string names;
   for (const ShardFolder& folder : folders) {
-    OpenedShards opened = open_shards(folder.path, folder.index, options);
+    data::OpenedShards opened = data::open_shards(folder.path, folder.index, options);
     records.push_back(to_record(folder, opened.skipped));
     names += (names.empty() ? "" : ", ") + folder.path.string();
     if (sources.empty() || folder.weight) {
@@ -122,12 +123,12 @@ RunShards open_shard_folders(std::span<const ShardFolder> folders, const ShardOp
     }
     std::ranges::move(opened.good, std::back_inserter(sources.back().shards));
   }
-  Record record;
+  json::Record record;
   record.set("fingerprint", shards_fingerprint(folders)).set("sources", records);
-  return {TokenFile(std::move(names), std::move(sources)), std::move(record)};
+  return {data::TokenFile(std::move(names), std::move(sources)), std::move(record)};
 }
 
-void check_resumed(const Record& before, const Record& now) {
+void check_resumed(const json::Record& before, const json::Record& now) {
   if (before.get_string("fingerprint") != now.get_string("fingerprint")) {
     fail(
         "--data: {} says that the run was started on other shards, or with other weights. Resume "

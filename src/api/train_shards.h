@@ -16,7 +16,7 @@ namespace evo {
 struct ShardFolder {
   std::filesystem::path path;
   std::optional<double> weight;
-  ShardIndex index;
+  data::ShardIndex index;
 };
 
 /// The values of --data if they are folders of shards, which have an index.json, else nothing:
@@ -25,19 +25,20 @@ struct ShardFolder {
 [[nodiscard]] std::vector<ShardFolder> shard_folders(const std::vector<std::string>& data);
 
 /// Throws Error if `tokenizer` did not make the shards.
-void check_tokenizer(std::span<const ShardFolder> folders, const Tokenizer& tokenizer);
+void check_tokenizer(std::span<const ShardFolder> folders, const tokenizer::Tokenizer& tokenizer);
 
 struct RunShards {
-  TokenFile tokens;
-  Record record;  ///< data.json of the run: what it has to know of the shards when it is resumed
+  data::TokenFile tokens;
+  json::Record
+      record;  ///< data.json of the run: what it has to know of the shards when it is resumed
 };
 
 /// All shards as one array: of one source or, if the folders have weights, of one source each.
 [[nodiscard]] RunShards open_shard_folders(std::span<const ShardFolder> folders,
-                                           const ShardOptions& options);
+                                           const data::ShardOptions& options);
 
 /// For a run that is resumed, `before` being its data.json: throws Error if the shards or weights
 /// are not the same, and warns if others of them are skipped.
-void check_resumed(const Record& before, const Record& now);
+void check_resumed(const json::Record& before, const json::Record& now);
 
 }  // namespace evo

@@ -46,7 +46,7 @@ TEST(ApiTrain, TheModelIsThatOfTheSameRunBelow) {
   const api::TrainOptions run = small_run(folder.path(), 3);
   api::train(run);
   TrainRequest request;
-  request.config = RunConfig::preset("demo");
+  request.config = train::RunConfig::preset("demo");
   RunSettings{run.settings, run.steps, {}, {}}.apply(request.config);
   request.data = run.data;
   request.out = (other / "model").string();

@@ -41,7 +41,7 @@ uint32_t Random::next() {
     ++block_;
     used_ = 0;
   }
-  return words_[static_cast<size_t>(used_++)];
+  return words_[used_++];
 }
 
 uint64_t Random::next64() {

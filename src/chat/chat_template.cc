@@ -11,7 +11,7 @@
 #include "template/json.h"
 #include "tokenizer/encoder.h"
 
-namespace evo {
+namespace evo::chat {
 namespace {
 
 namespace fs = std::filesystem;
@@ -29,7 +29,7 @@ constexpr std::string_view kChatMl =
 /// An object if the file is there, else an empty one.
 OrderedJson load_object(const fs::path& path) {
   if (!fs::exists(path)) return OrderedJson::object();
-  OrderedJson json = parse_json(read_file(path, kMaxFile), path.string());
+  OrderedJson json = json::parse_json(files::read_file(path, kMaxFile), path.string());
   if (!json.is_object()) fail("{}: expected an object, found another value", path.string());
   return json;
 }
@@ -37,7 +37,7 @@ OrderedJson load_object(const fs::path& path) {
 std::string expect_text(const OrderedJson& value, const fs::path& path) {
   if (value.is_string()) return value.get<std::string>();
   fail("{}: expected '{}' to be a text or a list of named ones, found {}", path.string(), kKey,
-       shortened(value.dump()));
+       json::shortened(value.dump()));
 }
 
 /// Of [{"name": ..., "template": ...}, ...] the one named "default", or the only one.
@@ -58,7 +58,7 @@ struct Source {
 
 std::optional<Source> find_source(const fs::path& folder, const OrderedJson& config) {
   const fs::path jinja = folder / "chat_template.jinja";
-  if (fs::exists(jinja)) return Source{jinja.string(), read_file(jinja, kMaxFile)};
+  if (fs::exists(jinja)) return Source{jinja.string(), files::read_file(jinja, kMaxFile)};
   const fs::path own = folder / "chat_template.json", shared = folder / "tokenizer_config.json";
   const OrderedJson owned = load_object(own);
   for (const auto& [json, path] : {std::pair(&owned, own), std::pair(&config, shared)}) {
@@ -92,7 +92,7 @@ jinja::Variables special_tokens(const OrderedJson& config, const OrderedJson& ma
   return tokens;
 }
 
-jinja::Value message_value(const ChatMessage& message) {
+jinja::Value message_value(const text::ChatMessage& message) {
   return jinja::Value::dict({{jinja::Value("role"), jinja::Value(message.role)},
                              {jinja::Value("content"), jinja::Value(message.content)}});
 }
@@ -118,10 +118,10 @@ ChatTemplate::ChatTemplate(std::string name, std::string_view source, jinja::Var
       constants_(std::move(constants)),
       end_of_turn_(find_end_of_turn()) {}
 
-std::string ChatTemplate::render(std::span<const ChatMessage> messages,
+std::string ChatTemplate::render(std::span<const text::ChatMessage> messages,
                                  bool add_generation_prompt) const {
   std::vector<jinja::Value> list;
-  for (const ChatMessage& message : messages) list.push_back(message_value(message));
+  for (const text::ChatMessage& message : messages) list.push_back(message_value(message));
   jinja::Variables variables = constants_;
   variables.emplace_back("messages", jinja::Value::list(std::move(list)));
   variables.emplace_back("add_generation_prompt", jinja::Value(add_generation_prompt));
@@ -132,7 +132,7 @@ std::string ChatTemplate::render(std::span<const ChatMessage> messages,
 std::string ChatTemplate::find_end_of_turn() const {
   constexpr std::string_view kAnswer = "an answer that no template holds";
   constexpr std::string_view kSpace = " \t\r\n";
-  const ChatMessage turns[] = {{"user", "a question"}, {"assistant", std::string(kAnswer)}};
+  const text::ChatMessage turns[] = {{"user", "a question"}, {"assistant", std::string(kAnswer)}};
   std::string text;
   try {
     text = render(turns, false);
@@ -146,7 +146,7 @@ std::string ChatTemplate::find_end_of_turn() const {
   return text.substr(begin, text.find_first_of(kSpace, begin) - begin);
 }
 
-ChatText ChatTemplate::render_answers(std::span<const ChatMessage> messages) const {
+ChatText ChatTemplate::render_answers(std::span<const text::ChatMessage> messages) const {
   ChatText result{render(messages, false), {}};
   const std::string_view all = result.text;
   for (size_t i = 0; i < messages.size(); ++i) {
@@ -184,7 +184,7 @@ std::vector<int32_t> end_tokens(const fs::path& folder) {
     const bool fits = token.is_number_integer() && token >= 0 && token <= INT32_MAX;
     if (!fits) {
       fail("{}: expected '{}' to be the number of a token or a list of them, found {}",
-           path.string(), kEnd, shortened(config[kEnd].dump()));
+           path.string(), kEnd, json::shortened(config[kEnd].dump()));
     }
     tokens.push_back(token.get<int32_t>());
   }
@@ -192,7 +192,7 @@ std::vector<int32_t> end_tokens(const fs::path& folder) {
 }
 
 std::vector<std::string> chat_stops(const fs::path& folder, const ChatTemplate& chat_template,
-                                    const Tokenizer& tokenizer) {
+                                    const tokenizer::Tokenizer& tokenizer) {
   std::vector<std::string> stops;
   if (!chat_template.end_of_turn().empty()) stops.push_back(chat_template.end_of_turn());
   for (const int32_t token : end_tokens(folder)) {
@@ -210,7 +210,8 @@ struct GuardedText {
 
 /// A character that nobody uses: the first one of Unicode's private planes that is not in the
 /// texts.
-std::string unused_character(std::span<const ChatMessage> messages, std::string_view rendered) {
+std::string unused_character(std::span<const text::ChatMessage> messages,
+                             std::string_view rendered) {
   constexpr uint32_t kFirst = 0xF0000, kEnd = 0x10FFFE;
   constexpr size_t kBytes = 4;
   std::set<std::string_view> used;
@@ -220,7 +221,7 @@ std::string unused_character(std::span<const ChatMessage> messages, std::string_
     }
   };
   look_at(rendered);
-  for (const ChatMessage& message : messages) look_at(message.content);
+  for (const text::ChatMessage& message : messages) look_at(message.content);
   for (uint32_t code = kFirst; code < kEnd; ++code) {
     const auto byte = [&](uint32_t lead, uint32_t shift, uint32_t mask) {
       return static_cast<char>(lead | ((code >> shift) & mask));
@@ -235,23 +236,23 @@ std::string unused_character(std::span<const ChatMessage> messages, std::string_
 /// What a template does with a text may depend on names in it (it may look for the end of a
 /// thought, say). So the text must be the same with and without guards. Where it is not, only names
 /// of special tokens are guarded, which no template looks for in what is said.
-GuardedText render_guarded(const ChatTemplate& chat_template, const Tokenizer& tokenizer,
-                           std::span<const ChatMessage> messages) {
+GuardedText render_guarded(const ChatTemplate& chat_template, const tokenizer::Tokenizer& tokenizer,
+                           std::span<const text::ChatMessage> messages) {
   std::string plain = chat_template.render(messages, true);
   const std::string guard = unused_character(messages, plain);
   GuardedText result;
   for (const bool only_special : {false, true}) {
-    std::vector<ChatMessage> marked(messages.begin(), messages.end());
-    for (ChatMessage& message : marked) {
+    std::vector<text::ChatMessage> marked(messages.begin(), messages.end());
+    for (text::ChatMessage& message : marked) {
       const bool own_words = message.role == "assistant";
       message.content = tokenizer.guarded(message.content, guard, only_special || own_words);
     }
-    const auto same = [](const ChatMessage& a, const ChatMessage& b) {
+    const auto same = [](const text::ChatMessage& a, const text::ChatMessage& b) {
       return a.content == b.content;
     };
     if (std::ranges::equal(marked, messages, same)) return {std::move(plain), ""};
     result = {chat_template.render(marked, true), guard};
-    if (without_guards(result.text, guard) == plain) return result;
+    if (tokenizer::without_guards(result.text, guard) == plain) return result;
   }
   return result;
 }
@@ -259,7 +260,7 @@ GuardedText render_guarded(const ChatTemplate& chat_template, const Tokenizer& t
 }  // namespace
 
 std::vector<int32_t> single_tokens(const std::vector<std::string>& texts,
-                                   const Tokenizer& tokenizer) {
+                                   const tokenizer::Tokenizer& tokenizer) {
   std::vector<int32_t> singles;
   for (const std::string& text : texts) {
     const std::vector<int32_t> tokens = tokenizer.encode(text, {.special = true});
@@ -268,8 +269,9 @@ std::vector<int32_t> single_tokens(const std::vector<std::string>& texts,
   return singles;
 }
 
-std::vector<int32_t> encode_chat(const ChatTemplate& chat_template, const Tokenizer& tokenizer,
-                                 std::span<const ChatMessage> messages) {
+std::vector<int32_t> encode_chat(const ChatTemplate& chat_template,
+                                 const tokenizer::Tokenizer& tokenizer,
+                                 std::span<const text::ChatMessage> messages) {
   std::vector<int32_t> tokens;
   // A model without a template of its own was trained on documents, which begin with this.
   if (chat_template.is_fallback() && tokenizer.end_of_text() >= 0) {
@@ -280,4 +282,4 @@ std::vector<int32_t> encode_chat(const ChatTemplate& chat_template, const Tokeni
   return tokens;
 }
 
-}  // namespace evo
+}  // namespace evo::chat

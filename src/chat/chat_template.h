@@ -13,7 +13,7 @@
 #include "text/chat_message.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::chat {
 
 /// A part of a text, in bytes.
 struct TextSpan {
@@ -44,7 +44,7 @@ class ChatTemplate {
 
   /// With `add_generation_prompt` it ends where the assistant begins to speak. Throws Error if the
   /// template fails or refuses these messages.
-  [[nodiscard]] std::string render(std::span<const ChatMessage> messages,
+  [[nodiscard]] std::string render(std::span<const text::ChatMessage> messages,
                                    bool add_generation_prompt) const;
 
   /// For training on the assistant's turns only. The turns are found by rendering the conversation
@@ -54,7 +54,7 @@ class ChatTemplate {
   /// earlier turns out (Qwen3), others put words into the assistant's mouth that they do not keep
   /// (a generation prompt that ends in "<think>"). Such conversations must be split so that each
   /// ends with the one answer that is trained on.
-  [[nodiscard]] ChatText render_answers(std::span<const ChatMessage> messages) const;
+  [[nodiscard]] ChatText render_answers(std::span<const text::ChatMessage> messages) const;
 
   /// What follows the content of an assistant's turn, up to white space: "<|im_end|>". Empty if
   /// nothing does.
@@ -79,18 +79,18 @@ class ChatTemplate {
 /// `folder` but the one that a session knows by itself.
 [[nodiscard]] std::vector<std::string> chat_stops(const std::filesystem::path& folder,
                                                   const ChatTemplate& chat_template,
-                                                  const Tokenizer& tokenizer);
+                                                  const tokenizer::Tokenizer& tokenizer);
 
 /// Of texts such as chat_stops(), those that are one token each, which names of special tokens are.
 [[nodiscard]] std::vector<int32_t> single_tokens(const std::vector<std::string>& texts,
-                                                 const Tokenizer& tokenizer);
+                                                 const tokenizer::Tokenizer& tokenizer);
 
 /// A conversation up to where the assistant begins to speak; empty if the template makes no text of
 /// it. The names of special tokens that the template writes are those tokens: that is how it marks
 /// turns. In what somebody says they are ordinary text, so that nobody can end his turn and begin
 /// another's; so are, but in the assistant's own words, names of added tokens that are not special.
 [[nodiscard]] std::vector<int32_t> encode_chat(const ChatTemplate& chat_template,
-                                               const Tokenizer& tokenizer,
-                                               std::span<const ChatMessage> messages);
+                                               const tokenizer::Tokenizer& tokenizer,
+                                               std::span<const text::ChatMessage> messages);
 
-}  // namespace evo
+}  // namespace evo::chat

@@ -6,7 +6,7 @@
 #include "chat/chat_template_testing.h"
 #include "text/testing.h"
 
-namespace evo {
+namespace evo::chat {
 namespace {
 
 using evo::testing::expect_error;
@@ -14,7 +14,7 @@ using evo::testing::TemporaryFolder;
 using evo::testing::write_bytes;
 using namespace evo::testing;  // the published templates
 
-using Messages = std::vector<ChatMessage>;
+using Messages = std::vector<text::ChatMessage>;
 
 const Messages kTurns = {{"user", " What is 2+2? "},
                          {"assistant", "4"},
@@ -190,8 +190,8 @@ class ChatTemplateFolder : public ::testing::Test {
 };
 
 /// Bytes and the markers of many models; those of thoughts are not special.
-Tokenizer tokenizer_with_markers() {
-  TokenizerSpec spec;
+tokenizer::Tokenizer tokenizer_with_markers() {
+  tokenizer::TokenizerSpec spec;
   for (int byte = 0; byte < 256; ++byte) spec.tokens.emplace_back(1, static_cast<char>(byte));
   for (const char* name : {"<|endoftext|>",
                            "<s>",
@@ -220,12 +220,12 @@ Tokenizer tokenizer_with_markers() {
         {.id = static_cast<int32_t>(spec.tokens.size()), .in_vocab = false, .special = special});
     spec.tokens.push_back(text);
   }
-  return Tokenizer::from_spec(std::move(spec));
+  return tokenizer::Tokenizer::from_spec(std::move(spec));
 }
 
 /// The added tokens among the ids, by their names.
 std::vector<std::string> markers(const ChatTemplate& chat, const Messages& messages) {
-  static const Tokenizer tokenizer = tokenizer_with_markers();
+  static const tokenizer::Tokenizer tokenizer = tokenizer_with_markers();
   const std::vector<int32_t> ids = encode_chat(chat, tokenizer, messages);
   std::vector<std::string> names;
   for (const int32_t id : ids) {
@@ -352,4 +352,4 @@ TEST_F(ChatTemplateFolder, EndTokens) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::chat

@@ -31,9 +31,9 @@ constexpr std::array kTokenizerFiles = {"tokenizer.json",    "tokenizer.model",
 constexpr std::array kOtherFiles = {"generation_config.json", "tokenizer_config.json",
                                     "chat_template.jinja"};
 
-WeightSource open_source(const ConvertFlags& flags) {
+model::WeightSource open_source(const ConvertFlags& flags) {
   const fs::path path(flags.source);
-  if (fs::is_directory(path)) return folder_source(path, flags.to == "hf");
+  if (fs::is_directory(path)) return model::folder_source(path, flags.to == "hf");
   if (!fs::exists(path)) {
     fail("{}: expected a model folder or a llama2.c checkpoint, found nothing", flags.source);
   }
@@ -42,42 +42,44 @@ WeightSource open_source(const ConvertFlags& flags) {
         "{}: a llama2.c checkpoint comes without its tokenizer: name it with --tokenizer FILE",
         flags.source));
   }
-  return llama2c_source(path);
+  return model::llama2c_source(path);
 }
 
 /// What the checkpoint says of special tokens, and which tokenizer belongs to it.
-Record new_generation_config(const ModelConfig& config, const Tokenizer& tokenizer) {
-  Record record = generation_config(tokenizer);
+json::Record new_generation_config(const model::ModelConfig& config,
+                                   const tokenizer::Tokenizer& tokenizer) {
+  json::Record record = decode::generation_config(tokenizer);
   if (config.bos_token_id >= 0) record.set("bos_token_id", config.bos_token_id);
   if (!config.eos_token_ids.empty()) record.set("eos_token_id", config.eos_token_ids);
   return record;
 }
 
-double megabytes(const ArrayToWrite& array) {
+double megabytes(const weights::ArrayToWrite& array) {
   double size = sizeof(float) * 1e-6;
   for (const int64_t extent : array.shape) size *= static_cast<double>(extent);
   return size;
 }
 
 /// Writes the folder and shows how much of the weights was read.
-void write_weights(const ConvertFlags& flags, WeightSource source) {
+void write_weights(const ConvertFlags& flags, model::WeightSource source) {
   double total = 0;
-  for (const ArrayToWrite& array : source.arrays) total += megabytes(array);
+  for (const weights::ArrayToWrite& array : source.arrays) total += megabytes(array);
   Progress progress("converting", total, "MB");
   double done = 0;
-  for (ArrayToWrite& array : source.arrays) {
+  for (weights::ArrayToWrite& array : source.arrays) {
     array.make = [&, make = std::move(array.make), size = megabytes(array)](std::span<float> out) {
       if (interrupted()) fail_interrupted("interrupted: nothing was converted");
       make(out);
       progress.update(done += size);
     };
   }
-  write_model_folder(flags.out, std::move(source), flags.weights == "bf16" ? "BF16" : "F32");
+  model::write_model_folder(flags.out, std::move(source), flags.weights == "bf16" ? "BF16" : "F32");
 }
 
-std::optional<Tokenizer> load_tokenizer(const ConvertFlags& flags, const ModelConfig& config) {
+std::optional<tokenizer::Tokenizer> load_tokenizer(const ConvertFlags& flags,
+                                                   const model::ModelConfig& config) {
   if (flags.tokenizer.empty()) return {};
-  Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
+  tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(flags.tokenizer);
   if (tokenizer.ordinary_size() > config.vocab_size) {
     fail("{}: the tokenizer has {} tokens, but the model only {}: they do not belong together",
          flags.tokenizer, tokenizer.ordinary_size(), config.vocab_size);
@@ -89,16 +91,16 @@ void run_convert(const ConvertFlags& flags) {
   if (fs::exists(flags.out) && (!fs::is_directory(flags.out) || !fs::is_empty(flags.out))) {
     fail("{}: expected a new or empty folder to write to, found something in it", flags.out);
   }
-  WeightSource source = open_source(flags);
-  const ModelConfig config = source.config;
-  const std::optional<Tokenizer> tokenizer = load_tokenizer(flags, config);
+  model::WeightSource source = open_source(flags);
+  const model::ModelConfig config = source.config;
+  const std::optional<tokenizer::Tokenizer> tokenizer = load_tokenizer(flags, config);
   write_weights(flags, std::move(source));
-  copy_files(flags.source, flags.out, kOtherFiles);
+  files::copy_files(flags.source, flags.out, kOtherFiles);
   if (tokenizer) {
     tokenizer->save(fs::path(flags.out) / "tokenizer.json");
     new_generation_config(config, *tokenizer).save(fs::path(flags.out) / "generation_config.json");
   } else {
-    copy_files(flags.source, flags.out, kTokenizerFiles);
+    files::copy_files(flags.source, flags.out, kTokenizerFiles);
   }
   const auto bytes = fs::file_size(fs::path(flags.out) / "model.safetensors");
   log_info("{}: a {} with weights in {}, {}", flags.out, config.family(), flags.weights,

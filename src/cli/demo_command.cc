@@ -41,7 +41,7 @@ void clear_earlier_demo(const fs::path& folder) {
     fail("{}: this folder is not empty and not an earlier demo: give another --out",
          folder.string());
   }
-  const FolderLock lock(folder);  // not while a demo is running there
+  const files::FolderLock lock(folder);  // not while a demo is running there
   for (const auto& entry : fs::directory_iterator(folder)) {
     // Another demo may already wait for this very file.
     if (entry.path().filename() != ".lock") fs::remove_all(entry.path());
@@ -49,20 +49,21 @@ void clear_earlier_demo(const fs::path& folder) {
 }
 
 void show_modes(const std::string& model, const DemoFlags& flags) {
-  const LoadedModel loaded = load_model(model, best_precision());
-  const Decoder decoder(loaded.model, loaded.tokenizer);
-  const Prompt prompt = text_prompt(loaded.tokenizer, flags.prompt);
-  for (Mode mode : {Mode::kAr, Mode::kExact, Mode::kEvo, Mode::kDiffusion}) {
-    GenerateOptions options;
+  const decode::LoadedModel loaded = decode::load_model(model, ops::best_precision());
+  const decode::Decoder decoder(loaded.model, loaded.tokenizer);
+  const decode::Prompt prompt = decode::text_prompt(loaded.tokenizer, flags.prompt);
+  for (decode::Mode mode :
+       {decode::Mode::kAr, decode::Mode::kExact, decode::Mode::kEvo, decode::Mode::kDiffusion}) {
+    decode::GenerateOptions options;
     options.decode.mode = mode;
     options.decode.max_tokens = flags.max_tokens;
     options.decode.sampler.temperature = 0;
-    const Generation result = generate(decoder, loaded.tokenizer, prompt, options);
+    const decode::Generation result = decode::generate(decoder, loaded.tokenizer, prompt, options);
     fmt::print(
         "\n--- {}: {:.2f} tokens per forward pass, {:.0f} tokens/s, AR {:.2f} nats per "
         "token\n{}{}\n",
-        mode_name(mode), result.tokens_per_forward(), result.tokens_per_second(),
-        ar_nats_per_token(loaded.model, prompt, result.tokens), flags.prompt, result.text);
+        decode::mode_name(mode), result.tokens_per_forward(), result.tokens_per_second(),
+        decode::ar_nats_per_token(loaded.model, prompt, result.tokens), flags.prompt, result.text);
     std::fflush(stdout);
   }
 }
@@ -79,18 +80,18 @@ void run_demo(DemoFlags& flags) {
   clear_earlier_demo(flags.out);
   fs::create_directories(flags.out);
   const fs::path corpus = fs::path(flags.out) / "demo-corpus.xz";
-  write_atomically(corpus, demo_corpus().front().bytes);
+  files::write_atomically(corpus, demo_corpus().front().bytes);
   TrainRequest request;
-  request.config = RunConfig::preset("demo");
+  request.config = train::RunConfig::preset("demo");
   request.config.steps = 0;
   request.config.minutes = flags.minutes;
   request.data = {corpus};
   request.out = flags.out;
   request.quiet = log_level() == LogLevel::kQuiet;
-  request.precision = best_precision();
+  request.precision = ops::best_precision();
   log_info("Training on 2 MB of short stories (TinyStories) for {} minutes; Ctrl-C stops early.",
            flags.minutes);
-  const TrainSummary summary = run_training(request);
+  const train::TrainSummary summary = run_training(request);
   log_info("{} tokens in {:.0f} s; held out: AR {:.3f}, ELBO {:.3f} nats per token", summary.tokens,
            summary.seconds, summary.validation.ar_nll, summary.validation.elbo);
   if (summary.interrupted) {

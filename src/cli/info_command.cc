@@ -22,14 +22,15 @@ constexpr double kTrainingBytes = 5 * 4;
 void run_info(const InfoFlags& flags) {
   if (flags.preset.empty() == flags.model.empty())
     throw UsageError("give either a model folder or --preset NAME");
-  const ModelConfig config = flags.model.empty() ? RunConfig::preset(flags.preset)
-                                                 : ModelConfig::load(flags.model + "/config.json");
+  const model::ModelConfig config = flags.model.empty()
+                                        ? train::RunConfig::preset(flags.preset)
+                                        : model::ModelConfig::load(flags.model + "/config.json");
   const int64_t context = config.max_position_embeddings;
-  const ModelCost cost = model_cost(config, context);
+  const model::ModelCost cost = model::model_cost(config, context);
   const auto parameters = static_cast<double>(cost.parameters());
   const double cache = cost.kv_cache_bytes_per_token * static_cast<double>(context);
   if (flags.json) {
-    Record record;
+    json::Record record;
     record.set("backbone_parameters", cost.backbone_parameters)
         .set("flow_parameters", cost.flow_parameters);
     record.set("training_bytes", parameters * kTrainingBytes).set("kv_cache_bytes", cache);

@@ -6,16 +6,16 @@
 
 namespace evo::cli {
 
-ModeChoice mode_choice(const std::string& mode, const std::optional<double>& balance) {
-  ModeChoice choice;
-  if (!mode.empty()) choice.mode = parse_mode(mode);
+decode::ModeChoice mode_choice(const std::string& mode, const std::optional<double>& balance) {
+  decode::ModeChoice choice;
+  if (!mode.empty()) choice.mode = decode::parse_mode(mode);
   choice.balance = balance;
   return choice;
 }
 
-void add_sampling_options(CLI::App& command, DecodeOptions& decode) {
+void add_sampling_options(CLI::App& command, decode::DecodeOptions& decode) {
   command.add_option("--temperature", decode.sampler.temperature, "0: greedy")
-      ->check(number(0.0, kMaxTemperature))
+      ->check(number(0.0, decode::kMaxTemperature))
       ->capture_default_str();
   command.add_option("--top-k", decode.sampler.top_k, "keep the k likeliest tokens; 0: all")
       ->check(number(int64_t{0}, kLargestCount))

@@ -14,9 +14,10 @@ namespace evo::cli {
 
 /// What the options say; an empty `mode` says nothing. Throws UsageError for a mode that there is
 /// not.
-[[nodiscard]] ModeChoice mode_choice(const std::string& mode, const std::optional<double>& balance);
+[[nodiscard]] decode::ModeChoice mode_choice(const std::string& mode,
+                                             const std::optional<double>& balance);
 
 /// --temperature, --top-k, --top-p and --seed.
-void add_sampling_options(CLI::App& command, DecodeOptions& decode);
+void add_sampling_options(CLI::App& command, decode::DecodeOptions& decode);
 
 }  // namespace evo::cli

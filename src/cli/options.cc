@@ -39,18 +39,18 @@ void use_threads(int threads) {
   if (threads > 0) set_threads(threads);
 }
 
-Precision parse_precision(const std::string& name) {
-  if (name == "auto") return best_precision();
-  if (name == "f32") return Precision::kF32;
-  if (name == "bf16") return Precision::kBF16;
-  if (name == "int8") return Precision::kInt8;
+tensor::Precision parse_precision(const std::string& name) {
+  if (name == "auto") return ops::best_precision();
+  if (name == "f32") return tensor::Precision::kF32;
+  if (name == "bf16") return tensor::Precision::kBF16;
+  if (name == "int8") return tensor::Precision::kInt8;
   throw UsageError(fmt::format("--precision '{}': expected auto, f32, bf16 or int8{}", name,
                                did_you_mean(name, {"auto", "f32", "bf16", "int8"})));
 }
 
-Precision parse_training_precision(const std::string& name) {
-  const Precision precision = parse_precision(name);
-  if (precision == Precision::kInt8) {
+tensor::Precision parse_training_precision(const std::string& name) {
+  const tensor::Precision precision = parse_precision(name);
+  if (precision == tensor::Precision::kInt8) {
     throw UsageError("--precision int8: int8 is for decoding; train with auto, f32 or bf16");
   }
   return precision;

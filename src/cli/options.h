@@ -19,8 +19,8 @@ void use_threads(int threads);
 double parse_amount(const char* option, std::string_view text);
 
 /// --precision auto|f32|bf16|int8; auto is bf16 where the CPU has it. Throws UsageError.
-Precision parse_precision(const std::string& name);
+tensor::Precision parse_precision(const std::string& name);
 /// The same without int8, which gradients cannot pass.
-Precision parse_training_precision(const std::string& name);
+tensor::Precision parse_training_precision(const std::string& name);
 
 }  // namespace evo::cli

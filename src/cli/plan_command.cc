@@ -35,10 +35,11 @@ plan::PlannedRun planned_run(const PlanFlags& flags) {
     throw UsageError("give either --preset NAME or --config FILE");
   }
   plan::PlannedRun run;
-  if (!flags.preset.empty()) run.config = RunConfig::preset(flags.preset);
-  if (!flags.config.empty()) read_fields(Record::load(flags.config), run.config, flags.config);
-  for (const std::string& assignment : flags.set) assign_field(run.config, assignment);
-  run.precision = flags.precision == "f32" ? Precision::kF32 : Precision::kBF16;
+  if (!flags.preset.empty()) run.config = train::RunConfig::preset(flags.preset);
+  if (!flags.config.empty())
+    json::read_fields(json::Record::load(flags.config), run.config, flags.config);
+  for (const std::string& assignment : flags.set) json::assign_field(run.config, assignment);
+  run.precision = flags.precision == "f32" ? tensor::Precision::kF32 : tensor::Precision::kBF16;
   if (flags.recompute) run.config.recompute = true;
   run.tokens = flags.tokens.empty() ? plan::reasonable_tokens(run.config)
                                     : parse_amount("--tokens", flags.tokens);
@@ -76,7 +77,7 @@ void choose_plan_batch(const PlanFlags& flags, plan::PlannedRun& run, const plan
                        PlanNotes& notes) {
   const bool given = flags.batch_tokens.empty() &&
                      (std::ranges::any_of(flags.set, sets_batch) || !flags.config.empty());
-  const RunConfig& c = run.config;
+  const train::RunConfig& c = run.config;
   notes.batch = given ? "as set" : "chosen";
   if (!given) {
     const std::string& tokens = flags.batch_tokens;

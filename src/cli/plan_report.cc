@@ -124,22 +124,22 @@ std::string plan_table(const plan::Plan& plan, const PlanNotes& notes) {
   return text + "\nThe run that this describes:\n" + run_command(plan, notes) + "\n";
 }
 
-Record plan_record(const plan::Plan& plan, const PlanNotes& notes) {
+json::Record plan_record(const plan::Plan& plan, const PlanNotes& notes) {
   const auto fields = [](const auto& parts) {
-    Record record;
-    write_fields(parts, record);
+    json::Record record;
+    json::write_fields(parts, record);
     return record.set("total", static_cast<double>(plan::sum_of(parts)));
   };
-  Record machine;
+  json::Record machine;
   machine.set("ranks", plan.machine.ranks).set("memory", plan.machine.memory);
   machine.set("flops", plan.machine.flops).set("efficiency", plan.machine.efficiency);
   machine.set("bandwidth", plan.machine.bandwidth).set("latency", plan.machine.latency);
-  Record time;
-  write_fields(plan.time, time);
+  json::Record time;
+  json::write_fields(plan.time, time);
   time.set("exposed", plan.time.exposed()).set("total", plan.time.total());
   const plan::Advice advice = plan::advise(plan);
 
-  Record record;
+  json::Record record;
   record.set("model", notes.model).set("machine", machine);
   record.set("parameters", fields(plan.parameters)).set("memory_bytes", fields(plan.memory));
   record.set("usable_memory_bytes", plan.usable_memory()).set("fits", plan.fits());
@@ -160,7 +160,7 @@ Record plan_record(const plan::Plan& plan, const PlanNotes& notes) {
 }
 
 std::string run_command(const plan::Plan& plan, const PlanNotes& notes) {
-  const RunConfig& c = plan.run.config;
+  const train::RunConfig& c = plan.run.config;
   std::string text = plan.machine.ranks > 1 ? fmt::format("mpirun -n {} ", plan.machine.ranks) : "";
   text += fmt::format("evo train {} --steps {:.0f} \\\n", notes.model, std::ceil(plan.steps()));
   if (!notes.settings.empty()) text += fmt::format(" {} \\\n", notes.settings);

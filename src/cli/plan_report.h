@@ -17,7 +17,7 @@ struct PlanNotes {
 };
 
 [[nodiscard]] std::string plan_table(const plan::Plan& plan, const PlanNotes& notes);
-[[nodiscard]] Record plan_record(const plan::Plan& plan, const PlanNotes& notes);
+[[nodiscard]] json::Record plan_record(const plan::Plan& plan, const PlanNotes& notes);
 
 /// The command line that the plan describes.
 [[nodiscard]] std::string run_command(const plan::Plan& plan, const PlanNotes& notes);

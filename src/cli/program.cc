@@ -69,7 +69,7 @@ void check_command(CLI::App& app, int argc, char** argv) {
                                    expected,
                                    did_you_mean(word, option ? option_names(*at) : names)));
     }
-    at = commands[static_cast<size_t>(found - names.begin())];
+    at = commands[found - names.begin()];
     path += " " + word;
   }
 }

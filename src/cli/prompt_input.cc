@@ -53,7 +53,7 @@ std::optional<std::string> read_prompt(const PromptFlags& flags) {
 }
 
 std::string read_prompt_file(const std::string& name) {
-  std::string text = name == "-" ? read_standard_input() : read_text(name, kLongest);
+  std::string text = name == "-" ? read_standard_input() : files::read_text(name, kLongest);
   if (!text.ends_with('\n')) return text;
   text.pop_back();
   if (text.ends_with('\r')) text.pop_back();

@@ -39,12 +39,12 @@ std::string url_of(const serve::ServerOptions& options, int port) {
 }
 
 /// What is served, and how much memory it may take beside the weights.
-void announce(const ServeFlags& flags, const std::string& url, Precision precision,
+void announce(const ServeFlags& flags, const std::string& url, tensor::Precision precision,
               const serve::Engine& engine) {
   const std::string name = served_name(flags);
   if (flags.json) {
-    Record record;
-    record.set("url", url).set("model", name).set("precision", precision_name(precision));
+    json::Record record;
+    record.set("url", url).set("model", name).set("precision", decode::precision_name(precision));
     record.set("threads", threads()).set("cache_tokens", engine.cache_tokens());
     record.set("cache_bytes", engine.cache_bytes());
     fmt::print("{}\n", record.dump());
@@ -53,7 +53,7 @@ void announce(const ServeFlags& flags, const std::string& url, Precision precisi
     fmt::print(
         "{}, {} threads; keys and values of {} tokens at most, {}, taken as they are needed "
         "(--cache-tokens)\n",
-        precision_name(precision), threads(), engine.cache_tokens(),
+        decode::precision_name(precision), threads(), engine.cache_tokens(),
         format_bytes(static_cast<double>(engine.cache_bytes())));
   }
   flush_output();
@@ -75,9 +75,9 @@ void run_serve(ServeFlags& flags) {
   std::string& api_key = flags.server.access.api_key;
   if (const char* key = std::getenv("EVO_API_KEY"); api_key.empty() && key) api_key = key;
   warn_of_strangers(flags.server);
-  const Precision precision = parse_precision(flags.precision);
-  const LoadedModel loaded = load_model(flags.model, precision);
-  const Decoder decoder(loaded.model, loaded.tokenizer);
+  const tensor::Precision precision = parse_precision(flags.precision);
+  const decode::LoadedModel loaded = decode::load_model(flags.model, precision);
+  const decode::Decoder decoder(loaded.model, loaded.tokenizer);
   const LearntCosts costs(decoder, precision, cache_folder());
   serve::Metrics metrics;
   const serve::Service service(decoder, loaded.tokenizer, flags.model, served_name(flags),

@@ -30,7 +30,7 @@ struct TokenizerFlags {
   std::vector<int32_t> ids;
   bool special = false, framed = false, json = false;
   int threads = 0;
-  BpeTrainingOptions options;
+  tokenizer::BpeTrainingOptions options;
 };
 
 std::string text_from_input() {
@@ -47,30 +47,30 @@ std::vector<int32_t> ids_from_input() {
 
 void train(const TokenizerFlags& flags) {
   use_threads(flags.threads);
-  CorpusOptions corpus;
-  corpus.files = data_files(flags.data);
+  train::CorpusOptions corpus;
+  corpus.files = data::data_files(flags.data);
   constexpr size_t kMost = size_t{256} << 20;
   std::vector<std::string> notes;
-  const std::vector<std::string> texts = sample_texts(corpus, kMost, &notes);
+  const std::vector<std::string> texts = train::sample_texts(corpus, kMost, &notes);
   for (const std::string& note : notes) log_warning("{}", note);
-  train_bpe(std::vector<std::string_view>(texts.begin(), texts.end()), flags.options)
+  tokenizer::train_bpe(std::vector<std::string_view>(texts.begin(), texts.end()), flags.options)
       .save(flags.out);
 }
 
-void encode_files(const TokenizerFlags& flags, const Tokenizer& tokenizer) {
+void encode_files(const TokenizerFlags& flags, const tokenizer::Tokenizer& tokenizer) {
   if (flags.out.empty()) throw UsageError("--data needs --out, the token file to write");
   if (flags.text || flags.special || flags.framed) {
     throw UsageError(
         "--text, --special and --framed are not for --data, whose text is all ordinary");
   }
-  CorpusOptions corpus;
-  corpus.files = data_files(flags.data);
-  (void)prepare_tokens(corpus, tokenizer, flags.out);
+  train::CorpusOptions corpus;
+  corpus.files = data::data_files(flags.data);
+  (void)train::prepare_tokens(corpus, tokenizer, flags.out);
 }
 
 void encode(const TokenizerFlags& flags) {
   use_threads(flags.threads);
-  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(flags.tokenizer);
   if (!flags.data.empty()) return encode_files(flags, tokenizer);
   if (!flags.out.empty()) throw UsageError("--out is for --data; ids are printed otherwise");
   const std::string text = flags.text ? *flags.text : text_from_input();
@@ -82,7 +82,7 @@ void encode(const TokenizerFlags& flags) {
 }
 
 void decode(const TokenizerFlags& flags) {
-  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(flags.tokenizer);
   fmt::print("{}", tokenizer.decode(flags.ids.empty() ? ids_from_input() : flags.ids));
 }
 
@@ -95,7 +95,7 @@ double megabytes_per_second(const std::string& text, const Fn& fn) {
   return static_cast<double>(text.size()) / 1e6 / std::max(elapsed.count(), 1e-9);
 }
 
-Record measure(const Tokenizer& tokenizer, const std::string& text) {
+json::Record measure(const tokenizer::Tokenizer& tokenizer, const std::string& text) {
   std::vector<int32_t> ids, shared;
   std::string back;
   const double one = megabytes_per_second(text, [&] { ids = tokenizer.encode(text); });
@@ -104,7 +104,7 @@ Record measure(const Tokenizer& tokenizer, const std::string& text) {
   EVO_CHECK(shared == ids);
   const size_t same = static_cast<size_t>(
       std::mismatch(text.begin(), text.end(), back.begin(), back.end()).first - text.begin());
-  Record record;
+  json::Record record;
   record.set("bytes", text.size()).set("tokens", ids.size());
   record.set("bytes_per_token", static_cast<double>(text.size()) /
                                     static_cast<double>(std::max<size_t>(1, ids.size())));
@@ -117,8 +117,8 @@ Record measure(const Tokenizer& tokenizer, const std::string& text) {
 
 void check(const TokenizerFlags& flags) {
   use_threads(flags.threads);
-  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
-  const Record result = measure(tokenizer, read_text_corpus(flags.file));
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(flags.tokenizer);
+  const json::Record result = measure(tokenizer, files::read_text_corpus(flags.file));
   if (flags.json) {
     fmt::print("{}\n", result.dump());
   } else {

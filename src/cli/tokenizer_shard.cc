@@ -16,7 +16,7 @@ namespace {
 
 struct TokenizerShardFlags {
   std::string tokenizer, out;
-  CorpusOptions corpus;
+  train::CorpusOptions corpus;
   int64_t shard_tokens = 100'000'000;
   int threads = 0;
   bool json = false;
@@ -34,14 +34,14 @@ void shard(TokenizerShardFlags& flags) {
   check(flags);
   use_threads(flags.threads);
   if (flags.corpus.quiet) set_log_level(LogLevel::kQuiet);
-  const Tokenizer tokenizer = Tokenizer::load(flags.tokenizer);
-  flags.corpus.files = data_files(flags.corpus.files);
-  flags.corpus.chat_format = chat_format_beside(flags.tokenizer);
-  const ShardingSummary summary =
-      make_shards(flags.corpus, tokenizer, flags.out, flags.shard_tokens);
-  const ShardIndex& index = summary.index;
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(flags.tokenizer);
+  flags.corpus.files = data::data_files(flags.corpus.files);
+  flags.corpus.chat_format = train::chat_format_beside(flags.tokenizer);
+  const train::ShardingSummary summary =
+      train::make_shards(flags.corpus, tokenizer, flags.out, flags.shard_tokens);
+  const data::ShardIndex& index = summary.index;
   if (flags.json) {
-    Record record;
+    json::Record record;
     record.set("shards", index.shards.size()).set("kept", summary.kept);
     record.set("tokens", index.tokens()).set("documents", index.documents());
     fmt::print("{}\n", record.dump());

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::comm {
 
 /// Number format of what is sent. Sums are f32 in either case.
 enum class Wire { kF32, kBF16 };
@@ -27,7 +27,7 @@ struct IndexRange {
 
 template <class Value>
 [[nodiscard]] std::span<Value> part_of(std::span<Value> values, IndexRange part) {
-  return values.subspan(static_cast<size_t>(part.begin), static_cast<size_t>(part.size()));
+  return values.subspan(part.begin, part.size());
 }
 
 /// Every rank calls the same functions in the same order, with arrays of equal lengths, from one
@@ -89,4 +89,4 @@ struct CommunicatorOptions {
 /// This process alone.
 [[nodiscard]] std::unique_ptr<Communicator> single_communicator();
 
-}  // namespace evo
+}  // namespace evo::comm

@@ -10,7 +10,7 @@
 #include "base/random.h"
 #include "comm/testing.h"
 
-namespace evo {
+namespace evo::comm {
 namespace {
 
 using testing::Ranks;
@@ -69,8 +69,7 @@ TEST(Ranks, SumsAreAddedInOrderOfRank) {
       const IndexRange own = part_of(std::ssize(values), all.rank(), all.size());
       const std::vector<float> expected = sum_of_all(count, wire);
       const auto part = [&](const std::vector<float>& of) {
-        return std::span(of).subspan(static_cast<size_t>(own.begin),
-                                     static_cast<size_t>(own.size()));
+        return std::span(of).subspan(own.begin, own.size());
       };
       EXPECT_TRUE(same_bits(part(values), part(expected)));
       all.all_gather(values);
@@ -118,8 +117,8 @@ TEST(Ranks, GatherKeepsTheOrderOfRanks) {
   std::vector<double> table(own.size() * static_cast<size_t>(all.size()));
   all.gather(own, table);
   for (int rank = 0; rank < all.size(); ++rank) {
-    EXPECT_EQ(table[static_cast<size_t>(2 * rank)], rank);
-    EXPECT_EQ(table[static_cast<size_t>(2 * rank + 1)], 0.1 * rank);
+    EXPECT_EQ(table[2 * rank], rank);
+    EXPECT_EQ(table[2 * rank + 1], 0.1 * rank);
   }
   all.barrier();
 }
@@ -136,4 +135,4 @@ TEST(Ranks, AnotherThreadMayCommunicate) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::comm

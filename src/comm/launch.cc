@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <initializer_list>
 
-namespace evo {
+namespace evo::comm {
 
 int launched_ranks() {
   // Open MPI's mpirun, its older and Intel's hydra and srun --mpi=pmi2, mpirun of MVAPICH.
@@ -13,4 +13,4 @@ int launched_ranks() {
   return std::getenv("PMIX_RANK") != nullptr ? 2 : 1;  // srun --mpi=pmix tells the rank only
 }
 
-}  // namespace evo
+}  // namespace evo::comm

@@ -9,7 +9,7 @@
 #include "comm/launch.h"
 #include "comm/mpi_wait.h"
 
-namespace evo {
+namespace evo::comm {
 namespace {
 
 float widened(float value) {
@@ -76,7 +76,7 @@ class MpiCommunicator final : public Communicator {
                       std::vector<Element>& received) {
     const auto part = [&](int rank) { return part_of(std::ssize(values), rank, size_); };
     const IndexRange own = part(rank_);
-    received.resize(static_cast<size_t>(own.size() * size_));
+    received.resize(own.size() * size_);
     for_each_peer([&](int peer) {
       receive(received.data() + peer * own.size(), own.size(), peer);
       send(outgoing.data() + part(peer).begin, part(peer).size(), peer);
@@ -149,4 +149,4 @@ std::unique_ptr<Communicator> make_communicator(const CommunicatorOptions& optio
   return std::make_unique<MpiCommunicator>(rank, size, options);
 }
 
-}  // namespace evo
+}  // namespace evo::comm

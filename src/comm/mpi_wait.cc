@@ -15,7 +15,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::comm {
 namespace {
 
 // Messages without content, beside the transfers.
@@ -134,7 +134,7 @@ void RankWatch::wait(Transfers& transfers) {
 std::vector<int> RankWatch::dead_of(const std::vector<int>& peers) const {
   std::vector<int> dead;
   for (const int peer : peers) {
-    const int process = processes_[static_cast<size_t>(peer)];
+    const int process = processes_[peer];
     if (process != 0 && kill(process, 0) != 0 && errno == ESRCH) dead.push_back(peer);
   }
   return dead;
@@ -207,4 +207,4 @@ bool RankWatch::heard(int from, int tag) {
   return there != 0;
 }
 
-}  // namespace evo
+}  // namespace evo::comm

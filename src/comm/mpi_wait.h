@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace evo {
+namespace evo::comm {
 
 /// Transfers under way, each with one rank.
 struct Transfers {
@@ -55,4 +55,4 @@ class RankWatch {
   std::mutex mutex_;
 };
 
-}  // namespace evo
+}  // namespace evo::comm

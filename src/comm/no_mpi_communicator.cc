@@ -2,7 +2,7 @@
 #include "comm/communicator.h"
 #include "comm/launch.h"
 
-namespace evo {
+namespace evo::comm {
 
 std::unique_ptr<Communicator> make_communicator(const CommunicatorOptions&) {
   if (launched_ranks() > 1) {
@@ -14,4 +14,4 @@ std::unique_ptr<Communicator> make_communicator(const CommunicatorOptions&) {
   return single_communicator();
 }
 
-}  // namespace evo
+}  // namespace evo::comm

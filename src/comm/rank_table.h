@@ -6,7 +6,7 @@
 
 #include "comm/communicator.h"
 
-namespace evo {
+namespace evo::comm {
 
 /// Made by all ranks together; the same on each.
 class RankTable {
@@ -39,4 +39,4 @@ class RankTable {
   std::vector<double> numbers_;
 };
 
-}  // namespace evo
+}  // namespace evo::comm

@@ -5,7 +5,7 @@
 #include "base/float_formats.h"
 #include "comm/communicator.h"
 
-namespace evo {
+namespace evo::comm {
 namespace {
 
 class SingleCommunicator final : public Communicator {
@@ -36,4 +36,4 @@ std::unique_ptr<Communicator> single_communicator() {
   return std::make_unique<SingleCommunicator>();
 }
 
-}  // namespace evo
+}  // namespace evo::comm

@@ -15,15 +15,15 @@ namespace evo::testing {
 /// The ranks of this test program, for all of its tests, as MPI can be started only once.
 class Ranks : public ::testing::Environment {
  public:
-  static Communicator& all() {
-    if (!communicator()) communicator() = make_communicator({.patience = 60});
+  static comm::Communicator& all() {
+    if (!communicator()) communicator() = comm::make_communicator({.patience = 60});
     return *communicator();
   }
   void TearDown() override { communicator().reset(); }
 
  private:
-  static std::unique_ptr<Communicator>& communicator() {
-    static std::unique_ptr<Communicator> instance;
+  static std::unique_ptr<comm::Communicator>& communicator() {
+    static std::unique_ptr<comm::Communicator> instance;
     return instance;
   }
 };

@@ -9,7 +9,7 @@
 #include "files/text_reader.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -79,7 +79,7 @@ std::string_view first_line(std::string_view text) {
 
 bool is_object(std::string_view line) {
   try {
-    (void)Record::parse(line, "line");
+    (void)json::Record::parse(line, "line");
     return true;
   } catch (const Error&) {
     return false;
@@ -117,7 +117,7 @@ bool is_safetensors(std::string_view head) {
 }
 
 std::string read_head(const fs::path& path) {
-  TextReader reader(path);
+  files::TextReader reader(path);
   std::string head(kHead, '\0');
   size_t size = 0;
   while (size < kHead) {
@@ -309,4 +309,4 @@ std::vector<std::string> data_files(const std::vector<std::string>& values) {
   return files;
 }
 
-}  // namespace evo
+}  // namespace evo::data

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace evo {
+namespace evo::data {
 
 /// The extension that says what is in a file, beneath that of a compressed one: ".jsonl" of
 /// "a.jsonl.zst".
@@ -48,4 +48,4 @@ class TextCheck {
 /// missing, is no text, or is a folder without any.
 [[nodiscard]] std::vector<std::string> data_files(const std::vector<std::string>& values);
 
-}  // namespace evo
+}  // namespace evo::data

@@ -3,7 +3,7 @@
 #include "base/testing.h"
 #include "files/text_writer.h"
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 using namespace std::string_view_literals;
@@ -111,7 +111,7 @@ TEST_F(DataFilesTest, FoldersAreTheTextsInThem) {
   write("b/noise", std::string(5000, '\xFE'));
   write("a.txt", "four");
   {
-    TextWriter writer(folder_ / "b/d.txt.zst");
+    files::TextWriter writer(folder_ / "b/d.txt.zst");
     writer.write("five");
     writer.commit();
   }
@@ -144,4 +144,4 @@ TEST_F(DataFilesTest, FilesThatAreNamedMustBeText) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::data

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -33,9 +33,9 @@ void trim_line_ends(std::string& text) {
   text.erase(0, begin);
 }
 
-std::vector<ChatMessage> messages_of(const Record& line) {
-  std::vector<ChatMessage> messages;
-  for (const Record& message : line.get_records("messages")) {
+std::vector<text::ChatMessage> messages_of(const json::Record& line) {
+  std::vector<text::ChatMessage> messages;
+  for (const json::Record& message : line.get_records("messages")) {
     messages.push_back({message.get_string("role"), message.get_string("content")});
   }
   return messages;
@@ -162,8 +162,8 @@ std::optional<Document> DocumentReader::next_json() {
 }
 
 Document DocumentReader::parse_line() const {
-  const Record line =
-      Record::parse(line_, fmt::format("{}, line {}", reader_->path().string(), line_number_));
+  const json::Record line = json::Record::parse(
+      line_, fmt::format("{}, line {}", reader_->path().string(), line_number_));
   Document document;
   if (line.has(text_field_)) {
     document.text = line.get_string(text_field_);
@@ -192,4 +192,4 @@ void DocumentReader::bear_bad_line(const std::string& fault) {
   if (bad_lines_ <= kNamedLines) notes_.push_back("skipping a line: " + fault);
 }
 
-}  // namespace evo
+}  // namespace evo::data

@@ -20,12 +20,12 @@
 #include "files/text_reader.h"
 #include "text/chat_message.h"
 
-namespace evo {
+namespace evo::data {
 
 struct Document {
   std::string text;
-  std::string prompt;                 ///< what the text answers, not learnt; mostly empty
-  std::vector<ChatMessage> messages;  ///< a conversation instead of a text, if not empty
+  std::string prompt;                       ///< what the text answers, not learnt; mostly empty
+  std::vector<text::ChatMessage> messages;  ///< a conversation instead of a text, if not empty
   [[nodiscard]] bool is_chat() const { return !messages.empty(); }
 };
 
@@ -58,7 +58,7 @@ class DocumentReader {
   std::vector<std::string> files_;
   std::string text_field_;
   size_t next_file_ = 0;
-  std::optional<TextReader> reader_;
+  std::optional<files::TextReader> reader_;
   bool json_ = false;
   std::string buffer_;  // read, but not given out before begin_
   size_t begin_ = 0;
@@ -71,4 +71,4 @@ class DocumentReader {
   size_t stored_bytes_ = 0, finished_bytes_ = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::data

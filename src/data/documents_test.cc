@@ -3,7 +3,7 @@
 #include "base/testing.h"
 #include "files/text_writer.h"
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 using testing::expect_error;
@@ -59,7 +59,7 @@ TEST_F(DocumentsTest, JsonLines) {
 
 TEST_F(DocumentsTest, CompressedJsonLines) {
   {
-    TextWriter writer(folder_ / "a.jsonl.zst");
+    files::TextWriter writer(folder_ / "a.jsonl.zst");
     writer.write("{\"text\": \"one\"}\n");
     writer.commit();
   }
@@ -164,4 +164,4 @@ TEST_F(DocumentsTest, NamesFileAndLineOfAFault) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::data

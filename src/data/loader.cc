@@ -2,7 +2,7 @@
 
 #include "base/random.h"
 
-namespace evo {
+namespace evo::data {
 
 SequenceLoader::SequenceLoader(const TokenFile& tokens, const LoaderOptions& options)
     : tokens_(tokens), length_(options.length) {
@@ -51,7 +51,7 @@ int64_t SequenceLoader::sequences_per_epoch() const {
 int64_t SequenceLoader::start_of(int64_t index) const {
   if (!mixture_) return orders_.front().start_of(index);
   const auto [source, own_index] = mixture_->at(index);
-  return orders_[static_cast<size_t>(source)].start_of(own_index);
+  return orders_[source].start_of(own_index);
 }
 
 void SequenceLoader::fill(int64_t index, std::span<int32_t> out) const {
@@ -64,4 +64,4 @@ void SequenceLoader::fill_learnt(int64_t index, std::span<uint8_t> out) const {
   tokens_.copy_learnt(start_of(index), out);
 }
 
-}  // namespace evo
+}  // namespace evo::data

@@ -12,7 +12,7 @@
 #include "data/loader_order.h"
 #include "data/tokens.h"
 
-namespace evo {
+namespace evo::data {
 
 /// The sequences of one source, in its SequenceOrder; or of several, each in its own order, mixed
 /// in proportion to their weights. In a mixture a source begins anew when it is through, while
@@ -45,4 +45,4 @@ class SequenceLoader {
   std::optional<Mixture> mixture_;     // of several
 };
 
-}  // namespace evo
+}  // namespace evo::data

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 // So that the product of two sums of weights fits into 64 bits.
@@ -46,4 +46,4 @@ Mixture::Place Mixture::at(int64_t number) const {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::data

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace evo {
+namespace evo::data {
 
 /// Deals the numbers 0, 1, 2 ... to k sources in proportion to their weights, evenly: of the first
 /// n, and so for every n, source s has its share of n to within max(1, k - 1) / 2; of any n in a
@@ -27,4 +27,4 @@ class Mixture {
   std::vector<int64_t> rest_;  // of a source's weight and all after it
 };
 
-}  // namespace evo
+}  // namespace evo::data

@@ -8,7 +8,7 @@
 #include "base/testing.h"
 #include "data/loader.h"
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 using testing::expect_error;
@@ -33,7 +33,7 @@ TEST(Mixture, EveryBeginningAndWindowHasItsShares) {
     for (int64_t number = 0; number < 3000; ++number) {
       const auto [source, index] = mixture.at(number);
       // The source's own numbers come one after the other: none twice, none left out.
-      ASSERT_EQ(index, counts[static_cast<size_t>(source)]++);
+      ASSERT_EQ(index, counts[source]++);
       history.push_back(counts);
     }
     for (const size_t window : {1, 7, 100, 3000}) {
@@ -172,7 +172,7 @@ TEST_F(MixtureLoader, IsAPureFunctionOfTheIndex) {
         const SequenceLoader own(again, part(again, false));
         for (int64_t first = rank * batch; first < kCount; first += ranks * batch) {
           for (int64_t i = first; i < std::min(first + batch, kCount); ++i) {
-            found[static_cast<size_t>(i)] = sequence(own, i);
+            found[i] = sequence(own, i);
           }
         }
       }
@@ -240,4 +240,4 @@ TEST_F(MixtureLoader, TheOrderOfOneFileIsKept) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::data

@@ -5,7 +5,7 @@
 
 #include "base/random.h"
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 // Purposes of random numbers; "load", as other parts number theirs under the same seed.
@@ -100,8 +100,8 @@ int64_t SequenceOrder::start_of(int64_t index) const {
     Random random(options_.seed, stream_id({kPhaseStream, epoch}));
     phase = static_cast<int64_t>(random.below(static_cast<uint64_t>(phases_)));
   }
-  if (!starts_.empty()) return starts_[static_cast<size_t>(window)];
+  if (!starts_.empty()) return starts_[window];
   return options_.begin + phase + window * options_.length;
 }
 
-}  // namespace evo
+}  // namespace evo::data

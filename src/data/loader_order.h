@@ -7,7 +7,7 @@
 
 #include "data/tokens.h"
 
-namespace evo {
+namespace evo::data {
 
 /// A keyed bijection of [0, size): a Feistel network on the next power of four, walked until the
 /// value falls inside (Black and Rogaway 2002, "Ciphers with arbitrary finite domains").
@@ -58,4 +58,4 @@ class SequenceOrder {
   std::vector<int64_t> starts_;  // of the windows, with a separator
 };
 
-}  // namespace evo
+}  // namespace evo::data

@@ -6,7 +6,7 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 using testing::expect_error;
@@ -132,7 +132,7 @@ TEST_F(Loader, IsAPureFunctionOfTheIndex) {
   std::vector<std::vector<int32_t>> forward;
   for (int64_t index = 0; index < 100; ++index) forward.push_back(sequence(one, index));
   for (int64_t index = 99; index >= 0; --index) {
-    EXPECT_EQ(sequence(same, index), forward[static_cast<size_t>(index)]);
+    EXPECT_EQ(sequence(same, index), forward[index]);
   }
 }
 
@@ -218,4 +218,4 @@ TEST(LoaderOfDocuments, NeedsADocumentThatBeginsEarlyEnough) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::data

@@ -12,7 +12,7 @@
 #include "base/random.h"
 #include "base/terminal/progress.h"
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -24,7 +24,7 @@ std::string to_hex(uint64_t value) {
   return fmt::format("{:016x}", value);
 }
 
-uint64_t get_hex(const Record& record, const char* key) {
+uint64_t get_hex(const json::Record& record, const char* key) {
   const std::string text = record.get_string(key);
   uint64_t value = 0;
   const char* end = text.data() + text.size();
@@ -35,7 +35,7 @@ uint64_t get_hex(const Record& record, const char* key) {
   return value;
 }
 
-int64_t get_count(const Record& record, const char* key, int64_t least, int64_t most) {
+int64_t get_count(const json::Record& record, const char* key, int64_t least, int64_t most) {
   const int64_t value = record.get_int(key);
   if (value < least || value > most) {
     fail("{}: \"{}\" must be from {} to {}, found {}", record.source(), key, least, most, value);
@@ -43,15 +43,15 @@ int64_t get_count(const Record& record, const char* key, int64_t least, int64_t 
   return value;
 }
 
-Record to_record(const ShardInfo& shard) {
-  Record record;
+json::Record to_record(const ShardInfo& shard) {
+  json::Record record;
   record.set("file", shard.file).set("tokens", shard.tokens);
   record.set("held_out_tokens", shard.held_out_tokens).set("documents", shard.documents);
   record.set("checksum", to_hex(shard.checksum));
   return record;
 }
 
-ShardInfo shard_from(const Record& record) {
+ShardInfo shard_from(const json::Record& record) {
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
   ShardInfo shard;
   shard.file = record.get_string("file");
@@ -102,19 +102,19 @@ fs::path ShardIndex::path_in(const fs::path& folder) {
 }
 
 void ShardIndex::save(const fs::path& folder) const {
-  Record record;
+  json::Record record;
   record.set("version", kShardsVersion).set("complete", complete);
   record.set("tokenizer", to_hex(tokenizer_fingerprint)).set("source", to_hex(source_fingerprint));
   record.set("vocab_size", vocab_size);
   record.set("tokens", tokens()).set("documents", documents());
-  std::vector<Record> list;
+  std::vector<json::Record> list;
   for (const ShardInfo& shard : shards) list.push_back(to_record(shard));
   record.set("shards", list);
   record.save(path_in(folder));
 }
 
 ShardIndex ShardIndex::load(const fs::path& folder) {
-  const Record record = Record::load(path_in(folder));
+  const json::Record record = json::Record::load(path_in(folder));
   const std::string name = record.source();
   if (const int64_t version = record.get_int("version"); version != kShardsVersion) {
     fail("{}: version {} of the format, expected {}; make the shards again", name, version,
@@ -127,7 +127,7 @@ ShardIndex ShardIndex::load(const fs::path& folder) {
   index.vocab_size = get_count(record, "vocab_size", 1, std::numeric_limits<int32_t>::max());
   std::set<std::string> names;
   int64_t tokens = 0, documents = 0;
-  for (const Record& one : record.get_records("shards")) {
+  for (const json::Record& one : record.get_records("shards")) {
     index.shards.push_back(shard_from(one));
     const ShardInfo& shard = index.shards.back();
     if (!names.insert(shard.file).second) fail("{}: {} comes twice", name, shard.file);
@@ -195,4 +195,4 @@ OpenedShards open_shards(const fs::path& folder, const ShardIndex& index,
   return opened;
 }
 
-}  // namespace evo
+}  // namespace evo::data

@@ -10,7 +10,7 @@
 #include "data/tokens.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::data {
 
 /// What the index says of one shard.
 struct ShardInfo {
@@ -61,4 +61,4 @@ struct OpenedShards {
 [[nodiscard]] OpenedShards open_shards(const std::filesystem::path& folder, const ShardIndex& index,
                                        const ShardOptions& options);
 
-}  // namespace evo
+}  // namespace evo::data

@@ -4,7 +4,7 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -207,4 +207,4 @@ TEST_F(DataShards, VocabularyThatIsTooSmall) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::data

@@ -7,7 +7,7 @@
 #include "base/checked.h"
 #include "base/random.h"
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 std::vector<TokenSource> one_source(TokenShard shard) {
@@ -70,15 +70,15 @@ int32_t TokenFile::at(int64_t index) const {
 
 void TokenFile::copy(int64_t begin, std::span<int32_t> out) const {
   for_each_piece(begin, std::ssize(out), [&](const TokenShard& shard, int64_t from, int64_t count) {
-    shard.copy(from, out.first(static_cast<size_t>(count)));
-    out = out.subspan(static_cast<size_t>(count));
+    shard.copy(from, out.first(count));
+    out = out.subspan(count);
   });
 }
 
 void TokenFile::copy_learnt(int64_t begin, std::span<uint8_t> out) const {
   for_each_piece(begin, std::ssize(out), [&](const TokenShard& shard, int64_t from, int64_t count) {
-    shard.copy_learnt(from, out.first(static_cast<size_t>(count)));
-    out = out.subspan(static_cast<size_t>(count));
+    shard.copy_learnt(from, out.first(count));
+    out = out.subspan(count);
   });
 }
 
@@ -103,4 +103,4 @@ void TokenFile::check_vocabulary(int64_t vocab_size) const {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::data

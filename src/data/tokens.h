@@ -10,7 +10,7 @@
 #include "data/tokens_shard.h"
 #include "data/tokens_writer.h"
 
-namespace evo {
+namespace evo::data {
 
 /// Shards that are drawn from together.
 struct TokenSource {
@@ -77,4 +77,4 @@ class TokenFile {
   int64_t size_ = 0, held_out_begin_ = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::data

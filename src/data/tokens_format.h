@@ -24,7 +24,7 @@
 
 #include "files/files.h"
 
-namespace evo {
+namespace evo::data {
 
 /// Tokens [begin, end), which are context but no targets: what a user says in a conversation.
 struct UnlearntRange {
@@ -57,12 +57,12 @@ static_assert(sizeof(Header) == 88);
 
 [[nodiscard]] inline uint64_t checksum_of(const Header& header) {
   const auto bytes = std::as_bytes(std::span(&header, 1));
-  return checksum64(bytes.first(offsetof(Header, header_checksum)));
+  return files::checksum64(bytes.first(offsetof(Header, header_checksum)));
 }
 
 /// Of the checksums of the pieces of a body.
 [[nodiscard]] inline uint64_t body_checksum(std::span<const uint64_t> pieces) {
-  return checksum64(std::as_bytes(pieces));
+  return files::checksum64(std::as_bytes(pieces));
 }
 
 [[nodiscard]] inline uint64_t padded(uint64_t bytes) {
@@ -70,4 +70,4 @@ static_assert(sizeof(Header) == 88);
 }
 
 }  // namespace token_format
-}  // namespace evo
+}  // namespace evo::data

@@ -8,7 +8,7 @@
 #include "base/checked.h"
 #include "base/threads/parallel.h"
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 using namespace token_format;
@@ -17,12 +17,12 @@ uint64_t checksum_of_body(std::span<const std::byte> body) {
   std::vector<uint64_t> pieces((body.size() + kPiece - 1) / kPiece);
   parallel_items(std::ssize(pieces), [&](int64_t i) {
     const auto rest = body.subspan(static_cast<size_t>(i) * kPiece);
-    pieces[static_cast<size_t>(i)] = checksum64(rest.first(std::min(kPiece, rest.size())));
+    pieces[i] = files::checksum64(rest.first(std::min(kPiece, rest.size())));
   });
   return body_checksum(pieces);
 }
 
-Header read_header(const MappedFile& file) {
+Header read_header(const files::MappedFile& file) {
   const std::string name = file.path().string();
   Header header;
   // The version of another format must be named even if that has a shorter header.
@@ -49,7 +49,7 @@ Header read_header(const MappedFile& file) {
 }
 
 /// Tokens and ranges as they are stored.
-std::span<const std::byte> body_of(const MappedFile& file, const Header& header) {
+std::span<const std::byte> body_of(const files::MappedFile& file, const Header& header) {
   const std::string name = file.path().string();
   const auto body = file.bytes().subspan(sizeof header);
   const uint64_t tokens = checked_mul(header.count, uint64_t{header.bytes_per_token}, name);
@@ -126,4 +126,4 @@ void TokenShard::check_vocabulary(int64_t vocab_size) const {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::data

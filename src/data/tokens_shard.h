@@ -7,7 +7,7 @@
 
 #include "data/tokens_format.h"
 
-namespace evo {
+namespace evo::data {
 
 class TokenShard {
  public:
@@ -35,7 +35,7 @@ class TokenShard {
   [[nodiscard]] const std::filesystem::path& path() const { return file_.path(); }
 
  private:
-  MappedFile file_;
+  files::MappedFile file_;
   const std::byte* tokens_ = nullptr;
   std::span<const UnlearntRange> unlearnt_;
   int64_t size_ = 0, held_out_begin_ = 0;
@@ -46,4 +46,4 @@ class TokenShard {
   uint64_t checksum_ = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::data

@@ -6,7 +6,7 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 using testing::expect_error;
@@ -145,4 +145,4 @@ TEST(Tokens, FaultsAreNamed) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::data

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace evo {
+namespace evo::data {
 namespace {
 
 using namespace token_format;
@@ -53,7 +53,7 @@ void TokenWriter::write_body(std::span<const std::byte> bytes) {
     piece_.insert(piece_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
     bytes = bytes.subspan(count);
     if (piece_.size() < kPiece) continue;
-    checksums_.push_back(checksum64(piece_));
+    checksums_.push_back(files::checksum64(piece_));
     piece_.clear();
   }
 }
@@ -68,7 +68,7 @@ uint64_t TokenWriter::commit(uint64_t tokenizer_fingerprint, uint64_t source_fin
     unlearnt.push_back({range.begin + training_.count, range.end + training_.count});
   }
   write_body(std::as_bytes(std::span(unlearnt)));
-  if (!piece_.empty()) checksums_.push_back(checksum64(piece_));
+  if (!piece_.empty()) checksums_.push_back(files::checksum64(piece_));
 
   Header header;
   header.bytes_per_token = narrow_ ? 2 : 4;
@@ -93,4 +93,4 @@ void write_tokens(const std::filesystem::path& path, std::span<const int32_t> to
   writer.commit(tokenizer_fingerprint, source_fingerprint);
 }
 
-}  // namespace evo
+}  // namespace evo::data

@@ -8,7 +8,7 @@
 
 #include "data/tokens_format.h"
 
-namespace evo {
+namespace evo::data {
 
 /// Writes a token file piece by piece; it appears under its name on commit().
 class TokenWriter {
@@ -44,7 +44,7 @@ class TokenWriter {
   void write_tokens(std::span<const int32_t> tokens);
   void write_body(std::span<const std::byte> bytes);
 
-  AtomicFile file_;
+  files::AtomicFile file_;
   int64_t vocab_size_;
   bool narrow_;
   Part training_, held_out_;
@@ -58,4 +58,4 @@ class TokenWriter {
 void write_tokens(const std::filesystem::path& path, std::span<const int32_t> tokens,
                   uint64_t tokenizer_fingerprint, uint64_t source_fingerprint);
 
-}  // namespace evo
+}  // namespace evo::data

@@ -4,27 +4,28 @@
 
 #include "decode/shaper.h"
 
-namespace evo {
+namespace evo::decode {
 
-Decoder::Decoder(const Model& model, bool measure)
+Decoder::Decoder(const model::Model& model, bool measure)
     : model_(model),
       measure_(measure),
       exact_policy_(measure ? DraftPolicy(times_, model.config().drafts_ahead())
                             : DraftPolicy(nominal_, 1, model.config().drafts_ahead())) {
-  Tape tape(Tape::Mode::kInference);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   if (model.config().flow) codes_ = model.codes(tape);
 }
 
-Decoder::Decoder(const Model& model, const Tokenizer& tokenizer, bool measure)
+Decoder::Decoder(const model::Model& model, const tokenizer::Tokenizer& tokenizer, bool measure)
     : Decoder(model, measure) {
   for (int32_t id = 0; id < static_cast<int32_t>(model.config().vocab_size); ++id) {
     if (!tokenizer.has(id)) absent_.push_back(id);
   }
 }
 
-Tensor Decoder::logits(Tape& tape, const Tensor& x, const Weight& unembed,
-                       const PosteriorTerm* term, std::span<const int32_t> tokens) const {
-  Tensor logits = head_logits(tape, x, 0, x.rows(), unembed, term);
+tensor::Tensor Decoder::logits(tensor::Tape& tape, const tensor::Tensor& x,
+                               const ops::Weight& unembed, const ops::PosteriorTerm* term,
+                               std::span<const int32_t> tokens) const {
+  tensor::Tensor logits = ops::head_logits(tape, x, 0, x.rows(), unembed, term);
   if (absent_.empty()) return logits;
   std::vector<int32_t> columns;  // of the absent tokens
   if (tokens.empty()) {
@@ -65,4 +66,4 @@ void Decoder::learn(const PassRun& run, int64_t sessions, int64_t accepted) cons
   exact_policy_.settle(multiple, 1 + static_cast<double>(accepted) / count);
 }
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -11,28 +11,30 @@
 #include "ops/head.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::decode {
 
 /// A model as sessions share it.
 class Decoder {
  public:
   /// `model` must outlive the decoder, packed. With `measure` false nothing depends on the clock:
   /// not only texts, but passes and drafts are the same everywhere.
-  explicit Decoder(const Model& model, bool measure = true);
+  explicit Decoder(const model::Model& model, bool measure = true);
   /// The same for texts of this tokenizer. A model may have room for more ids than its tokenizer
   /// has tokens (rounded up for speed, say): those are never chosen, nor named as alternatives.
-  Decoder(const Model& model, const Tokenizer& tokenizer, bool measure = true);
+  Decoder(const model::Model& model, const tokenizer::Tokenizer& tokenizer, bool measure = true);
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
-  [[nodiscard]] const Model& model() const { return model_; }
+  [[nodiscard]] const model::Model& model() const { return model_; }
   /// All logits that tokens are chosen by, or named by, are made here: those of head_logits(), less
   /// the ids that the tokenizer does not have. [rows of x, V], or a column for each of `tokens`, in
   /// rising order, if `unembed` has rows for these only.
-  [[nodiscard]] Tensor logits(Tape& tape, const Tensor& x, const Weight& unembed,
-                              const PosteriorTerm* term,
-                              std::span<const int32_t> tokens = {}) const;
-  [[nodiscard]] const Tensor& codes() const { return codes_; }  ///< [V, d]; without flow undefined
+  [[nodiscard]] tensor::Tensor logits(tensor::Tape& tape, const tensor::Tensor& x,
+                                      const ops::Weight& unembed, const ops::PosteriorTerm* term,
+                                      std::span<const int32_t> tokens = {}) const;
+  [[nodiscard]] const tensor::Tensor& codes() const {
+    return codes_;
+  }  ///< [V, d]; without flow undefined
   /// What passes cost anywhere, so that what depends on it is the same everywhere.
   [[nodiscard]] const PassCost& nominal_cost() const { return nominal_; }
   [[nodiscard]] bool measures() const { return measure_; }
@@ -44,14 +46,14 @@ class Decoder {
   void learn(const PassRun& run, int64_t sessions, int64_t accepted) const;
 
  private:
-  const Model& model_;
+  const model::Model& model_;
   bool measure_;
   std::vector<int32_t> absent_;  // ids without a token, in rising order
-  Tensor codes_;
+  tensor::Tensor codes_;
   PassCost nominal_ = PassCost::nominal();
   mutable PassTimes times_;
   mutable DraftPolicy exact_policy_;
   mutable int64_t plain_passes_ = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

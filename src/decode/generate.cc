@@ -8,7 +8,7 @@
 #include "decode/text_batch.h"
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 /// Longest suffix of `text` that is a proper prefix of a stop string.
@@ -29,7 +29,7 @@ size_t find_stop(std::string_view text, const std::vector<std::string>& stops) {
 }
 
 /// A stop string cuts the text; tokens wholly behind the cut do not count.
-void drop_unseen_tokens(Generation& result, const Tokenizer& tokenizer) {
+void drop_unseen_tokens(Generation& result, const tokenizer::Tokenizer& tokenizer) {
   std::vector<int32_t>& tokens = result.tokens;
   while (!tokens.empty()) {
     const auto fewer = std::span(tokens).first(tokens.size() - 1);
@@ -48,7 +48,7 @@ double Generation::tokens_per_second() const {
   return seconds > 0 ? static_cast<double>(tokens.size()) / seconds : 0;
 }
 
-Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text, NamesInText names) {
+Prompt text_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view text, NamesInText names) {
   const std::span<const int32_t> begin = tokenizer.begin_of_text();
   std::vector<int32_t> tokens(begin.begin(), begin.end());
   tokenizer.encode_append(text, tokens, {.special = names == NamesInText::kSpecial});
@@ -57,16 +57,16 @@ Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text, NamesInTex
   return Prompt::of_text(std::move(tokens));
 }
 
-Prompt gap_prompt(const Tokenizer& tokenizer, std::string_view prefix, std::string_view suffix,
+Prompt gap_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view prefix, std::string_view suffix,
                   int64_t room, NamesInText names) {
   std::vector<int32_t> after;
   tokenizer.encode_append(suffix, after, {.special = names == NamesInText::kSpecial});
   return Prompt::of_gap(text_prompt(tokenizer, prefix, names).tokens, after, room);
 }
 
-TextGeneration::TextGeneration(const Decoder& decoder, const Tokenizer& tokenizer,
+TextGeneration::TextGeneration(const Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
                                const Prompt& prompt, const GenerateOptions& options,
-                               PromptReading reading, std::optional<KvCache> cache)
+                               PromptReading reading, std::optional<model::KvCache> cache)
     : tokenizer_(tokenizer),
       stop_(options.stop),
       session_(decoder, options.decode, prompt, tokenizer.end_of_text(), reading,
@@ -85,7 +85,7 @@ std::string_view TextGeneration::take() {
   stopped_ = stop != std::string::npos;
   if (stopped_) text_.resize(stop);
   const size_t held =
-      done() ? 0 : std::max(incomplete_utf8_suffix(text_), possible_stop(text_, stop_));
+      done() ? 0 : std::max(text::incomplete_utf8_suffix(text_), possible_stop(text_, stop_));
   const size_t before = shown_;
   shown_ = std::max(shown_, text_.size() - held);
   return std::string_view(text_).substr(before, shown_ - before);
@@ -128,10 +128,11 @@ struct OnlyText {
 
 }  // namespace
 
-Generation generate(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
-                    const GenerateOptions& options, const OnPass& on_pass, PrefixCache* prefixes) {
+Generation generate(const Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
+                    const Prompt& prompt, const GenerateOptions& options, const OnPass& on_pass,
+                    PrefixCache* prefixes) {
   const auto start = std::chrono::steady_clock::now();
-  std::optional<KvCache> cache;
+  std::optional<model::KvCache> cache;
   if (prefixes != nullptr) cache = prefixes->find(prompt);
   Generation result;
   TextBatch<OnlyText> batch;
@@ -145,10 +146,10 @@ Generation generate(const Decoder& decoder, const Tokenizer& tokenizer, const Pr
   return result;
 }
 
-std::vector<float> ar_nats(const Model& model, const Prompt& prompt,
+std::vector<float> ar_nats(const model::Model& model, const Prompt& prompt,
                            std::span<const int32_t> tokens) {
   if (tokens.empty()) return {};
-  ForwardInput input;
+  model::ForwardInput input;
   input.ids = prompt.tokens;
   input.positions = prompt.positions;
   for (size_t i = 0; i + 1 < tokens.size(); ++i) {
@@ -158,19 +159,19 @@ std::vector<float> ar_nats(const Model& model, const Prompt& prompt,
   for (int32_t r = 0; r < static_cast<int32_t>(input.ids.size()); ++r) {
     input.ranges.push_back({0, r + 1, 0, 0});
   }
-  Tape tape(Tape::Mode::kInference);
-  const Tensor h = model.forward(tape, input);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor h = model.forward(tape, input);
   const auto count = static_cast<int64_t>(tokens.size());
   const std::vector<float> weights(tokens.size(), 1.0f);
-  const HeadLosses losses{tokens, weights};
-  return head(tape, h, h.rows() - count, count, model.unembedding(), nullptr, &losses).nll;
+  const ops::HeadLosses losses{tokens, weights};
+  return ops::head(tape, h, h.rows() - count, count, model.unembedding(), nullptr, &losses).nll;
 }
 
-double ar_nats_per_token(const Model& model, const Prompt& prompt,
+double ar_nats_per_token(const model::Model& model, const Prompt& prompt,
                          std::span<const int32_t> tokens) {
   const std::vector<float> nats = ar_nats(model, prompt, tokens);
   if (nats.empty()) return NAN;
   return std::accumulate(nats.begin(), nats.end(), 0.0) / static_cast<double>(nats.size());
 }
 
-}  // namespace evo
+}  // namespace evo::decode

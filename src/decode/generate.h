@@ -9,7 +9,7 @@
 #include "decode/session/session.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::decode {
 
 class PrefixCache;
 
@@ -43,11 +43,11 @@ enum class NamesInText { kOrdinary, kSpecial };
 
 /// A text to continue: what texts begin with (Tokenizer::begin_of_text()), then the text's tokens.
 /// If that is nothing at all it is the end of a text. Throws Error if there is none either.
-Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text,
+Prompt text_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view text,
                    NamesInText names = NamesInText::kOrdinary);
 
 /// Between two texts, at most `room` tokens.
-Prompt gap_prompt(const Tokenizer& tokenizer, std::string_view prefix, std::string_view suffix,
+Prompt gap_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view prefix, std::string_view suffix,
                   int64_t room, NamesInText names = NamesInText::kOrdinary);
 
 /// A text while it is generated: a session and what its passes made certain. Several can share
@@ -55,9 +55,10 @@ Prompt gap_prompt(const Tokenizer& tokenizer, std::string_view prefix, std::stri
 class TextGeneration {
  public:
   /// `decoder` and `tokenizer` must outlive the object.
-  TextGeneration(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
-                 const GenerateOptions& options, PromptReading reading = PromptReading::kAtOnce,
-                 std::optional<KvCache> cache = {});
+  TextGeneration(const Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
+                 const Prompt& prompt, const GenerateOptions& options,
+                 PromptReading reading = PromptReading::kAtOnce,
+                 std::optional<model::KvCache> cache = {});
 
   [[nodiscard]] Session& session() { return session_; }
   [[nodiscard]] bool done() const { return stopped_ || session_.done(); }
@@ -70,7 +71,7 @@ class TextGeneration {
   [[nodiscard]] Generation result() const;
 
  private:
-  const Tokenizer& tokenizer_;
+  const tokenizer::Tokenizer& tokenizer_;
   std::vector<std::string> stop_;
   Session session_;
   std::string text_;
@@ -80,14 +81,15 @@ class TextGeneration {
 
 /// With `prefixes` the prompt is read from where it departs from what they know, and they learn it;
 /// their pool must have room for another text.
-Generation generate(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
-                    const GenerateOptions& options, const OnPass& on_pass = {},
-                    PrefixCache* prefixes = nullptr);
+Generation generate(const Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
+                    const Prompt& prompt, const GenerateOptions& options,
+                    const OnPass& on_pass = {}, PrefixCache* prefixes = nullptr);
 
 /// -log p of each of `tokens` after `prompt` and those before it under the autoregressive model.
-std::vector<float> ar_nats(const Model& model, const Prompt& prompt,
+std::vector<float> ar_nats(const model::Model& model, const Prompt& prompt,
                            std::span<const int32_t> tokens);
 /// The mean; NaN for no tokens.
-double ar_nats_per_token(const Model& model, const Prompt& prompt, std::span<const int32_t> tokens);
+double ar_nats_per_token(const model::Model& model, const Prompt& prompt,
+                         std::span<const int32_t> tokens);
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -8,7 +8,7 @@
 #include "base/testing.h"
 #include "decode/testing.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 using testing::expect_error;
@@ -16,12 +16,12 @@ using testing::expect_error;
 /// Characters of one to four bytes, no byte twice: a script for reciting_model().
 constexpr std::string_view kScript = ">xb\u20ACy\u00E9-\U0001F98Az";
 
-Tokenizer bytes_only() {
-  return Tokenizer::from_merges({});
+tokenizer::Tokenizer bytes_only() {
+  return tokenizer::Tokenizer::from_merges({});
 }
 
-const Model& reciter() {
-  static const Model model = testing::reciting_model(bytes_only(), kScript);
+const model::Model& reciter() {
+  static const model::Model model = testing::reciting_model(bytes_only(), kScript);
   return model;
 }
 
@@ -135,7 +135,7 @@ TEST(Generate, AnEmptyStopIsAUsageError) {
 }
 
 TEST(PromptTokens, BeginWithTheEndOfTheTextBefore) {
-  const Tokenizer tokenizer = bytes_only();
+  const tokenizer::Tokenizer tokenizer = bytes_only();
   const int32_t end = tokenizer.end_of_text();
   EXPECT_EQ(text_prompt(tokenizer, "hi").tokens, (std::vector<int32_t>{end, 'h', 'i'}));
   EXPECT_EQ(text_prompt(tokenizer, "hi").positions, (std::vector<int32_t>{0, 1, 2}));
@@ -177,7 +177,7 @@ TEST(PromptTokens, ThatTheModelDoesNotKnowAreAnError) {
 }
 
 TEST(PromptTokens, OfAGapHoldTheSuffixBeforeTheLastTokenOfThePrefix) {
-  const Tokenizer tokenizer = bytes_only();
+  const tokenizer::Tokenizer tokenizer = bytes_only();
   const Prompt prompt = gap_prompt(tokenizer, "ab", "yz", 10);
   EXPECT_EQ(prompt.tokens,
             (std::vector<int32_t>{tokenizer.end_of_text(), 'a', 'b', 'y', 'z', 'b'}));
@@ -187,7 +187,7 @@ TEST(PromptTokens, OfAGapHoldTheSuffixBeforeTheLastTokenOfThePrefix) {
 }
 
 TEST(ArNatsPerToken, IsTheMeanNegativeLogProbability) {
-  const Model model = testing::tiny_model(testing::tiny_config(16), 2);
+  const model::Model model = testing::tiny_model(testing::tiny_config(16), 2);
   const std::vector<int32_t> prompt = {3, 1, 4}, tokens = {1, 5, 9, 2};
   std::vector<int32_t> text = prompt;
   double nats = 0;
@@ -195,7 +195,7 @@ TEST(ArNatsPerToken, IsTheMeanNegativeLogProbability) {
     const std::vector<float> logits = testing::next_logits(model, text);
     double mass = 0;
     for (float logit : logits) mass += std::exp(static_cast<double>(logit));
-    nats += std::log(mass) - logits[static_cast<size_t>(token)];
+    nats += std::log(mass) - logits[token];
     text.push_back(token);
   }
   // Four terms of a few nats, each exact to f32's 6e-7 at magnitudes below 8, twice.
@@ -204,4 +204,4 @@ TEST(ArNatsPerToken, IsTheMeanNegativeLogProbability) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::decode

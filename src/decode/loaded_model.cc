@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 namespace fs = std::filesystem;
@@ -12,15 +12,15 @@ namespace fs = std::filesystem;
 constexpr const char* kGenerationConfig = "generation_config.json";
 constexpr const char* kFingerprint = "tokenizer_fingerprint";
 
-std::string fingerprint_text(const Tokenizer& tokenizer) {
+std::string fingerprint_text(const tokenizer::Tokenizer& tokenizer) {
   return fmt::format("{:016x}", tokenizer.fingerprint());
 }
 
 /// A model of another program has no fingerprint, and its vocabulary may be padded, or lack tokens
 /// that were added later: there only an ordinary token that the model does not know is certain to
 /// be wrong.
-void check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& config, const fs::path& folder,
-                      const fs::path& file) {
+void check_vocabulary(const tokenizer::Tokenizer& tokenizer, const model::ModelConfig& config,
+                      const fs::path& folder, const fs::path& file) {
   if (tokenizer.ordinary_size() > config.vocab_size) {
     fail(
         "{}: the tokenizer has {} tokens, but the model only {}: they do not belong together; put "
@@ -28,7 +28,7 @@ void check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& config, con
         file.string(), tokenizer.ordinary_size(), config.vocab_size);
   }
   if (!fs::exists(folder / kGenerationConfig)) return;
-  const Record generation = Record::load(folder / kGenerationConfig);
+  const json::Record generation = json::Record::load(folder / kGenerationConfig);
   if (!generation.has(kFingerprint)) return;
   const std::string expected = generation.get_string(kFingerprint);
   if (expected == fingerprint_text(tokenizer)) return;
@@ -40,20 +40,20 @@ void check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& config, con
 
 }  // namespace
 
-const char* precision_name(Precision precision) {
+const char* precision_name(tensor::Precision precision) {
   switch (precision) {
-    case Precision::kF32:
+    case tensor::Precision::kF32:
       return "f32";
-    case Precision::kBF16:
+    case tensor::Precision::kBF16:
       return "bf16";
-    case Precision::kInt8:
+    case tensor::Precision::kInt8:
       return "int8";
   }
   check_failed("a precision", __FILE__, __LINE__);
 }
 
-Record generation_config(const Tokenizer& tokenizer) {
-  Record record;
+json::Record generation_config(const tokenizer::Tokenizer& tokenizer) {
+  json::Record record;
   if (tokenizer.end_of_text() >= 0) {
     record.set("eos_token_id", tokenizer.end_of_text());
     record.set("bos_token_id", tokenizer.end_of_text());
@@ -62,17 +62,17 @@ Record generation_config(const Tokenizer& tokenizer) {
   return record;
 }
 
-LoadedModel load_model(const std::string& folder, Precision precision) {
+LoadedModel load_model(const std::string& folder, tensor::Precision precision) {
   // The file, where it is the usual one, so that errors name it.
   const fs::path usual = fs::path(folder) / "tokenizer.json";
   const fs::path path = fs::exists(usual) ? usual : fs::path(folder);
   // Large vocabularies take as long as the weights.
-  std::future<Tokenizer> reading =
-      std::async(std::launch::async, [&] { return Tokenizer::load(path); });
-  Model model = Model::load_packed(folder, precision);
-  Tokenizer tokenizer = reading.get();
+  std::future<tokenizer::Tokenizer> reading =
+      std::async(std::launch::async, [&] { return tokenizer::Tokenizer::load(path); });
+  model::Model model = model::Model::load_packed(folder, precision);
+  tokenizer::Tokenizer tokenizer = reading.get();
   check_vocabulary(tokenizer, model.config(), folder, path);
   return {std::move(model), std::move(tokenizer)};
 }
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -7,19 +7,19 @@
 #include "model/model.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::decode {
 
-[[nodiscard]] const char* precision_name(Precision precision);
+[[nodiscard]] const char* precision_name(tensor::Precision precision);
 
 /// generation_config.json of a model folder that is used with `tokenizer`: its special tokens, and
 /// its fingerprint, by which load_model() notices another tokenizer.
-[[nodiscard]] Record generation_config(const Tokenizer& tokenizer);
+[[nodiscard]] json::Record generation_config(const tokenizer::Tokenizer& tokenizer);
 
 struct LoadedModel {
-  Model model;
-  Tokenizer tokenizer;
+  model::Model model;
+  tokenizer::Tokenizer tokenizer;
 };
 /// Throws Error for anything missing or wrong, and if the two do not fit.
-[[nodiscard]] LoadedModel load_model(const std::string& folder, Precision precision);
+[[nodiscard]] LoadedModel load_model(const std::string& folder, tensor::Precision precision);
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::decode {
 
 void ModeChoice::apply(DecodeOptions& options) const {
   if (balance) {
@@ -20,8 +20,8 @@ void ModeChoice::apply(DecodeOptions& options) const {
   options.mode = *mode;
 }
 
-void ModeChoice::suit(const ModelConfig& config, DecodeOptions& options) const {
+void ModeChoice::suit(const model::ModelConfig& config, DecodeOptions& options) const {
   if (!balance && !mode && !config.flow) options.mode = Mode::kAr;
 }
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -6,7 +6,7 @@
 #include "decode/session/session.h"
 #include "model/config.h"
 
-namespace evo {
+namespace evo::decode {
 
 struct ModeChoice {
   std::optional<Mode> mode;
@@ -16,7 +16,7 @@ struct ModeChoice {
   void apply(DecodeOptions& options) const;
   /// `exact` gives the text of `ar`, so a model that can only do that does it unless told
   /// otherwise.
-  void suit(const ModelConfig& config, DecodeOptions& options) const;
+  void suit(const model::ModelConfig& config, DecodeOptions& options) const;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -5,7 +5,7 @@
 #include "base/closest.h"
 #include "base/error.h"
 
-namespace evo {
+namespace evo::decode {
 
 Mode parse_mode(const std::string& name) {
   std::vector<std::string> known;
@@ -31,4 +31,4 @@ const char* mode_name(Mode mode) {
   return "?";
 }
 
-}  // namespace evo
+}  // namespace evo::decode

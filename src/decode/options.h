@@ -7,7 +7,7 @@
 #include "decode/sampler.h"
 #include "decode/shaper.h"
 
-namespace evo {
+namespace evo::decode {
 
 enum class Mode { kAr, kExact, kEvo, kDiffusion };
 [[nodiscard]] Mode parse_mode(const std::string& name);  ///< throws UsageError
@@ -37,4 +37,4 @@ struct DecodeOptions {
   }
 };
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 int64_t common_length(std::span<const int32_t> a, std::span<const int32_t> b) {
@@ -19,8 +19,8 @@ bool are_in_order(std::span<const int32_t> positions) {
 
 }  // namespace
 
-KvCache PrefixCache::find(const Prompt& prompt) {
-  if (!are_in_order(prompt.positions)) return KvCache(pool_);
+model::KvCache PrefixCache::find(const Prompt& prompt) {
+  if (!are_in_order(prompt.positions)) return model::KvCache(pool_);
   const auto readable = std::span(prompt.tokens).first(prompt.tokens.size() - 1);
   auto best = entries_.end();
   int64_t longest = 0;
@@ -28,17 +28,17 @@ KvCache PrefixCache::find(const Prompt& prompt) {
     const int64_t length = common_length(readable, entry->text);
     if (length > longest) longest = length, best = entry;
   }
-  if (longest == 0) return KvCache(pool_);
+  if (longest == 0) return model::KvCache(pool_);
   move_to_front(best);
-  KvCache found = best->cache.fork();
+  model::KvCache found = best->cache.fork();
   found.truncate(longest);
   return found;
 }
 
 void PrefixCache::keep(Session& session) {
-  KvCache cache = session.release_cache();
+  model::KvCache cache = session.release_cache();
   if (cache.length() == 0 || !are_in_order(session.prompt_positions())) return;
-  const auto read = session.text().first(static_cast<size_t>(cache.length()));
+  const auto read = session.text().first(cache.length());
   Entry entry{{read.begin(), read.end()}, std::move(cache), Clock::now()};
   for (auto other = entries_.begin(); other != entries_.end();) {
     const int64_t common = common_length(other->text, entry.text);
@@ -67,7 +67,7 @@ void PrefixCache::forget_unused_since(Clock::time_point time) {
 }
 
 int64_t PrefixCache::blocks_of(const Entry& entry) {
-  return (entry.cache.length() + kCacheBlock - 1) / kCacheBlock;
+  return (entry.cache.length() + ops::kCacheBlock - 1) / ops::kCacheBlock;
 }
 
 void PrefixCache::move_to_front(std::list<Entry>::iterator entry) {
@@ -80,4 +80,4 @@ void PrefixCache::remove(std::list<Entry>::iterator entry) {
   entries_.erase(entry);
 }
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -12,18 +12,18 @@
 #include "decode/session/session.h"
 #include "model/kv_cache.h"
 
-namespace evo {
+namespace evo::decode {
 
 /// Entries are exact (KvCache), so a text does not depend on what is found here. For one thread.
 class PrefixCache {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit PrefixCache(std::shared_ptr<KvPool> pool) : pool_(std::move(pool)) {}
+  explicit PrefixCache(std::shared_ptr<model::KvPool> pool) : pool_(std::move(pool)) {}
 
   /// A cache for a session of this prompt: of its longest beginning that is known, of all but its
   /// last token at most; empty if nothing is.
-  [[nodiscard]] KvCache find(const Prompt& prompt);
+  [[nodiscard]] model::KvCache find(const Prompt& prompt);
 
   /// Takes what a session has read and generated. It cannot go on.
   void keep(Session& session);
@@ -41,16 +41,16 @@ class PrefixCache {
  private:
   struct Entry {
     std::vector<int32_t> text;  // as long as the cache
-    KvCache cache;
+    model::KvCache cache;
     Clock::time_point used;
   };
   [[nodiscard]] static int64_t blocks_of(const Entry& entry);
   void move_to_front(std::list<Entry>::iterator entry);
   void remove(std::list<Entry>::iterator entry);
 
-  std::shared_ptr<KvPool> pool_;
+  std::shared_ptr<model::KvPool> pool_;
   std::list<Entry> entries_;  // the one used last comes first
   int64_t blocks_ = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -4,7 +4,7 @@
 
 #include "decode/session/session_testing.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 using testing::finish;
@@ -17,8 +17,8 @@ using testing::shared_decoder;
 using testing::shared_model;
 using testing::tokens_of;
 
-std::shared_ptr<KvPool> pool_of(int64_t sequences) {
-  return std::make_shared<KvPool>(shared_model().config(), sequences * kTinyContext);
+std::shared_ptr<model::KvPool> pool_of(int64_t sequences) {
+  return std::make_shared<model::KvPool>(shared_model().config(), sequences * kTinyContext);
 }
 
 /// Generates after `prompt` with what `prefixes` knows; returns how many tokens it knew.
@@ -54,7 +54,8 @@ TEST(PrefixCache, ATextThatGoesOnIsNotReadAgainAndComesOutTheSame) {
       const std::vector<int32_t> more = random_prompt(2 + static_cast<uint64_t>(turn), 3);
       text.insert(text.end(), more.begin(), more.end());
     }
-    EXPECT_EQ(prefixes.blocks(), (read + 6 + kCacheBlock - 1) / kCacheBlock);  // one entry
+    EXPECT_EQ(prefixes.blocks(),
+              (read + 6 + ops::kCacheBlock - 1) / ops::kCacheBlock);  // one entry
   }
 }
 
@@ -134,4 +135,4 @@ TEST(PrefixCache, AGapHasItsTokensInOtherPlacesAndIsNotMistakenForAText) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::decode

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::decode {
 
 Prompt Prompt::of_text(std::vector<int32_t> tokens) {
   Prompt prompt;
@@ -22,7 +22,7 @@ Prompt Prompt::of_gap(std::vector<int32_t> prefix, std::span<const int32_t> suff
   Prompt prompt = of_text(std::move(prefix));
   const auto before = static_cast<int32_t>(prompt.tokens.size());
   for (int32_t i = 0; i < static_cast<int32_t>(suffix.size()); ++i) {
-    prompt.tokens.push_back(suffix[static_cast<size_t>(i)]);
+    prompt.tokens.push_back(suffix[i]);
     prompt.positions.push_back(before + static_cast<int32_t>(room) + i);
   }
   // The last token of the prefix comes again, now with the suffix before its eyes.
@@ -32,4 +32,4 @@ Prompt Prompt::of_gap(std::vector<int32_t> prefix, std::span<const int32_t> suff
   return prompt;
 }
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace evo {
+namespace evo::decode {
 
 /// What a text is generated after, in the order in which the network sees it.
 struct Prompt {
@@ -21,4 +21,4 @@ struct Prompt {
   static Prompt of_gap(std::vector<int32_t> prefix, std::span<const int32_t> suffix, int64_t room);
 };
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -11,20 +11,20 @@
 #include "ops/gumbel.h"
 #include "ops/softmax.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr uint64_t kGumbelStream = 0x47756D62;
 
-GumbelNoise noise_at(uint64_t seed, int64_t position) {
+ops::GumbelNoise noise_at(uint64_t seed, int64_t position) {
   return {{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)},
           stream_id({kGumbelStream, static_cast<uint64_t>(position)})};
 }
 
 /// Throws Error if a logit is NaN.
 size_t likeliest_token(std::span<const float> logits) {
-  const int64_t best = largest_logit(logits.data(), std::ssize(logits));
+  const int64_t best = ops::largest_logit(logits.data(), std::ssize(logits));
   if (best < 0) fail("the model's output is not a number: its weights are damaged");
   return static_cast<size_t>(best);
 }
@@ -66,7 +66,7 @@ double Sampler::regret(std::span<const float> logits, int64_t position, int32_t 
 double Sampler::score(float logit, int64_t position, size_t token) const {
   if (options_.temperature == 0) return logit;
   return logit / options_.temperature +
-         gumbel(noise_at(seed_, position).bits(static_cast<int64_t>(token)));
+         ops::gumbel(noise_at(seed_, position).bits(static_cast<int64_t>(token)));
 }
 
 Sampler::Best Sampler::best(std::span<const float> logits, int64_t position,
@@ -77,12 +77,12 @@ Sampler::Best Sampler::best(std::span<const float> logits, int64_t position,
   Best result{likeliest, score(logits[likeliest], position, token(likeliest))};
   if (options_.temperature == 0) return result;
   const Kept keep = kept(logits, likeliest);
-  const GumbelNoise noise = noise_at(seed_, position);
-  for (const GumbelCandidate& other :
-       gumbel_candidates(noise, logits, tokens, options_.temperature, result.score)) {
+  const ops::GumbelNoise noise = noise_at(seed_, position);
+  for (const ops::GumbelCandidate& other :
+       ops::gumbel_candidates(noise, logits, tokens, options_.temperature, result.score)) {
     const auto i = static_cast<size_t>(other.index);
     if (i == likeliest || !keep.has(logits, i)) continue;
-    const double own = logits[i] / options_.temperature + gumbel(other.bits);
+    const double own = logits[i] / options_.temperature + ops::gumbel(other.bits);
     if (own < result.score || (own == result.score && i > result.index)) continue;
     result = {i, own};
   }
@@ -137,4 +137,4 @@ Verdict verify(std::span<const int32_t> drafts, std::span<const float> logits,
   }
 }
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -14,7 +14,7 @@
 
 #include "decode/shaper.h"
 
-namespace evo {
+namespace evo::decode {
 
 struct SamplerOptions {
   double temperature = 0;  ///< 0: greedy
@@ -78,4 +78,4 @@ struct Verdict {
 Verdict verify(std::span<const int32_t> drafts, std::span<const float> logits,
                const Sampler& sampler, int64_t position, double lenience, Shaper shaper = Shaper());
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -10,7 +10,7 @@
 #include "base/random.h"
 #include "decode/testing.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 using testing::expect_distributed;
@@ -25,7 +25,7 @@ std::vector<double> choices(std::span<const float> logits, const SamplerOptions&
   std::vector<double> counts(logits.size(), 0.0);
   const Sampler samplers[] = {Sampler(options, 1), Sampler(options, 0x123456789ABCDEF0u)};
   for (int64_t draw = 0; draw < kDraws; ++draw) {
-    counts[static_cast<size_t>(samplers[draw % 2].choose(logits, draw / 2))] += 1;
+    counts[samplers[draw % 2].choose(logits, draw / 2)] += 1;
   }
   return counts;
 }
@@ -76,7 +76,7 @@ TEST(Sampler, OfSomeTokensAsIfOthersWereImpossible) {
   Random random(9, 1);
   for (int32_t token = 2; token < kTokens; token += 1 + token % 4) {
     tokens.push_back(token);
-    some.push_back(all[static_cast<size_t>(token)] = random.normal());
+    some.push_back(all[token] = random.normal());
   }
   for (double temperature : {0.0, 0.3, 1.0, 20.0}) {
     const Sampler sampler({.temperature = temperature}, 3);
@@ -101,7 +101,7 @@ TEST(Sampler, PositionsAreIndependent) {
   std::vector<double> pairs(4, 0.0);
   for (int64_t position = 0; position < kDraws; position += 2) {
     const int32_t first = sampler.choose(logits, position);
-    pairs[static_cast<size_t>(2 * first + sampler.choose(logits, position + 1))] += 1;
+    pairs[2 * first + sampler.choose(logits, position + 1)] += 1;
   }
   expect_distributed(pairs, std::vector<double>(4, 0.25), 4);
 }
@@ -198,7 +198,7 @@ TEST(Sampler, RegretIsHowFarBehindTheChoiceATokenIs) {
       ASSERT_GE(regret, 0);
       for (double more : {-1e-3, 1e-3}) {
         std::vector<float> raised = logits;
-        raised[static_cast<size_t>(token)] += static_cast<float>(2 * (regret + more));
+        raised[token] += static_cast<float>(2 * (regret + more));
         if (regret + more < 0) continue;
         EXPECT_EQ(sampler.choose(raised, position) == token, more > 0) << position << ' ' << token;
       }
@@ -238,7 +238,7 @@ std::vector<int32_t> speculate(const Sampler& sampler, uint64_t drafter, int64_t
   }
   const Verdict verdict = verify(drafts, logits, sampler, 0, 1);
   kept += verdict.accepted;
-  drafts.resize(static_cast<size_t>(verdict.accepted));
+  drafts.resize(verdict.accepted);
   drafts.push_back(verdict.next);
   while (drafts.size() < 3) {
     drafts.push_back(sampler.choose(toy_logits(drafts, kModelSeed), std::ssize(drafts)));
@@ -322,4 +322,4 @@ TEST(Verify, LenienceComparesProbabilitiesWithTheChoice) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::decode

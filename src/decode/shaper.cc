@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::decode {
 
 std::span<const float> Shaper::shape(std::span<const float> logits,
                                      std::vector<float>& storage) const {
@@ -14,7 +14,7 @@ std::span<const float> Shaper::shape(std::span<const float> logits,
     if (token < 0 || static_cast<size_t>(token) >= storage.size()) {
       fail("a bias is for the token {}, but the model has {}", token, storage.size());
     }
-    storage[static_cast<size_t>(token)] += static_cast<float>(change);
+    storage[token] += static_cast<float>(change);
   };
   for (const auto& [token, bias] : options_.bias) add(token, bias);
   for (const auto& [token, count] : counts_) {
@@ -38,4 +38,4 @@ void Shaper::advance(int32_t token) {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::decode

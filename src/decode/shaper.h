@@ -10,7 +10,7 @@
 
 #include "grammar/grammar_state.h"
 
-namespace evo {
+namespace evo::decode {
 
 /// Of a token that cannot come next. Finite, so that sums of such logits times probabilities are
 /// numbers.
@@ -21,7 +21,7 @@ struct ShapeOptions {
   /// Taken from the logits of tokens that were generated already: once, and per occurrence.
   double presence_penalty = 0, frequency_penalty = 0;
   /// Of a text that must be so; not in diffusion mode, where tokens ripen in any order.
-  std::optional<GrammarState> grammar = {};
+  std::optional<grammar::GrammarState> grammar = {};
 };
 
 /// The shape of the next token's logits, as a function of the tokens generated before it and of
@@ -53,4 +53,4 @@ class Shaper {
   std::map<int32_t, int64_t> counts_;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

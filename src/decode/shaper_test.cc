@@ -7,7 +7,7 @@
 #include "decode/generate.h"
 #include "decode/session/session_testing.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 using testing::finish;
@@ -65,10 +65,11 @@ TEST(Shaper, ExactGivesTheAutoregressiveTokensUnderPenalties) {
 
 /// A grammar leaves few tokens, of which the tiny model drafts some and gets some wrong.
 TEST(Shaper, ExactGivesTheAutoregressiveTokensUnderAGrammar) {
-  const Tokenizer tokenizer = Tokenizer::from_merges({});
-  const Model model = testing::tiny_model(testing::tiny_config(tokenizer.vocab_size()), 4);
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::from_merges({});
+  const model::Model model = testing::tiny_model(testing::tiny_config(tokenizer.vocab_size()), 4);
   const Decoder decoder(model);
-  const GrammarState grammar(Grammar::json_object(), std::make_shared<TokenTrie>(tokenizer));
+  const grammar::GrammarState grammar(grammar::Grammar::json_object(),
+                                      std::make_shared<grammar::TokenTrie>(tokenizer));
   int64_t accepted = 0, rejected = 0;
   for (uint64_t seed = 0; seed < 20; ++seed) {
     DecodeOptions options = options_of(Mode::kAr, 40);
@@ -85,7 +86,7 @@ TEST(Shaper, ExactGivesTheAutoregressiveTokensUnderAGrammar) {
       rejected += pass.accepted < pass.drafted ? 1 : 0;
     }
     ASSERT_EQ(tokens_of(exact), tokens_of(ar)) << seed;
-    GrammarState check = grammar;
+    grammar::GrammarState check = grammar;
     for (const int32_t token : tokens_of(ar)) ASSERT_TRUE(check.advance(token));
     EXPECT_TRUE(check.complete() || tokens_of(ar).size() == 40);
   }
@@ -105,4 +106,4 @@ TEST(Shaper, ALargePenaltyLeavesNoTokenTwiceInAnyMode) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::decode

@@ -62,23 +62,24 @@ inline void expect_distributed(std::span<const double> counts,
 }
 
 /// Logits [V] of the token after `text`, from one pass over all of it.
-inline std::vector<float> next_logits(const Model& model, std::span<const int32_t> text) {
-  ForwardInput input;
+inline std::vector<float> next_logits(const model::Model& model, std::span<const int32_t> text) {
+  model::ForwardInput input;
   for (int32_t r = 0; r < std::ssize(text); ++r) {
-    input.ids.push_back(text[static_cast<size_t>(r)]);
+    input.ids.push_back(text[r]);
     input.positions.push_back(r);
     input.ranges.push_back({0, r + 1, 0, 0});
   }
-  Tape tape(Tape::Mode::kInference);
-  const Tensor h = model.forward(tape, input);
-  const Tensor logits = head_logits(tape, h, h.rows() - 1, 1, model.unembedding(), nullptr);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor h = model.forward(tape, input);
+  const tensor::Tensor logits =
+      ops::head_logits(tape, h, h.rows() - 1, 1, model.unembedding(), nullptr);
   return {logits.values().begin(), logits.values().end()};
 }
 
 /// The distribution [V] that the options make of logits, written down plainly; greedy is a point
 /// mass.
 inline std::vector<float> distribution(std::span<const float> logits,
-                                       const SamplerOptions& options) {
+                                       const decode::SamplerOptions& options) {
   std::vector<size_t> order(logits.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::stable_sort(order, [&](size_t a, size_t b) { return logits[a] > logits[b]; });
@@ -103,13 +104,14 @@ inline std::vector<float> distribution(std::span<const float> logits,
 
 /// Probability of every continuation of `prompt` by `length` tokens, the first token the most
 /// significant digit. After `end` there is only `end`.
-inline std::vector<double> continuations(const Model& model, std::vector<int32_t> prompt,
-                                         int length, const SamplerOptions& sampler, int32_t end) {
+inline std::vector<double> continuations(const model::Model& model, std::vector<int32_t> prompt,
+                                         int length, const decode::SamplerOptions& sampler,
+                                         int32_t end) {
   if (length == 0) return {1.0};
   const auto vocabulary = static_cast<size_t>(model.config().vocab_size);
   std::vector<float> p(vocabulary, 0.0f);
   if (prompt.back() == end) {
-    p[static_cast<size_t>(end)] = 1;
+    p[end] = 1;
   } else {
     p = distribution(next_logits(model, prompt), sampler);
   }
@@ -127,18 +129,18 @@ inline std::vector<double> continuations(const Model& model, std::vector<int32_t
 /// A model over bytes that, decoded greedily, continues each byte of `script` by the next one and
 /// the last byte by the end of the text. Bytes must not repeat. Its drafts are always right, and
 /// it knows: an exact session commits a whole window per pass.
-inline Model reciting_model(const Tokenizer& tokenizer, std::string_view script) {
-  ModelConfig config = tiny_config(tokenizer.vocab_size());
+inline model::Model reciting_model(const tokenizer::Tokenizer& tokenizer, std::string_view script) {
+  model::ModelConfig config = tiny_config(tokenizer.vocab_size());
   config.hidden_size = config.inner_size = 128;
-  Model model(config, false);  // all zero: layers add nothing, evolving tokens stay at 0
-  ParameterStore& parameters = model.parameters();
+  model::Model model(config, false);  // all zero: layers add nothing, evolving tokens stay at 0
+  model::ParameterStore& parameters = model.parameters();
   Random random(1, 5);
-  const Tensor embedding = parameters.tensor("model.embed_tokens.weight");
+  const tensor::Tensor embedding = parameters.tensor("model.embed_tokens.weight");
   for (float& value : embedding.values()) value = random.normal();
   random.fill_normal(parameters.tensor("evo.codes").values());
   std::ranges::fill(parameters.tensor("model.norm.weight").values(), 1.0f);
   // The logit of the right token is |E|^2, about 128; the others' deviation is sqrt(128).
-  const Tensor head = parameters.tensor("lm_head.weight");
+  const tensor::Tensor head = parameters.tensor("lm_head.weight");
   for (size_t i = 0; i < script.size(); ++i) {
     const int32_t next =
         i + 1 < script.size() ? static_cast<unsigned char>(script[i + 1]) : tokenizer.end_of_text();
@@ -146,11 +148,11 @@ inline Model reciting_model(const Tokenizer& tokenizer, std::string_view script)
                       head.row(next));
   }
   // The inner field hands on (a running average of) tanh of the embedding of the token before.
-  const Tensor in = parameters.tensor("evo.inner.in.weight");
-  const Tensor out = parameters.tensor("evo.inner.out.weight");
+  const tensor::Tensor in = parameters.tensor("evo.inner.in.weight");
+  const tensor::Tensor out = parameters.tensor("evo.inner.out.weight");
   for (int64_t i = 0; i < 128; ++i) in.row(128 + i)[128 + i] = out.row(i)[i] = 1;
   parameters.tensor("evo.maturity.weight").values().back() = 20;  // the bias
-  model.pack(Precision::kF32);
+  model.pack(tensor::Precision::kF32);
   return model;
 }
 

@@ -13,7 +13,7 @@
 
 #include "decode/generate.h"
 
-namespace evo {
+namespace evo::decode {
 
 /// What a pass of a batch did.
 struct BatchPass {
@@ -98,4 +98,4 @@ class TextBatch {
   std::vector<std::unique_ptr<Text>> texts_;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -25,43 +25,45 @@ Continuation with_blanks_moved(const Continuation& pair) {
 
 /// A generation, its answer, and what its drafts were expected to become.
 struct AskedText {
-  AskedText(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
-            const GenerateOptions& options, Answer& to, const std::function<void()>& answered)
+  AskedText(const decode::Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
+            const decode::Prompt& prompt, const decode::GenerateOptions& options, Answer& to,
+            const std::function<void()>& answered)
       : generation(decoder, tokenizer, prompt, options),
-        verifies(options.decode.mode == Mode::kExact || options.decode.mode == Mode::kEvo),
+        verifies(options.decode.mode == decode::Mode::kExact ||
+                 options.decode.mode == decode::Mode::kEvo),
         answer(to),
         on_answer(answered) {}
 
-  void on_pass(std::string_view piece, const PassTrace& pass) {
+  void on_pass(std::string_view piece, const decode::PassTrace& pass) {
     if (verifies) count_drafts(pass);
     if (tracer) trace->passes.push_back(tracer->record(piece, pass));
   }
 
   void on_end() {
-    const Generation result = generation.result();
+    const decode::Generation result = generation.result();
     answer.outcome.text = result.text;
     answer.tokens = std::ssize(result.tokens);
     answer.passes = result.passes;
     if (on_answer) on_answer();
   }
 
-  void count_drafts(const PassTrace& pass) {
+  void count_drafts(const decode::PassTrace& pass) {
     // Behind a draft that was not kept nothing is known.
     const size_t known = std::min(static_cast<size_t>(pass.accepted) + 1, maturities.size());
     for (size_t i = 0; i < known; ++i) {
       answer.drafts.add(maturities[i], std::cmp_less(i, pass.accepted));
     }
     maturities.clear();
-    for (const TokenTrace& token : pass.tokens) maturities.push_back(token.maturity);
+    for (const decode::TokenTrace& token : pass.tokens) maturities.push_back(token.maturity);
   }
 
-  TextGeneration generation;
+  decode::TextGeneration generation;
   bool verifies;
   Answer& answer;
   const std::function<void()>& on_answer;
-  std::vector<double> maturities;  // of the drafts that the next pass verifies
-  std::optional<Tracer> tracer;    // of the one whose course is wanted
-  Trace* trace = nullptr;
+  std::vector<double> maturities;        // of the drafts that the next pass verifies
+  std::optional<decode::Tracer> tracer;  // of the one whose course is wanted
+  decode::Trace* trace = nullptr;
 };
 
 }  // namespace
@@ -73,11 +75,11 @@ void DraftCounts::add(double of_maturity, bool was_kept) {
   maturity[bin] += of_maturity;
 }
 
-Asker::Asker(const Model& model, const Tokenizer& tokenizer, AskOptions options)
+Asker::Asker(const model::Model& model, const tokenizer::Tokenizer& tokenizer, AskOptions options)
     : model_(model), tokenizer_(tokenizer), options_(std::move(options)) {}
 
 std::vector<Answer> Asker::ask(std::span<const Example> examples, uint64_t stream,
-                               Trace* trace) const {
+                               decode::Trace* trace) const {
   std::vector<Answer> answers(examples.size());
   if (examples.empty()) return answers;
   if (examples.front().choices.empty()) {
@@ -165,7 +167,7 @@ void Asker::score(std::span<const Example> examples, uint64_t stream,
   flush();
 }
 
-Prompt Asker::prompt_of(const Example& example, int64_t max_tokens, bool& cut) const {
+decode::Prompt Asker::prompt_of(const Example& example, int64_t max_tokens, bool& cut) const {
   const int64_t room = model_.config().max_position_embeddings - max_tokens;
   std::vector<int32_t> before = begin_of_text(), after;
   tokenizer_.encode_append(example.prompt, before);
@@ -174,32 +176,32 @@ Prompt Asker::prompt_of(const Example& example, int64_t max_tokens, bool& cut) c
   // The suffix may take half of the room; its end goes, and the beginning of the prefix.
   const int64_t suffix_room = std::max(room / 2, room - std::ssize(before));
   cut = std::ssize(after) > suffix_room;
-  if (cut) after.resize(static_cast<size_t>(suffix_room));
+  if (cut) after.resize(suffix_room);
   // A gap repeats the prefix's last token behind the suffix.
   const int64_t excess = std::ssize(before) + std::ssize(after) + (after.empty() ? 0 : 1) - room;
   if (excess > 0) {
     before.erase(before.begin(), before.begin() + excess);
     cut = true;
   }
-  return Prompt::of_gap(std::move(before), after, max_tokens);
+  return decode::Prompt::of_gap(std::move(before), after, max_tokens);
 }
 
 void Asker::generate(std::span<const Example> examples, std::span<Answer> answers,
-                     Trace* trace) const {
+                     decode::Trace* trace) const {
   // A decoder of its own: what policies have learnt from other texts must not matter.
-  const Decoder decoder(model_, tokenizer_, /*measure=*/false);
-  TextBatch<AskedText> batch;
+  const decode::Decoder decoder(model_, tokenizer_, /*measure=*/false);
+  decode::TextBatch<AskedText> batch;
   size_t next = 0;
   const auto start_next = [&] {
     const Example& example = examples[next];
     Answer& answer = answers[next];
-    GenerateOptions options;
+    decode::GenerateOptions options;
     options.decode = options_.decode;
     options.decode.max_tokens =
         std::min(example.max_tokens, model_.config().max_position_embeddings / 2);
     options.decode.trace = trace != nullptr && next == 0;
     options.stop = example.stop;
-    const Prompt prompt = prompt_of(example, options.decode.max_tokens, answer.cut);
+    const decode::Prompt prompt = prompt_of(example, options.decode.max_tokens, answer.cut);
     auto text = std::make_unique<AskedText>(decoder, tokenizer_, prompt, options, answer,
                                             options_.on_answer);
     if (options.decode.trace) {

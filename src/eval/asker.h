@@ -32,7 +32,7 @@ struct Answer {
 };
 
 struct AskOptions {
-  DecodeOptions decode;
+  decode::DecodeOptions decode;
   ScoreOptions score;
   int64_t sessions = 8;  ///< texts that are generated side by side
   /// Texts begin as `evo generate` begins them (text_prompt()); false: with what the tokenizer's
@@ -44,12 +44,12 @@ struct AskOptions {
 class Asker {
  public:
   /// Both must outlive the object.
-  Asker(const Model& model, const Tokenizer& tokenizer, AskOptions options);
+  Asker(const model::Model& model, const tokenizer::Tokenizer& tokenizer, AskOptions options);
 
   /// The answers do not depend on what else was asked before, nor on the clock. `stream` numbers
   /// the call. With `trace`, the first text's course is put there. Throws Error on interrupt.
   [[nodiscard]] std::vector<Answer> ask(std::span<const Example> examples, uint64_t stream,
-                                        Trace* trace = nullptr) const;
+                                        decode::Trace* trace = nullptr) const;
 
  private:
   struct Pair {
@@ -59,11 +59,13 @@ class Asker {
   [[nodiscard]] std::vector<int32_t> begin_of_text() const;
   [[nodiscard]] Pair encode(const Continuation& continuation) const;
   void score(std::span<const Example> examples, uint64_t stream, std::span<Answer> answers) const;
-  void generate(std::span<const Example> examples, std::span<Answer> answers, Trace* trace) const;
-  [[nodiscard]] Prompt prompt_of(const Example& example, int64_t max_tokens, bool& cut) const;
+  void generate(std::span<const Example> examples, std::span<Answer> answers,
+                decode::Trace* trace) const;
+  [[nodiscard]] decode::Prompt prompt_of(const Example& example, int64_t max_tokens,
+                                         bool& cut) const;
 
-  const Model& model_;
-  const Tokenizer& tokenizer_;
+  const model::Model& model_;
+  const tokenizer::Tokenizer& tokenizer_;
   AskOptions options_;
 };
 

@@ -25,7 +25,7 @@ std::vector<To> converted(const From& from) {
 
 std::string line_of(const Example& example, const ExampleResult& result) {
   const auto& [outcome, cut, tokens, passes, drafts] = result.answer;
-  Record line;
+  json::Record line;
   line.set("id", example.id);
   if (example.gold >= 0) line.set("gold", example.gold);
   if (!example.targets.empty()) line.set("targets", example.targets);
@@ -43,7 +43,7 @@ std::string line_of(const Example& example, const ExampleResult& result) {
   return line.dump() + "\n";
 }
 
-ExampleResult result_of(const Record& line, const Example& example, size_t metrics) {
+ExampleResult result_of(const json::Record& line, const Example& example, size_t metrics) {
   ExampleResult result;
   Answer& answer = result.answer;
   if (line.has("log_likelihood")) {
@@ -103,7 +103,7 @@ ExampleFile::ExampleFile(fs::path path, std::span<const Example> examples, size_
 }
 
 void ExampleFile::read() {
-  std::string text = read_file(path_, kLargestFile);
+  std::string text = files::read_file(path_, kLargestFile);
   const size_t whole = text.rfind('\n') + 1;
   if (whole < text.size()) {
     fs::resize_file(path_, whole);
@@ -112,8 +112,9 @@ void ExampleFile::read() {
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = text.find('\n', begin);
     const size_t number = results_.size();
-    const Record line = Record::parse(std::string_view(text).substr(begin, end - begin),
-                                      fmt::format("{}, line {}", path_.string(), number + 1));
+    const json::Record line =
+        json::Record::parse(std::string_view(text).substr(begin, end - begin),
+                            fmt::format("{}, line {}", path_.string(), number + 1));
     if (number >= examples_.size() || line.get_string("id") != examples_[number].id) {
       fail("{} is about other examples; give another --out, or the data it was made from",
            line.source());

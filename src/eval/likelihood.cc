@@ -7,7 +7,7 @@
 
 namespace evo::eval {
 
-LikelihoodResult likelihood(const Model& model, const Tokenizer& tokenizer,
+LikelihoodResult likelihood(const model::Model& model, const tokenizer::Tokenizer& tokenizer,
                             std::span<const int32_t> tokens, const LikelihoodOptions& options,
                             const std::function<void(int64_t tokens)>& on_progress) {
   const Scorer scorer(model, options.score);
@@ -16,15 +16,14 @@ LikelihoodResult likelihood(const Model& model, const Tokenizer& tokenizer,
   if (total < 1) fail("the text has {} tokens: expected at least 2 to score", tokens.size());
 
   LikelihoodResult result;
-  RunningMean windows;
+  flow::RunningMean windows;
   double nats = 0;
   for (int64_t begin = 0; begin < total;) {
     const int64_t length = std::min(options.context, total - begin);
     const int64_t count = std::clamp<int64_t>((total - begin) / length, 1, options.batch);
     std::vector<ScoreRequest> requests;
     for (int64_t w = 0; w < count; ++w) {
-      const auto window =
-          tokens.subspan(static_cast<size_t>(begin + w * length), static_cast<size_t>(length + 1));
+      const auto window = tokens.subspan(begin + w * length, length + 1);
       requests.push_back({window.first(1), window.subspan(1)});
     }
     for (const TokenScores& score : scorer.score(requests, static_cast<uint64_t>(begin))) {

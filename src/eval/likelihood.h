@@ -31,7 +31,7 @@ struct LikelihoodResult {
 /// Scores tokens 1 .. of `tokens` in windows. The ELBO of a window is the integral of
 /// 1/2 |c - x|^2 over the SNR path, estimated at low-discrepancy entropic times, plus the
 /// cross-entropy of the tokens at the cleanest level. Throws Error for fewer than two tokens.
-LikelihoodResult likelihood(const Model& model, const Tokenizer& tokenizer,
+LikelihoodResult likelihood(const model::Model& model, const tokenizer::Tokenizer& tokenizer,
                             std::span<const int32_t> tokens, const LikelihoodOptions& options,
                             const std::function<void(int64_t tokens)>& on_progress = {});
 

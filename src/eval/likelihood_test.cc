@@ -20,8 +20,8 @@ using testing::kSigmas;
 using testing::next_logits;
 using testing::tiny_config;
 
-const Tokenizer& bytes_only() {
-  static const Tokenizer tokenizer = Tokenizer::from_merges({});
+const tokenizer::Tokenizer& bytes_only() {
+  static const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::from_merges({});
   return tokenizer;
 }
 
@@ -35,20 +35,20 @@ std::vector<int32_t> random_tokens(uint64_t seed, size_t count) {
 double negative_log_softmax(std::span<const float> logits, int32_t token) {
   double mass = 0;
   for (float logit : logits) mass += std::exp(static_cast<double>(logit));
-  return std::log(mass) - static_cast<double>(logits[static_cast<size_t>(token)]);
+  return std::log(mass) - static_cast<double>(logits[token]);
 }
 
 LikelihoodOptions options_of(const char* path, int64_t context) {
   LikelihoodOptions options;
-  options.score.path = parse_path(path);
+  options.score.path = flow::parse_path(path);
   options.context = context;
   return options;
 }
 
 // ------------------------------------------------------------- the autoregressive path
 
-const Model& shared_model() {
-  static const Model model = testing::tiny_model(tiny_config(257), 2);
+const model::Model& shared_model() {
+  static const model::Model model = testing::tiny_model(tiny_config(257), 2);
   return model;
 }
 
@@ -119,9 +119,9 @@ TEST(Likelihood, NeedsTwoTokensAndForBoundsTheFlow) {
         },
         {"at least 2"});
   }
-  ModelConfig config = tiny_config(257);
+  model::ModelConfig config = tiny_config(257);
   config.flow = false;
-  const Model model = testing::tiny_model(config, 2);
+  const model::Model model = testing::tiny_model(config, 2);
   const std::vector<int32_t> tokens = random_tokens(1, 20);
   expect_error([&] { likelihood(model, bytes_only(), tokens, options_of("block:4", 8)); },
                {"only the path ar"});
@@ -131,23 +131,24 @@ TEST(Likelihood, NeedsTwoTokensAndForBoundsTheFlow) {
 // ------------------------------------------------------------------- bounds: the ELBO
 
 /// Of the next token, whatever came before.
-std::vector<float> token_distribution(const Model& model) {
+std::vector<float> token_distribution(const model::Model& model) {
   const int32_t any[] = {0};
   return distribution(next_logits(model, any), {.temperature = 1});
 }
 
 /// Entropic time that ends at t = 1/4: the integral and what is left for the reconstruction are
 /// both a good part of the ELBO, and the rare large errors of nearly clean latents do not occur.
-void set_coarse_time(Model& model) {
-  Tape tape(Tape::Mode::kInference);
-  const Tensor codes = model.codes(tape);
-  const EntropicTime full = estimate_entropic_time(codes.values(), 8, token_distribution(model));
+void set_coarse_time(model::Model& model) {
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor codes = model.codes(tape);
+  const flow::EntropicTime full =
+      flow::estimate_entropic_time(codes.values(), 8, token_distribution(model));
   std::vector<double> log_snr, times;
   for (size_t k = 0; k < full.time_values().size() && full.time_values()[k] > 0.25; ++k) {
     log_snr.push_back(full.log_snr()[k]);
     times.push_back(full.time_values()[k]);
   }
-  model.set_time(EntropicTime(log_snr, times));
+  model.set_time(flow::EntropicTime(log_snr, times));
 }
 
 /// A model whose tokens are independent and whose two streams agree on their distribution p: all
@@ -155,30 +156,31 @@ void set_coarse_time(Model& model) {
 /// Then the ELBO's integral is not only a bound: along every path it is -log p(token) exactly, by
 /// the relation of mutual information and mean squared error. `disagreement` makes what evolving
 /// tokens believe beforehand depend on t, which no distribution does: then the bound is loose.
-Model independent_model(float disagreement) {
-  Model model(tiny_config(24), false);  // all zero
-  const ParameterStore& parameters = model.parameters();
+model::Model independent_model(float disagreement) {
+  model::Model model(tiny_config(24), false);  // all zero
+  const model::ParameterStore& parameters = model.parameters();
   Random random(8);
   std::vector<float> start(32), other(32);
   random.fill_normal(start);
   random.fill_normal(other);
-  const Tensor embedding = parameters.tensor("model.embed_tokens.weight");
+  const tensor::Tensor embedding = parameters.tensor("model.embed_tokens.weight");
   for (int64_t v = 0; v < 24; ++v) std::ranges::copy(start, embedding.row(v));
-  const Tensor evolve_in = parameters.tensor("evo.evolve_in.weight");  // [D, z | x | 1, t, ..]
+  const tensor::Tensor evolve_in =
+      parameters.tensor("evo.evolve_in.weight");  // [D, z | x | 1, t, ..]
   for (int64_t k = 0; k < 32; ++k) {
-    evolve_in.row(k)[16] = start[static_cast<size_t>(k)];
-    evolve_in.row(k)[17] = disagreement * other[static_cast<size_t>(k)];
+    evolve_in.row(k)[16] = start[k];
+    evolve_in.row(k)[17] = disagreement * other[k];
   }
   std::ranges::fill(parameters.tensor("model.norm.weight").values(), 1.0f);
   for (float& value : parameters.tensor("lm_head.weight").values()) value = 0.2f * random.normal();
   random.fill_normal(parameters.tensor("evo.codes").values());
-  model.pack(Precision::kF32);
+  model.pack(tensor::Precision::kF32);
   set_coarse_time(model);
   return model;
 }
 
 /// Tokens drawn from the model's p.
-std::vector<int32_t> typical_tokens(const Model& model, uint64_t seed, size_t count) {
+std::vector<int32_t> typical_tokens(const model::Model& model, uint64_t seed, size_t count) {
   const std::vector<float> p = token_distribution(model);
   Random random(seed, 7);
   std::vector<int32_t> tokens(count);
@@ -186,15 +188,16 @@ std::vector<int32_t> typical_tokens(const Model& model, uint64_t seed, size_t co
   return tokens;
 }
 
-double ar_nats(const Model& model, std::span<const int32_t> tokens) {
+double ar_nats(const model::Model& model, std::span<const int32_t> tokens) {
   return likelihood(model, bytes_only(), tokens, options_of("ar", 64)).nats_per_token;
 }
 
 /// The ELBO of the tokens for many draws of times and noise.
-RunningMean elbo_over_seeds(const Model& model, std::span<const int32_t> tokens, const char* path) {
+flow::RunningMean elbo_over_seeds(const model::Model& model, std::span<const int32_t> tokens,
+                                  const char* path) {
   LikelihoodOptions options = options_of(path, 32);
   options.score.time_samples = 1;
-  RunningMean mean;
+  flow::RunningMean mean;
   for (options.score.seed = 0; options.score.seed < 120; ++options.score.seed) {
     const LikelihoodResult result = likelihood(model, bytes_only(), tokens, options);
     EXPECT_TRUE(result.bound);
@@ -208,17 +211,17 @@ class ElboPath : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Likelihood, ElboPath, ::testing::Values("block:1", "block:5", "diagonal"));
 
 TEST_P(ElboPath, IsTheLikelihoodWhereBothStreamsAgree) {
-  const Model model = independent_model(0);
+  const model::Model model = independent_model(0);
   const std::vector<int32_t> tokens = typical_tokens(model, 1, 129);
-  const RunningMean elbo = elbo_over_seeds(model, tokens, GetParam());
+  const flow::RunningMean elbo = elbo_over_seeds(model, tokens, GetParam());
   expect_mean(elbo, ar_nats(model, tokens));
   EXPECT_TRUE(elbo.standard_error() < 0.01 * elbo.mean()) << "too noisy to say anything";
 }
 
 TEST_P(ElboPath, IsAboveItWhereTheyDisagree) {
-  const Model model = independent_model(4);
+  const model::Model model = independent_model(4);
   const std::vector<int32_t> tokens = typical_tokens(model, 1, 129);
-  const RunningMean elbo = elbo_over_seeds(model, tokens, GetParam());
+  const flow::RunningMean elbo = elbo_over_seeds(model, tokens, GetParam());
   EXPECT_TRUE(elbo.mean() - ar_nats(model, tokens) > kSigmas * elbo.standard_error())
       << elbo.mean();
 }
@@ -249,10 +252,10 @@ TEST_P(ElboPath, IsAFunctionOfTheSeedNotOfThreads) {
 /// Spread of the results for many texts of 20 windows, squared, over the square of what each of
 /// them states as its error. 200 texts give the ratio a standard deviation of sqrt(2 / 199) = 0.1
 /// around 1 if the stated error is right.
-double spread_ratio(const Model& model, const char* path) {
+double spread_ratio(const model::Model& model, const char* path) {
   LikelihoodOptions options = options_of(path, 8);
   options.score.time_samples = 1;
-  RunningMean nats, stated;
+  flow::RunningMean nats, stated;
   for (options.score.seed = 0; options.score.seed < 200; ++options.score.seed) {
     const std::vector<int32_t> tokens = typical_tokens(model, options.score.seed, 20 * 8 + 1);
     const LikelihoodResult result = likelihood(model, bytes_only(), tokens, options);
@@ -266,7 +269,7 @@ double spread_ratio(const Model& model, const char* path) {
 }
 
 TEST(StandardError, IsTheSpreadOverTexts) {
-  const Model model = independent_model(0);
+  const model::Model model = independent_model(0);
   EXPECT_NEAR(spread_ratio(model, "ar"), 1, kSigmas * 0.1);
   // The low-discrepancy times of one batch may make a bound steadier than its windows suggest.
   for (const char* path : {"block:1", "diagonal"}) {

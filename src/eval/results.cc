@@ -10,7 +10,7 @@ constexpr int64_t kResultsVersion = 1;
 
 class Writer {
  public:
-  explicit Writer(Record& record) : record_(record) {}
+  explicit Writer(json::Record& record) : record_(record) {}
 
   template <class T>
   void operator()(const char* key, const T& value) {
@@ -18,7 +18,7 @@ class Writer {
   }
   template <class T>
   void operator()(const char* key, const std::vector<T>& parts) {
-    std::vector<Record> records;
+    std::vector<json::Record> records;
     for (T part : parts) {  // a copy: visit() is not const
       Writer writer(records.emplace_back());
       part.visit(writer);
@@ -27,12 +27,12 @@ class Writer {
   }
 
  private:
-  Record& record_;
+  json::Record& record_;
 };
 
 class Reader {
  public:
-  explicit Reader(const Record& record) : record_(record) {}
+  explicit Reader(const json::Record& record) : record_(record) {}
 
   void operator()(const char* key, std::string& value) { value = record_.get_string(key); }
   /// Every whole number here is a count.
@@ -47,17 +47,17 @@ class Reader {
   template <class T>
   void operator()(const char* key, std::vector<T>& parts) {
     parts.clear();
-    for (const Record& record : record_.get_records(key)) {
+    for (const json::Record& record : record_.get_records(key)) {
       Reader reader(record);
       parts.emplace_back().visit(reader);
     }
   }
 
  private:
-  const Record& record_;
+  const json::Record& record_;
 };
 
-void check_format(const Record& record) {
+void check_format(const json::Record& record) {
   if (!record.has("format") || record.get_string("format") != kFormat) {
     fail(
         "{}: not the results of an evaluation: expected \"format\": \"{}\"; evo eval tasks --out "
@@ -72,7 +72,7 @@ void check_format(const Record& record) {
 }
 
 /// What somebody else's results name is not to be read from anywhere.
-void check_trace(const Record& record, const TaskResult& task) {
+void check_trace(const json::Record& record, const TaskResult& task) {
   const std::filesystem::path path(task.trace);
   bool inside = path.is_relative();
   for (const auto& part : path) inside = inside && part != "..";
@@ -85,8 +85,8 @@ void check_trace(const Record& record, const TaskResult& task) {
 
 }  // namespace
 
-Record EvalResults::record() const {
-  Record record;
+json::Record EvalResults::record() const {
+  json::Record record;
   record.set("format", kFormat).set("version", kResultsVersion);
   EvalResults copy = *this;  // visit() is not const
   Writer writer(record);
@@ -94,7 +94,7 @@ Record EvalResults::record() const {
   return record;
 }
 
-EvalResults EvalResults::from_record(const Record& record) {
+EvalResults EvalResults::from_record(const json::Record& record) {
   check_format(record);
   EvalResults results;
   Reader reader(record);
@@ -108,7 +108,7 @@ void EvalResults::save(const std::filesystem::path& path) const {
 }
 
 EvalResults EvalResults::load(const std::filesystem::path& path) {
-  return from_record(Record::load(path));
+  return from_record(json::Record::load(path));
 }
 
 }  // namespace evo::eval

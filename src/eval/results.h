@@ -127,10 +127,10 @@ struct EvalResults {
   }
 
   /// As in the file, with its format and version.
-  [[nodiscard]] Record record() const;
+  [[nodiscard]] json::Record record() const;
   /// Throws Error for another format or version, for what is missing or of another type, for
   /// counts below 0 and for a trace outside the folder of the results.
-  static EvalResults from_record(const Record& record);
+  static EvalResults from_record(const json::Record& record);
 
   void save(const std::filesystem::path& path) const;          ///< JSON, atomically
   static EvalResults load(const std::filesystem::path& path);  ///< throws Error

@@ -14,20 +14,20 @@ constexpr const char* kSettings = "settings";
 constexpr const char* kTasks = "tasks";
 
 template <class T>
-void set(Record& record, const char* name, const T& value) {
+void set(json::Record& record, const char* name, const T& value) {
   record.set(name, fmt::format("{}", value));  // texts, which compare as people see them
 }
 
 /// By what people can change.
-Record settings_of(const EvalModel& model, const EvalOptions& options) {
-  const DecodeOptions& decode = options.ask.decode;
-  Record record;
+json::Record settings_of(const EvalModel& model, const EvalOptions& options) {
+  const decode::DecodeOptions& decode = options.ask.decode;
+  json::Record record;
   set(record, "weights", model.fingerprint);
   set(record, "files of the model", model.files);
   set(record, "tokenizer", fmt::format("{:016x}", model.tokenizer.fingerprint()));
   set(record, "version of evo", model.program);
   set(record, "--precision", model.precision);
-  set(record, "--mode", mode_name(decode.mode));
+  set(record, "--mode", decode::mode_name(decode.mode));
   set(record, "--balance", decode.balance);
   set(record, "--window", decode.window);
   set(record, "--steps", decode.steps);
@@ -35,7 +35,7 @@ Record settings_of(const EvalModel& model, const EvalOptions& options) {
   set(record, "--top-k", decode.sampler.top_k);
   set(record, "--top-p", decode.sampler.top_p);
   set(record, "--seed", decode.seed);
-  set(record, "--score", to_string(options.ask.score.path));
+  set(record, "--score", flow::to_string(options.ask.score.path));
   set(record, "--samples", options.ask.score.time_samples);
   set(record, "--begin", options.ask.begin_texts ? "auto" : "none");
   set(record, "--limit", options.task.limit);
@@ -56,7 +56,7 @@ class Digest {
     for (const std::string& text : texts) add(text);
   }
   [[nodiscard]] std::string value() const {
-    return fmt::format("{:016x}", checksum64(std::as_bytes(std::span(text_))));
+    return fmt::format("{:016x}", files::checksum64(std::as_bytes(std::span(text_))));
   }
 
  private:
@@ -83,10 +83,10 @@ std::string digest_of(const Example& example) {
   return digest.value();
 }
 
-Record identity_of(const TaskInfo& info, std::span<const Example> examples) {
+json::Record identity_of(const TaskInfo& info, std::span<const Example> examples) {
   Digest all;
   for (const Example& example : examples) all.add(digest_of(example));
-  Record record;
+  json::Record record;
   set(record, "version of the task", info.version);
   set(record, "shots", info.shots);
   set(record, "number of examples", examples.size());
@@ -94,13 +94,13 @@ Record identity_of(const TaskInfo& info, std::span<const Example> examples) {
   return record;
 }
 
-std::string text_of(const Record& record, const std::string& key) {
+std::string text_of(const json::Record& record, const std::string& key) {
   const std::string text = record.has(key) ? record.get_string(key) : "";
   return text.empty() ? "not known" : text;
 }
 
 /// "--begin was auto and is none", for all that differs.
-std::vector<std::string> differences(const Record& before, const Record& now) {
+std::vector<std::string> differences(const json::Record& before, const json::Record& now) {
   std::vector<std::string> keys = now.keys();
   for (const std::string& key : before.keys()) {
     if (!now.has(key)) keys.push_back(key);
@@ -120,13 +120,13 @@ std::vector<std::string> differences(const Record& before, const Record& now) {
 RunIdentity::RunIdentity(std::filesystem::path folder, const EvalModel& model,
                          const EvalOptions& options)
     : folder_(std::move(folder)), file_(folder_ / "run.json") {
-  const Record settings = settings_of(model, options);
+  const json::Record settings = settings_of(model, options);
   if (!std::filesystem::exists(file_)) {
-    record_.set(kSettings, settings).set(kTasks, Record());
+    record_.set(kSettings, settings).set(kTasks, json::Record());
     record_.save(file_);
     return;
   }
-  record_ = Record::load(file_);
+  record_ = json::Record::load(file_);
   if (!record_.has(kSettings) || !record_.has(kTasks)) {
     fail(
         "{}: this folder holds the evaluation of an earlier program, which did not note all that "
@@ -137,8 +137,8 @@ RunIdentity::RunIdentity(std::filesystem::path folder, const EvalModel& model,
 }
 
 void RunIdentity::add(const TaskInfo& info, std::span<const Example> examples) {
-  const Record identity = identity_of(info, examples);
-  Record tasks = record_.get_record(kTasks);
+  const json::Record identity = identity_of(info, examples);
+  json::Record tasks = record_.get_record(kTasks);
   if (tasks.has(info.name)) {
     require_same(tasks.get_record(info.name), identity, "of " + info.name + " on other examples");
     return;
@@ -151,7 +151,7 @@ void RunIdentity::add(const TaskInfo& info, std::span<const Example> examples) {
   record_.save(file_);
 }
 
-void RunIdentity::require_same(const Record& before, const Record& now,
+void RunIdentity::require_same(const json::Record& before, const json::Record& now,
                                std::string_view what) const {
   const std::vector<std::string> found = differences(before, now);
   if (found.empty()) return;

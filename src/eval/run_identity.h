@@ -20,10 +20,11 @@ class RunIdentity {
   void add(const TaskInfo& info, std::span<const Example> examples);
 
  private:
-  void require_same(const Record& before, const Record& now, std::string_view what) const;
+  void require_same(const json::Record& before, const json::Record& now,
+                    std::string_view what) const;
 
   std::filesystem::path folder_, file_;
-  Record record_;
+  json::Record record_;
 };
 
 }  // namespace evo::eval

@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 constexpr size_t kChunk = 64;
 constexpr size_t kReliabilityBins = 10;
 
-MetricResult metric_result(const Metric& metric, const RunningMean& scores) {
+MetricResult metric_result(const Metric& metric, const flow::RunningMean& scores) {
   MetricResult result{metric.name, scores.mean(), 0, metric.chance};
   if (scores.count() > 1) result.standard_error = scores.standard_error();
   if (metric.mean == Metric::Mean::kPerplexity) {
@@ -36,7 +36,8 @@ MetricResult metric_result(const Metric& metric, const RunningMean& scores) {
   return result;
 }
 
-std::vector<MetricResult> metric_results(const TaskInfo& info, std::span<const RunningMean> means) {
+std::vector<MetricResult> metric_results(const TaskInfo& info,
+                                         std::span<const flow::RunningMean> means) {
   std::vector<MetricResult> results;
   for (size_t m = 0; m < info.metrics.size(); ++m) {
     results.push_back(metric_result(info.metrics[m], means[m]));
@@ -104,8 +105,8 @@ TaskResult summarize(const Task& task, std::span<const Example> examples,
   summary.source = info.source;
   summary.shots = info.shots;
   summary.n = std::ssize(results);
-  std::vector<RunningMean> all(info.metrics.size());
-  std::map<std::string, std::vector<RunningMean>> groups;
+  std::vector<flow::RunningMean> all(info.metrics.size());
+  std::map<std::string, std::vector<flow::RunningMean>> groups;
   Reliability choices, drafts;
   int64_t passes = 0;
   for (size_t i = 0; i < results.size(); ++i) {
@@ -136,10 +137,10 @@ TaskResult summarize(const Task& task, std::span<const Example> examples,
   return summary;
 }
 
-void write_trace(const fs::path& path, const Trace& trace) {
-  TextWriter file(path);
+void write_trace(const fs::path& path, const decode::Trace& trace) {
+  files::TextWriter file(path);
   file.write(trace_line(trace.header));
-  for (const TracePass& pass : trace.passes) file.write(trace_line(pass));
+  for (const decode::TracePass& pass : trace.passes) file.write(trace_line(pass));
   file.commit();
 }
 
@@ -150,7 +151,7 @@ std::string trace_name(const Task& task) {
 /// Asks for and grades the next examples.
 std::vector<ExampleResult> run_chunk(const Task& task, const Asker& asker,
                                      std::span<const Example> examples, uint64_t stream,
-                                     Trace* trace) {
+                                     decode::Trace* trace) {
   std::vector<Answer> answers = asker.ask(examples, stream, trace);
   std::vector<ExampleResult> results(examples.size());
   parallel_items(std::ssize(examples), [&](int64_t i) {
@@ -185,7 +186,7 @@ TaskResult run_task(const EvalModel& model, const DataFolder& data, const Task& 
     const size_t first = file.results().size();
     const auto chunk =
         std::span(examples).subspan(first, std::min(kChunk, examples.size() - first));
-    std::optional<Trace> trace;
+    std::optional<decode::Trace> trace;
     if (first == 0 && generates && !options.out.empty()) trace.emplace();
     std::vector<ExampleResult> results =
         run_chunk(task, asker, chunk, first, trace ? &*trace : nullptr);
@@ -201,16 +202,16 @@ TaskResult run_task(const EvalModel& model, const DataFolder& data, const Task& 
 EvalResults header_of(const EvalModel& model, const EvalOptions& options) {
   EvalResults results;
   results.model = model.name;
-  results.parameters = model_cost(model.model.config(), 1).parameters();
+  results.parameters = model::model_cost(model.model.config(), 1).parameters();
   results.fingerprint = model.fingerprint;
   results.tokenizer_fingerprint = fmt::format("{:016x}", model.tokenizer.fingerprint());
   results.program = model.program;
-  results.mode = mode_name(options.ask.decode.mode);
+  results.mode = decode::mode_name(options.ask.decode.mode);
   results.balance = options.ask.decode.balance;
   results.window = options.ask.decode.window;
   results.steps = options.ask.decode.steps;
   results.temperature = options.ask.decode.sampler.temperature;
-  results.score = to_string(options.ask.score.path);
+  results.score = flow::to_string(options.ask.score.path);
   results.precision = model.precision;
   results.limit = options.task.limit;
   results.seed = fmt::format("{}", options.ask.decode.seed);
@@ -222,7 +223,7 @@ EvalResults header_of(const EvalModel& model, const EvalOptions& options) {
 EvalResults evaluate(const EvalModel& model, const DataFolder& data,
                      std::span<const Task* const> tasks, const EvalOptions& options) {
   EvalResults results = header_of(model, options);
-  std::optional<FolderLock> lock;
+  std::optional<files::FolderLock> lock;
   std::optional<RunIdentity> identity;
   if (!options.out.empty()) {
     lock.emplace(options.out);

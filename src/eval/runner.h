@@ -12,8 +12,8 @@
 namespace evo::eval {
 
 struct EvalModel {
-  const Model& model;
-  const Tokenizer& tokenizer;
+  const model::Model& model;
+  const tokenizer::Tokenizer& tokenizer;
   std::string name;
   std::string fingerprint;  ///< of the weights
   std::string precision, program;

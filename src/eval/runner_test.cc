@@ -18,13 +18,13 @@ using testing::expect_error;
 using testing::TemporaryFolder;
 using testing::tiny_config;
 
-const Tokenizer& byte_tokenizer() {
-  static const Tokenizer tokenizer = Tokenizer::from_merges({});
+const tokenizer::Tokenizer& byte_tokenizer() {
+  static const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::from_merges({});
   return tokenizer;
 }
 
-const Model& asked_model() {
-  static const Model model = testing::tiny_model(tiny_config(257), 2);
+const model::Model& asked_model() {
+  static const model::Model model = testing::tiny_model(tiny_config(257), 2);
   return model;
 }
 
@@ -93,7 +93,7 @@ class Runner : public ::testing::Test {
     return evaluate(model, DataFolder(folder_.path()), tasks, with_out);
   }
   std::string text(const std::string& name) const {
-    return read_file(folder_ / name, int64_t{1} << 30);
+    return files::read_file(folder_ / name, int64_t{1} << 30);
   }
   void expect_equal_folders(const std::string& a, const std::string& b) const {
     for (const char* name : {"/results.json", "/examples/choosing.jsonl", "/examples/writing.jsonl",
@@ -117,7 +117,7 @@ TEST_F(Runner, TwoRunsGiveTheSameBytes) {
 
 /// Cuts the file behind `lines` lines and a piece of the next one.
 void cut_file(const fs::path& path, size_t lines) {
-  const std::string text = read_file(path, int64_t{1} << 30);
+  const std::string text = files::read_file(path, int64_t{1} << 30);
   size_t end = 0;
   for (size_t i = 0; i < lines; ++i) end = text.find('\n', end) + 1;
   std::ofstream(path) << text.substr(0, end + 9);
@@ -168,15 +168,15 @@ TEST_F(Runner, HowManyTextsShareAPassDoesNotMatter) {
   std::string one, other;
   for (int i = 0; i < 70; ++i) {
     ASSERT_TRUE(std::getline(a, one) && std::getline(b, other));
-    EXPECT_EQ(Record::parse(one, "a").get_string("text"),
-              Record::parse(other, "b").get_string("text"));
+    EXPECT_EQ(json::Record::parse(one, "a").get_string("text"),
+              json::Record::parse(other, "b").get_string("text"));
   }
 }
 
 TEST_F(Runner, EverythingThatChangesAnAnswerIsLookedAt) {
   run("a");
   const std::vector<std::pair<std::string, std::function<void(EvalOptions&)>>> changes = {
-      {"--mode was exact and is ar", [](auto& o) { o.ask.decode.mode = Mode::kAr; }},
+      {"--mode was exact and is ar", [](auto& o) { o.ask.decode.mode = decode::Mode::kAr; }},
       {"--balance was 0.5 and is 0.2", [](auto& o) { o.ask.decode.balance = 0.2; }},
       {"--window was 0 and is 3", [](auto& o) { o.ask.decode.window = 3; }},
       {"--steps was 1 and is 2", [](auto& o) { o.ask.decode.steps = 2; }},
@@ -185,7 +185,7 @@ TEST_F(Runner, EverythingThatChangesAnAnswerIsLookedAt) {
       {"--top-p was 1 and is 0.5", [](auto& o) { o.ask.decode.sampler.top_p = 0.5; }},
       {"--seed was 1 and is 2", [](auto& o) { o.ask.decode.seed = 2; }},
       {"--score was ar and is diagonal",
-       [](auto& o) { o.ask.score.path = parse_path("diagonal"); }},
+       [](auto& o) { o.ask.score.path = flow::parse_path("diagonal"); }},
       {"--samples was 4 and is 5", [](auto& o) { o.ask.score.time_samples = 5; }},
       {"--begin was auto and is none", [](auto& o) { o.ask.begin_texts = false; }},
       {"--limit was 0 and is 10", [](auto& o) { o.task.limit = 10; }},
@@ -282,7 +282,7 @@ TEST_F(Runner, OtherDataIsAnotherRun) {
   // Answers to nobody knows what.
   fs::remove(folder_ / "a/run.json");
   expect_error([&] { evaluate_one(Changing()); }, {"run.json", "answers of changing", "--out"});
-  write_atomically(folder_ / "a/run.json", "{\"model\": \"tiny\"}");
+  files::write_atomically(folder_ / "a/run.json", "{\"model\": \"tiny\"}");
   expect_error([&] { evaluate_one(Changing()); }, {"earlier program", "--out"});
 }
 
@@ -316,19 +316,20 @@ TEST(Asker, GeneratesWhatGenerateDoes) {
     examples[i].prompt = fmt::format("prompt {}", i);
     examples[i].max_tokens = 12;
   }
-  for (const Mode mode : {Mode::kAr, Mode::kExact, Mode::kEvo, Mode::kDiffusion}) {
+  for (const decode::Mode mode :
+       {decode::Mode::kAr, decode::Mode::kExact, decode::Mode::kEvo, decode::Mode::kDiffusion}) {
     AskOptions options;
     options.decode.mode = mode;
     options.decode.window = 4;
     const auto answers = Asker(asked_model(), byte_tokenizer(), options).ask(examples, 1);
     for (size_t i = 0; i < 3; ++i) {
-      GenerateOptions alone;
+      decode::GenerateOptions alone;
       alone.decode = options.decode;
       alone.decode.max_tokens = 12;
-      const Generation expected =
-          generate(Decoder(asked_model()), byte_tokenizer(),
-                   text_prompt(byte_tokenizer(), examples[i].prompt), alone);
-      EXPECT_EQ(answers[i].outcome.text, expected.text) << mode_name(mode) << ' ' << i;
+      const decode::Generation expected =
+          decode::generate(decode::Decoder(asked_model()), byte_tokenizer(),
+                           decode::text_prompt(byte_tokenizer(), examples[i].prompt), alone);
+      EXPECT_EQ(answers[i].outcome.text, expected.text) << decode::mode_name(mode) << ' ' << i;
       EXPECT_EQ(answers[i].passes, expected.passes);
     }
   }

@@ -29,20 +29,20 @@ int64_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
 /// The evolving rows of all continuations: blocks, each with one time.
 struct ScoredRows {
   std::vector<int32_t> targets;
-  std::vector<KeyRange> ranges;  // of the pass, whose first rows are mature
+  std::vector<ops::KeyRange> ranges;  // of the pass, whose first rows are mature
   std::vector<int32_t> positions;
   std::vector<size_t> block_of;  // of each row
   size_t blocks = 0;
 };
 
 ScoredRows evolving_rows(std::span<const ScoreRequest> requests, const SharedRows& mature,
-                         const Path& path) {
+                         const flow::Path& path) {
   ScoredRows rows;
   const auto first_row = static_cast<int32_t>(mature.input().mature());
   for (size_t i = 0; i < requests.size(); ++i) {
     const auto [context, continuation] = requests[i];
     const int64_t length = std::ssize(continuation);
-    const int64_t block = tokens_together(path, static_cast<int>(length));
+    const int64_t block = flow::tokens_together(path, static_cast<int>(length));
     const auto text_begin = static_cast<int32_t>(mature.row(i, 0));
     for (int64_t first = 0; first < length; first += block) {
       const int64_t last = std::min(first + block, length);
@@ -50,7 +50,7 @@ ScoredRows evolving_rows(std::span<const ScoreRequest> requests, const SharedRow
       const auto begin = first_row + static_cast<int32_t>(rows.targets.size());
       const auto end = begin + static_cast<int32_t>(last - first);
       for (int64_t j = first; j < last; ++j) {
-        rows.targets.push_back(continuation[static_cast<size_t>(j)]);
+        rows.targets.push_back(continuation[j]);
         rows.ranges.push_back({text_begin, seen, begin, end});
         rows.positions.push_back(static_cast<int32_t>(std::ssize(context) + j));
         rows.block_of.push_back(rows.blocks);
@@ -64,7 +64,7 @@ ScoredRows evolving_rows(std::span<const ScoreRequest> requests, const SharedRow
 /// The likelihood bound of rows at given times.
 class PosteriorPass {
  public:
-  PosteriorPass(const Model& model, const SharedRows& mature, const ScoredRows& evolving,
+  PosteriorPass(const model::Model& model, const SharedRows& mature, const ScoredRows& evolving,
                 bool self_condition)
       : model_(model),
         evolving_(evolving),
@@ -75,27 +75,27 @@ class PosteriorPass {
   }
 
   /// Posterior statistics with times [rows] and noise drawn from `random`.
-  HeadResult at(std::vector<float> times, Random& random) {
-    Tape tape(Tape::Mode::kInference);
-    const Tensor codes = model_.codes(tape);
+  ops::HeadResult at(std::vector<float> times, Random& random) {
+    tensor::Tape tape(tensor::Tape::Mode::kInference);
+    const tensor::Tensor codes = model_.codes(tape);
     const auto rows = static_cast<int64_t>(times.size());
     const int64_t width = model_.config().code_size;
     std::vector<float> signal(times.size()), kappa(times.size());
     model_.time().signal(times, signal);
     model_.time().kappa(times, kappa);
-    Tensor noise = Tensor::empty({rows, width});
+    tensor::Tensor noise = tensor::Tensor::empty({rows, width});
     random.fill_normal(noise.values());
-    input_.z = gaussian_bridge(tape, codes, evolving_.targets, signal, noise);
-    input_.previous_x = Tensor::zeros({rows, width});
+    input_.z = ops::gaussian_bridge(tape, codes, evolving_.targets, signal, noise);
+    input_.previous_x = tensor::Tensor::zeros({rows, width});
     input_.times = std::move(times);
     const std::vector<float> ones(input_.times.size(), 1.0f);
-    const HeadLosses losses{evolving_.targets, ones};
-    const PosteriorTerm term{input_.z, kappa, codes};
+    const ops::HeadLosses losses{evolving_.targets, ones};
+    const ops::PosteriorTerm term{input_.z, kappa, codes};
     const auto pass = [&] {
-      const Tensor h = model_.forward(tape, input_);
-      return head(tape, h, input_.mature(), rows, model_.unembedding(), &term, &losses);
+      const tensor::Tensor h = model_.forward(tape, input_);
+      return ops::head(tape, h, input_.mature(), rows, model_.unembedding(), &term, &losses);
     };
-    HeadResult result = pass();
+    ops::HeadResult result = pass();
     if (!self_condition_) return result;
     input_.previous_x = result.mean_code;
     return pass();
@@ -107,16 +107,16 @@ class PosteriorPass {
     to.insert(to.end(), more.begin(), more.end());
   }
 
-  const Model& model_;
+  const model::Model& model_;
   const ScoredRows& evolving_;
-  ForwardInput input_;
+  model::ForwardInput input_;
   bool self_condition_;
 };
 
 /// Low-discrepancy times, one per block, each uniform by itself.
 std::vector<float> block_times(const ScoredRows& rows, double min_time, Random& random) {
   std::vector<double> times =
-      stratified_times(static_cast<int>(rows.blocks), random.uniform(), min_time);
+      flow::stratified_times(static_cast<int>(rows.blocks), random.uniform(), min_time);
   shuffle(times, random);
   std::vector<float> of_rows;
   for (const size_t block : rows.block_of) of_rows.push_back(static_cast<float>(times[block]));
@@ -149,22 +149,22 @@ SharedRows::SharedRows(std::span<const std::vector<int32_t>> texts, bool share) 
 void SharedRows::add_group(std::span<const std::vector<int32_t>> texts, int64_t shared) {
   const auto begin = static_cast<int32_t>(input_.mature());
   for (int32_t i = 0; i < shared; ++i) {
-    add_row(texts[0][static_cast<size_t>(i)], i, {begin, begin + i + 1, 0, 0});
+    add_row(texts[0][i], i, {begin, begin + i + 1, 0, 0});
   }
   for (const std::vector<int32_t>& text : texts) {
     const auto own = static_cast<int32_t>(input_.mature());
     places_.push_back({begin, shared, own});
     for (int64_t i = shared; i < std::ssize(text); ++i) {
       const auto end = static_cast<int32_t>(input_.mature()) + 1;
-      const KeyRange range = shared == 0
-                                 ? KeyRange{own, end, 0, 0}
-                                 : KeyRange{begin, begin + static_cast<int32_t>(shared), own, end};
-      add_row(text[static_cast<size_t>(i)], i, range);
+      const ops::KeyRange range =
+          shared == 0 ? ops::KeyRange{own, end, 0, 0}
+                      : ops::KeyRange{begin, begin + static_cast<int32_t>(shared), own, end};
+      add_row(text[i], i, range);
     }
   }
 }
 
-void SharedRows::add_row(int32_t token, int64_t position, const KeyRange& range) {
+void SharedRows::add_row(int32_t token, int64_t position, const ops::KeyRange& range) {
   input_.ids.push_back(token);
   input_.positions.push_back(static_cast<int32_t>(position));
   input_.ranges.push_back(range);
@@ -175,7 +175,8 @@ int64_t SharedRows::row(size_t text, int64_t index) const {
   return index < place.shared ? place.shared_begin + index : place.own_begin + index - place.shared;
 }
 
-Scorer::Scorer(const Model& model, const ScoreOptions& options) : model_(model), options_(options) {
+Scorer::Scorer(const model::Model& model, const ScoreOptions& options)
+    : model_(model), options_(options) {
   if (is_bound() && !model.config().flow) {
     fail("this model has no evolving stream: only the path ar can be scored");
   }
@@ -197,9 +198,9 @@ std::vector<TokenScores> Scorer::exact(std::span<const ScoreRequest> requests) c
   }
   // In a sliding window, how far a row sees follows from its place among the rows.
   const SharedRows rows(texts, model_.config().sliding_window == 0);
-  Tape tape(Tape::Mode::kInference);
-  const Tensor h = model_.forward(tape, rows.input());
-  Tensor scored = Tensor::empty({std::ssize(targets), h.cols()});
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor h = model_.forward(tape, rows.input());
+  tensor::Tensor scored = tensor::Tensor::empty({std::ssize(targets), h.cols()});
   int64_t to = 0;
   for (size_t i = 0; i < requests.size(); ++i) {
     for (int64_t j = 0; j < std::ssize(requests[i].continuation); ++j) {
@@ -208,9 +209,9 @@ std::vector<TokenScores> Scorer::exact(std::span<const ScoreRequest> requests) c
     }
   }
   const std::vector<float> ones(targets.size(), 1.0f);
-  const HeadLosses losses{targets, ones};
-  const HeadResult result =
-      head(tape, scored, 0, scored.rows(), model_.unembedding(), nullptr, &losses);
+  const ops::HeadLosses losses{targets, ones};
+  const ops::HeadResult result =
+      ops::head(tape, scored, 0, scored.rows(), model_.unembedding(), nullptr, &losses);
 
   std::vector<TokenScores> scores;
   size_t row = 0;
@@ -234,18 +235,18 @@ std::vector<TokenScores> Scorer::bound(std::span<const ScoreRequest> requests,
   const SharedRows mature(texts, false);  // a block sees one range of mature rows
   const ScoredRows evolving = evolving_rows(requests, mature, options_.path);
   PosteriorPass posterior(model_, mature, evolving, options_.self_condition);
-  const EntropicTime& time = model_.time();
+  const flow::EntropicTime& time = model_.time();
   const auto cleanest = static_cast<float>(time.min_time());
   Random random(options_.seed, stream_id({kScoreStream, stream}));
 
   std::vector<double> nats(evolving.targets.size(), 0.0);
   for (int64_t draw = 0; draw < options_.time_samples; ++draw) {
     const std::vector<float> times = block_times(evolving, time.min_time(), random);
-    const HeadResult at_times = posterior.at(times, random);
-    const HeadResult at_end = posterior.at(std::vector<float>(times.size(), cleanest), random);
+    const ops::HeadResult at_times = posterior.at(times, random);
+    const ops::HeadResult at_end = posterior.at(std::vector<float>(times.size(), cleanest), random);
     for (size_t i = 0; i < nats.size(); ++i) {
-      const double rate = elbo_rate(at_times.squared_error[i], time.snr_slope(times[i]));
-      nats[i] += (elbo_weight(time.min_time()) * rate + at_end.nll[i]) /
+      const double rate = flow::elbo_rate(at_times.squared_error[i], time.snr_slope(times[i]));
+      nats[i] += (flow::elbo_weight(time.min_time()) * rate + at_end.nll[i]) /
                  static_cast<double>(options_.time_samples);
     }
   }

@@ -25,7 +25,7 @@ struct TokenScores {
 };
 
 struct ScoreOptions {
-  Path path;
+  flow::Path path;
   int64_t time_samples = 4;    ///< ELBO: passes with times and noise of their own
   bool self_condition = true;  ///< ELBO: x of a first pass is fed to a second one
   uint64_t seed = 1;
@@ -35,21 +35,23 @@ class Scorer {
  public:
   /// `model` must outlive the scorer. Throws Error if the path needs an evolving stream and the
   /// model has none.
-  Scorer(const Model& model, const ScoreOptions& options);
+  Scorer(const model::Model& model, const ScoreOptions& options);
 
   /// All of the requests in one pass. What many texts begin with is computed once. `stream` numbers
   /// the pass: bounds draw other times and noise in each.
   [[nodiscard]] std::vector<TokenScores> score(std::span<const ScoreRequest> requests,
                                                uint64_t stream) const;
 
-  [[nodiscard]] bool is_bound() const { return options_.path.kind != Path::Kind::kAutoregressive; }
+  [[nodiscard]] bool is_bound() const {
+    return options_.path.kind != flow::Path::Kind::kAutoregressive;
+  }
 
  private:
   [[nodiscard]] std::vector<TokenScores> exact(std::span<const ScoreRequest> requests) const;
   [[nodiscard]] std::vector<TokenScores> bound(std::span<const ScoreRequest> requests,
                                                uint64_t stream) const;
 
-  const Model& model_;
+  const model::Model& model_;
   ScoreOptions options_;
 };
 
@@ -59,7 +61,7 @@ class SharedRows {
   /// Every row sees the rows of its text before it. `share` false: each text has rows of its own.
   SharedRows(std::span<const std::vector<int32_t>> texts, bool share);
 
-  [[nodiscard]] const ForwardInput& input() const { return input_; }
+  [[nodiscard]] const model::ForwardInput& input() const { return input_; }
   /// Row of token `index` of text `text`.
   [[nodiscard]] int64_t row(size_t text, int64_t index) const;
 
@@ -69,9 +71,9 @@ class SharedRows {
     int64_t own_begin;             ///< row of the first token behind it
   };
   void add_group(std::span<const std::vector<int32_t>> texts, int64_t shared);
-  void add_row(int32_t token, int64_t position, const KeyRange& range);
+  void add_row(int32_t token, int64_t position, const ops::KeyRange& range);
 
-  ForwardInput input_;
+  model::ForwardInput input_;
   std::vector<Place> places_;
 };
 

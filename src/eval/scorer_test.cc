@@ -12,8 +12,8 @@ using testing::expect_error;
 using testing::next_logits;
 using testing::tiny_config;
 
-const Model& scored_model() {
-  static const Model model = testing::tiny_model(tiny_config(64), 2);
+const model::Model& scored_model() {
+  static const model::Model model = testing::tiny_model(tiny_config(64), 2);
   return model;
 }
 
@@ -37,7 +37,7 @@ std::pair<double, bool> plain_score(const Text& text, int32_t token) {
   double mass = 0;
   for (const float logit : logits) mass += std::exp(static_cast<double>(logit));
   const auto best = std::ranges::max_element(logits) - logits.begin();
-  return {std::log(mass) - static_cast<double>(logits[static_cast<size_t>(token)]), best == token};
+  return {std::log(mass) - static_cast<double>(logits[token]), best == token};
 }
 
 // Logits are below 16 in magnitude, which f32 rounds by up to 5e-7, twice.
@@ -121,7 +121,7 @@ TEST(Scorer, BoundsAreDeterministicInSeedAndStream) {
   const ScoreRequest request{context, continuation};
   const auto total = [&](uint64_t seed, uint64_t stream) {
     ScoreOptions options;
-    options.path = parse_path("block:3");
+    options.path = flow::parse_path("block:3");
     options.seed = seed;
     return Scorer(scored_model(), options).score(std::span(&request, 1), stream)[0].total();
   };
@@ -131,11 +131,11 @@ TEST(Scorer, BoundsAreDeterministicInSeedAndStream) {
 }
 
 TEST(Scorer, BoundsNeedTheFlow) {
-  ModelConfig config = tiny_config(64);
+  model::ModelConfig config = tiny_config(64);
   config.flow = false;
-  const Model model = testing::tiny_model(config, 2);
+  const model::Model model = testing::tiny_model(config, 2);
   ScoreOptions options;
-  options.path = parse_path("diagonal");
+  options.path = flow::parse_path("diagonal");
   expect_error([&] { Scorer(model, options); }, {"no evolving stream", "path ar"});
 }
 

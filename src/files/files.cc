@@ -19,7 +19,7 @@
 #include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
 
-namespace evo {
+namespace evo::files {
 
 namespace fs = std::filesystem;
 
@@ -146,7 +146,7 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) fail_writing(path_, errno);
-    bytes = bytes.subspan(static_cast<size_t>(written));
+    bytes = bytes.subspan(written);
   }
 }
 
@@ -156,7 +156,7 @@ void AtomicFile::rewrite(int64_t offset, std::span<const std::byte> bytes) {
     const ssize_t written = pwrite(descriptor_, bytes.data(), bytes.size(), offset);
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) fail_writing(path_, errno);
-    bytes = bytes.subspan(static_cast<size_t>(written));
+    bytes = bytes.subspan(written);
     offset += written;
   }
 }
@@ -241,4 +241,4 @@ uint64_t checksum64(std::span<const std::byte> bytes) {
   return state ^ (state >> 32);
 }
 
-}  // namespace evo
+}  // namespace evo::files

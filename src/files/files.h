@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::files {
 
 /// A read-only mapping of a whole regular file. Throws Error if the file is missing, is not a
 /// regular file or is empty.
@@ -100,4 +100,4 @@ class FolderLock {
 /// word always changes it.
 [[nodiscard]] uint64_t checksum64(std::span<const std::byte> bytes);
 
-}  // namespace evo
+}  // namespace evo::files

@@ -9,7 +9,7 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::files {
 namespace {
 
 namespace fs = std::filesystem;
@@ -173,4 +173,4 @@ TEST(Checksum, EverySingleBitCounts) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::files

@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::files {
 
 namespace fs = std::filesystem;
 
@@ -253,4 +253,4 @@ std::string read_text_corpus(const fs::path& path) {
   return text;
 }
 
-}  // namespace evo
+}  // namespace evo::files

@@ -12,7 +12,7 @@
 
 #include "files/files.h"
 
-namespace evo {
+namespace evo::files {
 
 class TextReader {
  public:
@@ -41,4 +41,4 @@ class TextReader {
   std::unique_ptr<Decoder> decoder_;
 };
 
-}  // namespace evo
+}  // namespace evo::files

@@ -7,7 +7,7 @@
 #include "base/testing.h"
 #include "files/files.h"
 
-namespace evo {
+namespace evo::files {
 namespace {
 
 using testing::expect_error;
@@ -139,4 +139,4 @@ TEST(ReadTextCorpus, NeedsText) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::files

@@ -5,7 +5,7 @@
 #include <array>
 #include <new>
 
-namespace evo {
+namespace evo::files {
 namespace {
 
 constexpr size_t kFlushEvery = size_t{32} << 10;  // bytes of text
@@ -67,4 +67,4 @@ void TextWriter::commit() {
   file_.commit();
 }
 
-}  // namespace evo
+}  // namespace evo::files

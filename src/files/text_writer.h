@@ -7,7 +7,7 @@
 
 #include "files/files.h"
 
-namespace evo {
+namespace evo::files {
 
 /// A text file that appears under its name on commit() (AtomicFile). If the name ends in .zst it is
 /// compressed with zstd, with a checksum; what was written reaches the disk every 32 KB of text, so
@@ -30,4 +30,4 @@ class TextWriter {
   std::unique_ptr<Compressor> compressor_;  // none: plain text
 };
 
-}  // namespace evo
+}  // namespace evo::files

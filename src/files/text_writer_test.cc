@@ -3,7 +3,7 @@
 #include "base/random.h"
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::files {
 namespace {
 
 using testing::expect_error;
@@ -115,4 +115,4 @@ TEST(TextWriter, SaysAtOnceThatItCannotWrite) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::files

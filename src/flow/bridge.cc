@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 bool is_level(double a) {
@@ -76,4 +76,4 @@ void blend(const BridgeCoefficients& coefficients, std::span<const float> z,
   }
 }
 
-}  // namespace evo
+}  // namespace evo::flow

@@ -9,7 +9,7 @@
 
 #include "flow/entropic_time.h"
 
-namespace evo {
+namespace evo::flow {
 
 /// next = from * z + to * code + sd * (standard normal noise).
 struct BridgeCoefficients {
@@ -47,4 +47,4 @@ struct Velocity {
 void blend(const BridgeCoefficients& coefficients, std::span<const float> z,
            std::span<const float> code, std::span<const float> noise, std::span<float> out);
 
-}  // namespace evo
+}  // namespace evo::flow

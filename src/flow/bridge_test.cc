@@ -4,7 +4,7 @@
 
 #include "flow/testing.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 using testing::expect_mean;
@@ -169,4 +169,4 @@ TEST(BridgeDeathTest, WrongDirectionsAndLevelsAreProgrammerErrors) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::flow

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 constexpr int kLanes = 16;
@@ -190,7 +190,7 @@ void CodePosterior::project(std::span<const float> x, std::span<float> out) cons
     const int64_t end = std::min(count_, begin + kSlice);
     for (int64_t k = 0; k < d_; ++k) {
       const float* const row = codes_.data() + k * count_;
-      const float scale = x[static_cast<size_t>(k)];
+      const float scale = x[k];
       for (int64_t v = begin; v < end; ++v) sums[v] += scale * row[v];
     }
   }
@@ -216,4 +216,4 @@ void CodePosterior::entropies(int64_t token, std::span<const float> normal,
   }
 }
 
-}  // namespace evo
+}  // namespace evo::flow

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace evo {
+namespace evo::flow {
 
 /// For a latent of token w with noise e at SNR g the posterior over v is the softmax of
 ///     log u(v) + g c(w).c(v) + sqrt(g) e.c(v)                 (|c(v)|^2 = d for every v),
@@ -46,4 +46,4 @@ class CodePosterior {
   double variance_ = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::flow

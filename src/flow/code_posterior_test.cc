@@ -2,7 +2,7 @@
 
 #include "flow/testing.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 TEST(CodePosterior, EntropiesAgreeWithDoublePrecision) {
@@ -49,4 +49,4 @@ TEST(CodePosterior, DrawsTokensByQuantile) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::flow

@@ -5,13 +5,13 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::flow {
 
 std::vector<double> stratified_times(int count, double offset, double min_time) {
   EVO_CHECK(count >= 0 && offset >= 0 && offset < 1 && min_time >= 0 && min_time < 1);
   std::vector<double> times(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) {
-    times[static_cast<size_t>(i)] = min_time + elbo_weight(min_time) * (i + offset) / count;
+    times[i] = min_time + elbo_weight(min_time) * (i + offset) / count;
   }
   return times;
 }
@@ -42,4 +42,4 @@ double RunningMean::standard_error() const {
   return std::sqrt(variance() / static_cast<double>(count_));
 }
 
-}  // namespace evo
+}  // namespace evo::flow

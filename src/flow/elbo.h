@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace evo {
+namespace evo::flow {
 
 /// 1/2 |c - x|^2 (-dg/dt), in nats per unit of t.
 [[nodiscard]] inline double elbo_rate(double squared_error, double snr_slope) {
@@ -47,4 +47,4 @@ class RunningMean {
   double squares_ = 0;  // sum of squared deviations from mean_
 };
 
-}  // namespace evo
+}  // namespace evo::flow

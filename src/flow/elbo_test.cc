@@ -5,7 +5,7 @@
 #include "flow/entropic_time.h"
 #include "flow/testing.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 using testing::expect_mean;
@@ -110,4 +110,4 @@ TEST(Elbo, IsTheEntropyWhateverTheTable) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::flow

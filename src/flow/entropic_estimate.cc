@@ -9,7 +9,7 @@
 #include "flow/code_posterior.h"
 #include "flow/entropic_time.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 constexpr double kFirstLoss = 1e-3;      // 1 - t at the first knot
@@ -29,7 +29,7 @@ struct Draws {
 std::vector<double> evenly(double first, double last, int count) {
   std::vector<double> values(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) {
-    values[static_cast<size_t>(i)] = std::lerp(first, last, static_cast<double>(i) / (count - 1));
+    values[i] = std::lerp(first, last, static_cast<double>(i) / (count - 1));
   }
   return values;
 }
@@ -130,4 +130,4 @@ EntropicTime estimate_entropic_time(std::span<const float> codes, int64_t d,
   return EntropicTime(std::move(log_snr), std::move(times));
 }
 
-}  // namespace evo
+}  // namespace evo::flow

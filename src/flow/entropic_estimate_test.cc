@@ -6,7 +6,7 @@
 #include "base/threads/parallel.h"
 #include "flow/testing.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 using testing::expect_mean;
@@ -211,4 +211,4 @@ TEST(EntropicEstimate, RefusesBadInput) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::flow

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 void check_knots(std::span<const double> log_snr, std::span<const double> time) {
@@ -125,4 +125,4 @@ void EntropicTime::kappa(std::span<const float> t, std::span<float> out) const {
   map_batch(t, out, [this](double x) { return kappa(x); });
 }
 
-}  // namespace evo
+}  // namespace evo::flow

@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-namespace evo {
+namespace evo::flow {
 
 /// The monotone map between t and g. It is a table: t is piecewise linear in log g between knots,
 /// and g is linear in t from the first knot up to (t = 1, g = 0). Below the last knot the map
@@ -82,4 +82,4 @@ EntropicTime estimate_entropic_time(std::span<const float> codes, int64_t d,
                                     std::span<const float> unigram,
                                     const EntropicTimeOptions& options = {});
 
-}  // namespace evo
+}  // namespace evo::flow

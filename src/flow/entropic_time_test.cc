@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "flow/testing.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 EntropicTime odd_table() {
@@ -115,4 +115,4 @@ TEST(EntropicTimeDeathTest, TimesOutsideTheRangeAreProgrammerErrors) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::flow

@@ -5,7 +5,7 @@
 #include "base/closest.h"
 #include "base/error.h"
 
-namespace evo {
+namespace evo::flow {
 
 Path parse_path(std::string_view text) {
   constexpr std::string_view kBlockPrefix = "block:";
@@ -47,4 +47,4 @@ int tokens_together(const Path& path, int length) {
   EVO_CHECK(false);
 }
 
-}  // namespace evo
+}  // namespace evo::flow

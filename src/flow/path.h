@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace evo {
+namespace evo::flow {
 
 struct Path {
   enum class Kind {
@@ -27,4 +27,4 @@ struct Path {
 /// How many tokens of a text of `length` mature together: 1, `length` or `block`.
 [[nodiscard]] int tokens_together(const Path& path, int length);
 
-}  // namespace evo
+}  // namespace evo::flow

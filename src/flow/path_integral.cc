@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 /// The observation process of one text and the denoiser's latest view of it.
@@ -149,4 +149,4 @@ PathIntegral integrate_path(std::span<const int> tokens, std::span<const double>
   return integral;
 }
 
-}  // namespace evo
+}  // namespace evo::flow

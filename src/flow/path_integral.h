@@ -18,7 +18,7 @@
 #include "base/random.h"
 #include "flow/path.h"
 
-namespace evo {
+namespace evo::flow {
 
 /// Fills `posterior` [n, V] with p(w_i = v | z) for latents `z` [n, d] at SNRs `snr` [n].
 using Denoiser = std::function<void(std::span<const double> z, std::span<const double> snr,
@@ -52,4 +52,4 @@ struct PathIntegral {
                                           const Denoiser& denoiser, const Schedule& schedule,
                                           Random& random);
 
-}  // namespace evo
+}  // namespace evo::flow

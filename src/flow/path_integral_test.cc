@@ -16,7 +16,7 @@
 #include "base/threads/parallel.h"
 #include "flow/testing.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 using testing::expect_mean;
@@ -143,7 +143,7 @@ class Enumeration {
 std::vector<double> levels(int count, double end = kEndSnr) {
   std::vector<double> snr(static_cast<size_t>(count));
   for (int k = 0; k < count; ++k) {
-    snr[static_cast<size_t>(k)] = std::expm1(std::log1p(end) * (k + 1) / count);
+    snr[k] = std::expm1(std::log1p(end) * (k + 1) / count);
   }
   return snr;
 }
@@ -328,4 +328,4 @@ TEST(FixedSchedule, VisitsTheLevelsGroupByGroup) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::flow

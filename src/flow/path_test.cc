@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 TEST(Path, ReadsWhatItWrites) {
@@ -36,4 +36,4 @@ TEST(Path, KnowsHowManyTokensMatureTogether) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::flow

@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "base/threads/parallel.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 constexpr int64_t kMaxRows = 8192;
@@ -21,8 +21,7 @@ using Vector = std::vector<double>;
 Vector column_means(std::span<const float> table, int64_t rows, int64_t width) {
   Vector mean(static_cast<size_t>(width), 0.0);
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < width; ++c)
-      mean[static_cast<size_t>(c)] += table[static_cast<size_t>(r * width + c)];
+    for (int64_t c = 0; c < width; ++c) mean[c] += table[r * width + c];
   }
   for (double& value : mean) value /= static_cast<double>(rows);
   return mean;
@@ -37,10 +36,9 @@ Vector covariance(std::span<const float> table, int64_t rows, int64_t width, con
     for (int64_t r = 0; r < rows; r += stride) {
       const float* row = table.data() + r * width;
       for (int64_t i = begin; i < end; ++i) {
-        const double left = row[i] - mean[static_cast<size_t>(i)];
+        const double left = row[i] - mean[i];
         double* out = result.data() + i * width;
-        for (int64_t j = 0; j < width; ++j)
-          out[j] += left * (row[j] - mean[static_cast<size_t>(j)]);
+        for (int64_t j = 0; j < width; ++j) out[j] += left * (row[j] - mean[j]);
       }
     }
   });
@@ -89,8 +87,7 @@ Vector leading_directions(const Vector& matrix, int64_t count, int64_t width) {
     orthonormalize(basis, count, width);
     parallel_for(count * width, 256, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        next[static_cast<size_t>(i)] =
-            dot(matrix.data() + i % width * width, basis.data() + i / width * width, width);
+        next[i] = dot(matrix.data() + i % width * width, basis.data() + i / width * width, width);
       }
     });
     basis.swap(next);
@@ -103,9 +100,7 @@ Vector leading_directions(const Vector& matrix, int64_t count, int64_t width) {
 /// Gives all but the first of rows with equal codes a code of their own, drawn at random for the
 /// row.
 void tell_apart(int64_t rows, int64_t d, std::span<float> codes) {
-  const auto row = [&](int64_t r) {
-    return codes.subspan(static_cast<size_t>(r * d), static_cast<size_t>(d));
-  };
+  const auto row = [&](int64_t r) { return codes.subspan(r * d, d); };
   std::vector<int64_t> order(static_cast<size_t>(rows));
   std::iota(order.begin(), order.end(), 0);
   std::ranges::stable_sort(order, [&](int64_t a, int64_t b) {
@@ -129,8 +124,7 @@ PrincipalAxes principal_axes(std::span<const float> table, int64_t D, int64_t d)
   Vector image(static_cast<size_t>(D));
   for (int64_t k = 0; k < d; ++k) {
     const double* direction = axes.directions.data() + k * D;
-    for (int64_t i = 0; i < D; ++i)
-      image[static_cast<size_t>(i)] = dot(matrix.data() + i * D, direction, D);
+    for (int64_t i = 0; i < D; ++i) image[i] = dot(matrix.data() + i * D, direction, D);
     axes.deviations.push_back(std::sqrt(std::max(dot(direction, image.data(), D), 1e-30)));
   }
   return axes;
@@ -146,14 +140,12 @@ void principal_codes(std::span<const float> table, int64_t D, int64_t d, std::sp
     parallel_for(rows, 256, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
         double projection = -offset;
-        for (int64_t c = 0; c < D; ++c)
-          projection += direction[c] * table[static_cast<size_t>(r * D + c)];
-        codes[static_cast<size_t>(r * d + k)] =
-            static_cast<float>(projection / axes.deviations[static_cast<size_t>(k)]);
+        for (int64_t c = 0; c < D; ++c) projection += direction[c] * table[r * D + c];
+        codes[r * d + k] = static_cast<float>(projection / axes.deviations[k]);
       }
     });
   }
   tell_apart(rows, d, codes);
 }
 
-}  // namespace evo
+}  // namespace evo::flow

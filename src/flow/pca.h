@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace evo {
+namespace evo::flow {
 
 struct PrincipalAxes {
   std::vector<double> mean;        ///< [D] of the rows
@@ -25,4 +25,4 @@ struct PrincipalAxes {
 /// saw may, get codes of unit variance at random instead: equal codes could never be told apart.
 void principal_codes(std::span<const float> table, int64_t D, int64_t d, std::span<float> codes);
 
-}  // namespace evo
+}  // namespace evo::flow

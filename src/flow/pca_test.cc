@@ -9,15 +9,14 @@
 
 #include "base/random.h"
 
-namespace evo {
+namespace evo::flow {
 namespace {
 
 // A table whose rows lie along known orthogonal directions: x = 3 u a + 2 v b + noise.
 TEST(PrincipalCodes, FindsTheDirectionsOfLargestVariance) {
   constexpr int64_t kRows = 4000, kWidth = 12;
   std::vector<float> u(kWidth, 0.0f), v(kWidth, 0.0f);
-  for (int64_t c = 0; c < kWidth; ++c)
-    (c % 2 == 0 ? u : v)[static_cast<size_t>(c)] = 1 / std::sqrt(6.0f);
+  for (int64_t c = 0; c < kWidth; ++c) (c % 2 == 0 ? u : v)[c] = 1 / std::sqrt(6.0f);
   std::vector<float> table(kRows * kWidth), a(kRows), b(kRows);
   Random random(5);
   for (size_t r = 0; r < kRows; ++r) {
@@ -103,4 +102,4 @@ TEST(PrincipalCodes, EqualRowsGetCodesOfTheirOwn) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::flow

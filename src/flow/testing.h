@@ -18,7 +18,7 @@ namespace evo::testing {
 inline constexpr double kSigmas = 4.5;
 
 /// |mean - expected| is within statistical error and `bias`; NaN fails.
-inline void expect_mean(const RunningMean& estimate, double expected, double bias = 0) {
+inline void expect_mean(const flow::RunningMean& estimate, double expected, double bias = 0) {
   const double allowed = kSigmas * estimate.standard_error() + bias;
   EXPECT_TRUE(std::abs(estimate.mean() - expected) <= allowed)
       << "mean " << estimate.mean() << ", expected " << expected << ", allowed " << allowed;

@@ -7,13 +7,8 @@
 #include "grammar/program_builder.h"
 #include "grammar/testing.h"
 
-namespace evo {
+namespace evo::grammar {
 namespace {
-
-using grammar::Automaton;
-using grammar::kReturn;
-using grammar::ProgramBuilder;
-using grammar::RuleId;
 
 Automaton::State read(Automaton& automaton, std::string_view text, Automaton::State state) {
   for (const char byte : text) {
@@ -35,7 +30,7 @@ TEST(Automaton, RepeatsCount) {
   ProgramBuilder builder;
   const RuleId pair = builder.rule(builder.literal("ab", kReturn));
   const RuleId root = builder.rule(builder.repeat(pair, 2, 3, builder.literal("!", kReturn)));
-  const grammar::Program program = std::move(builder).build(root);
+  const Program program = std::move(builder).build(root);
   for (int times = 0; times <= 5; ++times) {
     Automaton automaton(program);
     std::string text;
@@ -55,7 +50,7 @@ TEST(Automaton, FollowsAllReadings) {
   const RuleId root = builder.rule(builder.split(
       {builder.call(first, builder.literal("1", kReturn)),
        builder.call(second, builder.literal("2", kReturn)), builder.literal("a", kReturn)}));
-  const grammar::Program program = std::move(builder).build(root);
+  const Program program = std::move(builder).build(root);
   Automaton automaton(program);
   const Automaton::State one = read(automaton, "a", automaton.start());
   EXPECT_TRUE(automaton.complete(one));
@@ -71,20 +66,20 @@ TEST(Automaton, ReadingsMayEndTogether) {
   ProgramBuilder builder;
   const RuleId first = builder.rule(builder.literal("ab", kReturn));
   const RuleId second =
-      builder.rule(builder.bytes(grammar::byte_range('a', 'c'), builder.literal("b", kReturn)));
+      builder.rule(builder.bytes(byte_range('a', 'c'), builder.literal("b", kReturn)));
   const RuleId root =
       builder.rule(builder.split({builder.call(first, kReturn), builder.call(second, kReturn)}));
-  const grammar::Program program = std::move(builder).build(root);
+  const Program program = std::move(builder).build(root);
   Automaton automaton(program);
   EXPECT_TRUE(automaton.final(read(automaton, "ab", automaton.start())));
 }
 
 TEST(Automaton, BytesThatNoSetTellsApartAreOneClass) {
   ProgramBuilder builder;
-  const grammar::ByteSet letters = grammar::byte_range('a', 'z');
-  const RuleId root = builder.rule(
-      builder.bytes(letters, builder.bytes(letters & ~grammar::bytes_of("q"), kReturn)));
-  const grammar::Program program = std::move(builder).build(root);
+  const ByteSet letters = byte_range('a', 'z');
+  const RuleId root =
+      builder.rule(builder.bytes(letters, builder.bytes(letters & ~bytes_of("q"), kReturn)));
+  const Program program = std::move(builder).build(root);
   EXPECT_EQ(program.representatives.size(), 3u);  // q, other letters, the rest
   Automaton automaton(program);
   for (int byte = 0; byte < 256; ++byte) {
@@ -118,4 +113,4 @@ TEST(Automaton, AnotherGoesOnWhenOneIsFull) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::grammar

@@ -5,17 +5,14 @@
 #include "grammar/schema/schema_compiler.h"
 #include "json/json_text.h"
 
-namespace evo {
+namespace evo::grammar {
 
-using grammar::Position;
-
-Grammar::Grammar(grammar::Program program)
-    : program_(std::make_shared<const grammar::Program>(std::move(program))) {}
+Grammar::Grammar(Program program) : program_(std::make_shared<const Program>(std::move(program))) {}
 
 Grammar Grammar::json_object() {
-  grammar::ProgramBuilder builder;
-  const grammar::JsonRules json(builder);
-  return Grammar(grammar::whole_text(std::move(builder), json.object));
+  ProgramBuilder builder;
+  const JsonRules json(builder);
+  return Grammar(whole_text(std::move(builder), json.object));
 }
 
 Grammar Grammar::from_json_schema(std::string_view schema_json) {
@@ -23,8 +20,8 @@ Grammar Grammar::from_json_schema(std::string_view schema_json) {
   if (schema_json.size() > kMostBytes) {
     fail("the schema has {} bytes, but at most {} are supported", schema_json.size(), kMostBytes);
   }
-  const grammar::Json schema = parse_json(schema_json, "the schema");
-  return Grammar(grammar::SchemaCompiler(schema).compile());
+  const Json schema = json::parse_json(schema_json, "the schema");
+  return Grammar(SchemaCompiler(schema).compile());
 }
 
-}  // namespace evo
+}  // namespace evo::grammar

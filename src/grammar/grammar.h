@@ -13,11 +13,9 @@
 #include <string_view>
 #include <utility>
 
-namespace evo {
+namespace evo::grammar {
 
-namespace grammar {
 struct Program;
-}
 
 /// Immutable, and cheap to copy. May be shared by threads.
 class Grammar {
@@ -39,12 +37,12 @@ class Grammar {
   /// contradict each other, and for a schema that no text within the limits above is valid under.
   [[nodiscard]] static Grammar from_json_schema(std::string_view schema_json);
 
-  [[nodiscard]] const grammar::Program& program() const { return *program_; }
+  [[nodiscard]] const Program& program() const { return *program_; }
 
  private:
-  explicit Grammar(grammar::Program program);
+  explicit Grammar(Program program);
 
-  std::shared_ptr<const grammar::Program> program_;
+  std::shared_ptr<const Program> program_;
 };
 
-}  // namespace evo
+}  // namespace evo::grammar

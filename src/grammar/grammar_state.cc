@@ -9,17 +9,17 @@
 #include "base/error.h"
 #include "grammar/automaton.h"
 
-namespace evo {
+namespace evo::grammar {
 
 /// What was found out so far.
 struct GrammarState::Memory {
   static constexpr size_t kMaskBytes = size_t{4} << 20;
 
-  explicit Memory(const grammar::Program& program) : automaton(program) {}
+  explicit Memory(const Program& program) : automaton(program) {}
 
   const std::vector<uint8_t>& mask_of(int32_t state, const TokenTrie& trie);
 
-  grammar::Automaton automaton;
+  Automaton automaton;
   std::unordered_map<int32_t, std::vector<uint8_t>> masks;  // state -> [V]
 };
 
@@ -60,10 +60,10 @@ GrammarState::GrammarState(Grammar grammar, std::shared_ptr<const TokenTrie> tri
 /// The state after a token of the text, under the lock.
 int32_t GrammarState::after(int32_t token) const {
   const std::string_view bytes = shared_->trie->bytes(token);
-  int32_t state = bytes.empty() ? grammar::Automaton::kDead : state_;
+  int32_t state = bytes.empty() ? Automaton::kDead : state_;
   for (const char byte : bytes) {
     state = memory_->automaton.step(state, static_cast<uint8_t>(byte));
-    if (state == grammar::Automaton::kDead) break;
+    if (state == Automaton::kDead) break;
   }
   return state;
 }
@@ -72,7 +72,7 @@ bool GrammarState::advance(int32_t token) {
   if (shared_->trie->is_end(token)) return complete();
   const std::lock_guard lock(shared_->mutex);
   const int32_t next = after(token);
-  if (next == grammar::Automaton::kDead) return false;
+  if (next == Automaton::kDead) return false;
   state_ = next;
   if (memory_->automaton.full()) {
     if (shared_->newest == memory_) {
@@ -87,7 +87,7 @@ bool GrammarState::advance(int32_t token) {
 bool GrammarState::accepts(int32_t token) const {
   if (shared_->trie->is_end(token)) return complete();
   const std::lock_guard lock(shared_->mutex);
-  return after(token) != grammar::Automaton::kDead;
+  return after(token) != Automaton::kDead;
 }
 
 void GrammarState::allowed(std::span<uint8_t> mask) const {
@@ -109,4 +109,4 @@ bool GrammarState::final() const {
   return memory_->automaton.final(state_);
 }
 
-}  // namespace evo
+}  // namespace evo::grammar

@@ -8,7 +8,7 @@
 #include "grammar/grammar.h"
 #include "grammar/token_trie.h"
 
-namespace evo {
+namespace evo::grammar {
 
 /// Cheap to copy. Copies share what they find out about the grammar, so a copy of an older state is
 /// faster than a new one; different copies may be used by threads at the same time.
@@ -41,4 +41,4 @@ class GrammarState {
   int32_t state_ = 0;  // of memory_'s automaton
 };
 
-}  // namespace evo
+}  // namespace evo::grammar

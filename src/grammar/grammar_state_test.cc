@@ -15,13 +15,13 @@
 #include "tokenizer/readers/sentencepiece.h"
 #include "tokenizer/tokenizer_samples.h"
 
-namespace evo {
+namespace evo::grammar {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
 /// Of bytes; of joined structure and of parts of characters; of SentencePiece's pieces; of BPE.
-std::vector<Tokenizer> tokenizers() {
+std::vector<tokenizer::Tokenizer> tokenizers() {
   const std::filesystem::path here(std::source_location::current().file_name());
   const std::pair<int32_t, int32_t> merges[] = {
       {'{', '"'},   {'"', ':'},  {257, ' '},
@@ -32,10 +32,10 @@ std::vector<Tokenizer> tokenizers() {
       {']', '}'},   {'\\', '"'},  // \u0  \u00  }}  ]}  \"
       {0xE6, 0x9D}, {'a', 'b'},  {'1', '2'},
       {'.', '5'},   {'\n', ' '}};
-  return {Tokenizer::from_merges({}), Tokenizer::from_merges(merges),
-          Tokenizer::from_spec(
-              parse_sentencepiece(testing::sentencepiece_file(testing::sample_pieces()))),
-          Tokenizer::load(here.parent_path() / "../../assets/evo-7m/tokenizer.json")};
+  return {tokenizer::Tokenizer::from_merges({}), tokenizer::Tokenizer::from_merges(merges),
+          tokenizer::Tokenizer::from_spec(tokenizer::parse_sentencepiece(
+              testing::sentencepiece_file(testing::sample_pieces()))),
+          tokenizer::Tokenizer::load(here.parent_path() / "../../assets/evo-7m/tokenizer.json")};
 }
 
 const char* const kSchemas[] = {
@@ -85,19 +85,17 @@ int32_t draw(const std::vector<uint8_t>& mask, const TokenTrie& trie, Random& ra
 /// accepts(), allowed() and reading the bytes must agree for every token.
 void check_mask(const Grammar& grammar, const GrammarState& state, const TokenTrie& trie,
                 const std::string& text, const std::vector<uint8_t>& mask) {
-  grammar::Automaton automaton(grammar.program());
-  grammar::Automaton::State here = automaton.start();
+  Automaton automaton(grammar.program());
+  Automaton::State here = automaton.start();
   for (const char byte : text) here = automaton.step(here, static_cast<uint8_t>(byte));
-  ASSERT_NE(here, grammar::Automaton::kDead);
+  ASSERT_NE(here, Automaton::kDead);
   EXPECT_EQ(state.complete(), automaton.complete(here)) << text;
   for (int32_t token = 0; token < trie.vocab_size(); ++token) {
-    grammar::Automaton::State next = trie.bytes(token).empty() ? grammar::Automaton::kDead : here;
+    Automaton::State next = trie.bytes(token).empty() ? Automaton::kDead : here;
     for (const char byte : trie.bytes(token)) {
-      if (next != grammar::Automaton::kDead)
-        next = automaton.step(next, static_cast<uint8_t>(byte));
+      if (next != Automaton::kDead) next = automaton.step(next, static_cast<uint8_t>(byte));
     }
-    const bool expected =
-        trie.is_end(token) ? automaton.complete(here) : next != grammar::Automaton::kDead;
+    const bool expected = trie.is_end(token) ? automaton.complete(here) : next != Automaton::kDead;
     ASSERT_EQ(mask[token], expected ? 1 : 0) << "token " << token << " after " << text;
     ASSERT_EQ(state.accepts(token), expected) << "token " << token << " after " << text;
   }
@@ -105,7 +103,7 @@ void check_mask(const Grammar& grammar, const GrammarState& state, const TokenTr
 
 TEST(GrammarState, WhatIsDrawnIsValid) {
   int texts = 0;
-  for (const Tokenizer& tokenizer : tokenizers()) {
+  for (const tokenizer::Tokenizer& tokenizer : tokenizers()) {
     const auto trie = std::make_shared<const TokenTrie>(tokenizer);
     for (const char* schema : kSchemas) {
       SCOPED_TRACE(fmt::format("{} tokens, {}", tokenizer.vocab_size(), schema));
@@ -138,7 +136,7 @@ TEST(GrammarState, WhatIsDrawnIsValid) {
 }
 
 TEST(GrammarState, RefusedTokensChangeNothing) {
-  const auto trie = std::make_shared<const TokenTrie>(Tokenizer::from_merges({}));
+  const auto trie = std::make_shared<const TokenTrie>(tokenizer::Tokenizer::from_merges({}));
   GrammarState state(Grammar::json_object(), trie);
   const int32_t end = 256;
   EXPECT_FALSE(state.advance('x'));
@@ -157,8 +155,8 @@ TEST(GrammarState, RefusedTokensChangeNothing) {
 }
 
 TEST(GrammarState, TextsThatMayGoOnAreNotFinal) {
-  const auto trie = std::make_shared<const TokenTrie>(Tokenizer::from_merges({{{'a', 'b'}}}),
-                                                      std::vector<int32_t>{256, 300});
+  const auto trie = std::make_shared<const TokenTrie>(
+      tokenizer::Tokenizer::from_merges({{{'a', 'b'}}}), std::vector<int32_t>{256, 300});
   GrammarState state(Grammar::from_json_schema(R"({"type": "integer"})"), trie);
   EXPECT_FALSE(state.accepts(257));
   EXPECT_TRUE(state.advance('1'));
@@ -172,7 +170,7 @@ TEST(GrammarState, TextsThatMayGoOnAreNotFinal) {
 }
 
 TEST(GrammarState, CopiesGoTheirOwnWays) {
-  const auto trie = std::make_shared<const TokenTrie>(Tokenizer::from_merges({}));
+  const auto trie = std::make_shared<const TokenTrie>(tokenizer::Tokenizer::from_merges({}));
   GrammarState state(Grammar::from_json_schema(R"({"enum": ["ab", "ac", 1]})"), trie);
   ASSERT_TRUE(state.advance('"') && state.advance('a'));
   GrammarState copy = state;
@@ -187,7 +185,7 @@ TEST(GrammarState, CopiesGoTheirOwnWays) {
 /// What states remember is bounded: a long text of ever new states moves from one memory to the
 /// next, and so do copies that stayed behind.
 TEST(GrammarState, LongTextsMoveOn) {
-  const auto trie = std::make_shared<const TokenTrie>(Tokenizer::from_merges({}));
+  const auto trie = std::make_shared<const TokenTrie>(tokenizer::Tokenizer::from_merges({}));
   GrammarState state(Grammar::from_json_schema(R"({"items": {"maxLength": 20000}, "maxItems": 3})"),
                      trie);
   ASSERT_TRUE(state.advance('[') && state.advance('"'));
@@ -226,4 +224,4 @@ TEST(GrammarState, ThreadsMayHaveCopies) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::grammar

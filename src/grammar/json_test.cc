@@ -7,7 +7,7 @@
 #include "base/random.h"
 #include "grammar/testing.h"
 
-namespace evo {
+namespace evo::grammar {
 namespace {
 
 using testing::outcome;
@@ -206,4 +206,4 @@ TEST(Json, WhatTheLibraryWritesIsComplete) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::grammar

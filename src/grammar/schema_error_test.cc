@@ -7,7 +7,7 @@
 #include "base/testing.h"
 #include "grammar/testing.h"
 
-namespace evo {
+namespace evo::grammar {
 namespace {
 
 void expect_refused(const std::string& schema, std::initializer_list<std::string_view> parts) {
@@ -202,4 +202,4 @@ TEST(SchemaError, AmbiguityIsBounded) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::grammar

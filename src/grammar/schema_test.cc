@@ -7,7 +7,7 @@
 
 #include "grammar/testing.h"
 
-namespace evo {
+namespace evo::grammar {
 namespace {
 
 using testing::outcome;
@@ -201,4 +201,4 @@ TEST(Schema, RecursionLeavesRoomForItsEnd) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::grammar

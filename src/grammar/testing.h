@@ -17,7 +17,7 @@ namespace evo::testing {
 
 /// What becomes of a text: "complete", "incomplete", or "refused at I", the first byte that no text
 /// of the grammar goes on with.
-inline std::string outcome(const Grammar& grammar, std::string_view text) {
+inline std::string outcome(const grammar::Grammar& grammar, std::string_view text) {
   grammar::Automaton automaton(grammar.program());
   grammar::Automaton::State state = automaton.start();
   for (size_t i = 0; i < text.size(); ++i) {

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::grammar {
 namespace {
 
 /// Whether texts in UTF-8 that people can read have it; line ends and tabs can be done without, and
@@ -16,7 +16,7 @@ bool is_needed(int byte) {
 
 }  // namespace
 
-TokenTrie::TokenTrie(const Tokenizer& tokenizer, std::span<const int32_t> more_ends)
+TokenTrie::TokenTrie(const tokenizer::Tokenizer& tokenizer, std::span<const int32_t> more_ends)
     : tokenizer_(tokenizer) {
   if (tokenizer.end_of_text() >= 0) ends_.push_back(tokenizer.end_of_text());
   for (const int32_t end : more_ends) {
@@ -80,4 +80,4 @@ void TokenTrie::add_tokens(std::span<const int32_t> sorted) {
   nodes_.push_back({.tokens = static_cast<uint32_t>(tokens_.size())});
 }
 
-}  // namespace evo
+}  // namespace evo::grammar

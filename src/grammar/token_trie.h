@@ -8,7 +8,7 @@
 
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::grammar {
 
 /// Immutable; may be shared by threads. Special tokens and tokens without bytes are not in it.
 class TokenTrie {
@@ -16,7 +16,8 @@ class TokenTrie {
   /// `more_ends`: tokens besides the tokenizer's own that end a text; any that it does not have are
   /// left out. Throws Error if a byte of UTF-8 is no token by itself: a text might come to where no
   /// token goes on.
-  explicit TokenTrie(const Tokenizer& tokenizer, std::span<const int32_t> more_ends = {});
+  explicit TokenTrie(const tokenizer::Tokenizer& tokenizer,
+                     std::span<const int32_t> more_ends = {});
 
   /// Bytes of a token that can be part of a text; empty for any other.
   [[nodiscard]] std::string_view bytes(int32_t token) const;
@@ -39,7 +40,7 @@ class TokenTrie {
   };
   void add_tokens(std::span<const int32_t> sorted);
 
-  Tokenizer tokenizer_;
+  tokenizer::Tokenizer tokenizer_;
   std::vector<int32_t> ends_;
   std::vector<Node> nodes_;  // and one behind the last
   std::vector<int32_t> tokens_;
@@ -66,4 +67,4 @@ void TokenTrie::walk(int32_t start, const Step& step, const Visit& visit) const 
   }
 }
 
-}  // namespace evo
+}  // namespace evo::grammar

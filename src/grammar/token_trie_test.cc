@@ -10,7 +10,7 @@
 #include "tokenizer/readers/sentencepiece.h"
 #include "tokenizer/tokenizer_samples.h"
 
-namespace evo {
+namespace evo::grammar {
 namespace {
 
 /// Tokens that are read to their end when `bytes` are the only ones that may be read.
@@ -27,8 +27,8 @@ std::vector<int32_t> readable(const TokenTrie& trie, std::string_view bytes) {
 }
 
 TEST(TokenTrie, ReadsEachTokenOnceByItsBytes) {
-  const Tokenizer tokenizer =
-      Tokenizer::from_merges({{{'a', 'b'}, {256, 'c'}, {'b', 'c'}, {'a', 258}}});
+  const tokenizer::Tokenizer tokenizer =
+      tokenizer::Tokenizer::from_merges({{{'a', 'b'}, {256, 'c'}, {'b', 'c'}, {'a', 258}}});
   ASSERT_EQ(tokenizer.vocab_size(), 260);  // ab, abc (again by the last merge), bc, end of text
   const TokenTrie trie(tokenizer);
   EXPECT_EQ(readable(trie, "abc"), (std::vector<int32_t>{'a', 'b', 'c', 256, 257, 258}));
@@ -39,7 +39,7 @@ TEST(TokenTrie, ReadsEachTokenOnceByItsBytes) {
 }
 
 TEST(TokenTrie, SharedBeginningsAreReadOnce) {
-  const TokenTrie trie(Tokenizer::from_merges({{{'a', 'b'}, {256, 'c'}, {256, 'd'}}}));
+  const TokenTrie trie(tokenizer::Tokenizer::from_merges({{{'a', 'b'}, {256, 'c'}, {256, 'd'}}}));
   std::map<std::string, int> reads;
   std::vector<std::string> texts = {""};
   trie.walk(
@@ -55,8 +55,8 @@ TEST(TokenTrie, SharedBeginningsAreReadOnce) {
 }
 
 TEST(TokenTrie, SpecialTokensAreNoText) {
-  const Tokenizer tokenizer = Tokenizer::from_spec(
-      parse_sentencepiece(testing::sentencepiece_file(testing::sample_pieces())));
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::from_spec(
+      tokenizer::parse_sentencepiece(testing::sentencepiece_file(testing::sample_pieces())));
   constexpr int32_t kEnd = 3;  // <0x00>
   const TokenTrie trie(tokenizer, std::vector<int32_t>{kEnd, -1, 100'000, kEnd});
   EXPECT_EQ(trie.bytes(1), "");  // <s>
@@ -72,20 +72,22 @@ TEST(TokenTrie, SpecialTokensAreNoText) {
 }
 
 TEST(TokenTrie, EveryByteOfTextsIsNeeded) {
-  std::vector<Piece> pieces = testing::sample_pieces();
-  std::erase_if(pieces, [](const Piece& piece) { return piece.kind == Piece::Kind::kByte; });
+  std::vector<tokenizer::Piece> pieces = testing::sample_pieces();
+  std::erase_if(pieces, [](const tokenizer::Piece& piece) {
+    return piece.kind == tokenizer::Piece::Kind::kByte;
+  });
   for (int c = 0x20; c < 0x7F; ++c) {
     const std::string text(1, static_cast<char>(c));
     if (c == '{' ||
         std::any_of(pieces.begin(), pieces.end(), [&](auto& p) { return p.text == text; })) {
       continue;
     }
-    pieces.push_back({text, 0, Piece::Kind::kNormal});
+    pieces.push_back({text, 0, tokenizer::Piece::Kind::kNormal});
   }
-  const Tokenizer tokenizer =
-      Tokenizer::from_spec(parse_sentencepiece(testing::sentencepiece_file(pieces)));
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::from_spec(
+      tokenizer::parse_sentencepiece(testing::sentencepiece_file(pieces)));
   testing::expect_error([&] { TokenTrie trie(tokenizer); }, {"no token for the byte 0x7B"});
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::grammar

@@ -7,7 +7,7 @@
 
 #include "base/closest.h"
 
-namespace evo::fields {
+namespace evo::json::fields {
 namespace {
 
 template <class T>
@@ -54,7 +54,7 @@ std::vector<T> parse_numbers(std::string_view name, std::string_view text) {
 }
 
 template <class To, class From>
-To narrowed(const Record& record, const char* name, From value, bool fits) {
+To narrowed(const json::Record& record, const char* name, From value, bool fits) {
   if (!fits) {
     fail("{}: \"{}\" is {}, which is out of range (largest: {})", record.source(), name, value,
          std::numeric_limits<To>::max());
@@ -65,7 +65,7 @@ To narrowed(const Record& record, const char* name, From value, bool fits) {
 }  // namespace
 
 template <FieldType T>
-void read_value(const Record& record, const char* name, T& value) {
+void read_value(const json::Record& record, const char* name, T& value) {
   if constexpr (std::same_as<T, bool>) {
     value = record.get_bool(name);
   } else if constexpr (std::same_as<T, int64_t>) {
@@ -89,7 +89,7 @@ void read_value(const Record& record, const char* name, T& value) {
 }
 
 template <FieldType T>
-void write_value(Record& record, const char* name, const T& value) {
+void write_value(json::Record& record, const char* name, const T& value) {
   if constexpr (std::same_as<T, float>) {
     // The shortest decimal that gives this float back: 0.1, not 0.10000000149011612.
     const bool finite = std::isfinite(value);
@@ -139,7 +139,7 @@ EVO_INSTANTIATE_FIELD(std::vector<int64_t>)
 EVO_INSTANTIATE_FIELD(std::vector<double>)
 #undef EVO_INSTANTIATE_FIELD
 
-void check_known_keys(const Record& record, const std::vector<std::string>& known) {
+void check_known_keys(const json::Record& record, const std::vector<std::string>& known) {
   for (const std::string& key : record.keys()) {
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
     const std::string hint = did_you_mean(key, known);
@@ -167,4 +167,4 @@ std::string help_line(std::string_view name, std::string_view value, std::string
   return fmt::format("  {:<{}} {}", fmt::format("{}={}", name, value), kHelpColumn, help);
 }
 
-}  // namespace evo::fields
+}  // namespace evo::json::fields

@@ -24,7 +24,7 @@
 
 #include "json/record.h"
 
-namespace evo {
+namespace evo::json {
 namespace fields {
 
 template <class T>
@@ -34,9 +34,9 @@ concept FieldType = std::same_as<T, bool> || std::same_as<T, int32_t> || std::sa
 
 // Defined in fields.cc for every FieldType.
 template <FieldType T>
-void read_value(const Record& record, const char* name, T& value);
+void read_value(const json::Record& record, const char* name, T& value);
 template <FieldType T>
-void write_value(Record& record, const char* name, const T& value);
+void write_value(json::Record& record, const char* name, const T& value);
 /// Parses the right side of key=value; throws UsageError.
 template <FieldType T>
 void parse_value(std::string_view name, std::string_view text, T& value);
@@ -45,7 +45,7 @@ std::string format_value(const T& value);
 
 /// Throws Error naming the first key of `record` that is not in `known`, and the one that was
 /// probably meant, or all.
-void check_known_keys(const Record& record, const std::vector<std::string>& known);
+void check_known_keys(const json::Record& record, const std::vector<std::string>& known);
 /// A UsageError for `--set name=...` that lists `known`.
 [[noreturn]] void fail_unknown_assignment(std::string_view name,
                                           const std::vector<std::string>& known);
@@ -56,7 +56,7 @@ std::string help_line(std::string_view name, std::string_view value, std::string
 
 class Reader {
  public:
-  Reader(const Record& record, bool null_is_missing)
+  Reader(const json::Record& record, bool null_is_missing)
       : record_(record), null_is_missing_(null_is_missing) {}
 
   template <FieldType T>
@@ -68,21 +68,21 @@ class Reader {
   [[nodiscard]] const std::vector<std::string>& known() const { return known_; }
 
  private:
-  const Record& record_;
+  const json::Record& record_;
   bool null_is_missing_;
   std::vector<std::string> known_;
 };
 
 class Writer {
  public:
-  explicit Writer(Record& record) : record_(record) {}
+  explicit Writer(json::Record& record) : record_(record) {}
   template <FieldType T>
   void operator()(const char* name, T& value, const char* /*help*/) {
     write_value(record_, name, value);
   }
 
  private:
-  Record& record_;
+  json::Record& record_;
 };
 
 class Assigner {
@@ -140,9 +140,9 @@ class Lister {
 /// `settings` is unchanged. `where` names the record in messages (empty: the record's own source).
 /// `allow_unknown` is for files of other programs: unknown keys are skipped, and null is missing.
 template <class Settings>
-void read_fields(const Record& record, Settings& settings, std::string_view where = {},
+void read_fields(const json::Record& record, Settings& settings, std::string_view where = {},
                  bool allow_unknown = false) {
-  Record named = record;
+  json::Record named = record;
   if (!where.empty()) named.set_source(where);
   Settings result = settings;
   fields::Reader reader(named, allow_unknown);
@@ -153,7 +153,7 @@ void read_fields(const Record& record, Settings& settings, std::string_view wher
 
 /// Adds every setting to `record`.
 template <class Settings>
-void write_fields(const Settings& settings, Record& record) {
+void write_fields(const Settings& settings, json::Record& record) {
   Settings copy = settings;  // visit() is not const
   fields::Writer writer(record);
   copy.visit(writer);
@@ -182,11 +182,11 @@ struct FieldDifference {
 
 /// The settings that are not the same in both.
 template <class Settings>
-[[nodiscard]] std::vector<FieldDifference> different_fields(Settings first, Settings second) {
+[[nodiscard]] std::vector<json::FieldDifference> different_fields(Settings first, Settings second) {
   fields::Lister a, b;
   first.visit(a);
   second.visit(b);
-  std::vector<FieldDifference> differences;
+  std::vector<json::FieldDifference> differences;
   for (size_t i = 0; i < a.list().size(); ++i) {
     const auto& [name, value] = a.list()[i];
     if (value != b.list()[i].second) differences.push_back({name, value, b.list()[i].second});
@@ -194,4 +194,4 @@ template <class Settings>
   return differences;
 }
 
-}  // namespace evo
+}  // namespace evo::json

@@ -4,7 +4,7 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::json {
 namespace {
 
 using testing::expect_error;
@@ -165,4 +165,4 @@ TEST(Fields, DifferencesAreNamed) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::json

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::json {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -115,4 +115,4 @@ std::string shortened(std::string text) {
   return text;
 }
 
-}  // namespace evo
+}  // namespace evo::json

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace evo {
+namespace evo::json {
 
 /// The value of `text`. Throws Error naming `source` and the place if the text is not JSON, has an
 /// object with a key twice or is nested too deep.
@@ -14,4 +14,4 @@ namespace evo {
 /// Foreign text cut to what fits a message.
 [[nodiscard]] std::string shortened(std::string text);
 
-}  // namespace evo
+}  // namespace evo::json

@@ -6,7 +6,7 @@
 #include "files/files.h"
 #include "json/json_text.h"
 
-namespace evo {
+namespace evo::json {
 
 using Json = nlohmann::ordered_json;
 
@@ -122,7 +122,7 @@ Record Record::parse(std::string_view text, std::string_view source) {
 }
 
 Record Record::load(const std::filesystem::path& path, int64_t max_bytes) {
-  return parse(read_file(path, max_bytes), path.string());
+  return parse(files::read_file(path, max_bytes), path.string());
 }
 
 Record& Record::set_bool(std::string_view key, bool value) {
@@ -268,7 +268,7 @@ std::string Record::dump(bool pretty) const {
 }
 
 void Record::save(const std::filesystem::path& path) const {
-  write_atomically(path, dump(true) + "\n");
+  files::write_atomically(path, dump(true) + "\n");
 }
 
 const std::string& Record::source() const {
@@ -278,4 +278,4 @@ void Record::set_source(std::string_view source) {
   impl_->source = source;
 }
 
-}  // namespace evo
+}  // namespace evo::json

@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::json {
 
 /// Values are bool, int64, double, string, Record and arrays of these; keys keep the order in which
 /// they were first set. A double that is not finite is kept and written as null, since JSON has no
@@ -94,4 +94,4 @@ class Record {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace evo
+}  // namespace evo::json

@@ -7,7 +7,7 @@
 #include "base/random.h"
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::json {
 namespace {
 
 using testing::expect_error;
@@ -142,4 +142,4 @@ TEST(Record, SavesAndLoads) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::json

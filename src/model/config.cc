@@ -6,7 +6,7 @@
 #include "base/closest.h"
 #include "base/error.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 struct Shape {
@@ -100,4 +100,4 @@ std::string ModelConfig::family() const {
   return sliding_window > 0 ? "mistral" : "llama";
 }
 
-}  // namespace evo
+}  // namespace evo::model

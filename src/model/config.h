@@ -8,7 +8,7 @@
 
 #include "ops/rope_scaling.h"
 
-namespace evo {
+namespace evo::model {
 
 /// Settings are declared once: files, flags and help all come from visit(). The backbone's have
 /// Hugging Face's names and meanings.
@@ -82,7 +82,7 @@ struct FlowConfig {
 };
 
 struct ModelConfig : BackboneConfig, FlowConfig {
-  RopeScaling rope_scaling;
+  ops::RopeScaling rope_scaling;
   int64_t bos_token_id = -1;           ///< what a text begins with; -1: not said
   std::vector<int64_t> eos_token_ids;  ///< what ends one; empty: not said
 
@@ -113,4 +113,4 @@ struct ModelConfig : BackboneConfig, FlowConfig {
   void save(const std::string& path, std::string_view weights = "F32") const;
 };
 
-}  // namespace evo
+}  // namespace evo::model

@@ -8,7 +8,7 @@
 #include "json/fields.h"
 #include "model/config.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 /// What `transformers` assumes where config.json is silent, as far as it matters here.
@@ -33,22 +33,22 @@ constexpr std::array kFamilies = {
 constexpr const char* kSupported = "llama, mistral, qwen2 or qwen3";
 
 /// A value to be read is there; null says as much as nothing.
-bool given(const Record& record, const char* key) {
+bool given(const json::Record& record, const char* key) {
   return record.has(key) && !record.is_null(key);
 }
 
-template <fields::FieldType T>
-T value_or(const Record& record, const char* key, T otherwise) {
-  if (given(record, key)) fields::read_value(record, key, otherwise);
+template <json::fields::FieldType T>
+T value_or(const json::Record& record, const char* key, T otherwise) {
+  if (given(record, key)) json::fields::read_value(record, key, otherwise);
   return otherwise;
 }
 
-[[noreturn]] void refuse(const Record& record, const char* key, const std::string& found,
+[[noreturn]] void refuse(const json::Record& record, const char* key, const std::string& found,
                          const std::string& expected) {
   fail("{}: {} is {}, which is not supported: expected {}", record.source(), key, found, expected);
 }
 
-const Family& named_family(const Record& record) {
+const Family& named_family(const json::Record& record) {
   const std::string type = value_or<std::string>(record, "model_type", "");
   std::string architecture;
   if (given(record, "architectures")) {
@@ -72,7 +72,7 @@ const Family& named_family(const Record& record) {
 }
 
 /// Settings that would change what the backbone computes.
-void require_supported(const Record& record) {
+void require_supported(const json::Record& record) {
   const auto activation = value_or<std::string>(record, "hidden_act", "silu");
   if (activation != "silu" && activation != "swish")
     refuse(record, "hidden_act", activation, "silu");
@@ -84,33 +84,33 @@ void require_supported(const Record& record) {
   }
 }
 
-void require_whole_rotation(const Record& record) {
+void require_whole_rotation(const json::Record& record) {
   const double part = value_or(record, "partial_rotary_factor", 1.0);
   if (part != 1) refuse(record, "partial_rotary_factor", fmt::format("{}", part), "1");
 }
 
 /// "rope_parameters" is the newer spelling and holds the base too.
-void read_rope(const Record& record, ModelConfig& config) {
+void read_rope(const json::Record& record, ModelConfig& config) {
   require_whole_rotation(record);
   const char* key = given(record, "rope_parameters") ? "rope_parameters" : "rope_scaling";
   if (!given(record, key)) return;
-  const Record rope = record.get_record(key);
+  const json::Record rope = record.get_record(key);
   require_whole_rotation(rope);
   for (const char* kind : {"full_attention", "sliding_attention"}) {
     if (rope.has(kind)) refuse(record, key, "by layer type", "the same for all layers");
   }
   config.rope_theta = value_or(rope, "rope_theta", config.rope_theta);
-  read_fields(rope, config.rope_scaling, fmt::format("{}: {}", record.source(), key), true);
-  RopeScaling& scaling = config.rope_scaling;
+  json::read_fields(rope, config.rope_scaling, fmt::format("{}: {}", record.source(), key), true);
+  ops::RopeScaling& scaling = config.rope_scaling;
   if (!given(rope, "rope_type")) scaling.rope_type = rope.get_string("type");
   // Dynamic scaling begins where max_position_embeddings end, and so do our texts.
-  if (scaling.rope_type == "dynamic") scaling = RopeScaling();
+  if (scaling.rope_type == "dynamic") scaling = ops::RopeScaling();
   if (scaling.rope_type == "yarn" && scaling.original_max_position_embeddings == 0)
     scaling.original_max_position_embeddings = config.max_position_embeddings;
 }
 
 /// Layers in "layer_types" before the first that has a window.
-int64_t full_layers(const Record& record, int64_t layers) {
+int64_t full_layers(const json::Record& record, int64_t layers) {
   const std::vector<std::string> types = record.get_strings("layer_types");
   const auto first = std::ranges::find(types, "sliding_attention");
   const bool right =
@@ -123,7 +123,7 @@ int64_t full_layers(const Record& record, int64_t layers) {
   return first - types.begin();
 }
 
-void read_window(const Record& record, const Family& family, ModelConfig& config) {
+void read_window(const json::Record& record, const Family& family, ModelConfig& config) {
   config.sliding_window = config.max_window_layers = 0;
   if (!family.has_window) return;
   if (family.window_is_optional && !value_or(record, "use_sliding_window", false)) return;
@@ -138,7 +138,7 @@ void read_window(const Record& record, const Family& family, ModelConfig& config
     config.sliding_window = config.max_window_layers = 0;
 }
 
-void read_backbone(const Record& record, ModelConfig& config) {
+void read_backbone(const json::Record& record, ModelConfig& config) {
   for (const char* key : {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
                           "num_attention_heads"}) {
     if (!given(record, key)) {
@@ -154,7 +154,7 @@ void read_backbone(const Record& record, ModelConfig& config) {
   config.qk_norm = family.qk_norm;
   config.qkv_bias = family.qkv_bias;
   // Files of other programs hold many keys that do not concern us.
-  read_fields(record, static_cast<BackboneConfig&>(config), {}, true);
+  json::read_fields(record, static_cast<BackboneConfig&>(config), {}, true);
   if (config.num_key_value_heads == 0 && !given(record, "num_key_value_heads"))
     config.num_key_value_heads = config.num_attention_heads;
   if (config.head_dim == 0 && !given(record, "head_dim"))
@@ -164,7 +164,7 @@ void read_backbone(const Record& record, ModelConfig& config) {
 }
 
 /// One id or a list of them. Ids that the model does not know cannot end a text.
-std::vector<int64_t> token_ids(const Record& record, const char* key, int64_t vocabulary) {
+std::vector<int64_t> token_ids(const json::Record& record, const char* key, int64_t vocabulary) {
   if (!given(record, key)) return {};
   std::vector<int64_t> ids;
   try {
@@ -177,7 +177,7 @@ std::vector<int64_t> token_ids(const Record& record, const char* key, int64_t vo
 }
 
 /// generation_config.json, which comes second, overrules config.json.
-void read_special_tokens(const Record& record, ModelConfig& config) {
+void read_special_tokens(const json::Record& record, ModelConfig& config) {
   const std::vector<int64_t> first = token_ids(record, "bos_token_id", config.vocab_size);
   if (!first.empty()) config.bos_token_id = first[0];
   const std::vector<int64_t> last = token_ids(record, "eos_token_id", config.vocab_size);
@@ -185,8 +185,8 @@ void read_special_tokens(const Record& record, ModelConfig& config) {
 }
 
 /// Only what the type knows: `transformers` warns of anything else.
-Record scaling_record(const RopeScaling& scaling) {
-  Record record;
+json::Record scaling_record(const ops::RopeScaling& scaling) {
+  json::Record record;
   record.set("rope_type", scaling.rope_type).set("factor", scaling.factor);
   if (scaling.rope_type == "linear") return record;
   record.set("original_max_position_embeddings", scaling.original_max_position_embeddings);
@@ -201,7 +201,7 @@ Record scaling_record(const RopeScaling& scaling) {
   return record.set("truncate", scaling.truncate);
 }
 
-void set_special_tokens(const ModelConfig& config, Record& record) {
+void set_special_tokens(const ModelConfig& config, json::Record& record) {
   if (config.bos_token_id >= 0) record.set("bos_token_id", config.bos_token_id);
   if (config.eos_token_ids.size() == 1) record.set("eos_token_id", config.eos_token_ids[0]);
   if (config.eos_token_ids.size() > 1) record.set("eos_token_id", config.eos_token_ids);
@@ -210,13 +210,13 @@ void set_special_tokens(const ModelConfig& config, Record& record) {
 }  // namespace
 
 ModelConfig ModelConfig::load(const std::string& path) {
-  const Record record = Record::load(path);
+  const json::Record record = json::Record::load(path);
   require_supported(record);
   ModelConfig config;
   read_backbone(record, config);
   config.flow = record.has("evo");
   if (config.flow)
-    read_fields(record.get_record("evo"), static_cast<FlowConfig&>(config), path + ": evo");
+    json::read_fields(record.get_record("evo"), static_cast<FlowConfig&>(config), path + ": evo");
   try {
     config.validate();
   } catch (const Error& error) {
@@ -226,7 +226,7 @@ ModelConfig ModelConfig::load(const std::string& path) {
   const auto generation = std::filesystem::path(path).parent_path() / "generation_config.json";
   std::error_code ignored;
   if (std::filesystem::exists(generation, ignored))
-    read_special_tokens(Record::load(generation), config);
+    read_special_tokens(json::Record::load(generation), config);
   return config;
 }
 
@@ -234,21 +234,21 @@ void ModelConfig::save(const std::string& path, std::string_view weights) const 
   const std::string name = family();
   const auto found = std::ranges::find(kFamilies, name, &Family::name);
   EVO_CHECK(found != kFamilies.end());
-  Record record;
+  json::Record record;
   record.set("architectures", std::vector<std::string>{found->architecture});
   record.set("model_type", name);
   record.set("hidden_act", "silu");
   record.set("torch_dtype", weights == "BF16" ? "bfloat16" : "float32");
-  write_fields(static_cast<const BackboneConfig&>(*this), record);
+  json::write_fields(static_cast<const BackboneConfig&>(*this), record);
   if (found->window_is_optional) record.set("use_sliding_window", sliding_window > 0);
   if (!rope_scaling.is_default()) record.set("rope_scaling", scaling_record(rope_scaling));
   set_special_tokens(*this, record);
   if (flow) {
-    Record evo;
-    write_fields(static_cast<const FlowConfig&>(*this), evo);
+    json::Record evo;
+    json::write_fields(static_cast<const FlowConfig&>(*this), evo);
     record.set("evo", evo);
   }
   record.save(path);
 }
 
-}  // namespace evo
+}  // namespace evo::model

@@ -8,7 +8,7 @@
 #include "model/layout.h"
 #include "model/testing.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 using testing::expect_error;
@@ -256,7 +256,7 @@ TEST(ModelConfig, RopeScalingInBothSpellings) {
   EXPECT_EQ(type(R"({"type": "linear", "factor": 2})").rope_type, "linear");
   EXPECT_TRUE(type(R"({"type": "dynamic", "factor": 2})").is_default());
   EXPECT_TRUE(type("null").is_default());
-  const RopeScaling yarn = type(R"({"type": "yarn", "factor": 4, "attention_factor": null})");
+  const ops::RopeScaling yarn = type(R"({"type": "yarn", "factor": 4, "attention_factor": null})");
   EXPECT_EQ(yarn.original_max_position_embeddings, 2048);  // as long as the texts
   EXPECT_EQ(yarn.beta_fast, 32);
   expect_error([&] { type(R"({"type": "longrope", "factor": 2})"); }, {"config.json", "rope_type"});
@@ -318,8 +318,8 @@ TEST(ModelConfig, SavedFamiliesAreReadAgain) {
     EXPECT_EQ(again.family(), config.family());
     EXPECT_EQ(listing(again), listing(config));
     EXPECT_EQ(again.eos_token_ids, config.eos_token_ids);
-    EXPECT_TRUE(different_fields(again.rope_scaling, config.rope_scaling).empty());
-    EXPECT_EQ(Record::load(folder / "config.json").get_string("torch_dtype"), "bfloat16");
+    EXPECT_TRUE(json::different_fields(again.rope_scaling, config.rope_scaling).empty());
+    EXPECT_EQ(json::Record::load(folder / "config.json").get_string("torch_dtype"), "bfloat16");
   }
 }
 
@@ -336,4 +336,4 @@ TEST(ModelConfig, FileErrorsNameTheFile) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::model

@@ -11,7 +11,7 @@
 #include "ops/norm.h"
 #include "ops/swiglu.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 // Columns of a layer's time modulation [Ne, 4D]: scale and gate of the attention branch, then of
@@ -20,10 +20,10 @@ enum ModulationSlot { kAttentionScale, kAttentionGate, kFeedForwardScale, kFeedF
 
 /// What rows see of the last `window` tokens, their own place counted. A mature row is the last of
 /// its context; an evolving row stands in its block behind the context, and sees the block whole.
-std::vector<KeyRange> windowed(const ForwardInput& input, int32_t window) {
-  std::vector<KeyRange> ranges = input.ranges;
+std::vector<ops::KeyRange> windowed(const ForwardInput& input, int32_t window) {
+  std::vector<ops::KeyRange> ranges = input.ranges;
   for (int32_t r = 0; r < std::ssize(ranges); ++r) {
-    KeyRange& range = ranges[static_cast<size_t>(r)];
+    ops::KeyRange& range = ranges[r];
     const int32_t place =
         r < input.mature() ? range.context_end - 1 : range.context_end + r - range.self_begin;
     range.context_begin = std::clamp(place - window + 1, range.context_begin, range.context_end);
@@ -44,29 +44,29 @@ std::vector<int32_t> places_in_window(const ForwardInput& input, int64_t places)
 
 }  // namespace
 
-Tensor Model::forward(Tape& tape, const ForwardInput& input, std::span<KvCache* const> caches,
-                      Tensor* ahead_keys) const {
+tensor::Tensor Model::forward(tensor::Tape& tape, const ForwardInput& input,
+                              std::span<KvCache* const> caches, tensor::Tensor* ahead_keys) const {
   if (caches.empty()) return hidden_states(tape, input, nullptr, ahead_keys);
   KvPass pass(caches, input.sequences, input.mature(), input.mature() + input.evolving());
   return hidden_states(tape, input, &pass, ahead_keys);
 }
 
-Tensor Model::hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass,
-                            Tensor* ahead_keys) const {
-  const Tensor phi = time_features(input.times, config_.time_features);
+tensor::Tensor Model::hidden_states(tensor::Tape& tape, const ForwardInput& input, KvPass* pass,
+                                    tensor::Tensor* ahead_keys) const {
+  const tensor::Tensor phi = time_features(input.times, config_.time_features);
   pass_gate(0);
-  Tensor x = input_rows(tape, input, phi);
+  tensor::Tensor x = input_rows(tape, input, phi);
   const bool remakes = tape.keeps_inputs_only() && pass == nullptr;
   const auto kept = remakes ? std::make_shared<const ForwardInput>(input) : nullptr;
   for (int64_t i = 0; i < std::ssize(network_.layers); ++i) {
-    const Layer& layer = network_.layers[static_cast<size_t>(i)];
+    const Layer& layer = network_.layers[i];
     pass_gate(i + 1);
-    Tensor* const keys = i == ahead_layer() ? ahead_keys : nullptr;
+    tensor::Tensor* const keys = i == ahead_layer() ? ahead_keys : nullptr;
     if (remakes) {
       // With a layer of its own: its handles say that the gradients are not complete. The keys are
       // wanted now, and not when the layer is made again.
-      auto wanted = std::make_shared<Tensor*>(keys);
-      x = tape.remade([this, layer, i, x, phi, kept, wanted](Tape& on) {
+      auto wanted = std::make_shared<tensor::Tensor*>(keys);
+      x = tape.remade([this, layer, i, x, phi, kept, wanted](tensor::Tape& on) {
         return layer_rows(on, layer, i, x, phi, *kept, nullptr, std::exchange(*wanted, nullptr));
       });
     } else {
@@ -75,89 +75,102 @@ Tensor Model::hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass,
   }
   if (pass != nullptr) pass->advance();
   pass_gate(std::ssize(network_.layers) + 1);
-  return norm_modulate(tape, x, network_.final_norm, Tensor(), 0,
-                       static_cast<float>(config_.rms_norm_eps));
+  return ops::norm_modulate(tape, x, network_.final_norm, tensor::Tensor(), 0,
+                            static_cast<float>(config_.rms_norm_eps));
 }
 
-Tensor Model::input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const {
-  if (!phi.defined()) return embed(tape, network_.embedding, input.ids);
-  const Tensor parts[] = {input.z, input.previous_x, phi};
-  Tensor evolving = linear(tape, concat_cols(tape, parts), network_.evolve_in);
+tensor::Tensor Model::input_rows(tensor::Tape& tape, const ForwardInput& input,
+                                 const tensor::Tensor& phi) const {
+  if (!phi.defined()) return ops::embed(tape, network_.embedding, input.ids);
+  const tensor::Tensor parts[] = {input.z, input.previous_x, phi};
+  tensor::Tensor evolving = ops::linear(tape, ops::concat_cols(tape, parts), network_.evolve_in);
   if (config_.window_places > 0) {
-    const Tensor places =
-        embed(tape, {network_.places, nullptr}, places_in_window(input, config_.window_places));
-    evolving = add_gated(tape, evolving, places, Tensor(), 0);
+    const tensor::Tensor places = ops::embed(tape, {network_.places, nullptr},
+                                             places_in_window(input, config_.window_places));
+    evolving = ops::add_gated(tape, evolving, places, tensor::Tensor(), 0);
   }
   if (input.ids.empty()) return evolving;
-  return concat_rows(tape, embed(tape, network_.embedding, input.ids), evolving);
+  return ops::concat_rows(tape, ops::embed(tape, network_.embedding, input.ids), evolving);
 }
 
-Tensor Model::layer_rows(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
-                         const Tensor& phi, const ForwardInput& input, KvPass* pass,
-                         Tensor* keys) const {
+tensor::Tensor Model::layer_rows(tensor::Tape& tape, const Layer& layer, int64_t index,
+                                 const tensor::Tensor& x, const tensor::Tensor& phi,
+                                 const ForwardInput& input, KvPass* pass,
+                                 tensor::Tensor* keys) const {
   const int64_t width = config_.hidden_size;
-  const Tensor modulation = phi.defined() ? linear(tape, phi, layer.modulation) : Tensor();
-  const Tensor attended = attention_branch(tape, layer, index, x, modulation, input, pass, keys);
-  const Tensor between = add_gated(tape, x, attended, modulation, kAttentionGate * width);
-  const Tensor fed = feed_forward_branch(tape, layer, between, modulation);
-  return add_gated(tape, between, fed, modulation, kFeedForwardGate * width);
+  const tensor::Tensor modulation =
+      phi.defined() ? ops::linear(tape, phi, layer.modulation) : tensor::Tensor();
+  const tensor::Tensor attended =
+      attention_branch(tape, layer, index, x, modulation, input, pass, keys);
+  const tensor::Tensor between =
+      ops::add_gated(tape, x, attended, modulation, kAttentionGate * width);
+  const tensor::Tensor fed = feed_forward_branch(tape, layer, between, modulation);
+  return ops::add_gated(tape, between, fed, modulation, kFeedForwardGate * width);
 }
 
-Tensor Model::attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
-                               const Tensor& modulation, const ForwardInput& input, KvPass* pass,
-                               Tensor* keys) const {
+tensor::Tensor Model::attention_branch(tensor::Tape& tape, const Layer& layer, int64_t index,
+                                       const tensor::Tensor& x, const tensor::Tensor& modulation,
+                                       const ForwardInput& input, KvPass* pass,
+                                       tensor::Tensor* keys) const {
   const auto eps = static_cast<float>(config_.rms_norm_eps);
-  Tensor qkv = normed_linear(tape, x, layer.attention_norm, modulation, kAttentionScale, layer.qkv,
-                             layer.qkv_adapter);
-  if (config_.qkv_bias) add_bias(tape, qkv, layer.qkv_bias);
-  if (config_.qk_norm) qkv = head_norm(tape, qkv, heads(), layer.query_norm, layer.key_norm, eps);
-  rope(tape, qkv, heads(), *rope_, input.positions);
+  tensor::Tensor qkv = normed_linear(tape, x, layer.attention_norm, modulation, kAttentionScale,
+                                     layer.qkv, layer.qkv_adapter);
+  if (config_.qkv_bias) ops::add_bias(tape, qkv, layer.qkv_bias);
+  if (config_.qk_norm)
+    qkv = ops::head_norm(tape, qkv, heads(), layer.query_norm, layer.key_norm, eps);
+  ops::rope(tape, qkv, heads(), *rope_, input.positions);
   if (keys != nullptr) {
-    Tape unrecorded(Tape::Mode::kInference);
-    *keys = slice_rows(unrecorded, qkv, 0, input.mature());
+    tensor::Tape unrecorded(tensor::Tape::Mode::kInference);
+    *keys = ops::slice_rows(unrecorded, qkv, 0, input.mature());
   }
-  std::vector<KeyRange> narrowed;
+  std::vector<ops::KeyRange> narrowed;
   if (const int64_t window = config_.window_of(index); window > 0) {
     narrowed = windowed(input, static_cast<int32_t>(window));
   }
-  const std::span<const KeyRange> ranges = narrowed.empty() ? input.ranges : narrowed;
-  const Tensor attended = pass != nullptr ? pass->attention(tape, index, qkv, heads(), ranges)
-                                          : attention(tape, qkv, heads(), ranges, nullptr);
+  const std::span<const ops::KeyRange> ranges = narrowed.empty() ? input.ranges : narrowed;
+  const tensor::Tensor attended = pass != nullptr
+                                      ? pass->attention(tape, index, qkv, heads(), ranges)
+                                      : ops::attention(tape, qkv, heads(), ranges, nullptr);
   return adapted_linear(tape, attended, layer.attention_out, layer.attention_out_adapter,
                         modulation);
 }
 
-Tensor Model::feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& x,
-                                  const Tensor& modulation) const {
-  const Tensor gate_up = normed_linear(tape, x, layer.feed_forward_norm, modulation,
-                                       kFeedForwardScale, layer.gate_up, layer.gate_up_adapter);
-  const auto activate = [=](Tape& on) { return swiglu(on, gate_up); };
-  const Tensor active = activate(tape);
-  Tensor out = adapted_linear(tape, active, layer.down, layer.down_adapter, modulation);
+tensor::Tensor Model::feed_forward_branch(tensor::Tape& tape, const Layer& layer,
+                                          const tensor::Tensor& x,
+                                          const tensor::Tensor& modulation) const {
+  const tensor::Tensor gate_up =
+      normed_linear(tape, x, layer.feed_forward_norm, modulation, kFeedForwardScale, layer.gate_up,
+                    layer.gate_up_adapter);
+  const auto activate = [=](tensor::Tape& on) { return ops::swiglu(on, gate_up); };
+  const tensor::Tensor active = activate(tape);
+  tensor::Tensor out = adapted_linear(tape, active, layer.down, layer.down_adapter, modulation);
   tape.recompute(active, activate);
   return out;
 }
 
-Tensor Model::normed_linear(Tape& tape, const Tensor& x, const Tensor& norm,
-                            const Tensor& modulation, int64_t slot, const Weight& weight,
-                            const Adapter& adapter) const {
+tensor::Tensor Model::normed_linear(tensor::Tape& tape, const tensor::Tensor& x,
+                                    const tensor::Tensor& norm, const tensor::Tensor& modulation,
+                                    int64_t slot, const ops::Weight& weight,
+                                    const Adapter& adapter) const {
   const int64_t column = slot * config_.hidden_size;
   const auto eps = static_cast<float>(config_.rms_norm_eps);
-  const auto normalize = [=](Tape& on) {
-    return norm_modulate(on, x, norm, modulation, column, eps);
+  const auto normalize = [=](tensor::Tape& on) {
+    return ops::norm_modulate(on, x, norm, modulation, column, eps);
   };
-  const Tensor n = normalize(tape);
-  Tensor out = adapted_linear(tape, n, weight, adapter, modulation);
+  const tensor::Tensor n = normalize(tape);
+  tensor::Tensor out = adapted_linear(tape, n, weight, adapter, modulation);
   tape.recompute(n, normalize);
   return out;
 }
 
-Tensor Model::adapted_linear(Tape& tape, const Tensor& x, const Weight& weight,
-                             const Adapter& adapter, const Tensor& modulation) const {
-  Tensor y = linear(tape, x, weight);
+tensor::Tensor Model::adapted_linear(tensor::Tape& tape, const tensor::Tensor& x,
+                                     const ops::Weight& weight, const Adapter& adapter,
+                                     const tensor::Tensor& modulation) const {
+  tensor::Tensor y = ops::linear(tape, x, weight);
   if (config_.adapter_rank == 0 || !modulation.defined()) return y;
-  const Tensor evolving = slice_rows(tape, x, x.rows() - modulation.rows(), x.rows());
-  add_to_last_rows(tape, y, linear(tape, linear(tape, evolving, adapter.down), adapter.up));
+  const tensor::Tensor evolving = ops::slice_rows(tape, x, x.rows() - modulation.rows(), x.rows());
+  ops::add_to_last_rows(tape, y,
+                        ops::linear(tape, ops::linear(tape, evolving, adapter.down), adapter.up));
   return y;
 }
 
@@ -165,10 +178,10 @@ void Model::pass_gate(int64_t use) const {
   if (gate_) gate_(use);
 }
 
-Tensor time_features(std::span<const float> times, int64_t features) {
+tensor::Tensor time_features(std::span<const float> times, int64_t features) {
   if (times.empty()) return {};
   const int64_t waves = (features - 2) / 2;
-  Tensor phi = Tensor::empty({static_cast<int64_t>(times.size()), features});
+  tensor::Tensor phi = tensor::Tensor::empty({static_cast<int64_t>(times.size()), features});
   for (size_t r = 0; r < times.size(); ++r) {
     float* row = phi.row(static_cast<int64_t>(r));
     row[0] = 1;
@@ -182,4 +195,4 @@ Tensor time_features(std::span<const float> times, int64_t features) {
   return phi;
 }
 
-}  // namespace evo
+}  // namespace evo::model

@@ -10,17 +10,17 @@
 #include "base/checked.h"
 #include "base/terminal/progress.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 int64_t blocks_of(int64_t tokens) {
-  return (tokens + kCacheBlock - 1) / kCacheBlock;
+  return (tokens + ops::kCacheBlock - 1) / ops::kCacheBlock;
 }
 
 int64_t layer_floats_of(const ModelConfig& config) {
-  return cache_block_floats({static_cast<int>(config.num_attention_heads),
-                             static_cast<int>(config.num_key_value_heads),
-                             static_cast<int>(config.head_dim)});
+  return ops::cache_block_floats({static_cast<int>(config.num_attention_heads),
+                                  static_cast<int>(config.num_key_value_heads),
+                                  static_cast<int>(config.head_dim)});
 }
 
 size_t whole_pages(int64_t bytes) {
@@ -48,15 +48,15 @@ KvPool::KvPool(const ModelConfig& config, int64_t tokens)
   const int64_t count = blocks_of(tokens);
   const int64_t blocks_bytes = checked_mul(count, static_cast<int64_t>(stride_), "KV cache");
   const int64_t bytes =
-      checked_add<int64_t>(blocks_bytes, kCachePadding * sizeof(float), "KV cache");
+      checked_add<int64_t>(blocks_bytes, ops::kCachePadding * sizeof(float), "KV cache");
   storage_ = reserve_addresses(static_cast<size_t>(bytes));
   if (storage_ == nullptr) {
     fail("the KV cache of {} tokens needs {}, which this machine does not have: ask for fewer",
          tokens, format_bytes(static_cast<double>(bytes)));
   }
-  references_.assign(static_cast<size_t>(count), 0);
-  backed_.assign(static_cast<size_t>(count), 0);
-  free_.resize(static_cast<size_t>(count));
+  references_.assign(count, 0);
+  backed_.assign(count, 0);
+  free_.resize(count);
   std::iota(free_.rbegin(), free_.rend(), 0);
   least_free_ = count;
 }
@@ -65,8 +65,8 @@ void KvPool::trim(size_t most_bytes) {
   // The blocks below the lowest level that the stack of free ones had were not taken.
   size_t given_back = 0;
   for (int64_t i = 0; i < least_free_ && given_back < std::max(most_bytes, size_t{1}); ++i) {
-    const int32_t index = free_[static_cast<size_t>(i)];
-    uint8_t& backed = backed_[static_cast<size_t>(index)];
+    const int32_t index = free_[i];
+    uint8_t& backed = backed_[index];
     if (backed == 0) continue;
     madvise(address_of(index), stride_, MADV_DONTNEED);
     backed = 0;
@@ -77,7 +77,8 @@ void KvPool::trim(size_t most_bytes) {
 }
 
 size_t KvPool::token_bytes(const ModelConfig& config) {
-  return static_cast<size_t>(layer_floats_of(config) * config.num_hidden_layers / kCacheBlock) *
+  return static_cast<size_t>(layer_floats_of(config) * config.num_hidden_layers /
+                             ops::kCacheBlock) *
          sizeof(float);
 }
 
@@ -90,16 +91,17 @@ void KvPool::expect_free(int64_t count) const {
   fail(
       "the KV cache is full: {} more tokens are needed, but only {} of its {} are free (sequences "
       "take them by {}): decode fewer or shorter texts at a time, or give it more tokens",
-      count * kCacheBlock, free_blocks() * kCacheBlock, blocks() * kCacheBlock, kCacheBlock);
+      count * ops::kCacheBlock, free_blocks() * ops::kCacheBlock, blocks() * ops::kCacheBlock,
+      ops::kCacheBlock);
 }
 
 float* KvPool::take() {
   EVO_CHECK(!free_.empty());
   const int32_t index = free_.back();
   free_.pop_back();
-  references_[static_cast<size_t>(index)] = 1;
+  references_[index] = 1;
   least_free_ = std::min(least_free_, free_blocks());
-  backed_count_ += 1 - std::exchange(backed_[static_cast<size_t>(index)], uint8_t{1});
+  backed_count_ += 1 - std::exchange(backed_[index], uint8_t{1});
   return address_of(index);
 }
 
@@ -183,7 +185,7 @@ void KvCache::reserve(int64_t rows) {
   EVO_CHECK(rows >= 0 && length_ + rows <= capacity_);
   reserved_ = 0;
   const bool fills_shared =
-      rows > 0 && length_ % kCacheBlock != 0 && pool_->is_shared(blocks_.back());
+      rows > 0 && length_ % ops::kCacheBlock != 0 && pool_->is_shared(blocks_.back());
   const int64_t more = blocks_of(length_ + rows) - std::ssize(blocks_);
   pool_->expect_free(more + (fills_shared ? 1 : 0));
   if (fills_shared) own_last_block();
@@ -197,26 +199,27 @@ void KvCache::own_last_block() {
   pool_->give_back(shared);
 }
 
-void KvCache::write(int64_t layer, const Tensor& qkv, const HeadLayout& heads, int64_t first_row) {
-  EVO_CHECK(cache_block_floats(heads) == pool_->layer_floats());
-  write_keys(qkv, heads, first_row, first_row + reserved_, view(layer), length_);
+void KvCache::write(int64_t layer, const tensor::Tensor& qkv, const ops::HeadLayout& heads,
+                    int64_t first_row) {
+  EVO_CHECK(ops::cache_block_floats(heads) == pool_->layer_floats());
+  ops::write_keys(qkv, heads, first_row, first_row + reserved_, view(layer), length_);
 }
 
 void KvCache::advance() {
   length_ += std::exchange(reserved_, 0);
 }
 
-CachedKeys KvCache::view(int64_t layer) const {
+ops::CachedKeys KvCache::view(int64_t layer) const {
   return {blocks_, layer * pool_->layer_floats(), length_ + reserved_};
 }
 
 KvPass::KvPass(std::span<KvCache* const> caches, std::span<const int32_t> sequences, int64_t mature,
                int64_t rows)
     : caches_(caches), sequences_(sequences.begin(), sequences.end()) {
-  if (sequences.empty()) sequences_.assign(static_cast<size_t>(rows), 0);
+  if (sequences.empty()) sequences_.assign(rows, 0);
   EVO_CHECK(std::ssize(sequences_) == rows);
   for (int64_t r = 0; r < mature; ++r) {
-    const auto sequence = static_cast<size_t>(sequences_[static_cast<size_t>(r)]);
+    const auto sequence = static_cast<size_t>(sequences_[r]);
     EVO_CHECK(sequence < caches.size());
     if (runs_.empty() || runs_.back().cache != caches[sequence]) {
       const auto is_same = [&](const Run& run) { return run.cache == caches[sequence]; };
@@ -229,16 +232,17 @@ KvPass::KvPass(std::span<KvCache* const> caches, std::span<const int32_t> sequen
   views_.resize(caches.size());
 }
 
-Tensor KvPass::attention(const Tape& tape, int64_t layer, const Tensor& qkv,
-                         const HeadLayout& heads, std::span<const KeyRange> ranges) {
+tensor::Tensor KvPass::attention(const tensor::Tape& tape, int64_t layer, const tensor::Tensor& qkv,
+                                 const ops::HeadLayout& heads,
+                                 std::span<const ops::KeyRange> ranges) {
   for (const Run& run : runs_) run.cache->write(layer, qkv, heads, run.first_row);
   std::ranges::transform(caches_, views_.begin(),
                          [&](const KvCache* cache) { return cache->view(layer); });
-  return cached_attention(tape, qkv, heads, ranges, sequences_, views_);
+  return ops::cached_attention(tape, qkv, heads, ranges, sequences_, views_);
 }
 
 void KvPass::advance() {
   for (const Run& run : runs_) run.cache->advance();
 }
 
-}  // namespace evo
+}  // namespace evo::model

@@ -10,7 +10,7 @@
 #include "ops/cached_attention.h"
 #include "tensor/tensor.h"
 
-namespace evo {
+namespace evo::model {
 
 /// The memory of all sequences that are decoded together: blocks of kCacheBlock tokens, each with
 /// all layers of its tokens. At first only their addresses are taken: the system backs a block with
@@ -87,11 +87,12 @@ class KvCache {
   /// Throws Error if the pool has no room; the sequence then stays as it was.
   void reserve(int64_t rows);
   /// k and v of as many rows of qkv [N, (H + 2G) e] as were reserved, from `first_row` on.
-  void write(int64_t layer, const Tensor& qkv, const HeadLayout& heads, int64_t first_row);
+  void write(int64_t layer, const tensor::Tensor& qkv, const ops::HeadLayout& heads,
+             int64_t first_row);
   void advance();
 
   /// Tokens and what was reserved and written behind them.
-  [[nodiscard]] CachedKeys view(int64_t layer) const;
+  [[nodiscard]] ops::CachedKeys view(int64_t layer) const;
 
  private:
   /// Copies it from the sequences that have it too.
@@ -111,8 +112,8 @@ class KvPass {
          int64_t rows);
 
   /// Appends keys and values of the mature rows, layer by layer, and has all rows attend.
-  Tensor attention(const Tape& tape, int64_t layer, const Tensor& qkv, const HeadLayout& heads,
-                   std::span<const KeyRange> ranges);
+  tensor::Tensor attention(const tensor::Tape& tape, int64_t layer, const tensor::Tensor& qkv,
+                           const ops::HeadLayout& heads, std::span<const ops::KeyRange> ranges);
   /// Counts the appended tokens.
   void advance();
 
@@ -126,7 +127,7 @@ class KvPass {
   std::span<KvCache* const> caches_;
   std::vector<int32_t> sequences_;  // [N]
   std::vector<Run> runs_;
-  std::vector<CachedKeys> views_;  // by sequence
+  std::vector<ops::CachedKeys> views_;  // by sequence
 };
 
-}  // namespace evo
+}  // namespace evo::model

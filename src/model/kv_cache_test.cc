@@ -10,12 +10,12 @@
 #include "base/random.h"
 #include "model/testing.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 using testing::tiny_config;
 
-constexpr HeadLayout kHeads{4, 2, 8};  // of tiny_config
+constexpr ops::HeadLayout kHeads{4, 2, 8};  // of tiny_config
 
 /// Bytes of this process that are in memory.
 size_t resident_bytes() {
@@ -53,7 +53,7 @@ TEST(KvPool, TakesMemoryAsItIsUsedAndGivesItBack) {
 }
 
 TEST(KvPool, WhatIsTakenAgainAndAgainKeepsItsMemory) {
-  KvPool pool(tiny_config(16), 10 * kCacheBlock);
+  KvPool pool(tiny_config(16), 10 * ops::kCacheBlock);
   for (const float* block : take_and_write(pool, 7)) pool.give_back(block);
   pool.trim(1 << 30);
   for (int round = 0; round < 3; ++round) {
@@ -71,7 +71,8 @@ TEST(KvPool, WhatIsTakenAgainAndAgainKeepsItsMemory) {
 void append(KvCache& cache, uint64_t text, int64_t count) {
   cache.reserve(count);
   for (int64_t layer = 0; layer < 2; ++layer) {
-    const Tensor qkv = Tensor::zeros({count + 1, kHeads.row_cols()});  // the first row is not used
+    const tensor::Tensor qkv =
+        tensor::Tensor::zeros({count + 1, kHeads.row_cols()});  // the first row is not used
     for (int64_t r = 0; r < count; ++r) {
       Random random(text, static_cast<uint64_t>((cache.length() + r) * 2 + layer));
       random.fill_normal({qkv.row(r + 1), static_cast<size_t>(qkv.cols())});
@@ -84,14 +85,14 @@ void append(KvCache& cache, uint64_t text, int64_t count) {
 /// Key or value of one token and kv head.
 std::vector<float> entry(const KvCache& cache, int64_t layer, int64_t token, int64_t head,
                          bool value) {
-  const CachedKeys keys = cache.view(layer);
-  const float* block = keys.blocks[static_cast<size_t>(token / kCacheBlock)] + keys.offset +
-                       head * 2 * kCacheBlock * kHeads.head_size;
-  const int64_t lane = token % kCacheBlock;
+  const ops::CachedKeys keys = cache.view(layer);
+  const float* block = keys.blocks[token / ops::kCacheBlock] + keys.offset +
+                       head * 2 * ops::kCacheBlock * kHeads.head_size;
+  const int64_t lane = token % ops::kCacheBlock;
   std::vector<float> found;
   for (int64_t i = 0; i < kHeads.head_size; ++i) {
-    found.push_back(value ? block[(kCacheBlock + lane) * kHeads.head_size + i]
-                          : block[i * kCacheBlock + lane]);
+    found.push_back(value ? block[(ops::kCacheBlock + lane) * kHeads.head_size + i]
+                          : block[i * ops::kCacheBlock + lane]);
   }
   return found;
 }
@@ -120,7 +121,7 @@ void expect_tokens(const KvCache& cache, uint64_t text, int64_t begin, int64_t e
 std::shared_ptr<KvPool> pool_of(int64_t blocks) {
   ModelConfig config = tiny_config(16);
   config.max_position_embeddings = 1000;
-  return std::make_shared<KvPool>(config, blocks * kCacheBlock);
+  return std::make_shared<KvPool>(config, blocks * ops::kCacheBlock);
 }
 
 TEST(KvPool, BlocksThatLostTheirMemoryAreAsGoodAsNew) {
@@ -282,4 +283,4 @@ TEST(KvCacheDeathTest, RejectsMoreThanItsCapacityAndSequencesInPieces) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::model

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 /// Declares weights whose names begin alike and which passes come to at the same time.
@@ -19,7 +19,7 @@ class Declarer {
     declare_({&holder, std::move(arrays), cols, part, start, first_use_});
   }
 
-  void vector(Tensor& holder, NetworkPart part, Initialization start,
+  void vector(tensor::Tensor& holder, NetworkPart part, Initialization start,
               std::vector<Declaration::Array> arrays) const {
     matrix(holder, part, start, std::move(arrays), 0);
   }
@@ -112,8 +112,8 @@ void declare_drafts(const ModelConfig& c, Network& n, const Declarer& to) {
 void declare_network(const ModelConfig& c, Network& n,
                      const std::function<void(const Declaration&)>& declare) {
   const int64_t d = c.hidden_size, layers = c.num_hidden_layers;
-  n.layers.resize(static_cast<size_t>(layers));
-  const auto layer = [&](int64_t i) -> Layer& { return n.layers[static_cast<size_t>(i)]; };
+  n.layers.resize(layers);
+  const auto layer = [&](int64_t i) -> Layer& { return n.layers[i]; };
   const auto to = [&](std::string prefix, int64_t first_use) {
     return Declarer(declare, std::move(prefix), first_use);
   };
@@ -198,4 +198,4 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
   return cost;
 }
 
-}  // namespace evo
+}  // namespace evo::model

@@ -14,43 +14,43 @@
 #include "model/parameters.h"
 #include "ops/linear.h"
 
-namespace evo {
+namespace evo::model {
 
 /// What evolving rows add to x W^T: (x down^T) up^T. Undefined without adapters.
 struct Adapter {
-  Weight down, up;  ///< [r, in], [out, r]
+  ops::Weight down, up;  ///< [r, in], [out, r]
 };
 
 struct Layer {
-  Tensor attention_norm, feed_forward_norm, query_norm, key_norm;
-  Tensor qkv_bias;  ///< [row_cols]; undefined without
-  Weight qkv, attention_out, gate_up, down, modulation;
+  tensor::Tensor attention_norm, feed_forward_norm, query_norm, key_norm;
+  tensor::Tensor qkv_bias;  ///< [row_cols]; undefined without
+  ops::Weight qkv, attention_out, gate_up, down, modulation;
   Adapter qkv_adapter, attention_out_adapter, gate_up_adapter, down_adapter;
 };
 
 /// A gated running average of what [h | E[previous]] suggests, and what it adds to h.
 struct InnerField {
-  Weight in, out;  ///< [2R, 2D], [D, R]
+  ops::Weight in, out;  ///< [2R, 2D], [D, R]
 };
 
 /// A narrower one, of S = ahead_states() numbers, and a block that sees the text by the keys and
 /// values of one layer.
 struct AheadField {
-  Weight in, out, query, attention_out, gate_up, down;  ///< in [2S, 2D], out [D, S + 2D]
-  Tensor attention_norm, feed_forward_norm, norm;
+  ops::Weight in, out, query, attention_out, gate_up, down;  ///< in [2S, 2D], out [D, S + 2D]
+  tensor::Tensor attention_norm, feed_forward_norm, norm;
 };
 
 struct Network {
-  Weight embedding, unembedding;  ///< [V, D], the same if they are tied
+  ops::Weight embedding, unembedding;  ///< [V, D], the same if they are tied
   std::vector<Layer> layers;
-  Tensor final_norm;
+  tensor::Tensor final_norm;
   // Of evolving rows: codes [V, d], what they enter by, places in a window.
-  Tensor codes, places;
-  Weight evolve_in;
+  tensor::Tensor codes, places;
+  ops::Weight evolve_in;
   // Of drafts.
   InnerField inner;
   AheadField ahead;
-  Tensor maturity, ahead_maturity;
+  tensor::Tensor maturity, ahead_maturity;
 };
 
 /// A weight of the network: one array of a file, or several of equal width one below the other.
@@ -59,7 +59,8 @@ struct Declaration {
     std::string name;
     int64_t rows;  ///< of a vector: its length
   };
-  std::variant<Tensor*, Weight*> holder;  ///< a Weight is packed for inference, a Tensor is not
+  std::variant<tensor::Tensor*, ops::Weight*>
+      holder;  ///< a Weight is packed for inference, a Tensor is not
   std::vector<Array> arrays;
   int64_t cols = 0;  ///< 0: vectors
   NetworkPart part = NetworkPart::kEmbedding;
@@ -91,4 +92,4 @@ struct ModelCost {
 };
 [[nodiscard]] ModelCost model_cost(const ModelConfig& config, int64_t context);
 
-}  // namespace evo
+}  // namespace evo::model

@@ -7,29 +7,28 @@
 #include "base/threads/parallel.h"
 #include "ops/codes.h"
 
-namespace evo {
+namespace evo::model {
 
 Model::Model(const ModelConfig& config, bool gradients) : config_(config) {
   config_.validate();
   declare_parameters(config_, parameters_);
   parameters_.allocate(gradients);
   bind();
-  rope_ = std::make_unique<RopeTable>(static_cast<int>(config.head_dim), config.rope_theta,
-                                      config.max_position_embeddings, config.rope_scaling);
-  set_time(EntropicTime::standard(static_cast<int>(config.code_size)));
-  unigram_.assign(static_cast<size_t>(config.vocab_size),
-                  1.0f / static_cast<float>(config.vocab_size));
+  rope_ = std::make_unique<ops::RopeTable>(static_cast<int>(config.head_dim), config.rope_theta,
+                                           config.max_position_embeddings, config.rope_scaling);
+  set_time(flow::EntropicTime::standard(static_cast<int>(config.code_size)));
+  unigram_.assign(config.vocab_size, 1.0f / static_cast<float>(config.vocab_size));
 }
 
 void Model::bind() {
   declare_network(config_, network_, [this](const Declaration& weight) {
     const std::string& first = weight.arrays.front().name;
-    Tensor values = parameters_.fused(first, weight.arrays.back().name);
+    tensor::Tensor values = parameters_.fused(first, weight.arrays.back().name);
     if (trained_ != nullptr && !trained_(first)) values = values.detach();
-    if (Tensor* const* tensor = std::get_if<Tensor*>(&weight.holder)) {
+    if (tensor::Tensor* const* tensor = std::get_if<tensor::Tensor*>(&weight.holder)) {
       **tensor = values;
     } else {
-      *std::get<Weight*>(weight.holder) = {values, nullptr};
+      *std::get<ops::Weight*>(weight.holder) = {values, nullptr};
     }
   });
   if (config_.tie_word_embeddings) network_.unembedding = network_.embedding;
@@ -46,7 +45,7 @@ void Model::initialize(uint64_t seed) {
       kDeviation / std::sqrt(2.0f * static_cast<float>(config_.num_hidden_layers));
   const auto& list = parameters_.list();
   parallel_items(static_cast<int64_t>(list.size()), [&](int64_t index) {
-    const Parameter& p = list[static_cast<size_t>(index)];
+    const Parameter& p = list[index];
     const std::span<float> values = parameters_.values_of(p);
     if (p.start == Initialization::kOnes || p.start == Initialization::kZeros) {
       std::ranges::fill(values, p.start == Initialization::kOnes ? 1.0f : 0.0f);
@@ -61,7 +60,7 @@ void Model::initialize(uint64_t seed) {
   });
 }
 
-void Model::set_time(const EntropicTime& time) {
+void Model::set_time(const flow::EntropicTime& time) {
   const auto rounded = [](std::vector<double> values) {
     for (double& value : values) value = static_cast<float>(value);
     return values;
@@ -69,18 +68,18 @@ void Model::set_time(const EntropicTime& time) {
   time_.emplace(rounded(time.log_snr()), rounded(time.time_values()));
 }
 
-Tensor Model::codes(Tape& tape) const {
+tensor::Tensor Model::codes(tensor::Tape& tape) const {
   pass_gate(0);
-  return normalize_codes(tape, network_.codes);
+  return ops::normalize_codes(tape, network_.codes);
 }
 
-Weight Model::detached_unembedding() const {
+ops::Weight Model::detached_unembedding() const {
   return {network_.unembedding.value.detach(), network_.unembedding.packed};
 }
 
-HeadLayout Model::heads() const {
+ops::HeadLayout Model::heads() const {
   return {static_cast<int>(config_.num_attention_heads),
           static_cast<int>(config_.num_key_value_heads), static_cast<int>(config_.head_dim)};
 }
 
-}  // namespace evo
+}  // namespace evo::model

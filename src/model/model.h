@@ -20,20 +20,22 @@
 #include "ops/rope.h"
 #include "tensor/tape.h"
 
-namespace evo {
-
+namespace evo::weights {
 class WeightFolder;
+}
+
+namespace evo::model {
 
 /// The rows of one pass: Nm mature tokens, then Ne evolving ones.
 struct ForwardInput {
-  std::vector<int32_t> ids;  ///< [Nm] mature tokens
-  Tensor z;                  ///< [Ne, d] latent codes (may want a gradient); undefined if Ne = 0
-  Tensor previous_x;         ///< [Ne, d] self-conditioning: the previous mean code, or zeros
-  std::vector<float> times;  ///< [Ne] in (0, 1]
-  std::vector<int32_t> positions;  ///< [N] for RoPE
-  std::vector<KeyRange> ranges;  ///< [N] what each row sees; context rows index the cache if there
-                                 ///< is one, else the rows of this pass
-  std::vector<int32_t> sequences;  ///< [N] index into the caches; empty: all rows use the first
+  std::vector<int32_t> ids;   ///< [Nm] mature tokens
+  tensor::Tensor z;           ///< [Ne, d] latent codes (may want a gradient); undefined if Ne = 0
+  tensor::Tensor previous_x;  ///< [Ne, d] self-conditioning: the previous mean code, or zeros
+  std::vector<float> times;   ///< [Ne] in (0, 1]
+  std::vector<int32_t> positions;     ///< [N] for RoPE
+  std::vector<ops::KeyRange> ranges;  ///< [N] what each row sees; context rows index the cache if
+                                      ///< there is one, else the rows of this pass
+  std::vector<int32_t> sequences;     ///< [N] index into the caches; empty: all rows use the first
 
   [[nodiscard]] int64_t mature() const { return static_cast<int64_t>(ids.size()); }
   [[nodiscard]] int64_t evolving() const { return static_cast<int64_t>(times.size()); }
@@ -42,12 +44,12 @@ struct ForwardInput {
 /// Rows of blocks as the field ahead sees them. A block's first row is known from the last mature
 /// row's own logits, so the field begins at its second one.
 struct AheadInput {
-  Tensor h;     ///< [N, D] of the last mature row before each row's block (detached)
-  Tensor keys;  ///< [Nm, (H + 2G) e] what forward() said of the mature rows
-  std::vector<int32_t> previous;   ///< [N] the token before each row
-  std::vector<int32_t> positions;  ///< [N] of those tokens
-  std::vector<KeyRange> context;   ///< [N] mature rows that it sees: those up to that of its h
-  std::vector<uint8_t> starts;     ///< [N] marks of the rows that begin a block
+  tensor::Tensor h;     ///< [N, D] of the last mature row before each row's block (detached)
+  tensor::Tensor keys;  ///< [Nm, (H + 2G) e] what forward() said of the mature rows
+  std::vector<int32_t> previous;       ///< [N] the token before each row
+  std::vector<int32_t> positions;      ///< [N] of those tokens
+  std::vector<ops::KeyRange> context;  ///< [N] mature rows that it sees: those up to that of its h
+  std::vector<uint8_t> starts;         ///< [N] marks of the rows that begin a block
 };
 
 class Model {
@@ -63,12 +65,12 @@ class Model {
   static Model load(const std::string& folder);
   /// The same for inference: packed weight by weight, so that it never takes much more memory than
   /// the packed weights do. Such a model cannot be saved, trained or packed again.
-  static Model load_packed(const std::string& folder, Precision precision);
+  static Model load_packed(const std::string& folder, tensor::Precision precision);
   /// `weights` is "F32", or "BF16" for files of half the size: matrices rounded, the rest exact.
   void save(const std::string& folder, std::string_view weights = "F32") const;
 
   /// Reorders the weights for decoding; call once, before inference, when they no longer change.
-  void pack(Precision precision);
+  void pack(tensor::Precision precision);
   /// Bytes of packed weights that a pass over mature tokens reads.
   [[nodiscard]] size_t pass_bytes() const;
 
@@ -76,31 +78,35 @@ class Model {
   /// appended to those of their sequences; rows of one sequence are consecutive among the mature
   /// rows. Throws Error if the caches' pool has no room, before anything is appended. `ahead_keys`,
   /// if given, gets what the field ahead sees of the mature rows (without gradient).
-  Tensor forward(Tape& tape, const ForwardInput& input, std::span<KvCache* const> caches = {},
-                 Tensor* ahead_keys = nullptr) const;
-  Tensor forward(Tape& tape, const ForwardInput& input, KvCache* cache) const {
+  tensor::Tensor forward(tensor::Tape& tape, const ForwardInput& input,
+                         std::span<KvCache* const> caches = {},
+                         tensor::Tensor* ahead_keys = nullptr) const;
+  tensor::Tensor forward(tensor::Tape& tape, const ForwardInput& input, KvCache* cache) const {
     return forward(tape, input, std::span(&cache, 1));
   }
 
   /// The inner field over evolving rows: o [Ne, D] from their hidden states h [Ne, D] (detached),
   /// the token before each row and marks of the rows that begin a block.
-  Tensor inner_field(Tape& tape, const Tensor& h, std::span<const int32_t> previous,
-                     std::span<const uint8_t> block_starts) const;
+  tensor::Tensor inner_field(tensor::Tape& tape, const tensor::Tensor& h,
+                             std::span<const int32_t> previous,
+                             std::span<const uint8_t> block_starts) const;
   /// One row of it, for drafting token by token; `state` [R] is 0 before a block's first row.
-  Tensor inner_step(const Tensor& h_row, int32_t previous, std::span<float> state) const;
+  tensor::Tensor inner_step(const tensor::Tensor& h_row, int32_t previous,
+                            std::span<float> state) const;
 
   /// The field that drafts without a window, ahead of a mature row: o [N, D] of the rows of blocks.
   /// Needs ahead_size > 0.
-  Tensor ahead_field(Tape& tape, const AheadInput& input) const;
+  tensor::Tensor ahead_field(tensor::Tape& tape, const AheadInput& input) const;
   /// One row of it for each of N texts: h [N, D] is that of the last token in a text's cache;
   /// `previous`, which stands at `position`, and all between them were drafted; `states`
   /// [N, ahead_states()], 0 at first, are brought up to date.
-  Tensor ahead_step(const Tensor& h, std::span<const int32_t> previous,
-                    std::span<const int32_t> positions, std::span<const KvCache* const> caches,
-                    const Tensor& states) const;
+  tensor::Tensor ahead_step(const tensor::Tensor& h, std::span<const int32_t> previous,
+                            std::span<const int32_t> positions,
+                            std::span<const KvCache* const> caches,
+                            const tensor::Tensor& states) const;
 
   /// Normalised codes [V, d].
-  Tensor codes(Tape& tape) const;
+  tensor::Tensor codes(tensor::Tape& tape) const;
 
   /// From now on only parameters of these names have gradients.
   void train_only(bool (*trained)(std::string_view name));
@@ -112,83 +118,96 @@ class Model {
   [[nodiscard]] const ModelConfig& config() const { return config_; }
   [[nodiscard]] ParameterStore& parameters() { return parameters_; }
   [[nodiscard]] const ParameterStore& parameters() const { return parameters_; }
-  [[nodiscard]] const Weight& unembedding() const { return network_.unembedding; }
-  [[nodiscard]] Weight detached_unembedding() const;
+  [[nodiscard]] const ops::Weight& unembedding() const { return network_.unembedding; }
+  [[nodiscard]] ops::Weight detached_unembedding() const;
   /// The rows of the unembedding for tokens that the field ahead may draft, `ahead_tokens`. Once
   /// packed these are the likeliest ones, which make up nearly all text (as in FR-Spec, Zhao et al.
   /// 2025), and they and the field are int8 whatever the rest is: drafts are verified, so what they
   /// cost matters more than their last digits. Before, no tokens are named: all may be drafted.
-  [[nodiscard]] const Weight& ahead_unembedding() const {
+  [[nodiscard]] const ops::Weight& ahead_unembedding() const {
     return ahead_tokens_.empty() ? network_.unembedding : ahead_unembedding_;
   }
   [[nodiscard]] std::span<const int32_t> ahead_tokens() const { return ahead_tokens_; }
-  [[nodiscard]] const Tensor& embedding() const { return network_.embedding.value; }
-  [[nodiscard]] const Tensor& maturity_weight() const { return network_.maturity; }
-  [[nodiscard]] const Tensor& ahead_maturity_weight() const { return network_.ahead_maturity; }
-  [[nodiscard]] HeadLayout heads() const;
+  [[nodiscard]] const tensor::Tensor& embedding() const { return network_.embedding.value; }
+  [[nodiscard]] const tensor::Tensor& maturity_weight() const { return network_.maturity; }
+  [[nodiscard]] const tensor::Tensor& ahead_maturity_weight() const {
+    return network_.ahead_maturity;
+  }
+  [[nodiscard]] ops::HeadLayout heads() const;
 
-  [[nodiscard]] const EntropicTime& time() const { return *time_; }
+  [[nodiscard]] const flow::EntropicTime& time() const { return *time_; }
   /// Knots are rounded to f32, so that a saved model has the very same table.
-  void set_time(const EntropicTime& time);
+  void set_time(const flow::EntropicTime& time);
   [[nodiscard]] std::span<const float> unigram() const { return unigram_; }
   void set_unigram(std::vector<float> probabilities) { unigram_ = std::move(probabilities); }
 
  private:
   /// [h | E[previous]] [N, 2D], of which fields make drafts; E is detached.
-  [[nodiscard]] Tensor draft_inputs(Tape& tape, const Tensor& h,
-                                    std::span<const int32_t> previous) const;
+  [[nodiscard]] tensor::Tensor draft_inputs(tensor::Tape& tape, const tensor::Tensor& h,
+                                            std::span<const int32_t> previous) const;
   /// o [N, D] of the field ahead from its inputs and the states of its recurrence; `attend` tells
   /// what rows of q | 0 | 0 see.
   template <class Attend>
-  Tensor ahead_output(Tape& tape, const Tensor& inputs, const Tensor& states,
-                      std::span<const int32_t> positions, const Attend& attend) const;
+  tensor::Tensor ahead_output(tensor::Tape& tape, const tensor::Tensor& inputs,
+                              const tensor::Tensor& states, std::span<const int32_t> positions,
+                              const Attend& attend) const;
   /// The layer whose keys and values the field ahead sees.
   [[nodiscard]] int64_t ahead_layer() const { return config_.num_hidden_layers * 3 / 4; }
   void bind();
   /// What is packed for inference, with the parameters that each weight is made of.
   struct PackedUnit {
     std::span<const Parameter> parts;
-    Weight* weight;  ///< null: one parameter that is not packed
+    ops::Weight* weight;  ///< null: one parameter that is not packed
   };
   std::vector<PackedUnit> units();
-  void pack(Weight& weight, Precision precision);
-  void pack(Weight& weight, const Tensor& bits, Precision precision);  ///< from bf16 [out, in]
+  void pack(ops::Weight& weight, tensor::Precision precision);
+  void pack(ops::Weight& weight, const tensor::Tensor& bits,
+            tensor::Precision precision);  ///< from bf16 [out, in]
   void pack_ahead_unembedding();
   /// The field ahead has rows of it, packed apart.
-  [[nodiscard]] bool unembeds_ahead(const Weight& weight) const;
+  [[nodiscard]] bool unembeds_ahead(const ops::Weight& weight) const;
   /// Belongs to the field ahead alone.
-  [[nodiscard]] bool is_ahead(const Weight& weight) const;
-  void set_packed(Weight& weight, std::shared_ptr<const PackedWeight> packed);
-  static Model read(const std::string& folder,
-                    const std::function<void(Model&, const WeightFolder&)>& read_parameters);
-  void read_packed(const WeightFolder& file, const PackedUnit& unit, Precision precision);
-  void pack_bits(const WeightFolder& file, std::span<const Parameter> parts, Weight& weight,
-                 Precision precision);
-  Tensor hidden_states(Tape& tape, const ForwardInput& input, KvPass* pass,
-                       Tensor* ahead_keys) const;
+  [[nodiscard]] bool is_ahead(const ops::Weight& weight) const;
+  void set_packed(ops::Weight& weight, std::shared_ptr<const ops::PackedWeight> packed);
+  static Model read(
+      const std::string& folder,
+      const std::function<void(Model&, const weights::WeightFolder&)>& read_parameters);
+  void read_packed(const weights::WeightFolder& file, const PackedUnit& unit,
+                   tensor::Precision precision);
+  void pack_bits(const weights::WeightFolder& file, std::span<const Parameter> parts,
+                 ops::Weight& weight, tensor::Precision precision);
+  tensor::Tensor hidden_states(tensor::Tape& tape, const ForwardInput& input, KvPass* pass,
+                               tensor::Tensor* ahead_keys) const;
   void pass_gate(int64_t use) const;
-  Tensor input_rows(Tape& tape, const ForwardInput& input, const Tensor& phi) const;
+  tensor::Tensor input_rows(tensor::Tape& tape, const ForwardInput& input,
+                            const tensor::Tensor& phi) const;
   /// Output of layer `index` from its input x [N, D]. `keys`, if given, gets q | k | v of the
   /// mature rows.
-  Tensor layer_rows(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
-                    const Tensor& phi, const ForwardInput& input, KvPass* pass, Tensor* keys) const;
-  Tensor attention_branch(Tape& tape, const Layer& layer, int64_t index, const Tensor& x,
-                          const Tensor& modulation, const ForwardInput& input, KvPass* pass,
-                          Tensor* keys) const;
-  Tensor normed_linear(Tape& tape, const Tensor& x, const Tensor& norm, const Tensor& modulation,
-                       int64_t slot, const Weight& weight, const Adapter& adapter) const;
+  tensor::Tensor layer_rows(tensor::Tape& tape, const Layer& layer, int64_t index,
+                            const tensor::Tensor& x, const tensor::Tensor& phi,
+                            const ForwardInput& input, KvPass* pass, tensor::Tensor* keys) const;
+  tensor::Tensor attention_branch(tensor::Tape& tape, const Layer& layer, int64_t index,
+                                  const tensor::Tensor& x, const tensor::Tensor& modulation,
+                                  const ForwardInput& input, KvPass* pass,
+                                  tensor::Tensor* keys) const;
+  tensor::Tensor normed_linear(tensor::Tape& tape, const tensor::Tensor& x,
+                               const tensor::Tensor& norm, const tensor::Tensor& modulation,
+                               int64_t slot, const ops::Weight& weight,
+                               const Adapter& adapter) const;
   /// linear(), and the adapter for the rows that `modulation` is of.
-  Tensor adapted_linear(Tape& tape, const Tensor& x, const Weight& weight, const Adapter& adapter,
-                        const Tensor& modulation) const;
-  Tensor feed_forward_branch(Tape& tape, const Layer& layer, const Tensor& x,
-                             const Tensor& modulation) const;
+  tensor::Tensor adapted_linear(tensor::Tape& tape, const tensor::Tensor& x,
+                                const ops::Weight& weight, const Adapter& adapter,
+                                const tensor::Tensor& modulation) const;
+  tensor::Tensor feed_forward_branch(tensor::Tape& tape, const Layer& layer,
+                                     const tensor::Tensor& x,
+                                     const tensor::Tensor& modulation) const;
 
   ModelConfig config_;
   ParameterStore parameters_;
   Network network_;
-  Weight ahead_unembedding_;
-  std::unique_ptr<RopeTable> rope_;
-  std::optional<EntropicTime> time_;
+  ops::Weight ahead_unembedding_;
+  std::unique_ptr<ops::RopeTable> rope_;
+  std::optional<flow::EntropicTime> time_;
   std::vector<float> unigram_;
   std::vector<int32_t> ahead_tokens_;
   bool (*trained_)(std::string_view) = nullptr;  // by name; null: all
@@ -196,6 +215,6 @@ class Model {
 };
 
 /// phi(t) [Ne, K]: 1, t, sin(pi k t / 2) and cos(pi k t / 2) for k = 1 .. (K - 2) / 2.
-Tensor time_features(std::span<const float> times, int64_t features);
+tensor::Tensor time_features(std::span<const float> times, int64_t features);
 
-}  // namespace evo
+}  // namespace evo::model

@@ -9,11 +9,11 @@
 #include "model/model.h"
 #include "model/sources/weight_source.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
-std::vector<double> read_table(const WeightFolder& file, const char* name) {
-  const TensorInfo* info = file.find(name);
+std::vector<double> read_table(const weights::WeightFolder& file, const char* name) {
+  const weights::TensorInfo* info = file.find(name);
   if (info == nullptr || info->shape.size() != 1 || info->shape[0] > (1 << 20)) {
     fail("{}: expected a one-dimensional tensor '{}': is this model's file complete?",
          file.path().string(), name);
@@ -25,13 +25,13 @@ std::vector<double> read_table(const WeightFolder& file, const char* name) {
 
 /// What lies under our names must all be used: a config with fewer layers than the file has would
 /// otherwise give a model that works, badly.
-void require_all_used(const WeightFolder& weights, const Model& model) {
+void require_all_used(const weights::WeightFolder& weights, const Model& model) {
   std::set<std::string> used = {kTimeLogSnr, kTimeValue, kUnigram};
   for (const Parameter& p : model.parameters().list()) used.insert(p.name);
   // Tied, it is the embedding once more.
   if (model.config().tie_word_embeddings) used.insert("lm_head.weight");
-  for (const SafetensorsFile& file : weights.files()) {
-    for (const TensorInfo& info : file.tensors()) {
+  for (const weights::SafetensorsFile& file : weights.files()) {
+    for (const weights::TensorInfo& info : file.tensors()) {
       const bool ours = info.name.starts_with("model.") || info.name.starts_with("lm_head.") ||
                         info.name.starts_with("evo.");
       if (info.name.ends_with("rotary_emb.inv_freq")) continue;  // old files repeat rope_theta so
@@ -44,7 +44,7 @@ void require_all_used(const WeightFolder& weights, const Model& model) {
   }
 }
 
-EntropicTime read_time(const WeightFolder& file) {
+flow::EntropicTime read_time(const weights::WeightFolder& file) {
   try {
     return {read_table(file, kTimeLogSnr), read_table(file, kTimeValue)};
   } catch (const Error& error) {
@@ -54,15 +54,15 @@ EntropicTime read_time(const WeightFolder& file) {
   }
 }
 
-bool is_bf16(const WeightFolder& file, const std::string& name) {
-  const TensorInfo* const info = file.find(name);
+bool is_bf16(const weights::WeightFolder& file, const std::string& name) {
+  const weights::TensorInfo* const info = file.find(name);
   return info != nullptr && info->dtype == "BF16";
 }
 
 /// Arrays one below the other, [out, in] in bf16.
-Tensor read_bits(const WeightFolder& file, std::span<const Parameter> parts,
-                 const std::vector<int64_t>& shape) {
-  const Tensor bits = Tensor::empty(shape, DType::kBF16);
+tensor::Tensor read_bits(const weights::WeightFolder& file, std::span<const Parameter> parts,
+                         const std::vector<int64_t>& shape) {
+  const tensor::Tensor bits = tensor::Tensor::empty(shape, tensor::DType::kBF16);
   uint16_t* at = bits.bf16();
   for (const Parameter& p : parts) {
     const int64_t numel = p.numel();
@@ -73,9 +73,9 @@ Tensor read_bits(const WeightFolder& file, std::span<const Parameter> parts,
 }
 
 /// The same in f32.
-Tensor read_values(const WeightFolder& file, std::span<const Parameter> parts,
-                   const std::vector<int64_t>& shape) {
-  const Tensor values = Tensor::empty(shape);
+tensor::Tensor read_values(const weights::WeightFolder& file, std::span<const Parameter> parts,
+                           const std::vector<int64_t>& shape) {
+  const tensor::Tensor values = tensor::Tensor::empty(shape);
   std::span<float> rest = values.values();
   for (const Parameter& p : parts) {
     const auto numel = static_cast<size_t>(p.numel());
@@ -88,14 +88,14 @@ Tensor read_values(const WeightFolder& file, std::span<const Parameter> parts,
 }  // namespace
 
 Model Model::load(const std::string& folder) {
-  return read(folder, [](Model& model, const WeightFolder& file) {
+  return read(folder, [](Model& model, const weights::WeightFolder& file) {
     for (const Parameter& p : model.parameters_.list())
       read_parameter(file, p.name, p.shape, model.parameters_.values_of(p));
   });
 }
 
-Model Model::load_packed(const std::string& folder, Precision precision) {
-  return read(folder, [&](Model& model, const WeightFolder& file) {
+Model Model::load_packed(const std::string& folder, tensor::Precision precision) {
+  return read(folder, [&](Model& model, const weights::WeightFolder& file) {
     std::vector<PackedUnit> layers, tables;
     for (const PackedUnit& unit : model.units()) {
       const bool is_table =
@@ -109,56 +109,57 @@ Model Model::load_packed(const std::string& folder, Precision precision) {
     // Packing works in arrays as large as the weight. All weights of a thread use the same ones,
     // and then the tables do, whose parts threads share: they need too much for it to be added to
     // that.
-    parallel_items(std::ssize(layers),
-                   [&](int64_t i) { read_unit(layers[static_cast<size_t>(i)]); });
-    trim_pool();
+    parallel_items(std::ssize(layers), [&](int64_t i) { read_unit(layers[i]); });
+    tensor::trim_pool();
     for (const PackedUnit& table : tables) read_unit(table);
-    trim_pool();
+    tensor::trim_pool();
   });
 }
 
-void Model::read_packed(const WeightFolder& file, const PackedUnit& unit, Precision precision) {
+void Model::read_packed(const weights::WeightFolder& file, const PackedUnit& unit,
+                        tensor::Precision precision) {
   const auto [parts, weight] = unit;
   // What is packed as int8 too, or is none, is read where it belongs.
   if (weight == nullptr || is_ahead(*weight) || unembeds_ahead(*weight)) {
     for (const Parameter& p : parts)
       read_parameter(file, p.name, p.shape, parameters_.values_of(p));
     if (weight != nullptr) pack(*weight, precision);
-  } else if (precision != Precision::kF32 &&
+  } else if (precision != tensor::Precision::kF32 &&
              std::ranges::all_of(parts, [&](const auto& p) { return is_bf16(file, p.name); })) {
     pack_bits(file, parts, *weight, precision);
   } else {
     // Elsewhere: memory that was written already costs much less than new memory.
-    const Tensor values = read_values(file, parts, weight->value.shape());
-    set_packed(*weight, pack_weight(values.f32(), values.rows(), values.cols(), precision));
+    const tensor::Tensor values = read_values(file, parts, weight->value.shape());
+    set_packed(*weight, ops::pack_weight(values.f32(), values.rows(), values.cols(), precision));
   }
   if (weight != nullptr) parameters_.release(weight->value);
 }
 
-void Model::pack_bits(const WeightFolder& file, std::span<const Parameter> parts, Weight& weight,
-                      Precision precision) {
+void Model::pack_bits(const weights::WeightFolder& file, std::span<const Parameter> parts,
+                      ops::Weight& weight, tensor::Precision precision) {
   const auto mapped = parts.size() == 1 ? mapped_bf16_parameter(file, parts[0].name, parts[0].shape)
                                         : std::span<const uint16_t>();
   if (mapped.empty()) {
     return pack(weight, read_bits(file, parts, weight.value.shape()), precision);
   }
-  set_packed(weight,
-             pack_bf16_weight(mapped.data(), weight.value.rows(), weight.value.cols(), precision));
+  set_packed(weight, ops::pack_bf16_weight(mapped.data(), weight.value.rows(), weight.value.cols(),
+                                           precision));
 }
 
-Model Model::read(const std::string& folder,
-                  const std::function<void(Model&, const WeightFolder&)>& read_parameters) {
+Model Model::read(
+    const std::string& folder,
+    const std::function<void(Model&, const weights::WeightFolder&)>& read_parameters) {
   const std::filesystem::path path(folder);
   if (!std::filesystem::is_directory(path)) {
     fail("{}: expected a model folder with config.json and model.safetensors, found {}", folder,
          std::filesystem::exists(path) ? "a file" : "nothing");
   }
   const ModelConfig config = ModelConfig::load(path / "config.json");
-  const WeightFolder file(path);
+  const weights::WeightFolder file(path);
   Model model(config, false);
   // Packing asks for it. Parameters are read before it is missed: what is wrong with them says
   // more.
-  const TensorInfo* const unigram = file.find(kUnigram);
+  const weights::TensorInfo* const unigram = file.find(kUnigram);
   const bool has_unigram =
       unigram != nullptr && unigram->shape == std::vector<int64_t>{config.vocab_size};
   const auto read_unigram = [&] {
@@ -177,7 +178,7 @@ Model Model::read(const std::string& folder,
 void Model::save(const std::string& folder, std::string_view weights) const {
   const std::filesystem::path path(folder);
   std::filesystem::create_directories(path);
-  std::vector<ArrayToWrite> arrays;
+  std::vector<weights::ArrayToWrite> arrays;
   for (const Parameter& p : parameters_.list()) {
     const bool matrix = p.shape.size() == 2;
     arrays.push_back({p.name, p.shape, parameters_.values_of(p), matrix ? weights : "F32"});
@@ -189,8 +190,8 @@ void Model::save(const std::string& folder, std::string_view weights) const {
     arrays.push_back({kTimeValue, {static_cast<int64_t>(values.size())}, values});
     arrays.push_back({kUnigram, {config_.vocab_size}, unigram_});
   }
-  write_safetensors(path / "model.safetensors", arrays, {{"format", "pt"}});
+  weights::write_safetensors(path / "model.safetensors", arrays, {{"format", "pt"}});
   config_.save(path / "config.json", weights);
 }
 
-}  // namespace evo
+}  // namespace evo::model

@@ -9,7 +9,7 @@
 #include "model/testing.h"
 #include "weights/safetensors.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 namespace fs = std::filesystem;
@@ -84,7 +84,8 @@ TEST(ModelFile, LoadPackedIsLoadAndPack) {
   using Case = std::tuple<bool, const char*, bool>;  // tied embeddings, format, odd addresses
   for (const auto& [tied, weights, odd] : {Case{false, "F32", false}, Case{true, "BF16", false},
                                            Case{false, "BF16", false}, Case{false, "BF16", true}}) {
-    for (Precision precision : {Precision::kF32, Precision::kBF16, Precision::kInt8}) {
+    for (tensor::Precision precision :
+         {tensor::Precision::kF32, tensor::Precision::kBF16, tensor::Precision::kInt8}) {
       const TemporaryFolder folder;
       ModelConfig config = tiny_config(16);
       config.tie_word_embeddings = tied;
@@ -99,11 +100,11 @@ TEST(ModelFile, LoadPackedIsLoadAndPack) {
       input.ids = {1, 5, 3};
       input.positions = {0, 1, 2};
       input.ranges = {{0, 1, 0, 0}, {0, 2, 0, 0}, {0, 3, 0, 0}};
-      Tape tape(Tape::Mode::kInference);
-      const Tensor a = packed.forward(tape, input), b = afterwards.forward(tape, input);
+      tensor::Tape tape(tensor::Tape::Mode::kInference);
+      const tensor::Tensor a = packed.forward(tape, input), b = afterwards.forward(tape, input);
       EXPECT_TRUE(std::ranges::equal(a.values(), b.values()));
-      const Tensor la = head_logits(tape, a, 0, 3, packed.unembedding(), nullptr);
-      const Tensor lb = head_logits(tape, b, 0, 3, afterwards.unembedding(), nullptr);
+      const tensor::Tensor la = ops::head_logits(tape, a, 0, 3, packed.unembedding(), nullptr);
+      const tensor::Tensor lb = ops::head_logits(tape, b, 0, 3, afterwards.unembedding(), nullptr);
       EXPECT_TRUE(std::ranges::equal(la.values(), lb.values()));
       EXPECT_FALSE(std::isnan(la.values()[0]));
       EXPECT_EQ(packed.pass_bytes(), afterwards.pass_bytes());
@@ -122,11 +123,11 @@ class DamagedModelFile : public ::testing::Test {
 
   void SetUp() override {
     testing::tiny_model(tiny_config(16), 7).save(path_);
-    const SafetensorsFile file(weights_);
-    for (const TensorInfo& info : file.tensors()) {
+    const weights::SafetensorsFile file(weights_);
+    for (const weights::TensorInfo& info : file.tensors()) {
       int64_t size = 1;
       for (int64_t extent : info.shape) size *= extent;
-      arrays_.push_back({info.name, info.shape, std::vector<float>(static_cast<size_t>(size))});
+      arrays_.push_back({info.name, info.shape, std::vector<float>(size)});
       file.read_f32(info.name, info.shape, arrays_.back().values);
     }
   }
@@ -138,9 +139,9 @@ class DamagedModelFile : public ::testing::Test {
   }
 
   void write() const {
-    std::vector<ArrayToWrite> arrays;
+    std::vector<weights::ArrayToWrite> arrays;
     for (const Array& one : arrays_) arrays.push_back({one.name, one.shape, one.values});
-    write_safetensors(weights_, arrays);
+    weights::write_safetensors(weights_, arrays);
   }
 
   void expect_load_error(std::initializer_list<std::string_view> parts) const {
@@ -215,11 +216,11 @@ TEST_F(DamagedModelFile, WeightsThatAreNoNumbersAreErrorsInBf16) {
   for (const char* name : {"model.embed_tokens.weight", "model.layers.1.self_attn.k_proj.weight"}) {
     const std::vector<Array> whole = arrays_;
     array(name).values[7] = std::numeric_limits<float>::quiet_NaN();
-    std::vector<ArrayToWrite> arrays;
+    std::vector<weights::ArrayToWrite> arrays;
     for (const Array& one : arrays_)
       arrays.push_back({one.name, one.shape, one.values, one.shape.size() == 2 ? "BF16" : "F32"});
-    write_safetensors(weights_, arrays);
-    expect_error([&] { (void)Model::load_packed(path_, Precision::kBF16); },
+    weights::write_safetensors(weights_, arrays);
+    expect_error([&] { (void)Model::load_packed(path_, tensor::Precision::kBF16); },
                  {weights_.string(), name, "element 7"});
     arrays_ = whole;
   }
@@ -257,4 +258,4 @@ TEST_F(DamagedModelFile, AShapeOfTheConfigurationThatTheWeightsLackIsAnError) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::model

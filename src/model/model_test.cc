@@ -8,7 +8,7 @@
 #include "model/testing.h"
 #include "ops/embedding.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 using testing::kTinyContext;
@@ -47,8 +47,8 @@ ForwardInput mature_rows(std::span<const int32_t> ids, int32_t first) {
 /// mature tokens before `start`. Their latents are a function of the position.
 void add_evolving_rows(ForwardInput& input, int32_t start, int32_t count, int32_t block) {
   const auto mature = static_cast<int32_t>(input.ids.size());
-  input.z = Tensor::empty({count, 8});
-  input.previous_x = Tensor::empty({count, 8});
+  input.z = tensor::Tensor::empty({count, 8});
+  input.previous_x = tensor::Tensor::empty({count, 8});
   for (int32_t r = 0; r < count; ++r) {
     Random random(9, static_cast<uint64_t>(start + r));
     random.fill_normal({input.z.row(r), 8});
@@ -65,9 +65,10 @@ using Rows = std::vector<std::vector<float>>;
 
 void append_logits(const Model& model, const ForwardInput& input, std::span<KvCache* const> caches,
                    Rows& rows) {
-  Tape tape(Tape::Mode::kInference);
-  const Tensor h = model.forward(tape, input, caches);
-  const Tensor logits = head_logits(tape, h, 0, h.rows(), model.unembedding(), nullptr);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor h = model.forward(tape, input, caches);
+  const tensor::Tensor logits =
+      ops::head_logits(tape, h, 0, h.rows(), model.unembedding(), nullptr);
   for (int64_t r = 0; r < logits.rows(); ++r) {
     rows.emplace_back(logits.row(r), logits.row(r) + logits.cols());
   }
@@ -108,7 +109,7 @@ Rows chunked_logits(const Model& model, std::span<const int32_t> text,
 }
 
 /// Wide enough for products that sum in several blocks. Precision, threads, QK-norm.
-class PackedModel : public ::testing::TestWithParam<std::tuple<Precision, int, bool>> {
+class PackedModel : public ::testing::TestWithParam<std::tuple<tensor::Precision, int, bool>> {
  protected:
   void SetUp() override {
     ModelConfig config = tiny_config(kVocabulary);
@@ -129,12 +130,12 @@ class PackedModel : public ::testing::TestWithParam<std::tuple<Precision, int, b
 };
 
 INSTANTIATE_TEST_SUITE_P(Formats, PackedModel,
-                         ::testing::Values(std::tuple(Precision::kF32, 1, false),
-                                           std::tuple(Precision::kF32, 1, true),
-                                           std::tuple(Precision::kF32, 2, false),
-                                           std::tuple(Precision::kBF16, 1, false),
-                                           std::tuple(Precision::kBF16, 2, true),
-                                           std::tuple(Precision::kInt8, 2, false)));
+                         ::testing::Values(std::tuple(tensor::Precision::kF32, 1, false),
+                                           std::tuple(tensor::Precision::kF32, 1, true),
+                                           std::tuple(tensor::Precision::kF32, 2, false),
+                                           std::tuple(tensor::Precision::kBF16, 1, false),
+                                           std::tuple(tensor::Precision::kBF16, 2, true),
+                                           std::tuple(tensor::Precision::kInt8, 2, false)));
 
 TEST_P(PackedModel, LogitsHaveTheSameBitsInEveryGroupingOfRows) {
   const Rows expected = cached_logits_of(*model_, mature_rows(text_, 0));
@@ -158,7 +159,7 @@ TEST_P(PackedModel, MatureRowsDoNotSeeEvolvingRows) {
       std::ranges::fill(input.z.values(), kNan);
       Rows rows = logits(*model_, input);
       EXPECT_TRUE(std::isnan(rows.back().front()));  // the poison was there
-      rows.resize(static_cast<size_t>(kLength));
+      rows.resize(kLength);
       EXPECT_TRUE(rows == expected) << count;
     }
   }
@@ -216,29 +217,30 @@ TEST_P(PackedModel, AForkGoesOnLikeItsOrigin) {
 ForwardInput joined(std::span<const ForwardInput> inputs) {
   ForwardInput all;
   const auto add_rows = [&](int32_t s, int64_t begin, int64_t end) {
-    const ForwardInput& input = inputs[static_cast<size_t>(s)];
+    const ForwardInput& input = inputs[s];
     const auto shift = static_cast<int32_t>(std::ssize(all.positions) - begin);
     for (auto r = static_cast<size_t>(begin); r < static_cast<size_t>(end); ++r) {
       all.positions.push_back(input.positions[r]);
       all.sequences.push_back(s);
-      KeyRange& range = all.ranges.emplace_back(input.ranges[r]);
+      ops::KeyRange& range = all.ranges.emplace_back(input.ranges[r]);
       if (range.self_end == 0) continue;
       range.self_begin += shift;
       range.self_end += shift;
     }
   };
   for (int32_t s = 0; s < std::ssize(inputs); ++s) {
-    const ForwardInput& input = inputs[static_cast<size_t>(s)];
+    const ForwardInput& input = inputs[s];
     all.ids.insert(all.ids.end(), input.ids.begin(), input.ids.end());
     add_rows(s, 0, input.mature());
   }
-  Tape tape(Tape::Mode::kInference);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   for (int32_t s = 0; s < std::ssize(inputs); ++s) {
-    const ForwardInput& input = inputs[static_cast<size_t>(s)];
+    const ForwardInput& input = inputs[s];
     if (input.times.empty()) continue;
-    all.z = all.z.defined() ? concat_rows(tape, all.z, input.z) : input.z;
-    all.previous_x = all.previous_x.defined() ? concat_rows(tape, all.previous_x, input.previous_x)
-                                              : input.previous_x;
+    all.z = all.z.defined() ? ops::concat_rows(tape, all.z, input.z) : input.z;
+    all.previous_x = all.previous_x.defined()
+                         ? ops::concat_rows(tape, all.previous_x, input.previous_x)
+                         : input.previous_x;
     all.times.insert(all.times.end(), input.times.begin(), input.times.end());
     add_rows(s, input.mature(), input.mature() + input.evolving());
   }
@@ -284,7 +286,7 @@ TEST_P(PackedModel, SequencesOfOnePassHaveTheBitsOfEachAlone) {
 
 TEST(Model, APassThatFindsNoRoomAppendsNothing) {
   const Model model = random_model(tiny_config(kVocabulary));
-  const auto pool = std::make_shared<KvPool>(model.config(), 2 * kCacheBlock);
+  const auto pool = std::make_shared<KvPool>(model.config(), 2 * ops::kCacheBlock);
   KvCache a(pool), b(pool);
   const std::vector<int32_t> text = random_text(1, 60);
   logits_with(a, model, mature_rows(text, 0));
@@ -332,7 +334,7 @@ TEST(Model, AWindowCountsFromTheRowsOwnPlace) {
   const Rows before = logits_of(model, input);
   for (int32_t token = 0; token < kStart; ++token) {
     ForwardInput other = input;
-    other.ids[static_cast<size_t>(token)] ^= 1;
+    other.ids[token] ^= 1;
     const Rows after = logits_of(model, other);
     for (size_t r = 0; r < before.size(); ++r) {
       const bool mature = r < kLength;
@@ -346,18 +348,18 @@ TEST(Model, AWindowCountsFromTheRowsOwnPlace) {
 TEST_P(PackedModel, StepsOfTheFieldsGiveTheFields) {
   constexpr int32_t kRows = 11;
   const std::vector<int32_t> previous = random_text(5, kRows);
-  Tensor h = Tensor::empty({kRows, kWidth});
+  tensor::Tensor h = tensor::Tensor::empty({kRows, kWidth});
   Random(6).fill_normal(h.values());
   std::vector<uint8_t> starts(kRows, 0);
   starts[0] = starts[4] = starts[5] = 1;
-  Tape tape(Tape::Mode::kInference);
-  const Tensor expected = model_->inner_field(tape, h, previous, starts);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor expected = model_->inner_field(tape, h, previous, starts);
   std::vector<float> state;
   for (int32_t r = 0; r < kRows; ++r) {
     const auto i = static_cast<size_t>(r);
-    if (starts[i] != 0) state.assign(static_cast<size_t>(model_->config().inner_size), 0.0f);
-    const Tensor row = Tensor::view(h.row(r), {1, kWidth});
-    const Tensor o = model_->inner_step(row, previous[i], state);
+    if (starts[i] != 0) state.assign(model_->config().inner_size, 0.0f);
+    const tensor::Tensor row = tensor::Tensor::view(h.row(r), {1, kWidth});
+    const tensor::Tensor o = model_->inner_step(row, previous[i], state);
     ASSERT_TRUE(std::ranges::equal(o.values(), std::span(expected.row(r), kWidth))) << r;
   }
 }
@@ -372,12 +374,12 @@ TEST(Model, StepsOfTheFieldAheadGiveTheField) {
   constexpr int32_t kDrafts = 7;
   KvCache cache(model.config(), kTinyContext);
   KvCache* const caches[] = {&cache};
-  Tape tape(Tape::Mode::kInference);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   const ForwardInput input = mature_rows(text, 0);
   AheadInput ahead;
-  const Tensor h = model.forward(tape, input, caches, &ahead.keys);
-  const Tensor last = slice_rows(tape, h, kLength - 1, kLength);
-  ahead.h = Tensor::empty({kDrafts, config.hidden_size});
+  const tensor::Tensor h = model.forward(tape, input, caches, &ahead.keys);
+  const tensor::Tensor last = ops::slice_rows(tape, h, kLength - 1, kLength);
+  ahead.h = tensor::Tensor::empty({kDrafts, config.hidden_size});
   ahead.previous = random_text(2, kDrafts);
   for (int32_t j = 0; j < kDrafts; ++j) {
     std::ranges::copy(last.values(), ahead.h.row(j));
@@ -385,29 +387,30 @@ TEST(Model, StepsOfTheFieldAheadGiveTheField) {
     ahead.context.push_back({0, kLength, 0, 0});
     ahead.starts.push_back(j == 0);
   }
-  const Tensor expected = model.ahead_field(tape, ahead);
+  const tensor::Tensor expected = model.ahead_field(tape, ahead);
   // Beside another text, from whose start the same tokens are drafted at other places.
   const std::vector<int32_t> other_text = random_text(3, 5);
   KvCache other(model.config(), kTinyContext);
   KvCache* const others[] = {&other};
-  const Tensor other_h = model.forward(tape, mature_rows(other_text, 0), others);
+  const tensor::Tensor other_h = model.forward(tape, mature_rows(other_text, 0), others);
   const KvCache* const both[] = {&other, &cache};
-  const Tensor hs = concat_rows(tape, slice_rows(tape, other_h, 4, 5), last);
-  const Tensor states = Tensor::zeros({2, 6}), alone = Tensor::zeros({1, 6});
+  const tensor::Tensor hs = ops::concat_rows(tape, ops::slice_rows(tape, other_h, 4, 5), last);
+  const tensor::Tensor states = tensor::Tensor::zeros({2, 6}),
+                       alone = tensor::Tensor::zeros({1, 6});
   for (int32_t j = 0; j < kDrafts; ++j) {
-    const int32_t previous = ahead.previous[static_cast<size_t>(j)], place = kLength + j;
+    const int32_t previous = ahead.previous[j], place = kLength + j;
     const int32_t previous_of_both[] = {previous, previous}, places[] = {5 + j, place};
-    const Tensor o = model.ahead_step(hs, previous_of_both, places, both, states);
+    const tensor::Tensor o = model.ahead_step(hs, previous_of_both, places, both, states);
     for (int64_t c = 0; c < o.cols(); ++c) ASSERT_NEAR(o.row(1)[c], expected.row(j)[c], 2e-5);
-    const Tensor same = model.ahead_step(last, std::span(&previous, 1), std::span(&place, 1),
-                                         std::span(both).subspan(1), alone);
-    EXPECT_TRUE(std::ranges::equal(same.values(), slice_rows(tape, o, 1, 2).values()));
+    const tensor::Tensor same = model.ahead_step(
+        last, std::span(&previous, 1), std::span(&place, 1), std::span(both).subspan(1), alone);
+    EXPECT_TRUE(std::ranges::equal(same.values(), ops::slice_rows(tape, o, 1, 2).values()));
     EXPECT_GT(std::abs(o.row(0)[0] - o.row(1)[0]), 1e-3);  // each looks at its own text
   }
   // Each draft depends on where it stands and on what was drafted before.
   const int32_t previous = ahead.previous.back(), place = kLength;
-  const Tensor elsewhere = model.ahead_step(last, std::span(&previous, 1), std::span(&place, 1),
-                                            std::span(both).subspan(1), alone);
+  const tensor::Tensor elsewhere = model.ahead_step(
+      last, std::span(&previous, 1), std::span(&place, 1), std::span(both).subspan(1), alone);
   EXPECT_GT(std::abs(elsewhere.row(0)[0] - expected.row(kDrafts - 1)[0]), 1e-3);
 }
 
@@ -420,12 +423,12 @@ TEST(Model, DraftsAheadFromTheLikeliestTokens) {
   for (size_t token : {7, 20, 299}) unigram[token] = 0.333f;
   unigram[1] = 0.001f;
   model.set_unigram(unigram);
-  model.pack(Precision::kF32);
+  model.pack(tensor::Precision::kF32);
   EXPECT_TRUE(std::ranges::equal(model.ahead_tokens(), std::vector<int32_t>{7, 20, 299}));
   std::ranges::fill(unigram, 1 / 300.0f);
   unigram[250] = 0.01f;
   model.set_unigram(unigram);
-  model.pack(Precision::kF32);
+  model.pack(tensor::Precision::kF32);
   EXPECT_EQ(std::ssize(model.ahead_tokens()), 4 * config.hidden_size);
   EXPECT_EQ(model.ahead_tokens().back(), 250);
 }
@@ -440,11 +443,11 @@ TEST(Model, PlacesAreThoseInTheWindow) {
   const auto changed_rows = [&](int32_t count, int32_t block, int64_t place) {
     ForwardInput input = mature_rows(random_text(1, kLength), 0);
     add_evolving_rows(input, kLength, count, block);
-    Tape tape(Tape::Mode::kInference);
-    const Tensor before = model.forward(tape, input);
-    const Tensor places = model.parameters().tensor("evo.places.weight");
+    tensor::Tape tape(tensor::Tape::Mode::kInference);
+    const tensor::Tensor before = model.forward(tape, input);
+    const tensor::Tensor places = model.parameters().tensor("evo.places.weight");
     for (size_t c = 0; c < width; ++c) places.row(place)[c] += 1.0f;
-    const Tensor after = model.forward(tape, input);
+    const tensor::Tensor after = model.forward(tape, input);
     std::vector<int64_t> rows;
     for (int64_t r = 0; r < after.rows(); ++r) {
       if (!std::equal(after.row(r), after.row(r) + width, before.row(r))) {
@@ -467,7 +470,7 @@ TEST(Model, PackedF32ProductsGiveWhatPlainOnesGive) {
   ForwardInput input = mature_rows(random_text(1, kLength), 0);
   add_evolving_rows(input, kLength, 8, 4);
   const Rows plain = logits_of(model, input);
-  model.pack(Precision::kF32);
+  model.pack(tensor::Precision::kF32);
   const Rows packed = logits_of(model, input);
   for (size_t r = 0; r < plain.size(); ++r) {
     for (size_t v = 0; v < plain[r].size(); ++v) {
@@ -528,17 +531,17 @@ TEST(Model, FreshModulationAndInnerFieldDoNothing) {
   model.initialize(1);
   ForwardInput input = mature_rows(random_text(1, 5), 0);
   add_evolving_rows(input, 5, 3, 3);
-  Tape tape(Tape::Mode::kInference);
-  const Tensor h = model.forward(tape, input);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor h = model.forward(tape, input);
   const int32_t previous[] = {1, 2, 3, 4, 5, 6, 7, 8};
   const uint8_t starts[8] = {1};
-  const Tensor o = model.inner_field(tape, h, previous, starts);
+  const tensor::Tensor o = model.inner_field(tape, h, previous, starts);
   EXPECT_TRUE(std::ranges::equal(o.values(), h.values()));
 }
 
 TEST(TimeFeatures, AreThoseOfTheDocument) {
   const float times[] = {1.0f, 0.25f};
-  const Tensor phi = time_features(times, 8);
+  const tensor::Tensor phi = time_features(times, 8);
   ASSERT_EQ(phi.shape(), (std::vector<int64_t>{2, 8}));
   for (int r = 0; r < 2; ++r) {
     const double t = times[r], turn = std::numbers::pi / 2;
@@ -557,4 +560,4 @@ TEST(TimeFeatures, AreThoseOfTheDocument) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::model

@@ -6,7 +6,7 @@
 #include <numeric>
 #include <utility>
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 // The field ahead may draft the likeliest tokens that make up this share of text, but only so many
@@ -19,12 +19,11 @@ constexpr int64_t kAheadTokensPerColumn = 4;
 std::vector<int32_t> likeliest_tokens(std::span<const float> unigram, double share, size_t most) {
   std::vector<int32_t> tokens(unigram.size());
   std::iota(tokens.begin(), tokens.end(), 0);
-  std::ranges::stable_sort(tokens, std::greater(),
-                           [&](int32_t v) { return unigram[static_cast<size_t>(v)]; });
+  std::ranges::stable_sort(tokens, std::greater(), [&](int32_t v) { return unigram[v]; });
   double covered = 0;
   size_t count = 0;
   while (count < std::min(most, tokens.size()) && covered < share) {
-    covered += unigram[static_cast<size_t>(tokens[count++])];
+    covered += unigram[tokens[count++]];
   }
   tokens.resize(count);
   std::ranges::sort(tokens);
@@ -37,7 +36,7 @@ std::vector<Model::PackedUnit> Model::units() {
   std::vector<PackedUnit> all;
   std::span<const Parameter> rest = parameters_.list();
   declare_network(config_, network_, [&](const Declaration& declared) {
-    const auto* const weight = std::get_if<Weight*>(&declared.holder);
+    const auto* const weight = std::get_if<ops::Weight*>(&declared.holder);
     const size_t arrays = declared.arrays.size(), together = weight ? arrays : 1;
     for (size_t i = 0; i < arrays; i += together) {
       all.push_back({rest.first(together), weight ? *weight : nullptr});
@@ -47,20 +46,20 @@ std::vector<Model::PackedUnit> Model::units() {
   return all;
 }
 
-void Model::pack(Precision precision) {
+void Model::pack(tensor::Precision precision) {
   for (const PackedUnit& unit : units()) {
     if (unit.weight != nullptr) pack(*unit.weight, precision);
   }
 }
 
-void Model::pack(Weight& w, Precision precision) {
-  set_packed(w, pack_weight(w.value.f32(), w.value.rows(), w.value.cols(),
-                            is_ahead(w) ? Precision::kInt8 : precision));
+void Model::pack(ops::Weight& w, tensor::Precision precision) {
+  set_packed(w, ops::pack_weight(w.value.f32(), w.value.rows(), w.value.cols(),
+                                 is_ahead(w) ? tensor::Precision::kInt8 : precision));
   if (unembeds_ahead(w)) pack_ahead_unembedding();
 }
 
-void Model::pack(Weight& w, const Tensor& bits, Precision precision) {
-  set_packed(w, pack_bf16_weight(bits.bf16(), bits.rows(), bits.cols(), precision));
+void Model::pack(ops::Weight& w, const tensor::Tensor& bits, tensor::Precision precision) {
+  set_packed(w, ops::pack_bf16_weight(bits.bf16(), bits.rows(), bits.cols(), precision));
 }
 
 void Model::pack_ahead_unembedding() {
@@ -68,28 +67,27 @@ void Model::pack_ahead_unembedding() {
   ahead_tokens_ = likeliest_tokens(unigram_, kAheadCoverage,
                                    static_cast<size_t>(kAheadTokensPerColumn * width));
   const int64_t count = std::ssize(ahead_tokens_);
-  const Tensor rows = Tensor::empty({count, width});
+  const tensor::Tensor rows = tensor::Tensor::empty({count, width});
   for (int64_t i = 0; i < count; ++i) {
-    std::copy_n(network_.unembedding.value.row(ahead_tokens_[static_cast<size_t>(i)]), width,
-                rows.row(i));
+    std::copy_n(network_.unembedding.value.row(ahead_tokens_[i]), width, rows.row(i));
   }
   // Of the values of what is packed only their shape is used.
-  ahead_unembedding_ = {Tensor::view(network_.unembedding.value.f32(), {count, width}),
-                        pack_weight(rows.f32(), count, width, Precision::kInt8)};
+  ahead_unembedding_ = {tensor::Tensor::view(network_.unembedding.value.f32(), {count, width}),
+                        ops::pack_weight(rows.f32(), count, width, tensor::Precision::kInt8)};
 }
 
-void Model::set_packed(Weight& w, std::shared_ptr<const PackedWeight> packed) {
+void Model::set_packed(ops::Weight& w, std::shared_ptr<const ops::PackedWeight> packed) {
   w.packed = std::move(packed);
   if (&w == &network_.embedding && config_.tie_word_embeddings)
     network_.unembedding.packed = w.packed;
 }
 
-bool Model::unembeds_ahead(const Weight& w) const {
+bool Model::unembeds_ahead(const ops::Weight& w) const {
   return config_.drafts_ahead() &&
          &w == (config_.tie_word_embeddings ? &network_.embedding : &network_.unembedding);
 }
 
-bool Model::is_ahead(const Weight& w) const {
+bool Model::is_ahead(const ops::Weight& w) const {
   const AheadField& a = network_.ahead;
   return std::ranges::count(
              std::array{&a.in, &a.out, &a.query, &a.attention_out, &a.gate_up, &a.down}, &w) > 0;
@@ -99,11 +97,11 @@ size_t Model::pass_bytes() const {
   EVO_CHECK(network_.unembedding.packed != nullptr);
   size_t bytes = network_.unembedding.packed->bytes();
   for (const Layer& layer : network_.layers) {
-    for (const Weight* w : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down}) {
+    for (const ops::Weight* w : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down}) {
       bytes += w->packed->bytes();
     }
   }
   return bytes;
 }
 
-}  // namespace evo
+}  // namespace evo::model

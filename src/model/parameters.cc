@@ -7,7 +7,7 @@
 
 #include "base/checked.h"
 
-namespace evo {
+namespace evo::model {
 
 int64_t Parameter::numel() const {
   int64_t total = 1;
@@ -24,7 +24,7 @@ void ParameterStore::declare(Parameter parameter) {
 
 void ParameterStore::allocate(bool gradients) {
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t array = (static_cast<size_t>(size_) * sizeof(float) + page - 1) / page * page;
+  const size_t array = (size_ * sizeof(float) + page - 1) / page * page;
   const size_t bytes = gradients ? 2 * array : array;
   void* const memory =
       mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -33,15 +33,15 @@ void ParameterStore::allocate(bool gradients) {
          1e-9 * static_cast<double>(bytes));
   }
   memory_ = std::shared_ptr<void>(memory, [bytes](void* at) { munmap(at, bytes); });
-  values_ = Tensor::view(static_cast<float*>(memory), {size_});
+  values_ = tensor::Tensor::view(static_cast<float*>(memory), {size_});
   if (gradients) {
     // Of a frozen part nobody writes the gradients, and so they take no memory.
     void* const behind = static_cast<std::byte*>(memory) + array;
-    gradients_ = Tensor::view(static_cast<float*>(behind), {size_});
+    gradients_ = tensor::Tensor::view(static_cast<float*>(behind), {size_});
   }
 }
 
-void ParameterStore::release(const Tensor& tensor) const {
+void ParameterStore::release(const tensor::Tensor& tensor) const {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto first = reinterpret_cast<uintptr_t>(tensor.f32());
   const uintptr_t begin = (first + page - 1) / page * page;
@@ -58,12 +58,12 @@ const Parameter& ParameterStore::find(const std::string& name) const {
   return parameters_[found->second];
 }
 
-Tensor ParameterStore::tensor(const std::string& name) const {
+tensor::Tensor ParameterStore::tensor(const std::string& name) const {
   const Parameter& p = find(name);
   return view(p.offset, p.shape);
 }
 
-Tensor ParameterStore::fused(const std::string& first, const std::string& last) const {
+tensor::Tensor ParameterStore::fused(const std::string& first, const std::string& last) const {
   const Parameter& begin = find(first);
   const Parameter& end = find(last);
   const bool vectors = begin.shape.size() == 1 && end.shape.size() == 1;
@@ -74,16 +74,16 @@ Tensor ParameterStore::fused(const std::string& first, const std::string& last) 
 }
 
 std::span<float> ParameterStore::values_of(const Parameter& p) const {
-  return values().subspan(static_cast<size_t>(p.offset), static_cast<size_t>(p.numel()));
+  return values().subspan(p.offset, p.numel());
 }
 
 void ParameterStore::zero_gradients() const {
-  set_zero(gradients());
+  tensor::set_zero(gradients());
 }
 
-Tensor ParameterStore::view(int64_t offset, std::vector<int64_t> shape) const {
+tensor::Tensor ParameterStore::view(int64_t offset, std::vector<int64_t> shape) const {
   float* grad = gradients_.defined() ? gradients_.f32() + offset : nullptr;
-  return Tensor::view(values_.f32() + offset, std::move(shape), grad);
+  return tensor::Tensor::view(values_.f32() + offset, std::move(shape), grad);
 }
 
-}  // namespace evo
+}  // namespace evo::model

@@ -9,7 +9,7 @@
 
 #include "tensor/tensor.h"
 
-namespace evo {
+namespace evo::model {
 
 /// What a parameter is for, as plans count them.
 enum class NetworkPart {
@@ -58,13 +58,13 @@ class ParameterStore {
   void allocate(bool gradients);
 
   /// Gives back the memory of a tensor that nobody will use any more: touching it ends the program.
-  void release(const Tensor& tensor) const;
+  void release(const tensor::Tensor& tensor) const;
 
   [[nodiscard]] const std::vector<Parameter>& list() const { return parameters_; }
   [[nodiscard]] const Parameter& find(const std::string& name) const;
-  [[nodiscard]] Tensor tensor(const std::string& name) const;
+  [[nodiscard]] tensor::Tensor tensor(const std::string& name) const;
   /// One matrix, or one vector, over the adjacent parameters `first` .. `last`.
-  [[nodiscard]] Tensor fused(const std::string& first, const std::string& last) const;
+  [[nodiscard]] tensor::Tensor fused(const std::string& first, const std::string& last) const;
 
   [[nodiscard]] std::span<float> values() const { return values_.values(); }
   [[nodiscard]] std::span<float> gradients() const { return gradients_.values(); }
@@ -72,12 +72,12 @@ class ParameterStore {
   void zero_gradients() const;
 
  private:
-  [[nodiscard]] Tensor view(int64_t offset, std::vector<int64_t> shape) const;
+  [[nodiscard]] tensor::Tensor view(int64_t offset, std::vector<int64_t> shape) const;
   std::vector<Parameter> parameters_;
   std::unordered_map<std::string, size_t> index_;  // by name
   int64_t size_ = 0;
   std::shared_ptr<void> memory_;  // of values_
-  Tensor values_, gradients_;
+  tensor::Tensor values_, gradients_;
 };
 
 /// True for what only evolving tokens use: all that is not the backbone.
@@ -91,4 +91,4 @@ class ParameterStore {
          name.starts_with("evo.maturity.");
 }
 
-}  // namespace evo
+}  // namespace evo::model

@@ -9,7 +9,7 @@
 #include "model/sources/weight_source.h"
 #include "model/testing.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 namespace fs = std::filesystem;
@@ -34,7 +34,7 @@ std::vector<std::string> read_pieces(const fs::path& path, int64_t count) {
   while (std::ssize(pieces) < count) {
     int32_t length = 0;
     std::memcpy(&length, bytes.data() + at + sizeof(float), sizeof length);
-    pieces.push_back(bytes.substr(at + sizeof(float) + sizeof length, static_cast<size_t>(length)));
+    pieces.push_back(bytes.substr(at + sizeof(float) + sizeof length, length));
     at += sizeof(float) + sizeof length + static_cast<size_t>(length);
   }
   return pieces;
@@ -49,15 +49,15 @@ std::string expected_story(const fs::path& path) {
 
 std::vector<int32_t> greedy(const Model& model, int count) {
   KvCache cache(model.config(), count + 1);
-  Tape tape(Tape::Mode::kInference);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   std::vector<int32_t> tokens = {kBegin};
   for (int32_t i = 0; i < count; ++i) {
     ForwardInput input;
     input.ids = {tokens.back()};
     input.positions = {i};
     input.ranges = {{0, i + 1, 0, 0}};
-    const Tensor h = model.forward(tape, input, &cache);
-    tokens.push_back(head(tape, h, 0, 1, model.unembedding(), nullptr, nullptr).argmax[0]);
+    const tensor::Tensor h = model.forward(tape, input, &cache);
+    tokens.push_back(ops::head(tape, h, 0, 1, model.unembedding(), nullptr, nullptr).argmax[0]);
   }
   return tokens;
 }
@@ -67,7 +67,7 @@ TEST(Stories260K, GreedyTextIsThePublishedOne) {
   if (!fs::exists(data)) GTEST_SKIP() << "no " << data.string() << ": set EVO_SHARED_DATA";
   const testing::TemporaryFolder folder;
   write_model_folder(folder / "model", llama2c_source(data / "stories260K.bin"), "F32");
-  const Model model = Model::load_packed(folder / "model", Precision::kF32);
+  const Model model = Model::load_packed(folder / "model", tensor::Precision::kF32);
   const auto pieces = read_pieces(data / "tok512.bin", model.config().vocab_size);
   std::string story;
   const std::vector<int32_t> tokens = greedy(model, kTokens);
@@ -81,4 +81,4 @@ TEST(Stories260K, GreedyTextIsThePublishedOne) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::model

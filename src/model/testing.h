@@ -25,8 +25,8 @@ inline ::testing::Environment* const kOneThread =
 inline constexpr int64_t kTinyContext = 128;
 
 /// Two layers, grouped heads and untied embeddings.
-inline ModelConfig tiny_config(int64_t vocabulary) {
-  ModelConfig config;
+inline model::ModelConfig tiny_config(int64_t vocabulary) {
+  model::ModelConfig config;
   config.vocab_size = vocabulary;
   config.hidden_size = 32;
   config.intermediate_size = 48;
@@ -42,9 +42,9 @@ inline ModelConfig tiny_config(int64_t vocabulary) {
 }
 
 /// Every parameter random: norms about 1, matrices with this deviation, none of them 0.
-inline void randomize(Model& model, uint64_t seed, float deviation) {
+inline void randomize(model::Model& model, uint64_t seed, float deviation) {
   Random random(seed, 2);
-  for (const Parameter& p : model.parameters().list()) {
+  for (const model::Parameter& p : model.parameters().list()) {
     const bool norm = p.name.ends_with("norm.weight");
     for (float& value : model.parameters().values_of(p)) {
       value = deviation * random.normal() + (norm ? 1.0f : 0.0f);
@@ -56,8 +56,8 @@ inline void randomize(Model& model, uint64_t seed, float deviation) {
 /// the last token the strongest reason for the next one, and the inner field, which is told the
 /// token before, hands a bounded copy of its embedding to the same unembedding. So a good part of
 /// the drafts is accepted, and another is rejected.
-inline Model tiny_model(const ModelConfig& config, uint64_t seed) {
-  Model model(config, false);
+inline model::Model tiny_model(const model::ModelConfig& config, uint64_t seed) {
+  model::Model model(config, false);
   randomize(model, seed, 0.1f);
   Random random(seed, 3);
   const auto fill = [&](const char* name, float deviation) {
@@ -67,26 +67,26 @@ inline Model tiny_model(const ModelConfig& config, uint64_t seed) {
   fill("model.embed_tokens.weight", 1.0f);
   if (!config.tie_word_embeddings) fill("lm_head.weight", 0.5f);
   if (config.flow) {
-    const Tensor in = model.parameters().tensor("evo.inner.in.weight");    // [2R, 2D]
-    const Tensor out = model.parameters().tensor("evo.inner.out.weight");  // [D, R]
+    const tensor::Tensor in = model.parameters().tensor("evo.inner.in.weight");    // [2R, 2D]
+    const tensor::Tensor out = model.parameters().tensor("evo.inner.out.weight");  // [D, R]
     for (int64_t i = 0; i < std::min(config.inner_size, config.hidden_size); ++i) {
       in.row(config.inner_size + i)[config.hidden_size + i] += 1;
       out.row(i)[i] += 10;
     }
     if (config.ahead_size > 0) {
-      const Tensor ahead_in = model.parameters().tensor("evo.ahead.in.weight");
-      const Tensor ahead_out = model.parameters().tensor("evo.ahead.out.weight");
+      const tensor::Tensor ahead_in = model.parameters().tensor("evo.ahead.in.weight");
+      const tensor::Tensor ahead_out = model.parameters().tensor("evo.ahead.out.weight");
       const int64_t states = config.ahead_states();
       for (int64_t i = 0; i < std::min(states, config.hidden_size); ++i) {
         ahead_in.row(states + i)[config.hidden_size + i] += 1;
         ahead_out.row(i)[i] += 10;
       }
     }
-    Tape tape(Tape::Mode::kInference);
-    const Tensor codes = model.codes(tape);
-    model.set_time(estimate_entropic_time(codes.values(), config.code_size, model.unigram()));
+    tensor::Tape tape(tensor::Tape::Mode::kInference);
+    const tensor::Tensor codes = model.codes(tape);
+    model.set_time(flow::estimate_entropic_time(codes.values(), config.code_size, model.unigram()));
   }
-  model.pack(Precision::kF32);
+  model.pack(tensor::Precision::kF32);
   return model;
 }
 

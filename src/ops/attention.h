@@ -8,7 +8,7 @@
 #include "tensor/tape.h"
 #include "tensor/tensor.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// Which keys one query row sees: context rows [context_begin, context_end), then rows
 /// [self_begin, self_end) of the same pass. Either may be empty, not both.
@@ -37,7 +37,7 @@ struct KeyValueView {
 /// threads can change it, and a NaN in a row it does not see cannot reach it. (The bits may depend
 /// on the SIMD target.) The gradient is independent of the number of threads too, but sums over
 /// rows.
-Tensor attention(Tape& tape, const Tensor& qkv, const HeadLayout& layout,
-                 std::span<const KeyRange> ranges, const KeyValueView* context);
+tensor::Tensor attention(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+                         std::span<const KeyRange> ranges, const KeyValueView* context);
 
-}  // namespace evo
+}  // namespace evo::ops

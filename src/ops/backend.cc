@@ -8,7 +8,7 @@
 #include "ops/cpu/cpu.h"
 #include "ops/reference/reference.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 #define EVO_OP(op) .op = cpu::op,
@@ -44,56 +44,59 @@ std::vector<std::string> backend_names() {
   return names;
 }
 
-Tensor attention(Tape& tape, const Tensor& qkv, const HeadLayout& layout,
-                 std::span<const KeyRange> ranges, const KeyValueView* context) {
+tensor::Tensor attention(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+                         std::span<const KeyRange> ranges, const KeyValueView* context) {
   return backend().attention(tape, qkv, layout, ranges, context);
 }
 
-void add_bias(Tape& tape, const Tensor& x, const Tensor& bias) {
+void add_bias(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& bias) {
   backend().add_bias(tape, x, bias);
 }
 
-void add_to_last_rows(Tape& tape, const Tensor& x, const Tensor& delta) {
+void add_to_last_rows(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& delta) {
   backend().add_to_last_rows(tape, x, delta);
 }
 
-void write_keys(const Tensor& qkv, const HeadLayout& layout, int64_t begin, int64_t end,
+void write_keys(const tensor::Tensor& qkv, const HeadLayout& layout, int64_t begin, int64_t end,
                 const CachedKeys& cached, int64_t token) {
   backend().write_keys(qkv, layout, begin, end, cached, token);
 }
 
-Tensor cached_attention(const Tape& tape, const Tensor& qkv, const HeadLayout& layout,
-                        std::span<const KeyRange> ranges, std::span<const int32_t> sequences,
-                        std::span<const CachedKeys> contexts) {
+tensor::Tensor cached_attention(const tensor::Tape& tape, const tensor::Tensor& qkv,
+                                const HeadLayout& layout, std::span<const KeyRange> ranges,
+                                std::span<const int32_t> sequences,
+                                std::span<const CachedKeys> contexts) {
   return backend().cached_attention(tape, qkv, layout, ranges, sequences, contexts);
 }
 
-Tensor normalize_codes(Tape& tape, const Tensor& table) {
+tensor::Tensor normalize_codes(tensor::Tape& tape, const tensor::Tensor& table) {
   return backend().normalize_codes(tape, table);
 }
 
-Tensor gaussian_bridge(Tape& tape, const Tensor& codes, std::span<const int32_t> ids,
-                       std::span<const float> signal, const Tensor& noise) {
+tensor::Tensor gaussian_bridge(tensor::Tape& tape, const tensor::Tensor& codes,
+                               std::span<const int32_t> ids, std::span<const float> signal,
+                               const tensor::Tensor& noise) {
   return backend().gaussian_bridge(tape, codes, ids, signal, noise);
 }
 
-Tensor embed(Tape& tape, const Weight& table, std::span<const int32_t> ids) {
+tensor::Tensor embed(tensor::Tape& tape, const Weight& table, std::span<const int32_t> ids) {
   return backend().embed(tape, table, ids);
 }
 
-Tensor concat_rows(Tape& tape, const Tensor& a, const Tensor& b) {
+tensor::Tensor concat_rows(tensor::Tape& tape, const tensor::Tensor& a, const tensor::Tensor& b) {
   return backend().concat_rows(tape, a, b);
 }
 
-Tensor concat_cols(Tape& tape, std::span<const Tensor> parts) {
+tensor::Tensor concat_cols(tensor::Tape& tape, std::span<const tensor::Tensor> parts) {
   return backend().concat_cols(tape, parts);
 }
 
-Tensor slice_rows(Tape& tape, const Tensor& x, int64_t begin, int64_t end) {
+tensor::Tensor slice_rows(tensor::Tape& tape, const tensor::Tensor& x, int64_t begin, int64_t end) {
   return backend().slice_rows(tape, x, begin, end);
 }
 
-Tensor gated_scan(Tape& tape, const Tensor& a, std::span<const uint8_t> block_starts) {
+tensor::Tensor gated_scan(tensor::Tape& tape, const tensor::Tensor& a,
+                          std::span<const uint8_t> block_starts) {
   return backend().gated_scan(tape, a, block_starts);
 }
 
@@ -101,33 +104,35 @@ void gated_step(std::span<const float> a, std::span<float> state) {
   backend().gated_step(a, state);
 }
 
-HeadResult head(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows, const Weight& unembed,
-                const PosteriorTerm* term, const HeadLosses* losses) {
+HeadResult head(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin, int64_t rows,
+                const Weight& unembed, const PosteriorTerm* term, const HeadLosses* losses) {
   return backend().head(tape, h, row_begin, rows, unembed, term, losses);
 }
 
-Tensor head_logits(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows,
-                   const Weight& unembed, const PosteriorTerm* term) {
+tensor::Tensor head_logits(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin,
+                           int64_t rows, const Weight& unembed, const PosteriorTerm* term) {
   return backend().head_logits(tape, h, row_begin, rows, unembed, term);
 }
 
-Tensor linear(Tape& tape, const Tensor& x, const Weight& weight) {
+tensor::Tensor linear(tensor::Tape& tape, const tensor::Tensor& x, const Weight& weight) {
   return backend().linear(tape, x, weight);
 }
 
-MaturityResult maturity(Tape& tape, const Tensor& o, std::span<const float> log_pmax,
-                        std::span<const float> entropy, const Tensor& weight,
-                        std::span<const float> targets, std::span<const float> weights) {
+MaturityResult maturity(tensor::Tape& tape, const tensor::Tensor& o,
+                        std::span<const float> log_pmax, std::span<const float> entropy,
+                        const tensor::Tensor& weight, std::span<const float> targets,
+                        std::span<const float> weights) {
   return backend().maturity(tape, o, log_pmax, entropy, weight, targets, weights);
 }
 
-Tensor norm_modulate(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& modulation,
-                     int64_t scale_column, float eps) {
+tensor::Tensor norm_modulate(tensor::Tape& tape, const tensor::Tensor& x,
+                             const tensor::Tensor& weight, const tensor::Tensor& modulation,
+                             int64_t scale_column, float eps) {
   return backend().norm_modulate(tape, x, weight, modulation, scale_column, eps);
 }
 
-Tensor add_gated(Tape& tape, const Tensor& x, const Tensor& branch, const Tensor& modulation,
-                 int64_t gate_column) {
+tensor::Tensor add_gated(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& branch,
+                         const tensor::Tensor& modulation, int64_t gate_column) {
   return backend().add_gated(tape, x, branch, modulation, gate_column);
 }
 
@@ -144,28 +149,29 @@ void exponential_average(std::span<float> average, std::span<const float> value,
   backend().exponential_average(average, value, decay);
 }
 
-void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTable& table,
-          std::span<const int32_t> positions) {
+void rope(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+          const RopeTable& table, std::span<const int32_t> positions) {
   backend().rope(tape, qkv, layout, table, positions);
 }
 
-Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const Tensor& q_weight,
-                 const Tensor& k_weight, float eps) {
+tensor::Tensor head_norm(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+                         const tensor::Tensor& q_weight, const tensor::Tensor& k_weight,
+                         float eps) {
   return backend().head_norm(tape, qkv, layout, q_weight, k_weight, eps);
 }
 
-Tensor swiglu(Tape& tape, const Tensor& gate_up) {
+tensor::Tensor swiglu(tensor::Tape& tape, const tensor::Tensor& gate_up) {
   return backend().swiglu(tape, gate_up);
 }
 
 std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out, int64_t in,
-                                                Precision precision) {
+                                                tensor::Precision precision) {
   return backend().pack_weight(weight, out, in, precision);
 }
 
 std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int64_t out,
-                                                     int64_t in, Precision precision) {
+                                                     int64_t in, tensor::Precision precision) {
   return backend().pack_bf16_weight(weight, out, in, precision);
 }
 
-}  // namespace evo
+}  // namespace evo::ops

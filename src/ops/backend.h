@@ -31,11 +31,11 @@
                   fn(pack_weight) fn(rope) fn(slice_rows) fn(sum_of_squares) fn(swiglu)        \
                       fn(write_keys)
 
-namespace evo {
+namespace evo::ops {
 
 struct Backend {
   std::string_view name;
-#define EVO_OP(op) decltype(::evo::op)* op;
+#define EVO_OP(op) decltype(::evo::ops::op)* op;
   EVO_FOR_EACH_OP(EVO_OP)
 #undef EVO_OP
 };
@@ -49,4 +49,4 @@ void use_backend(std::string_view name);
 
 [[nodiscard]] std::vector<std::string> backend_names();
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -9,7 +9,7 @@
 
 #include "ops/attention.h"
 
-namespace evo {
+namespace evo::ops {
 
 inline constexpr int kCacheBlock = 64;  ///< tokens of a block: four AVX-512 vectors of keys
 
@@ -32,7 +32,7 @@ struct CachedKeys {
 
 /// Writes keys and values of rows [begin, end) of qkv [N, (H + 2G) e] as tokens `token`,
 /// token + 1 ..
-void write_keys(const Tensor& qkv, const HeadLayout& layout, int64_t begin, int64_t end,
+void write_keys(const tensor::Tensor& qkv, const HeadLayout& layout, int64_t begin, int64_t end,
                 const CachedKeys& cached, int64_t token);
 
 /// softmax(q k^T / sqrt(e)) v [N, H e] as attention() has it, where the context of row r is
@@ -43,8 +43,9 @@ void write_keys(const Tensor& qkv, const HeadLayout& layout, int64_t begin, int6
 /// the call, nor where blocks lie in memory, nor the number of threads can change it, and NaN in
 /// what it does not see cannot reach it. (The bits may depend on the SIMD target and are not those
 /// of attention().)
-Tensor cached_attention(const Tape& tape, const Tensor& qkv, const HeadLayout& layout,
-                        std::span<const KeyRange> ranges, std::span<const int32_t> sequences,
-                        std::span<const CachedKeys> contexts);
+tensor::Tensor cached_attention(const tensor::Tape& tape, const tensor::Tensor& qkv,
+                                const HeadLayout& layout, std::span<const KeyRange> ranges,
+                                std::span<const int32_t> sequences,
+                                std::span<const CachedKeys> contexts);
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -6,16 +6,17 @@
 
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// table [V, d] -> codes [V, d], every row scaled to length sqrt(d). A row that is zero (or not
 /// finite) has no direction: Error.
-Tensor normalize_codes(Tape& tape, const Tensor& table);
+tensor::Tensor normalize_codes(tensor::Tape& tape, const tensor::Tensor& table);
 
 /// Row r of the result [n, d] is sqrt(a_r) codes[ids_r] + sqrt(1 - a_r) noise_r, a_r = signal[r] in
 /// [0, 1]. The gradient goes to `codes` if it wants one, summed over equal ids in row order, so it
 /// does not depend on the number of threads; `noise` gets none.
-Tensor gaussian_bridge(Tape& tape, const Tensor& codes, std::span<const int32_t> ids,
-                       std::span<const float> signal, const Tensor& noise);
+tensor::Tensor gaussian_bridge(tensor::Tape& tape, const tensor::Tensor& codes,
+                               std::span<const int32_t> ids, std::span<const float> signal,
+                               const tensor::Tensor& noise);
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -6,19 +6,19 @@
 #include "ops/linear.h"
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// Rows ids[r] of table [V, D]; returns [N, D]. The gradient adds rows of equal id in the order of
 /// `ids`, whatever the number of threads.
-Tensor embed(Tape& tape, const Weight& table, std::span<const int32_t> ids);
+tensor::Tensor embed(tensor::Tape& tape, const Weight& table, std::span<const int32_t> ids);
 
 /// a [Na, D] above b [Nb, D]; returns [Na + Nb, D]. Either may have no rows.
-Tensor concat_rows(Tape& tape, const Tensor& a, const Tensor& b);
+tensor::Tensor concat_rows(tensor::Tape& tape, const tensor::Tensor& a, const tensor::Tensor& b);
 
 /// parts[i] [N, n_i] side by side; returns [N, sum of n_i].
-Tensor concat_cols(Tape& tape, std::span<const Tensor> parts);
+tensor::Tensor concat_cols(tensor::Tape& tape, std::span<const tensor::Tensor> parts);
 
 /// A copy of rows [begin, end) of x [N, D].
-Tensor slice_rows(Tape& tape, const Tensor& x, int64_t begin, int64_t end);
+tensor::Tensor slice_rows(tensor::Tape& tape, const tensor::Tensor& x, int64_t begin, int64_t end);
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace evo {
+namespace evo::ops {
 
 /// Noise of all tokens for one choice: token v has word v % 4 of Philox's block v / 4.
 struct GumbelNoise {
@@ -33,4 +33,4 @@ std::vector<GumbelCandidate> gumbel_candidates(const GumbelNoise& noise,
                                                std::span<const int32_t> tokens, double temperature,
                                                double score);
 
-}  // namespace evo
+}  // namespace evo::ops

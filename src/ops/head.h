@@ -9,13 +9,13 @@
 #include "ops/linear.h"
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// What the latent z says about the token: adds kappa z . c(v) to logit v.
 struct PosteriorTerm {
-  Tensor z;                      ///< [n, d]
+  tensor::Tensor z;              ///< [n, d]
   std::span<const float> kappa;  ///< [n] sqrt(a) / (1 - a)
-  Tensor codes;                  ///< [V, d] normalised codes
+  tensor::Tensor codes;          ///< [V, d] normalised codes
 };
 
 /// What training wants from the head.
@@ -39,7 +39,7 @@ struct HeadResult {
   std::vector<float> entropy;        ///< [n] of p, nats
   std::vector<float> squared_error;  ///< [n] |c(target) - x|^2; 0 without term, target or weight
   std::vector<int32_t> argmax;       ///< [n] lowest index of the largest logit; NaN rows give 0
-  Tensor mean_code;                  ///< x = sum_v p(v) c(v), [n, d], without gradient; if term
+  tensor::Tensor mean_code;          ///< x = sum_v p(v) c(v), [n, d], without gradient; if term
 };
 
 /// Softmax statistics and losses of logits_v = U_v h_r + kappa_r z_r . c(v) for the n = `rows` rows
@@ -49,11 +49,11 @@ struct HeadResult {
 /// (each if it wants one; see CodeGradient), taking the upstream gradient of the loss as one. It is
 /// added at once, in this call, so parameters' gradients must be zeroed before the forward pass. A
 /// NaN logit makes its row's nll, entropy, log_pmax and the loss NaN.
-HeadResult head(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows, const Weight& unembed,
-                const PosteriorTerm* term, const HeadLosses* losses);
+HeadResult head(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin, int64_t rows,
+                const Weight& unembed, const PosteriorTerm* term, const HeadLosses* losses);
 
 /// The logits themselves, [rows, V], without gradient: for decoding.
-Tensor head_logits(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows,
-                   const Weight& unembed, const PosteriorTerm* term);
+tensor::Tensor head_logits(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin,
+                           int64_t rows, const Weight& unembed, const PosteriorTerm* term);
 
-}  // namespace evo
+}  // namespace evo::ops

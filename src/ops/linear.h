@@ -4,9 +4,9 @@
 #include "ops/weight.h"
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// x [N, in] -> y [N, out] = x W^T. Gradients: dx = dy W, dW = dy^T x; a detached x or W gets none.
-Tensor linear(Tape& tape, const Tensor& x, const Weight& weight);
+tensor::Tensor linear(tensor::Tape& tape, const tensor::Tensor& x, const Weight& weight);
 
-}  // namespace evo
+}  // namespace evo::ops

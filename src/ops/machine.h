@@ -7,7 +7,7 @@
 
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// Levels of x86-64, each with all before it; other machines are at the first one, and use what
 /// they have.
@@ -28,11 +28,11 @@ enum class Isa { kBaseline, kAvx2, kAvx512, kAvx512Vnni, kAvx512BF16, kAmx };
 [[nodiscard]] bool native_bf16();
 
 /// kBF16 where the CPU has it, else kF32 (emulated bf16 is slower than f32).
-[[nodiscard]] Precision best_precision();
+[[nodiscard]] tensor::Precision best_precision();
 
 /// GFLOP/s of a large square product, the best of as many runs as fit into `seconds` (at least
 /// one): the limit against which training speed is stated.
-[[nodiscard]] double measure_matmul_peak(Precision precision, double seconds);
+[[nodiscard]] double measure_matmul_peak(tensor::Precision precision, double seconds);
 
 /// Reads an array, which must hold nothing but ones, once, with all threads.
 void read_ones(std::span<const uint64_t> ones);
@@ -42,4 +42,4 @@ void read_ones(std::span<const uint64_t> ones);
 /// from there.
 [[nodiscard]] double measure_read_bandwidth(size_t bytes, double seconds);
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -6,7 +6,7 @@
 
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 struct MaturityResult {
   double loss = 0;                 ///< sum of weights * binary cross-entropy
@@ -17,8 +17,9 @@ struct MaturityResult {
 /// loss = sum_r weights_r * BCE(m_r, targets_r), targets 0 or 1. No targets, no loss. On a
 /// recording tape its gradient (upstream gradient one) is added to weight's and o's at once, in
 /// this call, for those that want one.
-MaturityResult maturity(Tape& tape, const Tensor& o, std::span<const float> log_pmax,
-                        std::span<const float> entropy, const Tensor& weight,
-                        std::span<const float> targets, std::span<const float> weights);
+MaturityResult maturity(tensor::Tape& tape, const tensor::Tensor& o,
+                        std::span<const float> log_pmax, std::span<const float> entropy,
+                        const tensor::Tensor& weight, std::span<const float> targets,
+                        std::span<const float> weights);
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -3,18 +3,19 @@
 
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// RMSNorm with time modulation: y = x / sqrt(mean(x^2) + eps) * weight * (1 + s).
 /// x [N, D], weight [D]; returns [N, D]. `modulation` [Ne, M] (an undefined Tensor = none) applies
 /// to the LAST Ne rows of x, with s = modulation[:, scale_column .. scale_column + D).
-Tensor norm_modulate(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& modulation,
-                     int64_t scale_column, float eps);
+tensor::Tensor norm_modulate(tensor::Tape& tape, const tensor::Tensor& x,
+                             const tensor::Tensor& weight, const tensor::Tensor& modulation,
+                             int64_t scale_column, float eps);
 
 /// Residual: x + (1 + g) * branch on the last Ne rows, with
 /// g = modulation[:, gate_column .. gate_column + D), and x + branch on the others.
 /// x, branch and the result are [N, D].
-Tensor add_gated(Tape& tape, const Tensor& x, const Tensor& branch, const Tensor& modulation,
-                 int64_t gate_column);
+tensor::Tensor add_gated(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& branch,
+                         const tensor::Tensor& modulation, int64_t gate_column);
 
-}  // namespace evo
+}  // namespace evo::ops

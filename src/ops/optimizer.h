@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-namespace evo {
+namespace evo::ops {
 
 struct AdamwStep {
   float learning_rate = 0;
@@ -27,4 +27,4 @@ void adamw(std::span<float> parameters, std::span<const float> gradients,
 /// average = decay * average + (1 - decay) * value.
 void exponential_average(std::span<float> average, std::span<const float> value, float decay);
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -7,7 +7,7 @@
 #include "ops/rope_scaling.h"
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// Where the heads lie in a row of a fused projection: query heads | key heads | value heads.
 struct HeadLayout {
@@ -41,12 +41,12 @@ class RopeTable {
 
 /// Rotates the query and key heads of qkv [N, row_cols] IN PLACE ("rotate half", as Llama does),
 /// row r by positions[r]. The gradient of qkv is rotated back in place. `positions` [N] is copied.
-void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTable& table,
-          std::span<const int32_t> positions);
+void rope(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+          const RopeTable& table, std::span<const int32_t> positions);
 
 /// QK-norm (Qwen3): RMSNorm of each query head by q_weight [head_size] and of each key head by
 /// k_weight [head_size]; value heads are copied. Returns a new tensor [N, row_cols].
-Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const Tensor& q_weight,
-                 const Tensor& k_weight, float eps);
+tensor::Tensor head_norm(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+                         const tensor::Tensor& q_weight, const tensor::Tensor& k_weight, float eps);
 
-}  // namespace evo
+}  // namespace evo::ops

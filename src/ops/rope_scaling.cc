@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 /// Llama 3.1: slow frequencies are divided by the factor, fast ones stay, those between are mixed.
@@ -95,4 +95,4 @@ RopeFrequencies rope_frequencies(int head_size, double theta, const RopeScaling&
   return result;
 }
 
-}  // namespace evo
+}  // namespace evo::ops

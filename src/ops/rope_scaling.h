@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace evo {
+namespace evo::ops {
 
 /// Names and meanings are those of Hugging Face's "rope_scaling"; a setting that a type does not
 /// know is ignored. Where 0 stands for "derived", the formula is in rope_frequencies().
@@ -51,4 +51,4 @@ struct RopeFrequencies {
 [[nodiscard]] RopeFrequencies rope_frequencies(int head_size, double theta,
                                                const RopeScaling& scaling = {});
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 struct Expected {
@@ -99,4 +99,4 @@ TEST(RopeScaling, RejectsTheImpossible) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -4,13 +4,13 @@
 
 #include "ops/rope.h"
 
-namespace evo {
+namespace evo::ops {
 
 struct RopeTable::State {
   static constexpr int64_t kPieceRows = 1024;
   struct Piece {
     std::once_flag made;
-    Tensor table;  // [rows, head_size]: cosines, then sines
+    tensor::Tensor table;  // [rows, head_size]: cosines, then sines
   };
 
   State(int size, int64_t positions, RopeFrequencies rates)
@@ -20,7 +20,7 @@ struct RopeTable::State {
         pieces(static_cast<size_t>((positions + kPieceRows - 1) / kPieceRows)) {}
 
   const float* row(int64_t position) {
-    Piece& piece = pieces[static_cast<size_t>(position / kPieceRows)];
+    Piece& piece = pieces[position / kPieceRows];
     std::call_once(piece.made, [&] { make(piece, position / kPieceRows * kPieceRows); });
     return piece.table.row(position % kPieceRows);
   }
@@ -28,12 +28,11 @@ struct RopeTable::State {
   void make(Piece& piece, int64_t first) const {
     const int half = head_size / 2;
     const int64_t rows = std::min(kPieceRows, max_position - first);
-    const Tensor table = Tensor::empty({rows, head_size});
+    const tensor::Tensor table = tensor::Tensor::empty({rows, head_size});
     for (int64_t r = 0; r < rows; ++r) {
       float* const cosines = table.row(r);
       for (int i = 0; i < half; ++i) {
-        const double angle =
-            static_cast<double>(first + r) * frequencies.per_position[static_cast<size_t>(i)];
+        const double angle = static_cast<double>(first + r) * frequencies.per_position[i];
         cosines[i] = static_cast<float>(frequencies.attention_factor * std::cos(angle));
         cosines[half + i] = static_cast<float>(frequencies.attention_factor * std::sin(angle));
       }
@@ -67,4 +66,4 @@ const float* RopeTable::sin_row(int64_t position) const {
   return state_->row(position) + state_->head_size / 2;
 }
 
-}  // namespace evo
+}  // namespace evo::ops

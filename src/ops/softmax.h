@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace evo {
+namespace evo::ops {
 
 struct SoftmaxRow {
   float max = 0;        ///< largest logit m
@@ -28,4 +28,4 @@ void scale_row(float* x, int64_t n, float factor);
 /// into the gradient of their logits, where mean = sum p_v x_v.
 void softmax_gradient_row(const float* exponentials, float factor, float mean, float* x, int64_t n);
 
-}  // namespace evo
+}  // namespace evo::ops

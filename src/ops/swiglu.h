@@ -3,9 +3,9 @@
 
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// silu(gate) * up, silu(x) = x * sigmoid(x). gate_up [N, 2F] holds gate | up; returns [N, F].
-Tensor swiglu(Tape& tape, const Tensor& gate_up);
+tensor::Tensor swiglu(tensor::Tape& tape, const tensor::Tensor& gate_up);
 
-}  // namespace evo
+}  // namespace evo::ops

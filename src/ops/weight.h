@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// A weight [out, in] in the layout and number format of a backend, for inference. Made by
 /// pack_weight(); what the format is, only the backend knows.
@@ -47,16 +47,16 @@ class PackedWeight {
 
 /// Packs `weight` [out, in] for products of `precision`.
 std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out, int64_t in,
-                                                Precision precision);
+                                                tensor::Precision precision);
 
 /// From bf16 to kBF16 or kInt8: what the numbers as f32 give, without the memory for them.
 std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int64_t out,
-                                                     int64_t in, Precision precision);
+                                                     int64_t in, tensor::Precision precision);
 
 struct Weight {
-  Tensor value;  ///< [out, in]
+  tensor::Tensor value;  ///< [out, in]
   std::shared_ptr<const PackedWeight>
       packed;  ///< the same numbers, for inference only; may be null
 };
 
-}  // namespace evo
+}  // namespace evo::ops

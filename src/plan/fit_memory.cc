@@ -15,14 +15,14 @@ constexpr double kProgram = 150e6;
 // Arrays of like sizes do not always find each other's places free again.
 constexpr double kPoolShare = 1.1;
 
-int64_t sequences_at_once(const RunConfig& config) {
+int64_t sequences_at_once(const train::RunConfig& config) {
   return config.micro_batch == 0 ? config.batch_size
                                  : std::min(config.micro_batch, config.batch_size);
 }
 
 }  // namespace
 
-double process_memory(const RunConfig& config, Precision precision) {
+double process_memory(const train::RunConfig& config, tensor::Precision precision) {
   const RankMemory memory =
       rank_memory(config, {.sequences = sequences_at_once(config), .precision = precision});
   // Parts of other lengths have arrays of other sizes, which take no places of one another.
@@ -32,8 +32,9 @@ double process_memory(const RunConfig& config, Precision precision) {
   return kProgram + lasting + sizes * kPoolShare * (memory.total() - lasting);
 }
 
-MemoryFit fit_memory(const RunConfig& config, Precision precision, double available) {
-  RunConfig tried = config;
+MemoryFit fit_memory(const train::RunConfig& config, tensor::Precision precision,
+                     double available) {
+  train::RunConfig tried = config;
   MemoryFit fit{config.micro_batch, config.recompute, process_memory(config, precision)};
   fit.bytes_as_asked = fit.bytes;
   const auto try_it = [&] {
@@ -56,7 +57,7 @@ MemoryFit fit_memory(const RunConfig& config, Precision precision, double availa
   return fit;
 }
 
-std::string describe_fit(const RunConfig& config, const MemoryFit& fit, double available) {
+std::string describe_fit(const train::RunConfig& config, const MemoryFit& fit, double available) {
   const std::string room = fmt::format("{} can be had", format_bytes(available));
   if (!fit.fits) {
     return fmt::format(
@@ -66,7 +67,7 @@ std::string describe_fit(const RunConfig& config, const MemoryFit& fit, double a
         format_bytes(fit.bytes), config.sequence_length, room);
   }
   if (fit.micro_batch == config.micro_batch && fit.recompute == config.recompute) return "";
-  const size_t parts = micro_batches(config.batch_size, fit.micro_batch).size();
+  const size_t parts = train::micro_batches(config.batch_size, fit.micro_batch).size();
   return fmt::format(
       "a step would take {} of memory, and {}: each pass is computed in {} part{}{}, which takes "
       "{}",

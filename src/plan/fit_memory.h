@@ -21,15 +21,16 @@ struct MemoryFit {
 /// Resident memory of a whole process that trains: program and libraries, tokenizer, the arrays of
 /// rank_memory() and what the pool of arrays holds beside them. For models of 8M and of 149M
 /// parameters it was 4 to 10% more than what was measured (docs/log.md, 2026-11-30).
-[[nodiscard]] double process_memory(const RunConfig& config, Precision precision);
+[[nodiscard]] double process_memory(const train::RunConfig& config, tensor::Precision precision);
 
 /// The fastest way that fits into `available` bytes: all at once if possible, else as few equal
 /// micro-batches as it takes, with recomputation only if single sequences do not fit otherwise.
 /// A `micro_batch` that the settings name is kept unless it does not fit.
-[[nodiscard]] MemoryFit fit_memory(const RunConfig& config, Precision precision, double available);
+[[nodiscard]] MemoryFit fit_memory(const train::RunConfig& config, tensor::Precision precision,
+                                   double available);
 
 /// What a person is told about `fit`; empty if the settings are as they were.
-[[nodiscard]] std::string describe_fit(const RunConfig& config, const MemoryFit& fit,
+[[nodiscard]] std::string describe_fit(const train::RunConfig& config, const MemoryFit& fit,
                                        double available);
 
 }  // namespace evo::plan

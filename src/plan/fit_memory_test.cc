@@ -8,21 +8,21 @@
 namespace evo::plan {
 namespace {
 
-RunConfig wide_run() {
-  RunConfig config = RunConfig::preset("30m");
+train::RunConfig wide_run() {
+  train::RunConfig config = train::RunConfig::preset("30m");
   config.batch_size = 16;
   return config;
 }
 
-double bytes_of(RunConfig config, int64_t micro_batch, bool recompute) {
+double bytes_of(train::RunConfig config, int64_t micro_batch, bool recompute) {
   config.micro_batch = micro_batch;
   config.recompute = recompute;
-  return process_memory(config, Precision::kF32);
+  return process_memory(config, tensor::Precision::kF32);
 }
 
 TEST(FitMemory, WhatFitsStaysAsItIs) {
-  const RunConfig config = wide_run();
-  const MemoryFit fit = fit_memory(config, Precision::kF32, bytes_of(config, 0, false));
+  const train::RunConfig config = wide_run();
+  const MemoryFit fit = fit_memory(config, tensor::Precision::kF32, bytes_of(config, 0, false));
   EXPECT_TRUE(fit.fits);
   EXPECT_EQ(fit.micro_batch, 0);
   EXPECT_FALSE(fit.recompute);
@@ -30,7 +30,7 @@ TEST(FitMemory, WhatFitsStaysAsItIs) {
 }
 
 TEST(FitMemory, TakesTheFewestPartsThatFitAndThenRecomputes) {
-  const RunConfig config = wide_run();
+  const train::RunConfig config = wide_run();
   struct Case {
     double bytes;
     int64_t micro_batch;
@@ -41,7 +41,7 @@ TEST(FitMemory, TakesTheFewestPartsThatFitAndThenRecomputes) {
        {Case{bytes_of(config, 0, false) - 1, 8, false}, Case{bytes_of(config, 8, false), 8, false},
         Case{bytes_of(config, 8, false) - 1, 4, false}, Case{one, 1, false},
         Case{bytes_of(config, 1, true), 1, true}}) {
-    const MemoryFit fit = fit_memory(config, Precision::kF32, c.bytes);
+    const MemoryFit fit = fit_memory(config, tensor::Precision::kF32, c.bytes);
     EXPECT_TRUE(fit.fits) << c.bytes;
     EXPECT_EQ(fit.micro_batch, c.micro_batch) << c.bytes;
     EXPECT_EQ(fit.recompute, c.recompute) << c.bytes;
@@ -54,8 +54,8 @@ TEST(FitMemory, TakesTheFewestPartsThatFitAndThenRecomputes) {
 }
 
 TEST(FitMemory, SaysWhatTheLeastIsIfNothingFits) {
-  const RunConfig config = wide_run();
-  const MemoryFit fit = fit_memory(config, Precision::kF32, 1e8);
+  const train::RunConfig config = wide_run();
+  const MemoryFit fit = fit_memory(config, tensor::Precision::kF32, 1e8);
   EXPECT_FALSE(fit.fits);
   EXPECT_EQ(fit.bytes, bytes_of(config, 1, true));
   const std::string text = describe_fit(config, fit, 1e8);
@@ -65,20 +65,21 @@ TEST(FitMemory, SaysWhatTheLeastIsIfNothingFits) {
 }
 
 TEST(FitMemory, AMicroBatchThatIsAskedForIsKeptWhereItFits) {
-  RunConfig config = wide_run();
+  train::RunConfig config = wide_run();
   config.micro_batch = 4;
-  EXPECT_EQ(fit_memory(config, Precision::kF32, 1e12).micro_batch, 4);
-  EXPECT_EQ(fit_memory(config, Precision::kF32, bytes_of(config, 4, false) - 1).micro_batch, 2);
+  EXPECT_EQ(fit_memory(config, tensor::Precision::kF32, 1e12).micro_batch, 4);
+  EXPECT_EQ(fit_memory(config, tensor::Precision::kF32, bytes_of(config, 4, false) - 1).micro_batch,
+            2);
 }
 
 /// Gradients, moments and average of a frozen backbone are never written.
 TEST(FitMemory, AFrozenBackboneCostsItsWeightsAlone) {
-  ModelConfig parent = ModelConfig::preset("30m");
+  model::ModelConfig parent = model::ModelConfig::preset("30m");
   parent.flow = false;
-  const RunConfig frozen = adapt_config(parent, AdaptRecipe::kFrozen),
-                  full = adapt_config(parent, AdaptRecipe::kFull);
+  const train::RunConfig frozen = train::adapt_config(parent, train::AdaptRecipe::kFrozen),
+                         full = train::adapt_config(parent, train::AdaptRecipe::kFull);
   const RankMemory of_frozen = rank_memory(frozen, {}), of_full = rank_memory(full, {});
-  RunConfig without = full;
+  train::RunConfig without = full;
   without.flow = false;
   const double backbone = rank_memory(without, {}).weights;
   EXPECT_EQ(of_frozen.gradients, of_frozen.weights - backbone);

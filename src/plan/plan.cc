@@ -20,8 +20,8 @@ void require_positive(const char* name, double value) {
 double collective_time(const Plan& plan, double parameters, double width) {
   constexpr double kMessageOverhead = 1e-6;  // seconds of a processor, at either end
   const auto ranks = static_cast<double>(plan.machine.ranks);
-  const double buckets =
-      std::ceil(parameters / static_cast<double>(Partition::bucket_floats(plan.machine.ranks)));
+  const double buckets = std::ceil(
+      parameters / static_cast<double>(train::Partition::bucket_floats(plan.machine.ranks)));
   const double bucket = plan.machine.latency + 2 * (ranks - 1) * kMessageOverhead;
   return buckets * bucket + parameters * width * (ranks - 1) / ranks / plan.machine.bandwidth;
 }
@@ -29,20 +29,20 @@ double collective_time(const Plan& plan, double parameters, double width) {
 /// What a pass begins with: its gradients are complete only when the backward pass ends, and its
 /// weights are needed at once.
 double outer_parameters(const Plan& plan) {
-  const RunConfig& c = plan.run.config;
+  const train::RunConfig& c = plan.run.config;
   return static_cast<double>(c.vocab_size * c.hidden_size + plan.parameters.codes +
                              plan.parameters.evolve_in + plan.parameters.places);
 }
 
 StepTime step_time(const Plan& plan) {
-  const RunConfig& c = plan.run.config;
+  const train::RunConfig& c = plan.run.config;
   const double rank_tokens = plan.run.tokens_per_step() / static_cast<double>(plan.machine.ranks);
   const double second = plan.machine.flops * plan.machine.efficiency;
   StepTime time;
   time.compute = rank_tokens * plan.flops.total() / second;
   if (plan.machine.ranks == 1) return time;
   const double parameters = sum_of(plan.parameters);
-  const double width = c.wire_format() == Wire::kBF16 ? 2 : 4;
+  const double width = c.wire_format() == comm::Wire::kBF16 ? 2 : 4;
   time.reduce_scatter = collective_time(plan, parameters, width);
   time.all_gather = collective_time(plan, parameters, 4);
   // Only in the last of the passes is a gradient ever complete, and only the first meets weights
@@ -57,7 +57,7 @@ StepTime step_time(const Plan& plan) {
   return time;
 }
 
-double backbone_parameters(const ModelConfig& config) {
+double backbone_parameters(const model::ModelConfig& config) {
   return static_cast<double>(count_parameters(config).backbone());
 }
 
@@ -120,8 +120,8 @@ Plan make_plan(const PlannedRun& run, const Machine& machine) {
 
 void choose_batch(PlannedRun& run, const Machine& machine, double tokens_per_step) {
   machine.validate();
-  RunConfig& config = run.config;
-  config.ModelConfig::validate();
+  train::RunConfig& config = run.config;
+  config.model::ModelConfig::validate();
   const bool free = tokens_per_step == 0;
   if (free) {
     const double critical = critical_batch(backbone_parameters(config), run.tokens);
@@ -144,7 +144,7 @@ void choose_batch(PlannedRun& run, const Machine& machine, double tokens_per_ste
       std::clamp<int64_t>(free ? static_cast<int64_t>(passes) : std::llround(passes), 1, 65536);
 }
 
-double reasonable_tokens(const ModelConfig& config) {
+double reasonable_tokens(const model::ModelConfig& config) {
   return 20 * backbone_parameters(config);
 }
 

@@ -27,9 +27,9 @@ struct Machine {
 /// What is to be trained. `config.batch_size` sequences are split over the ranks in each of
 /// `config.gradient_accumulation` passes of a step.
 struct PlannedRun {
-  RunConfig config;
+  train::RunConfig config;
   double tokens = 0;  ///< of text, in the whole run
-  Precision precision = Precision::kBF16;
+  tensor::Precision precision = tensor::Precision::kBF16;
 
   [[nodiscard]] double tokens_per_step() const;
 };
@@ -87,7 +87,7 @@ void choose_batch(PlannedRun& run, const Machine& machine, double tokens_per_ste
 
 /// Tokens that are worth training such a model on: 20 per parameter of the backbone (Hoffmann et
 /// al. 2022, "Chinchilla").
-[[nodiscard]] double reasonable_tokens(const ModelConfig& config);
+[[nodiscard]] double reasonable_tokens(const model::ModelConfig& config);
 
 /// The batch in tokens beyond which more of them save hardly any steps: 2e8 / loss^(1 / 0.21)
 /// (Kaplan et al. 2020, equation 1.4), at the loss that Hoffmann et al. 2022 expect of an

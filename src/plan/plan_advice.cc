@@ -36,7 +36,7 @@ void use_short_passes(PlannedRun& run, Machine& machine) {
   run.config.batch_size = machine.ranks;
 }
 
-std::string batch_settings(const RunConfig& config) {
+std::string batch_settings(const train::RunConfig& config) {
   return fmt::format("batch_size={} gradient_accumulation={}", config.batch_size,
                      config.gradient_accumulation);
 }
@@ -136,7 +136,7 @@ Advice about_communication(const Plan& plan) {
   advice.finding =
       fmt::format("{} of a step is spent waiting for communication ({:.3g} s of {:.3g} s)",
                   percent(exposed_share(plan)), plan.time.exposed(), plan.time.total());
-  if (plan.run.config.wire_format() == Wire::kF32) {
+  if (plan.run.config.wire_format() == comm::Wire::kF32) {
     const Plan other = changed(plan, [](PlannedRun& run, Machine&) { run.config.wire = "bf16"; });
     advice.changes.push_back("wire=bf16: " + gain(plan, other));
   }
@@ -153,7 +153,8 @@ Advice about_communication(const Plan& plan) {
                                          decimal_bytes(*bandwidth), percent(kNoticeable)));
   } else {
     // The size of buckets is no setting.
-    const auto bucket = 4.0 * static_cast<double>(Partition::bucket_floats(plan.machine.ranks));
+    const auto bucket =
+        4.0 * static_cast<double>(train::Partition::bucket_floats(plan.machine.ranks));
     advice.changes.push_back(fmt::format(
         "fewer ranks, or larger buckets than of {}: messages of {} cost more than their bytes",
         decimal_bytes(bucket), decimal_bytes(bucket / static_cast<double>(plan.machine.ranks))));
@@ -163,7 +164,7 @@ Advice about_communication(const Plan& plan) {
 
 /// The same step on twice the ranks, if it can be divided so.
 std::optional<Plan> on_twice_the_ranks(const Plan& plan) {
-  const RunConfig& c = plan.run.config;
+  const train::RunConfig& c = plan.run.config;
   const int64_t ranks = 2 * plan.machine.ranks;
   const bool divides = c.batch_size % ranks == 0;
   if (!divides && (c.gradient_accumulation % 2 != 0 || 2 * c.batch_size > kMost)) return {};

@@ -3,23 +3,23 @@
 #include "model/layout.h"
 
 namespace evo::plan {
-ParameterCount count_parameters(const ModelConfig& config) {
-  const PartCounts counts = count_parts(config);
-  const auto of = [&](NetworkPart part) { return counts[static_cast<size_t>(part)]; };
-  return {.embedding = of(NetworkPart::kEmbedding),
-          .attention = of(NetworkPart::kAttention) + of(NetworkPart::kBiases),
-          .feed_forward = of(NetworkPart::kFeedForward),
-          .norms = of(NetworkPart::kNorms),
-          .codes = of(NetworkPart::kCodes),
-          .evolve_in = of(NetworkPart::kEvolveIn),
-          .places = of(NetworkPart::kPlaces),
-          .modulation = of(NetworkPart::kModulation),
-          .inner_field = of(NetworkPart::kInnerField),
-          .maturity = of(NetworkPart::kMaturity),
-          .adapters = of(NetworkPart::kAdapters)};
+ParameterCount count_parameters(const model::ModelConfig& config) {
+  const model::PartCounts counts = model::count_parts(config);
+  const auto of = [&](model::NetworkPart part) { return counts[static_cast<size_t>(part)]; };
+  return {.embedding = of(model::NetworkPart::kEmbedding),
+          .attention = of(model::NetworkPart::kAttention) + of(model::NetworkPart::kBiases),
+          .feed_forward = of(model::NetworkPart::kFeedForward),
+          .norms = of(model::NetworkPart::kNorms),
+          .codes = of(model::NetworkPart::kCodes),
+          .evolve_in = of(model::NetworkPart::kEvolveIn),
+          .places = of(model::NetworkPart::kPlaces),
+          .modulation = of(model::NetworkPart::kModulation),
+          .inner_field = of(model::NetworkPart::kInnerField),
+          .maturity = of(model::NetworkPart::kMaturity),
+          .adapters = of(model::NetworkPart::kAdapters)};
 }
 
-TokenFlops token_flops(const RunConfig& c) {
+TokenFlops token_flops(const train::RunConfig& c) {
   const ParameterCount parameters = count_parameters(c);
   const auto real = [](int64_t value) { return static_cast<double>(value); };
   const double streams = c.flow ? 2 : 1;

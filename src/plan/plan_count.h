@@ -43,7 +43,7 @@ struct ParameterCount {
 };
 
 /// Of the very list that a model of this shape declares; takes no memory for the weights.
-[[nodiscard]] ParameterCount count_parameters(const ModelConfig& config);
+[[nodiscard]] ParameterCount count_parameters(const model::ModelConfig& config);
 
 /// Arithmetic per token of text in a training step of both streams, in FLOPs: a multiplication and
 /// an addition count as two. As model_cost() has it: matrix products, and attention over half of
@@ -72,6 +72,6 @@ struct TokenFlops {
   [[nodiscard]] double useful() const { return total() - recomputation; }
 };
 
-[[nodiscard]] TokenFlops token_flops(const RunConfig& config);
+[[nodiscard]] TokenFlops token_flops(const train::RunConfig& config);
 
 }  // namespace evo::plan

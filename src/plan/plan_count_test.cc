@@ -9,7 +9,7 @@ namespace evo::plan {
 namespace {
 
 TEST(PlanCount, ParametersOfASmallShapeByHand) {
-  ModelConfig c =
+  model::ModelConfig c =
       testing::tiny_config(100);  // V 100, D 32, F 48, 2 layers, 4 heads of 8, 2 for k, v
   c.adapter_rank = 3;
   c.window_places = 5;
@@ -30,20 +30,20 @@ TEST(PlanCount, ParametersOfASmallShapeByHand) {
 }
 
 TEST(PlanCount, ParametersAreThoseOfTheModel) {
-  for (const std::string& name : ModelConfig::preset_names()) {
-    const ModelConfig config = ModelConfig::preset(name);
+  for (const std::string& name : model::ModelConfig::preset_names()) {
+    const model::ModelConfig config = model::ModelConfig::preset(name);
     const ParameterCount count = count_parameters(config);
-    const ModelCost cost = model_cost(config, 1);  // counted there by formulas
+    const model::ModelCost cost = model::model_cost(config, 1);  // counted there by formulas
     EXPECT_EQ(count.backbone(), cost.backbone_parameters) << name;
     EXPECT_EQ(sum_of(count), static_cast<double>(cost.parameters())) << name;
     if (cost.parameters() > 1'000'000'000) continue;  // too large to be made here
-    const Model model(config, false);
+    const model::Model model(config, false);
     EXPECT_EQ(sum_of(count), static_cast<double>(model.parameters().values().size())) << name;
   }
 }
 
 TEST(PlanCount, EightBillionIsTheShapeOfLlama3) {
-  const ParameterCount count = count_parameters(ModelConfig::preset("8b"));
+  const ParameterCount count = count_parameters(model::ModelConfig::preset("8b"));
   EXPECT_EQ(count.backbone(), 8'030'261'248);  // as that model's card and file have it
   EXPECT_EQ(sum_of(count) - static_cast<double>(count.backbone()),
             128256.0 * 16 + 4096 * (2 * 16 + 16) + 32 * 4 * 4096 * 16 + 5 * 4096 * 4096 + 4099);
@@ -51,22 +51,22 @@ TEST(PlanCount, EightBillionIsTheShapeOfLlama3) {
 
 /// Two counts made apart: by formulas of the whole in model_cost(), by parts here.
 TEST(PlanCount, FlopsAreThoseThatTheTrainerCounts) {
-  for (const std::string& name : ModelConfig::preset_names()) {
-    RunConfig config = RunConfig::preset(name);
-    const ModelCost cost = model_cost(config, config.sequence_length);
+  for (const std::string& name : model::ModelConfig::preset_names()) {
+    train::RunConfig config = train::RunConfig::preset(name);
+    const model::ModelCost cost = model::model_cost(config, config.sequence_length);
     const double expected =
         cost.training_flops_per_token + config.self_conditioning * cost.first_pass_flops_per_token;
     const double found = token_flops(config).total();
     EXPECT_NEAR(found / expected, 1, 1e-12) << name;  // sums of ten doubles
 
     config.flow = false;
-    const double alone = model_cost(config, config.sequence_length).training_flops_per_token;
+    const double alone = model::model_cost(config, config.sequence_length).training_flops_per_token;
     EXPECT_NEAR(token_flops(config).total() / alone, 1, 1e-12) << name;
   }
 }
 
 TEST(PlanCount, RecomputationIsTheLayersOnceMore) {
-  RunConfig config = RunConfig::preset("8b");
+  train::RunConfig config = train::RunConfig::preset("8b");
   const TokenFlops without = token_flops(config);
   config.recompute = true;
   const TokenFlops with = token_flops(config);
@@ -76,7 +76,7 @@ TEST(PlanCount, RecomputationIsTheLayersOnceMore) {
 }
 
 TEST(PlanCount, LossThatTrainsNothingHasNoGradient) {
-  RunConfig config = RunConfig::preset("demo");
+  train::RunConfig config = train::RunConfig::preset("demo");
   const TokenFlops before = token_flops(config);
   config.ar_weight = 0;
   const double head = 2.0 * 1024 * 128;

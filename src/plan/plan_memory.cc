@@ -13,7 +13,7 @@ constexpr double kFloat = 4;  // bytes
 
 /// Extents in floats, as doubles: sizes may be beyond any machine.
 struct Shape {
-  Shape(const RunConfig& c, int64_t sequences)
+  Shape(const train::RunConfig& c, int64_t sequences)
       : mature(static_cast<double>(sequences) * static_cast<double>(c.sequence_length)),
         evolving(c.flow ? mature : 0),
         width(static_cast<double>(c.hidden_size)),
@@ -38,7 +38,7 @@ struct Shape {
 
 /// What the tape keeps of a layer, in floats. The outputs of both norms and of the activation are
 /// given back and made again in the backward pass (Tape::recompute()).
-double layer_floats(const RunConfig& c, const Shape& s) {
+double layer_floats(const train::RunConfig& c, const Shape& s) {
   const double norms = 2;                                // 1 / rms of a row, twice
   const double attention = s.qkv + s.queries + s.heads;  // q | k | v, result, log sums
   const double head_norm = c.qk_norm ? s.qkv + s.heads + s.kv_heads : 0;
@@ -54,7 +54,7 @@ double layer_floats(const RunConfig& c, const Shape& s) {
 }
 
 /// Embedded tokens and latents, in floats.
-double input_floats(const RunConfig& c, const Shape& s) {
+double input_floats(const train::RunConfig& c, const Shape& s) {
   if (!c.flow) return s.mature * s.width;
   // z, its gradient and previous x; phi; these side by side.
   const double latents = 5 * s.code + 2 * s.features;
@@ -83,7 +83,7 @@ double ahead_floats(const Shape& s) {
 /// layer's feed-forward part, for which `remade` floats of the layer may have been made again.
 /// Final states and their gradient are there in the first two; when the layers' turn comes they
 /// have passed it on.
-double other_floats(const RunConfig& c, const Shape& s, double remade) {
+double other_floats(const train::RunConfig& c, const Shape& s, double remade) {
   const double states = 2 * s.rows() * s.width;
   // States | embedding | both side by side | gates | scan | drift | o and its gradient.
   const double inner = s.evolving * (7 * s.width + 3 * s.inner);
@@ -114,21 +114,21 @@ struct TrainedCount {
   int64_t all = 0, with_gradient = 0, trained = 0;
 };
 
-TrainedCount count_trained(const RunConfig& config) {
-  ParameterStore store;
-  declare_parameters(config, store);
+TrainedCount count_trained(const train::RunConfig& config) {
+  model::ParameterStore store;
+  model::declare_parameters(config, store);
   TrainedCount count;
-  for (const Parameter& p : store.list()) {
+  for (const model::Parameter& p : store.list()) {
     count.all += p.numel();
-    if (has_gradient(config, p.name)) count.with_gradient += p.numel();
-    if (is_trained(config, p)) count.trained += p.numel();
+    if (train::has_gradient(config, p.name)) count.with_gradient += p.numel();
+    if (train::is_trained(config, p)) count.trained += p.numel();
   }
   return count;
 }
 
 }  // namespace
 
-RankMemory rank_memory(const RunConfig& config, const MemoryChoices& choices) {
+RankMemory rank_memory(const train::RunConfig& config, const MemoryChoices& choices) {
   const Shape s(config, choices.sequences);
   const TrainedCount parameters = count_trained(config);
   const double trained = kFloat * static_cast<double>(parameters.trained);
@@ -147,10 +147,10 @@ RankMemory rank_memory(const RunConfig& config, const MemoryChoices& choices) {
   memory.activations = kFloat * (input_floats(config, s) + kept);
   memory.logits = kFloat * logit_floats(s);
   memory.working = kFloat * other_floats(config, s, config.recompute ? layer : 0) - memory.logits;
-  if (choices.precision == Precision::kBF16) memory.copies = copy_bytes(s);
+  if (choices.precision == tensor::Precision::kBF16) memory.copies = copy_bytes(s);
   // What arrives of a rank's own part is as large as the bucket; bf16 is packed before it leaves.
   if (choices.ranks > 1)
-    memory.buckets = kFloat * static_cast<double>(Partition::bucket_floats(choices.ranks));
+    memory.buckets = kFloat * static_cast<double>(train::Partition::bucket_floats(choices.ranks));
   return memory;
 }
 

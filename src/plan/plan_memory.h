@@ -34,12 +34,12 @@ struct RankMemory {
 struct MemoryChoices {
   int64_t ranks = 1;
   int64_t sequences = 1;  ///< in one pass of one rank
-  Precision precision = Precision::kF32;
+  tensor::Precision precision = tensor::Precision::kF32;
 };
 
 /// Sums of the arrays' sizes: the pool rounds each up, by 0 to 12.5%. Parameters as Rajbhandari et
 /// al. 2020 (ZeRO, stage 1) count them: moments and average are sharded, weights and gradients are
 /// not. Activations as Korthikanti et al. 2022 count them, for the ops of this network.
-[[nodiscard]] RankMemory rank_memory(const RunConfig& config, const MemoryChoices& choices);
+[[nodiscard]] RankMemory rank_memory(const train::RunConfig& config, const MemoryChoices& choices);
 
 }  // namespace evo::plan

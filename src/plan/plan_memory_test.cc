@@ -11,8 +11,8 @@ namespace evo::plan {
 namespace {
 
 /// A shape and a batch, large enough that activations are more than the fixed parts.
-RunConfig shape(int64_t width, int64_t layers, int64_t vocabulary, bool flow) {
-  RunConfig config;
+train::RunConfig shape(int64_t width, int64_t layers, int64_t vocabulary, bool flow) {
+  train::RunConfig config;
   config.vocab_size = vocabulary;
   config.hidden_size = config.inner_size = width;
   config.intermediate_size = width * 11 / 4;
@@ -28,32 +28,33 @@ RunConfig shape(int64_t width, int64_t layers, int64_t vocabulary, bool flow) {
 /// Bytes that the pool has handed out at most while `run` ran, beyond those before.
 template <class Run>
 double peak_of(const Run& run) {
-  const PoolStats before = pool_stats();
+  const tensor::PoolStats before = tensor::pool_stats();
   // The pool's peak never falls: fill up to it, so that what `run` takes is seen.
-  const auto ballast = pooled_bytes(std::max<size_t>(before.peak_bytes - before.in_use_bytes, 64));
-  const size_t base = pool_stats().in_use_bytes;
+  const auto ballast =
+      tensor::pooled_bytes(std::max<size_t>(before.peak_bytes - before.in_use_bytes, 64));
+  const size_t base = tensor::pool_stats().in_use_bytes;
   run();
-  return static_cast<double>(pool_stats().peak_bytes - base);
+  return static_cast<double>(tensor::pool_stats().peak_bytes - base);
 }
 
 /// Peak of forward and backward pass of `sequences` sequences, without weights and optimizer.
-double measured_pass(const RunConfig& config, int64_t sequences) {
-  const Model model = testing::noisy_model(config, 3);
-  TrainingBatch batch = config.flow ? testing::planned_batch(config, model, sequences, 4)
-                                    : testing::random_batch(config, sequences, 4);
-  const LossWeights weights{config.flow_weight, config.inner_weight, config.maturity_weight,
-                            config.code_gradient_kind()};
+double measured_pass(const train::RunConfig& config, int64_t sequences) {
+  const model::Model model = testing::noisy_model(config, 3);
+  train::TrainingBatch batch = config.flow ? testing::planned_batch(config, model, sequences, 4)
+                                           : testing::random_batch(config, sequences, 4);
+  const train::LossWeights weights{config.flow_weight, config.inner_weight, config.maturity_weight,
+                                   config.code_gradient_kind()};
   const auto pass = [&] {
-    Tape tape(Tape::Mode::kTraining, Precision::kF32,
-              config.recompute ? Tape::Keep::kInputs : Tape::Keep::kAll);
-    training_loss(tape, model, batch, weights);
+    tensor::Tape tape(tensor::Tape::Mode::kTraining, tensor::Precision::kF32,
+                      config.recompute ? tensor::Tape::Keep::kInputs : tensor::Tape::Keep::kAll);
+    train::training_loss(tape, model, batch, weights);
     tape.backward();
   };
   pass();  // what lives longer than a pass (tables of RoPE, products' scratch) is made now
   return peak_of(pass);
 }
 
-double planned_pass(const RunConfig& config, int64_t sequences) {
+double planned_pass(const train::RunConfig& config, int64_t sequences) {
   const RankMemory memory = rank_memory(config, {.sequences = sequences});
   return memory.activations + memory.working + memory.logits;
 }
@@ -62,18 +63,19 @@ TEST(PlanMemory, ActivationsAreWhatThePoolHandsOut) {
   const testing::ThreadsInTest two(2);
   struct Case {
     const char* name;
-    RunConfig config;
+    train::RunConfig config;
     int64_t sequences;
     double rounding = 0;  // of the pool, which these shapes avoid but for padded rows of logits
   };
-  RunConfig adapters = shape(64, 3, 500, true), wide = shape(64, 2, 300, true);
+  train::RunConfig adapters = shape(64, 3, 500, true), wide = shape(64, 2, 300, true);
   adapters.adapter_rank = 8;
   wide.intermediate_size = 64;  // the fullest moment is in the inner field
   wide.inner_size = 256;
-  RunConfig normed = shape(128, 2, 1000, true);
+  train::RunConfig normed = shape(128, 2, 1000, true);
   normed.qk_norm = true;
   normed.code_gradient = "mse";
-  RunConfig remade = shape(128, 8, 300, true), remade_autoregressive = shape(128, 8, 300, false);
+  train::RunConfig remade = shape(128, 8, 300, true),
+                   remade_autoregressive = shape(128, 8, 300, false);
   remade.recompute = remade_autoregressive.recompute = true;
   const Case cases[] = {{"both streams", shape(128, 4, 1000, true), 4},
                         {"autoregressive", shape(128, 4, 1000, false), 8},
@@ -96,7 +98,7 @@ TEST(PlanMemory, ActivationsAreWhatThePoolHandsOut) {
 
 /// Bytes of a rank's weights, gradients, moments and average against the formula of `evo plan`.
 TEST(PlanMemory, OfARankIsWhatItHolds) {
-  RunConfig config = testing::tiny_run(1);
+  train::RunConfig config = testing::tiny_run(1);
   config.hidden_size = 256;
   config.intermediate_size = 768;
   config.vocab_size = 2000;
@@ -104,7 +106,7 @@ TEST(PlanMemory, OfARankIsWhatItHolds) {
   config.head_dim = 64;
   config.num_attention_heads = config.num_key_value_heads = 4;
   for (const int ranks : {1, 2, 4}) {
-    const TrainedArrays arrays(config, ranks - 1, ranks);
+    const train::TrainedArrays arrays(config, ranks - 1, ranks);
     const double weights = static_cast<double>(arrays.model.parameters().values().size_bytes());
     const double measured = weights + static_cast<double>(arrays.written_bytes());
     const RankMemory plan = rank_memory(config, {.ranks = ranks});

@@ -23,7 +23,7 @@ Machine accelerators(int64_t ranks) {
 
 PlannedRun eight_billion(int64_t batch, int64_t passes) {
   PlannedRun run;
-  run.config = RunConfig::preset("8b");
+  run.config = train::RunConfig::preset("8b");
   run.config.batch_size = batch;
   run.config.gradient_accumulation = passes;
   run.tokens = kTera;

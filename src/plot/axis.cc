@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
-namespace evo {
+namespace evo::plot {
 namespace {
 
 /// Largest of 1, 2, 5 times a power of ten that gives at least about four intervals.
@@ -75,4 +75,4 @@ Axis make_axis_from_zero(double high) {
   return axis;
 }
 
-}  // namespace evo
+}  // namespace evo::plot

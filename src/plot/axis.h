@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace evo {
+namespace evo::plot {
 
 struct Tick {
   double position = 0;  ///< on the scale of the axis: log10 of the value if it is logarithmic
@@ -26,4 +26,4 @@ struct Axis {
 /// An axis from 0 to the first round number that is not below `high`.
 [[nodiscard]] Axis make_axis_from_zero(double high);
 
-}  // namespace evo
+}  // namespace evo::plot

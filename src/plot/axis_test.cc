@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace evo {
+namespace evo::plot {
 namespace {
 
 std::vector<std::string> labels(const Axis& axis) {
@@ -41,4 +41,4 @@ TEST(Axis, FromZeroToZeroHasARange) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::plot

@@ -8,7 +8,7 @@
 #include "plot/axis.h"
 #include "plot/svg.h"
 
-namespace evo {
+namespace evo::plot {
 namespace {
 
 // The page in SVG units; the plot area lies inside the margins.
@@ -153,4 +153,4 @@ std::string line_chart_svg(std::string_view title, std::string_view x_label,
   return Chart(series, log_x).draw(title, x_label, y_label);
 }
 
-}  // namespace evo
+}  // namespace evo::plot

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace evo {
+namespace evo::plot {
 
 struct Series {
   std::string name;
@@ -18,4 +18,4 @@ struct Series {
                                          std::string_view y_label,
                                          const std::vector<Series>& series, bool log_x = false);
 
-}  // namespace evo
+}  // namespace evo::plot

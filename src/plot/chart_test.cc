@@ -8,7 +8,7 @@
 
 #include "plot/svg_testing.h"
 
-namespace evo {
+namespace evo::plot {
 namespace {
 
 using testing::count;
@@ -90,4 +90,4 @@ TEST(Chart, DegenerateAndExtremeRanges) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::plot

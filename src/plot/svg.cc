@@ -1,6 +1,6 @@
 #include "plot/svg.h"
 
-namespace evo {
+namespace evo::plot {
 
 std::string xml_escaped(std::string_view text) {
   std::string result;
@@ -53,4 +53,4 @@ std::string Svg::finish() {
   return std::move(text_);
 }
 
-}  // namespace evo
+}  // namespace evo::plot

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-namespace evo {
+namespace evo::plot {
 
 /// Text for XML: markup escaped; control characters and the noncharacters U+FFFE and U+FFFF, which
 /// XML 1.0 cannot hold, left out. `text` is UTF-8.
@@ -37,4 +37,4 @@ class Svg {
   std::string text_;
 };
 
-}  // namespace evo
+}  // namespace evo::plot

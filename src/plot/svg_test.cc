@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace evo {
+namespace evo::plot {
 namespace {
 
 TEST(XmlEscaped, MarkupAndWhatXmlCannotHold) {
@@ -30,4 +30,4 @@ TEST(Svg, IsADocument) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::plot

@@ -26,19 +26,19 @@ double seconds_between(Engine::Clock::time_point from, Engine::Clock::time_point
 
 /// Blocks of keys and values that a text may come to need: those of its tokens, and a copy of one
 /// that it shares.
-int64_t blocks_of(const Job& job, const Decoder& decoder) {
+int64_t blocks_of(const Job& job, const decode::Decoder& decoder) {
   const int64_t context = decoder.model().config().max_position_embeddings;
   const int64_t tokens =
       std::min(context, std::ssize(job.prompt.tokens) + job.options.decode.max_tokens);
-  return (tokens + kCacheBlock - 1) / kCacheBlock + 1;
+  return (tokens + ops::kCacheBlock - 1) / ops::kCacheBlock + 1;
 }
 
-int64_t tokens_of_pool(const EngineOptions& options, const ModelConfig& config) {
+int64_t tokens_of_pool(const EngineOptions& options, const model::ModelConfig& config) {
   const int64_t context = config.max_position_embeddings, most = options.active * context;
-  const int64_t one_text = context + 2 * kCacheBlock;
+  const int64_t one_text = context + 2 * ops::kCacheBlock;
   if (options.cache_tokens > 0) return std::max(options.cache_tokens, one_text);
-  const size_t bytes = std::min<size_t>(physical_memory() / 4, available_memory() / 2);
-  const auto fit = static_cast<int64_t>(bytes / KvPool::token_bytes(config));
+  const size_t bytes = std::min<size_t>(tensor::physical_memory() / 4, available_memory() / 2);
+  const auto fit = static_cast<int64_t>(bytes / model::KvPool::token_bytes(config));
   return std::max(std::min(most, fit), one_text);
 }
 
@@ -67,16 +67,16 @@ struct Engine::Waiting {
 };
 
 struct Engine::Running {
-  Running(Engine& owner, const Waiting& waiting, KvCache cache)
+  Running(Engine& owner, const Waiting& waiting, model::KvCache cache)
       : engine(owner),
         request(waiting.request),
         text(waiting.text),
         blocks(blocks_of(waiting.job, owner.decoder_)),
         generation(owner.decoder_, owner.tokenizer_, waiting.job.prompt, waiting.job.options,
-                   PromptReading::kInPasses, std::move(cache)) {}
+                   decode::PromptReading::kInPasses, std::move(cache)) {}
 
   // What a TextBatch tells it.
-  void on_pass(std::string_view piece, const PassTrace& pass) {
+  void on_pass(std::string_view piece, const decode::PassTrace& pass) {
     engine.deliver(*this, piece, pass);
   }
   void on_fault(const std::string& what) {
@@ -95,7 +95,7 @@ struct Engine::Running {
   std::shared_ptr<Request> request;
   size_t text;
   int64_t blocks;  // that it may come to need
-  TextGeneration generation;
+  decode::TextGeneration generation;
   std::optional<Clock::time_point> last_token;
 };
 
@@ -120,14 +120,14 @@ bool Engine::Ticket::done() const {
   return request_->open == 0 && request_->events.empty();
 }
 
-Engine::Engine(const Decoder& decoder, const Tokenizer& tokenizer, const EngineOptions& options,
-               Metrics& metrics)
+Engine::Engine(const decode::Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
+               const EngineOptions& options, Metrics& metrics)
     : decoder_(decoder),
       tokenizer_(tokenizer),
       options_(options),
       metrics_(metrics),
-      pool_(std::make_shared<KvPool>(decoder.model().config(),
-                                     tokens_of_pool(options, decoder.model().config()))),
+      pool_(std::make_shared<model::KvPool>(decoder.model().config(),
+                                            tokens_of_pool(options, decoder.model().config()))),
       prefixes_(pool_) {
   EVO_CHECK(options.active > 0 && options.queue > 0 && options.prompt_rows > 0);
 }
@@ -185,7 +185,7 @@ void Engine::run(const std::function<bool()>& stop) {
       admit();
       save_memory();
       if (!active_.empty()) {
-        const BatchPass pass = active_.pass(options_.prompt_rows);
+        const decode::BatchPass pass = active_.pass(options_.prompt_rows);
         metrics_.count_pass(pass.generating, pass.generated);
       }
     } catch (const std::exception& error) {
@@ -216,7 +216,7 @@ void Engine::drop_lost() {
     if (request.given_up) return true;
     const Cut cut = cut_of(request, now);
     if (cut == Cut::kNone) return false;
-    Event event{waiting.text, "", {}, Generation{}, cut, ""};
+    Event event{waiting.text, "", {}, decode::Generation{}, cut, ""};
     event.end->finish = "interrupted";
     push(request, std::move(event));
     return true;
@@ -245,7 +245,7 @@ void Engine::admit() {
   const std::scoped_lock lock(*mutex_);
   metrics_.set_load(std::ssize(queue_), active_.size());
   metrics_.set_cache(pool_->backed_blocks() * static_cast<int64_t>(pool_->block_bytes()),
-                     prefixes_.blocks() * kCacheBlock);
+                     prefixes_.blocks() * ops::kCacheBlock);
 }
 
 /// Whether a text that may come to need so many blocks can be active now. What others will need is
@@ -261,7 +261,7 @@ bool Engine::make_room(int64_t blocks) {
 /// Null if the text cannot begin, or is complete with nothing in it.
 std::unique_ptr<Engine::Running> Engine::begin(Waiting waiting) {
   try {
-    KvCache cache = prefixes_.find(waiting.job.prompt);
+    model::KvCache cache = prefixes_.find(waiting.job.prompt);
     metrics_.count_prompt(std::ssize(waiting.job.prompt.tokens), cache.length());
     auto running = std::make_unique<Running>(*this, waiting, std::move(cache));
     if (!running->generation.done()) return running;
@@ -269,7 +269,7 @@ std::unique_ptr<Engine::Running> Engine::begin(Waiting waiting) {
     end(*running, Cut::kNone);
   } catch (const std::exception& error) {
     const std::scoped_lock lock(*mutex_);
-    push(*waiting.request, {waiting.text, "", {}, Generation{}, Cut::kFault, error.what()});
+    push(*waiting.request, {waiting.text, "", {}, decode::Generation{}, Cut::kFault, error.what()});
   }
   return nullptr;
 }
@@ -286,12 +286,12 @@ void Engine::save_memory() {
   prefixes_.forget_unused_since(now - duration_of(options_.keep_seconds));
   if (active_.empty()) {
     prefixes_.shrink(std::max(pool_->blocks() / kKeptPart, prefixes_.latest_blocks()));
-    trim_pool();
+    tensor::trim_pool();
   }
   pool_->trim(kSavedAtOnce);
 }
 
-void Engine::deliver(Running& running, std::string_view piece, const PassTrace& trace) {
+void Engine::deliver(Running& running, std::string_view piece, const decode::PassTrace& trace) {
   const auto now = Clock::now();
   const auto tokens = std::ssize(trace.committed);
   if (tokens > 0 && !running.last_token) {
@@ -320,7 +320,7 @@ void Engine::push(Request& request, Event event) {
 
 /// With the mutex held: ends a text without a pass. Of one with a fault nothing is told.
 void Engine::end(Running& running, Cut cut, const std::string& fault) {
-  Event event{running.text, "", {}, Generation{}, cut, fault};
+  Event event{running.text, "", {}, decode::Generation{}, cut, fault};
   try {
     if (cut != Cut::kFault) event.end = running.generation.result();
   } catch (const std::exception& error) {

@@ -41,8 +41,8 @@ struct EngineOptions {
 };
 
 struct Job {
-  Prompt prompt;
-  GenerateOptions options;
+  decode::Prompt prompt;
+  decode::GenerateOptions options;
 };
 
 /// Why a text ended before its time.
@@ -52,10 +52,10 @@ enum class Cut { kNone, kDeadline, kDrain, kFault };
 struct Event {
   size_t text = 0;    ///< its number in the request
   std::string piece;  ///< bytes that became certain (OnPass)
-  PassTrace pass;
-  std::optional<Generation> end;  ///< in the text's last event
-  Cut cut = Cut::kNone;           ///< with `end`
-  std::string fault;              ///< with Cut::kFault: what happened
+  decode::PassTrace pass;
+  std::optional<decode::Generation> end;  ///< in the text's last event
+  Cut cut = Cut::kNone;                   ///< with `end`
+  std::string fault;                      ///< with Cut::kFault: what happened
 };
 
 class Engine {
@@ -83,8 +83,8 @@ class Engine {
   };
 
   /// All must outlive the object.
-  Engine(const Decoder& decoder, const Tokenizer& tokenizer, const EngineOptions& options,
-         Metrics& metrics);
+  Engine(const decode::Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
+         const EngineOptions& options, Metrics& metrics);
   ~Engine();
 
   /// Passes, until drain() was called, or `stop` (looked at between passes) says so, and all texts
@@ -101,7 +101,7 @@ class Engine {
   [[nodiscard]] bool draining() const;
 
   /// The most tokens whose keys and values are in memory, and what they take.
-  [[nodiscard]] int64_t cache_tokens() const { return pool_->blocks() * kCacheBlock; }
+  [[nodiscard]] int64_t cache_tokens() const { return pool_->blocks() * ops::kCacheBlock; }
   [[nodiscard]] size_t cache_bytes() const;
 
  private:
@@ -113,21 +113,21 @@ class Engine {
   bool make_room(int64_t blocks);
   void save_memory();
   std::unique_ptr<Running> begin(Waiting waiting);
-  void deliver(Running& running, std::string_view piece, const PassTrace& trace);
+  void deliver(Running& running, std::string_view piece, const decode::PassTrace& trace);
   static void push(Request& request, Event event);
   static void end(Running& running, Cut cut, const std::string& fault = "");
   void fail_all(const std::string& fault);
   [[nodiscard]] bool wait_for_work();
   [[nodiscard]] Cut cut_of(const Request& request, Clock::time_point now) const;
 
-  const Decoder& decoder_;
-  const Tokenizer& tokenizer_;
+  const decode::Decoder& decoder_;
+  const tokenizer::Tokenizer& tokenizer_;
   EngineOptions options_;
   Metrics& metrics_;
   // Of the engine's thread alone.
-  std::shared_ptr<KvPool> pool_;
-  PrefixCache prefixes_;
-  TextBatch<Running> active_;
+  std::shared_ptr<model::KvPool> pool_;
+  decode::PrefixCache prefixes_;
+  decode::TextBatch<Running> active_;
   Clock::time_point last_saving_;
 
   // Guards what follows and the members of requests.

@@ -22,11 +22,12 @@ using testing::RunningEngine;
 using testing::served_model;
 using namespace std::chrono_literals;
 
-constexpr Mode kModes[] = {Mode::kAr, Mode::kExact, Mode::kEvo, Mode::kDiffusion};
+constexpr decode::Mode kModes[] = {decode::Mode::kAr, decode::Mode::kExact, decode::Mode::kEvo,
+                                   decode::Mode::kDiffusion};
 
 /// A text that takes long: a pass per token, as many as the context holds.
 Job long_job() {
-  return job_of("a", 120, Mode::kAr);
+  return job_of("a", 120, decode::Mode::kAr);
 }
 
 int status_of(const std::function<void()>& call) {
@@ -40,13 +41,13 @@ int status_of(const std::function<void()>& call) {
 
 TEST(Engine, GeneratesWhatGenerateDoes) {
   RunningEngine engine;
-  for (const Mode mode : kModes) {
+  for (const decode::Mode mode : kModes) {
     for (const double temperature : {0.0, 0.9}) {
       const Job job = job_of("hello", 24, mode, temperature, 7);
       Engine::Ticket ticket = engine->submit({job});
       const Ending ending = collect(ticket, 1)[0];
-      const Generation expected = alone(job);
-      EXPECT_EQ(ending.end.text, expected.text) << mode_name(mode);
+      const decode::Generation expected = alone(job);
+      EXPECT_EQ(ending.end.text, expected.text) << decode::mode_name(mode);
       EXPECT_EQ(ending.text, expected.text);
       EXPECT_EQ(ending.end.finish, expected.finish);
       EXPECT_EQ(ending.end.tokens, expected.tokens);
@@ -60,7 +61,7 @@ TEST(Engine, APromptThatGoesOnIsKnown) {
   std::string text = "a conversation of several turns";
   int64_t read = 0;
   for (int turn = 0; turn < 3; ++turn) {
-    const Job job = job_of(text, 8, Mode::kExact);
+    const Job job = job_of(text, 8, decode::Mode::kExact);
     Engine::Ticket ticket = engine->submit({job});
     const Ending ending = collect(ticket, 1)[0];
     EXPECT_EQ(ending.end.tokens, alone(job).tokens) << turn;
@@ -74,7 +75,7 @@ TEST(Engine, APromptThatGoesOnIsKnown) {
 /// There is room for two long texts or so: others wait for it, what is kept gives way, and all
 /// come out right.
 TEST(Engine, TextsWaitForRoomForTheirKeysAndValues) {
-  RunningEngine engine({.active = 8, .cache_tokens = 5 * kCacheBlock});
+  RunningEngine engine({.active = 8, .cache_tokens = 5 * ops::kCacheBlock});
   std::vector<Job> jobs;
   for (uint64_t i = 0; i < 12; ++i) {
     jobs.push_back(
@@ -118,8 +119,8 @@ void generate_many(RunningEngine& engine) {
 
 /// An eighth of the cache stays for what a prompt may go on from.
 TEST(Engine, MemoryIsGivenBackAfterLoad) {
-  RunningEngine engine({.active = 16, .cache_tokens = 64 * kCacheBlock});
-  EXPECT_EQ(engine->cache_tokens(), 64 * kCacheBlock);
+  RunningEngine engine({.active = 16, .cache_tokens = 64 * ops::kCacheBlock});
+  EXPECT_EQ(engine->cache_tokens(), 64 * ops::kCacheBlock);
   generate_many(engine);
   const auto block = static_cast<double>(engine->cache_bytes()) / 64;
   EXPECT_GT(metric(engine.metrics().text(), "evo_cache_bytes"), 8 * block);
@@ -128,11 +129,11 @@ TEST(Engine, MemoryIsGivenBackAfterLoad) {
   EXPECT_LE(kept, 8 * block);
   EXPECT_GT(kept, 4 * block);
   const double tokens = metric(engine.metrics().text(), "evo_kept_tokens");
-  EXPECT_TRUE(tokens > 4 * kCacheBlock && tokens <= 8 * kCacheBlock) << tokens;
+  EXPECT_TRUE(tokens > 4 * ops::kCacheBlock && tokens <= 8 * ops::kCacheBlock) << tokens;
 }
 
 TEST(Engine, TextsAreForgottenWhenNothingGoesOnFromThem) {
-  RunningEngine engine({.active = 16, .cache_tokens = 64 * kCacheBlock, .keep_seconds = 0});
+  RunningEngine engine({.active = 16, .cache_tokens = 64 * ops::kCacheBlock, .keep_seconds = 0});
   generate_many(engine);
   EXPECT_GT(metric(engine.metrics().text(), "evo_cache_bytes"), 0);
   EXPECT_EQ(wait_for_metric(engine, "evo_cache_bytes", [](double b) { return b == 0; }), 0);
@@ -164,7 +165,7 @@ TEST(Engine, TextsDoNotDependOnTheirCompany) {
   }
   for (std::thread& client : clients) client.join();
   for (size_t i = 0; i < jobs.size(); ++i) {
-    const Generation expected = alone(jobs[i]);
+    const decode::Generation expected = alone(jobs[i]);
     EXPECT_EQ(endings[i].end.tokens, expected.tokens) << i;
     EXPECT_EQ(endings[i].text, expected.text) << i;
     EXPECT_EQ(endings[i].end.finish, expected.finish) << i;
@@ -180,11 +181,11 @@ TEST(Engine, ARequestHasSeveralTexts) {
 }
 
 TEST(Engine, ALongPromptIsReadBesideOthers) {
-  const Job job = job_of(std::string(100, 'q'), 1, Mode::kAr);
+  const Job job = job_of(std::string(100, 'q'), 1, decode::Mode::kAr);
   std::optional<Engine::Ticket> first, second;
   int begun = 0, ended = 0, meanwhile = 0;
   run_stepped({.prompt_rows = 4}, [&](Engine& engine, int pass) {
-    if (pass == 0) first.emplace(engine.submit({job_of("a", 100, Mode::kAr)}));
+    if (pass == 0) first.emplace(engine.submit({job_of("a", 100, decode::Mode::kAr)}));
     if (pass == 5) {
       while (first->wait(0ms)) {
       }
@@ -231,7 +232,7 @@ TEST(Engine, FirstComeFirstServed) {
   std::vector<size_t> order;
   run_stepped({.active = 1}, [&](Engine& engine, int pass) {
     for (int i = 0; i < 4 && pass == 0; ++i) {
-      tickets.push_back(engine.submit({job_of("x", 3, Mode::kAr)}));
+      tickets.push_back(engine.submit({job_of("x", 3, decode::Mode::kAr)}));
     }
     for (size_t i = 0; i < tickets.size(); ++i) {
       while (tickets[i].wait(0ms)) order.push_back(i);
@@ -247,7 +248,7 @@ TEST(Engine, AnAbandonedRequestEnds) {
     if (pass == 0) abandoned.emplace(engine.submit({long_job(), long_job(), long_job()}));
     if (pass == 10) {
       abandoned.reset();
-      next.emplace(engine.submit({job_of("x", 3, Mode::kAr)}));
+      next.emplace(engine.submit({job_of("x", 3, decode::Mode::kAr)}));
     }
     return pass >= 10;
   });
@@ -271,7 +272,7 @@ TEST(Engine, ADeadlineEndsWhatRunsAndWhatWaits) {
 
 TEST(Engine, DrainingFinishesWhatThereIsAndTakesNothingNew) {
   RunningEngine engine({.active = 1});
-  const Job job = job_of("x", 40, Mode::kAr);
+  const Job job = job_of("x", 40, decode::Mode::kAr);
   Engine::Ticket running = engine->submit({job, job});
   ASSERT_TRUE(running.wait(30s));
   engine->drain();
@@ -295,7 +296,7 @@ TEST(Engine, DrainingTakesNoLongerThanItMay) {
 }
 
 TEST(Engine, StopsWhenItIsTold) {
-  const Decoder decoder(served_model());
+  const decode::Decoder decoder(served_model());
   Metrics metrics;
   Engine engine(decoder, byte_tokenizer(), {}, metrics);
   std::atomic<bool> stop = false;
@@ -318,22 +319,22 @@ TEST(Engine, WhatCannotBeginIsAFaultOfItsOwn) {
 
 TEST(Engine, AFaultInAPassEndsOneTextOnly) {
   RunningEngine engine;
-  for (const Mode mode : kModes) {
+  for (const decode::Mode mode : kModes) {
     Job wrong = job_of("hello", 24, mode);
     wrong.options.decode.shape.bias = {{9999, 1.0F}};
     const Job right = job_of("hello", 24, mode);
     Engine::Ticket good = engine->submit({right});
     Engine::Ticket bad = engine->submit({wrong, right});
     const std::vector<Ending> endings = collect(bad, 2);
-    EXPECT_EQ(endings[0].cut, Cut::kFault) << mode_name(mode);
-    EXPECT_EQ(endings[1].end.text, alone(right).text) << mode_name(mode);
-    EXPECT_EQ(collect(good, 1)[0].end.text, alone(right).text) << mode_name(mode);
+    EXPECT_EQ(endings[0].cut, Cut::kFault) << decode::mode_name(mode);
+    EXPECT_EQ(endings[1].end.text, alone(right).text) << decode::mode_name(mode);
+    EXPECT_EQ(collect(good, 1)[0].end.text, alone(right).text) << decode::mode_name(mode);
   }
 }
 
 TEST(Engine, LogprobsAreThoseOfTheModel) {
   RunningEngine engine;
-  for (const Mode mode : {Mode::kAr, Mode::kExact}) {
+  for (const decode::Mode mode : {decode::Mode::kAr, decode::Mode::kExact}) {
     Job job = job_of("hi", 10, mode, 0.7, 5);
     job.options.decode.logprobs = 3;
     Engine::Ticket ticket = engine->submit({job});
@@ -342,11 +343,11 @@ TEST(Engine, LogprobsAreThoseOfTheModel) {
       const std::optional<Event> event = ticket.wait(30s);
       ASSERT_TRUE(event);
       ASSERT_EQ(event->pass.logprobs.size(), event->pass.committed.size());
-      for (const TokenLogprob& token : event->pass.logprobs) {
+      for (const decode::TokenLogprob& token : event->pass.logprobs) {
         const std::vector<float> p =
             testing::distribution(testing::next_logits(served_model(), text), {.temperature = 1});
         // One pass over the whole text sums in another order than a cached one: rounding only.
-        const auto log_p = [&](int32_t id) { return std::log(p[static_cast<size_t>(id)]); };
+        const auto log_p = [&](int32_t id) { return std::log(p[id]); };
         EXPECT_NEAR(token.logprob, log_p(token.token), 1e-4);
         ASSERT_EQ(token.top.size(), 3u);
         EXPECT_NEAR(token.top[0].second, std::log(*std::ranges::max_element(p)), 1e-4);

@@ -20,7 +20,7 @@ std::string metric_number(const std::string& name, const std::string& help, cons
 
 void Histogram::observe(double value, int64_t times) {
   const auto bound = std::ranges::lower_bound(bounds_, value);
-  counts_[static_cast<size_t>(bound - bounds_.begin())] += times;
+  counts_[bound - bounds_.begin()] += times;
   sum_ += value * static_cast<double>(times);
 }
 

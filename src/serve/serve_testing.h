@@ -15,31 +15,32 @@
 namespace evo::serve::testing {
 using namespace evo::testing;
 
-inline const Tokenizer& byte_tokenizer() {
-  static const Tokenizer tokenizer = Tokenizer::from_merges({});
+inline const tokenizer::Tokenizer& byte_tokenizer() {
+  static const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::from_merges({});
   return tokenizer;
 }
 
-inline const Model& served_model() {
-  static const Model model = tiny_model(tiny_config(byte_tokenizer().vocab_size()), 4);
+inline const model::Model& served_model() {
+  static const model::Model model = tiny_model(tiny_config(byte_tokenizer().vocab_size()), 4);
   return model;
 }
 
 /// The tiny model seldom ends a text by itself.
-inline Job job_of(const std::string& prompt, int64_t max_tokens, Mode mode = Mode::kExact,
-                  double temperature = 0, uint64_t seed = 1) {
-  GenerateOptions options;
+inline Job job_of(const std::string& prompt, int64_t max_tokens,
+                  decode::Mode mode = decode::Mode::kExact, double temperature = 0,
+                  uint64_t seed = 1) {
+  decode::GenerateOptions options;
   options.decode.mode = mode;
   options.decode.max_tokens = max_tokens;
   options.decode.sampler.temperature = temperature;
   options.decode.seed = seed;
-  return {text_prompt(byte_tokenizer(), prompt), options};
+  return {decode::text_prompt(byte_tokenizer(), prompt), options};
 }
 
 /// What `evo generate` makes of the same.
-inline Generation alone(const Job& job) {
-  const Decoder decoder(served_model());
-  return generate(decoder, byte_tokenizer(), job.prompt, job.options);
+inline decode::Generation alone(const Job& job) {
+  const decode::Decoder decoder(served_model());
+  return decode::generate(decoder, byte_tokenizer(), job.prompt, job.options);
 }
 
 /// An engine that runs until the object ends.
@@ -61,11 +62,11 @@ class RunningEngine {
 
   Engine& operator*() { return engine_; }
   Engine* operator->() { return &engine_; }
-  [[nodiscard]] const Decoder& decoder() const { return decoder_; }
+  [[nodiscard]] const decode::Decoder& decoder() const { return decoder_; }
   Metrics& metrics() { return metrics_; }
 
  private:
-  Decoder decoder_;
+  decode::Decoder decoder_;
   Metrics metrics_;
   Engine engine_;
   std::thread thread_;
@@ -75,7 +76,7 @@ class RunningEngine {
 /// so far; when it returns true, the engine drains.
 inline std::string run_stepped(const EngineOptions& options,
                                const std::function<bool(Engine&, int)>& before_pass) {
-  const Decoder decoder(served_model());
+  const decode::Decoder decoder(served_model());
   Metrics metrics;
   Engine engine(decoder, byte_tokenizer(), options, metrics);
   int pass = 0;
@@ -85,7 +86,7 @@ inline std::string run_stepped(const EngineOptions& options,
 
 struct Ending {
   std::string text;  ///< the pieces, joined
-  Generation end;
+  decode::Generation end;
   Cut cut = Cut::kNone;
   int64_t events = 0;
 };

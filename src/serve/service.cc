@@ -22,18 +22,18 @@ uint64_t random_seed() {
 
 /// A prompt and the texts around what is generated, for traces.
 struct Service::Framed {
-  Prompt prompt;
+  decode::Prompt prompt;
   std::string before, after;
 };
 
-Service::Service(const Decoder& decoder, const Tokenizer& tokenizer,
+Service::Service(const decode::Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
                  const std::filesystem::path& folder, std::string name, int64_t longest_prompt)
     : decoder_(decoder),
       tokenizer_(tokenizer),
       name_(std::move(name)),
       longest_prompt_(decoder.model().config().max_position_embeddings - 1),
-      template_(ChatTemplate::load(folder)),
-      chat_stops_(chat_stops(folder, template_, tokenizer)),
+      template_(chat::ChatTemplate::load(folder)),
+      chat_stops_(chat::chat_stops(folder, template_, tokenizer)),
       first_seed_(random_seed()) {
   if (longest_prompt > 0) longest_prompt_ = std::min(longest_prompt_, longest_prompt);
 }
@@ -60,7 +60,7 @@ Order Service::order(const GenerationRequest& request) const {
   const int64_t usual = request.endpoint == Endpoint::kCompletion ? kCompletionTokens
                         : request.endpoint == Endpoint::kInfill   ? kInfillTokens
                                                                   : context;
-  GenerateOptions options;
+  decode::GenerateOptions options;
   options.decode = decode_options(request);
   options.decode.max_tokens = std::min(request.max_tokens.value_or(usual), context);
   options.stop = request.stop;
@@ -84,14 +84,14 @@ Order Service::order(const GenerationRequest& request) const {
   return order;
 }
 
-DecodeOptions Service::decode_options(const GenerationRequest& request) const {
+decode::DecodeOptions Service::decode_options(const GenerationRequest& request) const {
   for (const auto& [token, bias] : request.shape.bias) {
     check_tokens(std::span(&token, 1), "logit_bias");
   }
   const bool flow = decoder_.model().config().flow;
-  DecodeOptions options;
-  options.mode = request.mode.value_or(flow ? Mode::kExact : Mode::kAr);
-  if (options.mode != Mode::kAr && !flow) {
+  decode::DecodeOptions options;
+  options.mode = request.mode.value_or(flow ? decode::Mode::kExact : decode::Mode::kAr);
+  if (options.mode != decode::Mode::kAr && !flow) {
     throw RequestError(kBadRequest, "mode: this model has no evolving stream and knows \"ar\" only",
                        "mode", "invalid_value");
   }
@@ -107,20 +107,21 @@ DecodeOptions Service::decode_options(const GenerationRequest& request) const {
   return options;
 }
 
-GrammarState Service::grammar_of(const std::string& schema) const {
+grammar::GrammarState Service::grammar_of(const std::string& schema) const {
   const std::scoped_lock lock(grammar_mutex_);
   const auto known =
-      std::ranges::find(grammars_, schema, &std::pair<std::string, GrammarState>::first);
+      std::ranges::find(grammars_, schema, &std::pair<std::string, grammar::GrammarState>::first);
   if (known != grammars_.end()) {
     grammars_.splice(grammars_.begin(), grammars_, known);
     return known->second;
   }
   try {
     if (!trie_)
-      trie_ = std::make_shared<TokenTrie>(tokenizer_, single_tokens(chat_stops_, tokenizer_));
-    const Grammar grammar =
-        schema.empty() ? Grammar::json_object() : Grammar::from_json_schema(schema);
-    grammars_.emplace_front(schema, GrammarState(grammar, trie_));
+      trie_ = std::make_shared<grammar::TokenTrie>(tokenizer_,
+                                                   chat::single_tokens(chat_stops_, tokenizer_));
+    const grammar::Grammar grammar = schema.empty() ? grammar::Grammar::json_object()
+                                                    : grammar::Grammar::from_json_schema(schema);
+    grammars_.emplace_front(schema, grammar::GrammarState(grammar, trie_));
   } catch (const Error& error) {
     throw RequestError(kBadRequest, fmt::format("response_format: {}", error.what()),
                        "response_format", "invalid_value");
@@ -137,11 +138,12 @@ std::vector<Service::Framed> Service::prompts_of(const GenerationRequest& reques
       for (const PromptText& prompt : request.prompts) {
         check_tokens(prompt.tokens, "prompt");
         if (prompt.tokens.empty()) {
-          const NamesInText names =
-              request.parse_special ? NamesInText::kSpecial : NamesInText::kOrdinary;
-          framed.push_back({text_prompt(tokenizer_, prompt.text, names), prompt.text, ""});
+          const auto names = request.parse_special ? decode::NamesInText::kSpecial
+                                                   : decode::NamesInText::kOrdinary;
+          framed.push_back({decode::text_prompt(tokenizer_, prompt.text, names), prompt.text, ""});
         } else {
-          framed.push_back({Prompt::of_text(prompt.tokens), tokenizer_.decode(prompt.tokens), ""});
+          framed.push_back(
+              {decode::Prompt::of_text(prompt.tokens), tokenizer_.decode(prompt.tokens), ""});
         }
       }
       break;
@@ -149,16 +151,16 @@ std::vector<Service::Framed> Service::prompts_of(const GenerationRequest& reques
       framed.push_back({chat_prompt(request.messages), "", ""});
       break;
     case Endpoint::kInfill:
-      framed.push_back({gap_prompt(tokenizer_, request.prefix, request.suffix, max_tokens),
+      framed.push_back({decode::gap_prompt(tokenizer_, request.prefix, request.suffix, max_tokens),
                         request.prefix, request.suffix});
   }
   return framed;
 }
 
-Prompt Service::chat_prompt(std::span<const ChatMessage> messages) const {
+decode::Prompt Service::chat_prompt(std::span<const text::ChatMessage> messages) const {
   std::vector<int32_t> tokens;
   try {
-    tokens = encode_chat(template_, tokenizer_, messages);
+    tokens = chat::encode_chat(template_, tokenizer_, messages);
   } catch (const Error& error) {  // a template may refuse an order of turns
     throw RequestError(kBadRequest, error.what(), "messages", "invalid_value");
   }
@@ -166,10 +168,10 @@ Prompt Service::chat_prompt(std::span<const ChatMessage> messages) const {
     throw RequestError(kBadRequest, "the chat template makes no text of these messages", "messages",
                        "invalid_value");
   }
-  return Prompt::of_text(std::move(tokens));
+  return decode::Prompt::of_text(std::move(tokens));
 }
 
-void Service::check_prompt(const Prompt& prompt, bool gap) const {
+void Service::check_prompt(const decode::Prompt& prompt, bool gap) const {
   const int64_t context = decoder_.model().config().max_position_embeddings;
   const int64_t reach = *std::ranges::max_element(prompt.positions);
   if (std::ssize(prompt.tokens) <= longest_prompt_ && reach < context) return;

@@ -321,7 +321,7 @@ Value slice_of(Budget& budget, const Value& container, const Value& begin, const
   budget.spend_items(static_cast<size_t>(range.count));
   Items items;
   for (int64_t i = 0; i < range.count; ++i) {
-    items.push_back(all[static_cast<size_t>(range.begin + i * range.step)]);
+    items.push_back(all[range.begin + i * range.step]);
   }
   return container.is_tuple() ? Value::tuple(std::move(items)) : Value::list(std::move(items));
 }

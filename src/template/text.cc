@@ -14,7 +14,7 @@ namespace {
 /// Length of the last character of a text that is not empty.
 size_t last_length(std::string_view text) {
   for (size_t length = 1; length <= std::min<size_t>(4, text.size()); ++length) {
-    if (utf8_character_length(text.substr(text.size() - length)) == length) return length;
+    if (text::utf8_character_length(text.substr(text.size() - length)) == length) return length;
   }
   return 1;
 }
@@ -43,7 +43,7 @@ bool is_line_end(std::string_view character) {
 }  // namespace
 
 std::string_view first_character(std::string_view text) {
-  return text.substr(0, std::max<size_t>(1, utf8_character_length(text)));
+  return text.substr(0, std::max<size_t>(1, text::utf8_character_length(text)));
 }
 
 std::vector<std::string_view> characters(std::string_view text) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <mutex>
 
-namespace evo {
+namespace evo::tensor {
 
 /// All views with a gradient, of every model in the process: few, and made when a model is.
 struct GradientWatch::Registry {
@@ -44,4 +44,4 @@ bool GradientWatch::complete(int64_t begin, int64_t end) const {
   });
 }
 
-}  // namespace evo
+}  // namespace evo::tensor

@@ -8,7 +8,7 @@
 
 #include "tensor/tensor.h"
 
-namespace evo {
+namespace evo::tensor {
 
 /// Parameters are views (Tensor::view()) whose gradients lie in one array. An operation that will
 /// add to a parameter's gradient keeps a handle on it in its closure on the tape; Tape::backward()
@@ -38,4 +38,4 @@ class GradientWatch {
   std::vector<View> views_;
 };
 
-}  // namespace evo
+}  // namespace evo::tensor

@@ -4,7 +4,7 @@
 
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::tensor {
 namespace {
 
 /// Two parameters of two numbers each, one behind the other.
@@ -68,4 +68,4 @@ TEST_F(GradientWatchTest, OtherModelsAndGoneViewsDoNotMatter) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tensor

@@ -1,6 +1,6 @@
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::tensor {
 
 Tensor Tape::output(std::vector<int64_t> shape) const {
   Tensor made = Tensor::empty(std::move(shape));
@@ -43,4 +43,4 @@ void Tape::backward(const std::function<void()>& between) {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::tensor

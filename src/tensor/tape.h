@@ -6,7 +6,7 @@
 
 #include "tensor/tensor.h"
 
-namespace evo {
+namespace evo::tensor {
 
 /// Number format of matrix products' inputs. Sums are f32; of kInt8, which is for decoding only,
 /// they are whole numbers (PackedWeight).
@@ -65,4 +65,4 @@ class Tape {
   std::vector<std::function<void()>> closures_;
 };
 
-}  // namespace evo
+}  // namespace evo::tensor

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace evo {
+namespace evo::tensor {
 namespace {
 
 /// out = factor * x, as an op in the manner that tape.h describes.
@@ -142,4 +142,4 @@ TEST(Tape, RecomputeLeavesInferenceAlone) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tensor

@@ -22,7 +22,7 @@
 #define ASAN_UNPOISON_MEMORY_REGION(data, size) ((void)(data), (void)(size))
 #endif
 
-namespace evo {
+namespace evo::tensor {
 namespace {
 
 constexpr size_t kAlignment = 64;
@@ -151,7 +151,7 @@ Tensor Tensor::zeros(std::vector<int64_t> shape, DType dtype) {
   if (dtype == DType::kF32) {
     set_zero(made.values());
   } else {
-    std::memset(made.impl_->data, 0, static_cast<size_t>(made.numel() * dtype_size(dtype)));
+    std::memset(made.impl_->data, 0, made.numel() * dtype_size(dtype));
   }
   return made;
 }
@@ -227,7 +227,7 @@ void Tensor::take_grad(const Tensor& of) const {
 void set_zero(std::span<float> values) {
   constexpr int64_t kGrain = 1 << 16;
   parallel_for(std::ssize(values), kGrain, [&](int64_t begin, int64_t end) {
-    std::memset(values.data() + begin, 0, static_cast<size_t>(end - begin) * sizeof(float));
+    std::memset(values.data() + begin, 0, (end - begin) * sizeof(float));
   });
 }
 
@@ -246,4 +246,4 @@ size_t physical_memory() {
   return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
-}  // namespace evo
+}  // namespace evo::tensor

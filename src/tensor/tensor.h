@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::tensor {
 
 enum class DType { kF32, kBF16, kI32 };
 [[nodiscard]] int64_t dtype_size(DType dtype);
@@ -93,4 +93,4 @@ struct PoolStats {
 /// Gives unused arrays back to the system.
 void trim_pool();
 
-}  // namespace evo
+}  // namespace evo::tensor

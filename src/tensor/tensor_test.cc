@@ -6,7 +6,7 @@
 #include <numeric>
 #include <thread>
 
-namespace evo {
+namespace evo::tensor {
 namespace {
 
 using Shape = std::vector<int64_t>;
@@ -256,4 +256,4 @@ TEST(Pool, ThreadsDoNotShareArrays) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tensor

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-namespace evo {
+namespace evo::text {
 namespace {
 
 constexpr std::string_view kDigits =
@@ -54,4 +54,4 @@ std::string encode_base64(std::string_view bytes) {
   return text;
 }
 
-}  // namespace evo
+}  // namespace evo::text

@@ -3,11 +3,11 @@
 
 #include <string>
 
-namespace evo {
+namespace evo::text {
 
 struct ChatMessage {
   std::string role;  ///< "system", "user" or "assistant", as chat templates know them
   std::string content;
 };
 
-}  // namespace evo
+}  // namespace evo::text

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::text {
 namespace {
 
 // Far deeper than people write; each level is a call.
@@ -153,4 +153,4 @@ std::string pcre_of_oniguruma(std::string_view source) {
   return Translation(source).run();
 }
 
-}  // namespace evo
+}  // namespace evo::text

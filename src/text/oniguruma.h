@@ -5,11 +5,11 @@
 #include <string>
 #include <string_view>
 
-namespace evo {
+namespace evo::text {
 
 /// The expression in PCRE2's dialect, where both read the same text differently: `\s`, `\w`, sets
 /// inside of sets and their intersections (`[a-z&&[^x]]`). Throws Error for what has no equal there
 /// (`\h`). What is no expression at all stays so: PCRE2 says where the fault is.
 std::string pcre_of_oniguruma(std::string_view source);
 
-}  // namespace evo
+}  // namespace evo::text

@@ -12,7 +12,7 @@
 #include "text/oniguruma.h"
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::text {
 namespace {
 
 // PCRE2's own default: a match that backtracks more often than this is given up with an Error.
@@ -165,4 +165,4 @@ bool RegexMatcher::search(RegexMatch& match) {
   return true;
 }
 
-}  // namespace evo
+}  // namespace evo::text

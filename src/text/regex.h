@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace evo {
+namespace evo::text {
 
 /// A compiled expression; may be shared by threads.
 ///
@@ -67,4 +67,4 @@ class RegexMatcher {
   size_t last_end_ = std::string_view::npos;  // end of the last match
 };
 
-}  // namespace evo
+}  // namespace evo::text

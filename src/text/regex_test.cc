@@ -2,7 +2,7 @@
 
 #include "text/testing.h"
 
-namespace evo {
+namespace evo::text {
 namespace {
 
 using testing::error_of;
@@ -92,4 +92,4 @@ TEST(Regex, HugePatternsAreErrors) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::text

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::text {
 namespace {
 
 struct Free {
@@ -172,4 +172,4 @@ bool ends_with_word_character(std::string_view text) {
   return !text.empty() && is_word_character(last_character(text, length));
 }
 
-}  // namespace evo
+}  // namespace evo::text

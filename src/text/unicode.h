@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace evo {
+namespace evo::text {
 
 enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
 
@@ -37,4 +37,4 @@ size_t trailing_white_space(std::string_view text);
 bool begins_with_word_character(std::string_view text);
 bool ends_with_word_character(std::string_view text);
 
-}  // namespace evo
+}  // namespace evo::text

@@ -2,7 +2,7 @@
 
 #include "text/testing.h"
 
-namespace evo {
+namespace evo::text {
 namespace {
 
 std::string form_of(std::string_view text, NormalForm form) {
@@ -67,4 +67,4 @@ TEST(Unicode, EndsOfText) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::text

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace evo {
+namespace evo::text {
 namespace {
 
 // Lead bytes and the range that the second byte must be in; later bytes are 80..BF.
@@ -72,4 +72,4 @@ size_t incomplete_utf8_suffix(std::string_view text) {
   return 0;
 }
 
-}  // namespace evo
+}  // namespace evo::text

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace evo {
+namespace evo::text {
 
 /// Length in bytes of the UTF-8 character that `text` begins with; 0 if it begins with none. Over-
 /// long forms, surrogates and what lies above U+10FFFF are not characters (Unicode table 3-7).
@@ -19,4 +19,4 @@ size_t invalid_utf8_prefix(std::string_view text);
 /// Bytes at the end of `text` that begin a UTF-8 character which is not complete yet.
 size_t incomplete_utf8_suffix(std::string_view text);
 
-}  // namespace evo
+}  // namespace evo::text

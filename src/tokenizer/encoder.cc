@@ -1,6 +1,6 @@
 #include "tokenizer/encoder.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 std::vector<AddedTokenFinder::Pattern> names_of(const TokenizerSpec& spec) {
@@ -98,4 +98,4 @@ void Encoder::encode_text(std::string_view text, bool at_start, bool special,
       });
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -11,7 +11,7 @@
 #include "tokenizer/steps/normalizer.h"
 #include "tokenizer/steps/pre_tokenizer.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// What encoding reads; shared by threads.
 struct EncodingTables {
@@ -52,4 +52,4 @@ class Encoder {
   std::string memory_;                   // of the normalizer
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -6,7 +6,7 @@
 
 #include "tokenizer/encoder.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Over numbers as 8 little-endian bytes and strings with their length in front.
@@ -79,4 +79,4 @@ uint64_t fingerprint_of(const TokenizerSpec& spec, const EncodingTables& tables)
   return hash.value();
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

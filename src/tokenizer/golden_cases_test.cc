@@ -8,7 +8,7 @@
 #include "tokenizer/readers/json_section.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using Ids = std::vector<int32_t>;
@@ -16,7 +16,7 @@ using Ids = std::vector<int32_t>;
 const Json& goldens() {
   static const Json parsed = [] {
     const std::filesystem::path here(std::source_location::current().file_name());
-    return Json::parse(read_text_corpus(here.parent_path() / "golden/tokenizers.json.xz"));
+    return Json::parse(files::read_text_corpus(here.parent_path() / "golden/tokenizers.json.xz"));
   }();
   return parsed;
 }
@@ -24,9 +24,9 @@ const Json& goldens() {
 Tokenizer tokenizer_of(const Json& golden) {
   const testing::TemporaryFolder folder;
   const Json& content = golden["content"];
-  testing::write_bytes(
-      folder / golden["file"].get<std::string>(),
-      content.is_string() ? decode_base64(content.get<std::string>()).value() : content.dump());
+  testing::write_bytes(folder / golden["file"].get<std::string>(),
+                       content.is_string() ? text::decode_base64(content.get<std::string>()).value()
+                                           : content.dump());
   for (const auto& [name, document] : golden["beside"].items()) {
     testing::write_bytes(folder / name, document.dump());
   }
@@ -69,4 +69,4 @@ TEST(GoldenCases, SavedTheyAreTheSame) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

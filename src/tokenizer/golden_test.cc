@@ -10,7 +10,7 @@
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using testing::read_bytes;
@@ -37,7 +37,7 @@ TEST(Golden, Gpt2FileGivesThePublishedIds) {
   const auto path = shared_data("tokenizers/gpt2/tokenizer.json.xz");
   EVO_REQUIRE_SHARED_DATA(path);
   const testing::TemporaryFolder folder;
-  testing::write_bytes(folder / "tokenizer.json", read_text_corpus(path));
+  testing::write_bytes(folder / "tokenizer.json", files::read_text_corpus(path));
   const Tokenizer tokenizer = Tokenizer::load(folder / "tokenizer.json");
   EXPECT_EQ(tokenizer.vocab_size(), 50257);
   EXPECT_EQ(tokenizer.end_of_text(), 50256);
@@ -55,9 +55,10 @@ TEST(Golden, Gpt2FileGivesThePublishedIds) {
 TEST(Golden, Gpt2CountsTheTokensOfABook) {
   const auto path = shared_data("tokenizers/gpt2/tokenizer.json.xz");
   EVO_REQUIRE_SHARED_DATA(path);
-  const Tokenizer tokenizer = Tokenizer::from_spec(parse_tokenizer_json(read_text_corpus(path)));
+  const Tokenizer tokenizer =
+      Tokenizer::from_spec(parse_tokenizer_json(files::read_text_corpus(path)));
   const auto count = [&](const std::string& name) {
-    const std::string text = read_text_corpus(shared_data(name));
+    const std::string text = files::read_text_corpus(shared_data(name));
     const std::vector<int32_t> ids = tokenizer.encode(text);
     EXPECT_EQ(tokenizer.decode(ids), text);
     return ids.size();
@@ -80,7 +81,8 @@ TEST(Golden, QwenFolderGivesThePublishedIds) {
   EVO_REQUIRE_SHARED_DATA(source);
   const testing::TemporaryFolder folder;
   for (const char* name : {"vocab.json", "merges.txt"}) {
-    testing::write_bytes(folder / name, read_text_corpus(source / (std::string(name) + ".xz")));
+    testing::write_bytes(folder / name,
+                         files::read_text_corpus(source / (std::string(name) + ".xz")));
   }
   for (const char* name : {"tokenizer_config.json", "added_tokens.json"}) {
     testing::write_bytes(folder / name, read_bytes(source / name));
@@ -100,7 +102,7 @@ TEST(Golden, Llama3TiktokenFileGivesThePublishedIds) {
   const auto source = shared_data("tokenizers/llama3/tokenizer.model.xz");
   EVO_REQUIRE_SHARED_DATA(source);
   const testing::TemporaryFolder folder;
-  testing::write_bytes(folder / "tokenizer.model", read_text_corpus(source));
+  testing::write_bytes(folder / "tokenizer.model", files::read_text_corpus(source));
   const Tokenizer tokenizer = Tokenizer::load(folder.path());
   EXPECT_EQ(tokenizer.vocab_size(), 128256);
   EXPECT_EQ(tokenizer.token_bytes(128255), "<|reserved_special_token_247|>");
@@ -169,4 +171,4 @@ TEST(Golden, AVocabularyWithoutSpacesLosesThemAsElsewhere) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

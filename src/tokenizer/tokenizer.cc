@@ -15,7 +15,7 @@
 #include "tokenizer/steps/post_processor.h"
 #include "tokenizer/steps/text_decoder.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Names of the token that ends a document, in the order in which a file with several means them.
@@ -182,7 +182,7 @@ Tokenizer Tokenizer::load(const std::string& path) {
 }
 
 void Tokenizer::save(const std::string& path) const {
-  write_atomically(path, format_tokenizer_json(state_->spec));
+  files::write_atomically(path, format_tokenizer_json(state_->spec));
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
@@ -315,4 +315,4 @@ std::string TextStream::push(int32_t id) {
   return std::string(bytes);
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -18,7 +18,7 @@
 
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 struct LeadingRule;
 
@@ -123,4 +123,4 @@ class TextStream {
   int to_strip_;  // times that the leading rule may still apply
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -16,14 +16,14 @@ namespace evo::testing {
 
 /// <unk>, <s>, </s>, the 256 bytes, then a vocabulary that has " the", " cat" and what they are
 /// made of; later pieces have lower scores, as in SentencePiece's models.
-inline std::vector<Piece> sample_pieces() {
-  using Kind = Piece::Kind;
-  std::vector<Piece> pieces = {
+inline std::vector<tokenizer::Piece> sample_pieces() {
+  using Kind = tokenizer::Piece::Kind;
+  std::vector<tokenizer::Piece> pieces = {
       {"<unk>", 0, Kind::kUnknown}, {"<s>", 0, Kind::kControl}, {"</s>", 0, Kind::kControl}};
   for (int byte = 0; byte < 256; ++byte) {
     pieces.push_back({fmt::format("<0x{:02X}>", byte), 0, Kind::kByte});
   }
-  const std::string mark(kSpaceMark);
+  const std::string mark(tokenizer::kSpaceMark);
   const std::string texts[] = {"th",         "at",        mark + "th", mark + "the", "cat",
                                mark + "cat", mark + mark, "\u6771",    mark,         "t",
                                "h",          "e",         "c",         "a"};
@@ -55,10 +55,10 @@ inline std::string raw_bytes(const auto& value) {
 
 /// SentencePiece's tokenizer.model of these pieces; `trainer` and `normalizer` are more fields of
 /// its settings, which count more than what stands before them.
-inline std::string sentencepiece_file(const std::vector<Piece>& pieces, std::string trainer = "",
-                                      std::string normalizer = "") {
+inline std::string sentencepiece_file(const std::vector<tokenizer::Piece>& pieces,
+                                      std::string trainer = "", std::string normalizer = "") {
   std::string file;
-  for (const Piece& piece : pieces) {
+  for (const tokenizer::Piece& piece : pieces) {
     const std::string score = std::string(1, 2 << 3 | 5) + raw_bytes(piece.score);
     file += proto_field(
         1, proto_field(1, piece.text) + score + proto_number(3, static_cast<char>(piece.kind)));
@@ -68,17 +68,17 @@ inline std::string sentencepiece_file(const std::vector<Piece>& pieces, std::str
 }
 
 /// llama2.c's tokenizer.bin of these pieces, which has spaces for marks.
-inline std::string llama2c_file(const std::vector<Piece>& pieces) {
+inline std::string llama2c_file(const std::vector<tokenizer::Piece>& pieces) {
   std::string file = raw_bytes(int32_t{20});
-  for (const Piece& piece : pieces) {
+  for (const tokenizer::Piece& piece : pieces) {
     std::string text;
     std::string_view rest = piece.text;
-    for (size_t at; (at = rest.find(kSpaceMark)) != std::string_view::npos;) {
+    for (size_t at; (at = rest.find(tokenizer::kSpaceMark)) != std::string_view::npos;) {
       text.append(rest.substr(0, at)).push_back(' ');
-      rest.remove_prefix(at + kSpaceMark.size());
+      rest.remove_prefix(at + tokenizer::kSpaceMark.size());
     }
     text += rest;
-    if (piece.kind == Piece::Kind::kControl) text = fmt::format("\n{}\n", text);
+    if (piece.kind == tokenizer::Piece::Kind::kControl) text = fmt::format("\n{}\n", text);
     file += raw_bytes(piece.score) + raw_bytes(static_cast<int32_t>(text.size())) + text;
   }
   return file;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace evo {
+namespace evo::tokenizer {
 
 inline constexpr const char* kEndOfText = "<|endoftext|>";
 
@@ -69,4 +69,4 @@ struct TokenizerSpec {
   bool operator==(const TokenizerSpec&) const = default;
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

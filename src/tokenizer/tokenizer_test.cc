@@ -8,7 +8,7 @@
 #include "tokenizer/steps/split_pattern.h"
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using testing::error_of;
@@ -273,4 +273,4 @@ TEST(ByteAlphabet, IsGpt2s) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

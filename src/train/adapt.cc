@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 double deviation(std::span<const float> values) {
@@ -33,10 +33,10 @@ const char* recipe_name(AdaptRecipe recipe) {
   check_failed("a recipe", __FILE__, __LINE__);
 }
 
-RunConfig adapt_config(const ModelConfig& parent, AdaptRecipe recipe) {
+RunConfig adapt_config(const model::ModelConfig& parent, AdaptRecipe recipe) {
   constexpr int64_t kSteps = 1000, kLength = 256, kRank = 32, kLargestInner = 1024;
   RunConfig config;
-  static_cast<ModelConfig&>(config) = parent;
+  static_cast<model::ModelConfig&>(config) = parent;
   config.flow = true;
   if (!parent.flow) config.inner_size = std::min(parent.hidden_size, kLargestInner);
   if (parent.ahead_size == 0) config.ahead_size = good_ahead_size(parent.hidden_size);
@@ -65,11 +65,11 @@ RunConfig adapt_config(const ModelConfig& parent, AdaptRecipe recipe) {
   return config;
 }
 
-void adopt_parent(const Model& parent, Model& model) {
-  const ParameterStore& from = parent.parameters();
-  const ParameterStore& to = model.parameters();
-  for (const Parameter& p : from.list()) {
-    const Parameter& own = to.find(p.name);
+void adopt_parent(const model::Model& parent, model::Model& model) {
+  const model::ParameterStore& from = parent.parameters();
+  const model::ParameterStore& to = model.parameters();
+  for (const model::Parameter& p : from.list()) {
+    const model::Parameter& own = to.find(p.name);
     EVO_CHECK(own.shape == p.shape);
     std::ranges::copy(from.values_of(p), to.values_of(own).begin());
   }
@@ -87,4 +87,4 @@ void adopt_parent(const Model& parent, Model& model) {
   for (float& value : input) value *= factor;
 }
 
-}  // namespace evo
+}  // namespace evo::train

@@ -6,7 +6,7 @@
 #include "model/model.h"
 #include "train/config.h"
 
-namespace evo {
+namespace evo::train {
 
 enum class AdaptRecipe {
   kFrozen,  ///< the backbone stays bit for bit: evolving tokens get adapters of their own
@@ -17,10 +17,10 @@ enum class AdaptRecipe {
 [[nodiscard]] const char* recipe_name(AdaptRecipe recipe);
 
 /// Shape and settings of a run that adapts a model of shape `parent`, in 1000 steps.
-[[nodiscard]] RunConfig adapt_config(const ModelConfig& parent, AdaptRecipe recipe);
+[[nodiscard]] RunConfig adapt_config(const model::ModelConfig& parent, AdaptRecipe recipe);
 
 /// Gives `model`, which is initialised, all that the parent has. If that is no more than a
 /// backbone, evolving tokens get inputs of the size of the parent's embeddings.
-void adopt_parent(const Model& parent, Model& model);
+void adopt_parent(const model::Model& parent, model::Model& model);
 
-}  // namespace evo
+}  // namespace evo::train

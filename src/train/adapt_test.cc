@@ -6,7 +6,7 @@
 
 #include "train/trainer/trainer_testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 using testing::metrics_of;
@@ -22,7 +22,9 @@ class AdaptTest : public testing::TrainerTest {
     train(config, folder_ / "parent");
   }
 
-  [[nodiscard]] Model parent() const { return Model::load((folder_ / "parent").string()); }
+  [[nodiscard]] model::Model parent() const {
+    return model::Model::load((folder_ / "parent").string());
+  }
 
   [[nodiscard]] RunConfig config_for(AdaptRecipe recipe, int64_t steps) const {
     RunConfig config = adapt_config(parent().config(), recipe);
@@ -34,30 +36,30 @@ class AdaptTest : public testing::TrainerTest {
     return config;
   }
 
-  Model adapt(AdaptRecipe recipe, int64_t steps, const std::string& name) const {
+  model::Model adapt(AdaptRecipe recipe, int64_t steps, const std::string& name) const {
     TrainOptions options = options_for(folder_ / name);
-    options.initialize = [&](Model& model) { adopt_parent(parent(), model); };
+    options.initialize = [&](model::Model& model) { adopt_parent(parent(), model); };
     Trainer(config_for(recipe, steps), tokens_, std::move(options)).run();
-    return Model::load((folder_ / name).string());
+    return model::Model::load((folder_ / name).string());
   }
 
   /// An Evo model of a few steps, and what `recipe` makes of it.
-  std::pair<Model, Model> evolving_and_adapted(AdaptRecipe recipe, int64_t steps) {
+  std::pair<model::Model, model::Model> evolving_and_adapted(AdaptRecipe recipe, int64_t steps) {
     train(tiny_run(30), folder_ / "evolving");
-    Model evolving = Model::load((folder_ / "evolving").string());
+    model::Model evolving = model::Model::load((folder_ / "evolving").string());
     RunConfig config = config_for(recipe, steps);
-    static_cast<ModelConfig&>(config) = adapt_config(evolving.config(), recipe);
+    static_cast<model::ModelConfig&>(config) = adapt_config(evolving.config(), recipe);
     TrainOptions options = options_for(folder_ / "drafts");
-    options.initialize = [&](Model& model) { adopt_parent(evolving, model); };
+    options.initialize = [&](model::Model& model) { adopt_parent(evolving, model); };
     Trainer(config, tokens_, std::move(options)).run();
-    return {std::move(evolving), Model::load((folder_ / "drafts").string())};
+    return {std::move(evolving), model::Model::load((folder_ / "drafts").string())};
   }
 
   /// Backbone parameters of `model` that are the parent's bit for bit, and others.
-  [[nodiscard]] std::pair<int, int> kept_and_changed(const Model& model) const {
-    const Model before = parent();
+  [[nodiscard]] std::pair<int, int> kept_and_changed(const model::Model& model) const {
+    const model::Model before = parent();
     int kept = 0, changed = 0;
-    for (const Parameter& p : before.parameters().list()) {
+    for (const model::Parameter& p : before.parameters().list()) {
       const auto old = before.parameters().values_of(p);
       const auto now = model.parameters().values_of(model.parameters().find(p.name));
       ++(std::memcmp(old.data(), now.data(), old.size_bytes()) == 0 ? kept : changed);
@@ -67,7 +69,7 @@ class AdaptTest : public testing::TrainerTest {
 };
 
 TEST_F(AdaptTest, FrozenKeepsTheParentBitForBitAndLearnsToEvolve) {
-  const Model adapted = adapt(AdaptRecipe::kFrozen, 150, "frozen");
+  const model::Model adapted = adapt(AdaptRecipe::kFrozen, 150, "frozen");
   EXPECT_TRUE(adapted.config().flow);
   EXPECT_EQ(kept_and_changed(adapted).second, 0);
   const auto metrics = metrics_of(folder_ / "frozen");
@@ -81,11 +83,11 @@ TEST_F(AdaptTest, FrozenKeepsTheParentBitForBitAndLearnsToEvolve) {
 TEST_F(AdaptTest, DraftsKeepsAllButWhatDraftsBitForBit) {
   const auto [before, after] = evolving_and_adapted(AdaptRecipe::kDrafts, 100);
   EXPECT_GT(after.config().ahead_size, 0);
-  for (const Parameter& p : before.parameters().list()) {
+  for (const model::Parameter& p : before.parameters().list()) {
     const auto old = before.parameters().values_of(p);
     const auto now = after.parameters().values_of(after.parameters().find(p.name));
     const bool same = std::memcmp(old.data(), now.data(), old.size_bytes()) == 0;
-    EXPECT_EQ(same, !is_draft_parameter(p.name)) << p.name;
+    EXPECT_EQ(same, !model::is_draft_parameter(p.name)) << p.name;
   }
   EXPECT_TRUE(std::ranges::equal(before.time().log_snr(), after.time().log_snr()));
   EXPECT_TRUE(std::ranges::equal(before.unigram(), after.unigram()));
@@ -96,9 +98,9 @@ TEST_F(AdaptTest, DraftsKeepsAllButWhatDraftsBitForBit) {
 }
 
 TEST_F(AdaptTest, FrozenTrainsTheAdapters) {
-  const Model adapted = adapt(AdaptRecipe::kFrozen, 5, "frozen");
+  const model::Model adapted = adapt(AdaptRecipe::kFrozen, 5, "frozen");
   int adapters = 0;
-  for (const Parameter& p : adapted.parameters().list()) {
+  for (const model::Parameter& p : adapted.parameters().list()) {
     if (p.name.find(".adapters.") == std::string::npos || !p.name.ends_with(".up.weight")) continue;
     ++adapters;
     const auto values = adapted.parameters().values_of(p);
@@ -108,7 +110,7 @@ TEST_F(AdaptTest, FrozenTrainsTheAdapters) {
 }
 
 TEST_F(AdaptTest, FullTrainsEverything) {
-  const Model adapted = adapt(AdaptRecipe::kFull, 5, "full");
+  const model::Model adapted = adapt(AdaptRecipe::kFull, 5, "full");
   EXPECT_EQ(kept_and_changed(adapted).first, 0);
 }
 
@@ -117,7 +119,7 @@ TEST_F(AdaptTest, AdoptsOnlyOnce) {
   adapt(AdaptRecipe::kFull, 5, "full");
   TrainOptions options = options_for(folder_ / "full");
   options.resume = true;
-  options.initialize = [](Model&) { FAIL() << "a resumed run was initialised again"; };
+  options.initialize = [](model::Model&) { FAIL() << "a resumed run was initialised again"; };
   EXPECT_EQ(Trainer(config_for(AdaptRecipe::kFull, 8), tokens_, std::move(options)).run().step, 8);
 }
 
@@ -127,4 +129,4 @@ TEST(AdaptRecipe, IsOneOfTwo) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 constexpr int64_t kMaxLength = int64_t{1} << 24;  // as `max_position_embeddings`
@@ -75,14 +75,14 @@ void check_counts(const TrainConfig& c) {
 
 }  // namespace
 
-HeadLosses::CodeGradient TrainConfig::code_gradient_kind() const {
-  if (code_gradient == "ce") return HeadLosses::CodeGradient::kCrossEntropy;
-  if (code_gradient == "mse") return HeadLosses::CodeGradient::kSquaredError;
-  return HeadLosses::CodeGradient::kNone;
+ops::HeadLosses::CodeGradient TrainConfig::code_gradient_kind() const {
+  if (code_gradient == "ce") return ops::HeadLosses::CodeGradient::kCrossEntropy;
+  if (code_gradient == "mse") return ops::HeadLosses::CodeGradient::kSquaredError;
+  return ops::HeadLosses::CodeGradient::kNone;
 }
 
-Wire TrainConfig::wire_format() const {
-  return wire == "bf16" ? Wire::kBF16 : Wire::kF32;
+comm::Wire TrainConfig::wire_format() const {
+  return wire == "bf16" ? comm::Wire::kBF16 : comm::Wire::kF32;
 }
 
 int64_t good_ahead_size(int64_t hidden_size) {
@@ -92,7 +92,7 @@ int64_t good_ahead_size(int64_t hidden_size) {
 
 RunConfig RunConfig::preset(const std::string& name) {
   RunConfig config;
-  static_cast<ModelConfig&>(config) = ModelConfig::preset(name);
+  static_cast<model::ModelConfig&>(config) = model::ModelConfig::preset(name);
   // 8b fills 80 GB to the last one: `evo adapt --recipe drafts` can give it the field afterwards.
   if (name != "8b") config.ahead_size = good_ahead_size(config.hidden_size);
   if (name == "demo") {
@@ -109,7 +109,7 @@ RunConfig RunConfig::preset(const std::string& name) {
 }
 
 void RunConfig::validate(int ranks) const {
-  ModelConfig::validate();
+  model::ModelConfig::validate();
   require(steps >= 0, "`steps` must not be negative");
   require(minutes >= 0 && minutes < 1e7, "`minutes` must be 0 to 10 million");
   require(steps > 0 || minutes > 0, "give `steps` or `minutes`");
@@ -136,4 +136,4 @@ void RunConfig::validate(int ranks) const {
   check_counts(*this);
 }
 
-}  // namespace evo
+}  // namespace evo::train

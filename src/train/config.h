@@ -9,7 +9,7 @@
 #include "model/config.h"
 #include "ops/head.h"
 
-namespace evo {
+namespace evo::train {
 
 struct TrainConfig {
   int64_t steps = 2000;
@@ -107,14 +107,14 @@ struct TrainConfig {
     v("seed", seed, "seed of everything random");
   }
 
-  [[nodiscard]] HeadLosses::CodeGradient code_gradient_kind() const;
-  [[nodiscard]] Wire wire_format() const;
+  [[nodiscard]] ops::HeadLosses::CodeGradient code_gradient_kind() const;
+  [[nodiscard]] comm::Wire wire_format() const;
 };
 
-struct RunConfig : ModelConfig, TrainConfig {
+struct RunConfig : model::ModelConfig, TrainConfig {
   template <class V>
   void visit(V& v) {
-    ModelConfig::visit(v);
+    model::ModelConfig::visit(v);
     TrainConfig::visit(v);
   }
 
@@ -129,4 +129,4 @@ struct RunConfig : ModelConfig, TrainConfig {
 /// Width of a field ahead that drafts well for a model of this width.
 [[nodiscard]] int64_t good_ahead_size(int64_t hidden_size);
 
-}  // namespace evo
+}  // namespace evo::train

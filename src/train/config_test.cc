@@ -9,7 +9,7 @@
 #include "base/testing.h"
 #include "train/testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 using testing::expect_error;
@@ -114,7 +114,7 @@ TEST(RunConfig, RefusesImpossibleCounts) {
 }
 
 TEST(RunConfig, PresetsAreValid) {
-  for (const std::string& name : ModelConfig::preset_names()) {
+  for (const std::string& name : model::ModelConfig::preset_names()) {
     EXPECT_NO_THROW(RunConfig::preset(name).validate()) << name;
   }
   EXPECT_THROW(RunConfig::preset("9b"), UsageError);
@@ -122,7 +122,7 @@ TEST(RunConfig, PresetsAreValid) {
 
 /// Where it is not said otherwise, what is trained can draft without a window.
 TEST(RunConfig, PresetsDraftAhead) {
-  for (const std::string& name : ModelConfig::preset_names()) {
+  for (const std::string& name : model::ModelConfig::preset_names()) {
     EXPECT_EQ(RunConfig::preset(name).drafts_ahead(), name != "8b") << name;
   }
   EXPECT_EQ(RunConfig::preset("7m").ahead_size, 256);  // as the shipped model has it
@@ -135,7 +135,7 @@ TEST(RunConfig, PresetsDraftAhead) {
 }
 
 TEST(TrainConfig, CodeGradientKinds) {
-  using CodeGradient = HeadLosses::CodeGradient;
+  using CodeGradient = ops::HeadLosses::CodeGradient;
   TrainConfig config;
   config.code_gradient = "ce";
   EXPECT_EQ(config.code_gradient_kind(), CodeGradient::kCrossEntropy);
@@ -146,4 +146,4 @@ TEST(TrainConfig, CodeGradientKinds) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

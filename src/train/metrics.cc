@@ -3,15 +3,15 @@
 #include "files/files.h"
 #include "plot/chart.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
-std::vector<Record> read_lines(const std::filesystem::path& path, int64_t last_step) {
-  std::vector<Record> lines;
+std::vector<json::Record> read_lines(const std::filesystem::path& path, int64_t last_step) {
+  std::vector<json::Record> lines;
   std::ifstream file(path);
   for (std::string text; std::getline(file, text);) {
     try {
-      Record line = Record::parse(text, path.string());
+      json::Record line = json::Record::parse(text, path.string());
       if (line.get_int("step") <= last_step) lines.push_back(std::move(line));
     } catch (const Error&) {
       continue;  // the line that a killed run was writing
@@ -27,7 +27,7 @@ LossNumbers to_numbers(const LossReport& report) {
           report.ahead, report.maturity, report.elbo, static_cast<double>(report.elbo_rows)};
 }
 
-LossReport sum_of_reports(const RankTable& table, size_t place) {
+LossReport sum_of_reports(const comm::RankTable& table, size_t place) {
   const auto sum = [&](size_t i) { return table.sum(place + i); };
   return {sum(0), sum(1), sum(2), sum(3), sum(4), sum(5), sum(6), static_cast<int64_t>(sum(7))};
 }
@@ -56,8 +56,8 @@ LossReport LossMean::mean() const {
           sum_.elbo_rows};
 }
 
-Record LossMean::to_record() const {
-  Record record;
+json::Record LossMean::to_record() const {
+  json::Record record;
   record.set("weight", weight_).set("total", sum_.total).set("ar_nll", sum_.ar_nll);
   record.set("flow", sum_.flow).set("inner", sum_.inner).set("ahead", sum_.ahead);
   record.set("maturity", sum_.maturity);
@@ -65,7 +65,7 @@ Record LossMean::to_record() const {
   return record;
 }
 
-LossMean LossMean::from_record(const Record& record) {
+LossMean LossMean::from_record(const json::Record& record) {
   LossMean mean;
   mean.weight_ = record.get_double("weight");
   mean.sum_ = {record.get_double("total"), record.get_double("ar_nll"),
@@ -78,12 +78,12 @@ LossMean LossMean::from_record(const Record& record) {
 MetricsLog::MetricsLog(std::filesystem::path path, int64_t resume_step) : path_(std::move(path)) {
   if (resume_step > 0) lines_ = read_lines(path_, resume_step);
   std::string kept;
-  for (const Record& line : lines_) kept += line.dump() + "\n";
-  write_atomically(path_, kept);
+  for (const json::Record& line : lines_) kept += line.dump() + "\n";
+  files::write_atomically(path_, kept);
   file_.open(path_, std::ios::app);
 }
 
-void MetricsLog::add(const Record& line) {
+void MetricsLog::add(const json::Record& line) {
   lines_.push_back(line);
   file_ << line.dump() << "\n" << std::flush;
   if (!file_) fail("{}: cannot write the metrics: is the disk full?", path_.string());
@@ -95,10 +95,10 @@ void MetricsLog::draw(const std::filesystem::path& path) const {
                                                        {"inner_loss", "inner field loss"},
                                                        {"valid_ar_nll", "AR loss, held out"},
                                                        {"valid_elbo", "ELBO block 8, held out"}};
-  std::vector<Series> series;
+  std::vector<plot::Series> series;
   for (const auto& [key, name] : kinds) {
-    Series one{name, {}, {}};
-    for (const Record& line : lines_) {
+    plot::Series one{name, {}, {}};
+    for (const json::Record& line : lines_) {
       if (!line.has(key) || line.is_null(key)) continue;
       one.x.push_back(line.get_double("tokens"));
       one.y.push_back(line.get_double(key));
@@ -106,8 +106,8 @@ void MetricsLog::draw(const std::filesystem::path& path) const {
     if (!one.x.empty()) series.push_back(std::move(one));
   }
   if (!series.empty()) {
-    write_atomically(path, line_chart_svg("Training", "tokens", "nats per token", series));
+    files::write_atomically(path, line_chart_svg("Training", "tokens", "nats per token", series));
   }
 }
 
-}  // namespace evo
+}  // namespace evo::train

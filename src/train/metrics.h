@@ -11,13 +11,13 @@
 #include "json/record.h"
 #include "train/loss/loss.h"
 
-namespace evo {
+namespace evo::train {
 
 /// A report as numbers, for other ranks, and the sum of those that are in a table from column
 /// `place` on: the report of a batch from those of the ranks' shares.
 using LossNumbers = std::array<double, 8>;
 [[nodiscard]] LossNumbers to_numbers(const LossReport& report);
-[[nodiscard]] LossReport sum_of_reports(const RankTable& table, size_t place);
+[[nodiscard]] LossReport sum_of_reports(const comm::RankTable& table, size_t place);
 
 /// The mean of reports; the ELBO over the rows that estimate it.
 class LossMean {
@@ -26,8 +26,8 @@ class LossMean {
   [[nodiscard]] LossReport mean() const;  ///< NaN where there was nothing to average
 
   /// For checkpoints; from_record(to_record()) is equal bit for bit.
-  [[nodiscard]] Record to_record() const;
-  static LossMean from_record(const Record& record);
+  [[nodiscard]] json::Record to_record() const;
+  static LossMean from_record(const json::Record& record);
 
  private:
   LossReport sum_;
@@ -40,14 +40,14 @@ class MetricsLog {
  public:
   MetricsLog(std::filesystem::path path, int64_t resume_step);
 
-  void add(const Record& line);
+  void add(const json::Record& line);
   /// loss.svg: training loss and validation losses against tokens.
   void draw(const std::filesystem::path& path) const;
 
  private:
   std::filesystem::path path_;
-  std::vector<Record> lines_;
+  std::vector<json::Record> lines_;
   std::ofstream file_;
 };
 
-}  // namespace evo
+}  // namespace evo::train

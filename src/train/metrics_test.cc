@@ -6,7 +6,7 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 using testing::read_bytes;
@@ -49,15 +49,15 @@ TEST(LossMean, OfNothingIsNotANumber) {
 TEST(LossMean, SurvivesACheckpointBitForBit) {
   LossMean mean;
   mean.add(report(1.0 / 3, M_PI, 17));
-  const Record record = mean.to_record();
-  LossMean copy = LossMean::from_record(Record::parse(record.dump(), "test"));
+  const json::Record record = mean.to_record();
+  LossMean copy = LossMean::from_record(json::Record::parse(record.dump(), "test"));
   for (LossMean* each : {&mean, &copy}) each->add(report(std::sqrt(2), 1e-3, 3));
   EXPECT_EQ(mean.to_record().dump(), copy.to_record().dump());
   EXPECT_EQ(mean.mean().elbo, copy.mean().elbo);
 }
 
-Record line(int64_t step) {
-  Record record;
+json::Record line(int64_t step) {
+  json::Record record;
   record.set("step", step).set("tokens", 10 * step).set("ar_nll", 1.0 / static_cast<double>(step));
   return record;
 }
@@ -89,7 +89,7 @@ TEST(MetricsLog, DrawsLinesOfBeforeAndAfterTheResumption) {
   EXPECT_FALSE(std::filesystem::exists(chart));  // nothing to draw
   MetricsLog(path, 0).add(line(1));
   MetricsLog log(path, 1);
-  Record without_elbo = line(2);
+  json::Record without_elbo = line(2);
   without_elbo.set("valid_elbo", NAN);
   log.add(without_elbo);
   log.draw(chart);
@@ -100,4 +100,4 @@ TEST(MetricsLog, DrawsLinesOfBeforeAndAfterTheResumption) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

@@ -33,8 +33,8 @@ class ThreadsInTest {
   int before_;
 };
 
-inline RunConfig tiny_run(int64_t steps) {
-  RunConfig config;
+inline train::RunConfig tiny_run(int64_t steps) {
+  train::RunConfig config;
   config.vocab_size = 16;
   config.hidden_size = 32;
   config.intermediate_size = 64;
@@ -58,8 +58,8 @@ inline RunConfig tiny_run(int64_t steps) {
 
 /// Fresh weights plus noise: nothing is zero any more, the modulation and the inner field's output
 /// least of all, so that every path through the network is open.
-inline Model noisy_model(const ModelConfig& config, uint64_t seed) {
-  Model model(config, true);
+inline model::Model noisy_model(const model::ModelConfig& config, uint64_t seed) {
+  model::Model model(config, true);
   model.initialize(seed);
   Random random(seed, 55);
   for (float& value : model.parameters().values()) value += 0.1f * random.normal();
@@ -67,23 +67,25 @@ inline Model noisy_model(const ModelConfig& config, uint64_t seed) {
 }
 
 /// `sequences` texts of random tokens, without a plan.
-inline TrainingBatch random_batch(const RunConfig& config, int64_t sequences, uint64_t seed) {
+inline train::TrainingBatch random_batch(const train::RunConfig& config, int64_t sequences,
+                                         uint64_t seed) {
   Random random(seed, 56);
   std::vector<int32_t> texts(static_cast<size_t>(sequences * (config.sequence_length + 1)));
   for (int32_t& id : texts) {
     id = static_cast<int32_t>(random.below(static_cast<uint64_t>(config.vocab_size)));
   }
-  TrainingBatch batch = TrainingBatch::from_texts(texts, sequences);
+  train::TrainingBatch batch = train::TrainingBatch::from_texts(texts, sequences);
   batch.seed = seed;
   return batch;
 }
 
 /// The same with blocks and times.
-inline TrainingBatch planned_batch(const RunConfig& config, const Model& model, int64_t sequences,
-                                   uint64_t seed) {
-  TrainingBatch batch = random_batch(config, sequences, seed);
+inline train::TrainingBatch planned_batch(const train::RunConfig& config, const model::Model& model,
+                                          int64_t sequences, uint64_t seed) {
+  train::TrainingBatch batch = random_batch(config, sequences, seed);
   Random random(seed, 57);
-  batch.plan = sample_blocks(config, {sequences, batch.length}, model.time().min_time(), random);
+  batch.plan =
+      train::sample_blocks(config, {sequences, batch.length}, model.time().min_time(), random);
   return batch;
 }
 
@@ -93,7 +95,7 @@ inline std::filesystem::path write_repetitive_tokens(const std::filesystem::path
                                                      int32_t count) {
   std::vector<int32_t> tokens;
   for (int32_t i = 0; i < count; ++i) tokens.push_back((i % 7) * 2);
-  write_tokens(path, tokens, 1, 2);
+  data::write_tokens(path, tokens, 1, 2);
   return path;
 }
 

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "weights/checkpoint_writer.h"
 
-namespace evo {
+namespace evo::weights {
 
 namespace fs = std::filesystem;
 
@@ -25,7 +25,7 @@ std::string hex(uint64_t value) {
 }
 
 std::string checksum_of(const std::string& text) {
-  return hex(checksum64(std::as_bytes(std::span(text))));
+  return hex(files::checksum64(std::as_bytes(std::span(text))));
 }
 
 /// The step in "step-00001234", if it is such a name.
@@ -94,7 +94,7 @@ fs::path CheckpointFolder::temporary_folder_of(int64_t step) const {
 }
 
 void CheckpointFolder::save(int64_t step, const std::vector<ArrayToWrite>& arrays,
-                            const Record& state) const {
+                            const json::Record& state) const {
   CheckpointWriter writer(*this, step, arrays);
   writer.create();
   for (size_t i = 0; i < arrays.size(); ++i) writer.write(i, 0, arrays[i].values);
@@ -102,14 +102,14 @@ void CheckpointFolder::save(int64_t step, const std::vector<ArrayToWrite>& array
   writer.commit(state, writer.checksum(0, 1));
 }
 
-void CheckpointFolder::publish(int64_t step, const Record& state, uint64_t checksum) const {
-  Record file;
+void CheckpointFolder::publish(int64_t step, const json::Record& state, uint64_t checksum) const {
+  json::Record file;
   file.set("step", step);
   file.set(kPiecesChecksum, hex(checksum)).set("state_checksum", checksum_of(state.dump()));
   file.set("state", state);
   file.save(temporary_folder_of(step) / kStateName);
   put_in_place(temporary_folder_of(step), folder_of(step));
-  sync_folder(dir_);
+  files::sync_folder(dir_);
   prune(step);
 }
 
@@ -140,10 +140,10 @@ std::optional<int64_t> CheckpointFolder::latest() const {
   return all.empty() ? std::nullopt : std::optional(all.back());
 }
 
-Record CheckpointFolder::state_file(int64_t step) const {
+json::Record CheckpointFolder::state_file(int64_t step) const {
   const fs::path path = folder_of(step) / kStateName;
   constexpr int64_t kMaxStateBytes = int64_t{1} << 30;
-  Record file = Record::load(path, kMaxStateBytes);
+  json::Record file = json::Record::load(path, kMaxStateBytes);
   if (file.get_int("step") == step) return file;
   fail("{}: this is step {}, expected {}; was the folder renamed?", path.string(),
        file.get_int("step"), step);
@@ -155,7 +155,7 @@ Checkpoint CheckpointFolder::load_unchecked(int64_t step) const {
 }
 
 Checkpoint CheckpointFolder::load(int64_t step) const {
-  const Record file = state_file(step);
+  const json::Record file = state_file(step);
   Checkpoint checkpoint = load_unchecked(step);
   const auto expect = [](const std::string& found, const std::string& expected,
                          const fs::path& path) {
@@ -170,7 +170,8 @@ Checkpoint CheckpointFolder::load(int64_t step) const {
     expect(hex(checksum_of_pieces(bytes, 0, 1)), file.get_string(kPiecesChecksum),
            checkpoint.arrays.path());
   } else {  // of an earlier version
-    expect(hex(checksum64(bytes)), file.get_string("arrays_checksum"), checkpoint.arrays.path());
+    expect(hex(files::checksum64(bytes)), file.get_string("arrays_checksum"),
+           checkpoint.arrays.path());
   }
   return checkpoint;
 }
@@ -190,4 +191,4 @@ std::optional<Checkpoint> CheckpointFolder::load_latest_good() const {
   return std::nullopt;
 }
 
-}  // namespace evo
+}  // namespace evo::weights

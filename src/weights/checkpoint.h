@@ -14,11 +14,11 @@
 #include "json/record.h"
 #include "weights/safetensors.h"
 
-namespace evo {
+namespace evo::weights {
 
 struct Checkpoint {
   int64_t step = 0;
-  Record state;  ///< as given to save()
+  json::Record state;  ///< as given to save()
   SafetensorsFile arrays;
 };
 
@@ -30,7 +30,7 @@ class CheckpointFolder {
 
   /// Writes under a temporary name, syncs and renames; then removes all but the newest
   /// `keep_last`. A checkpoint of the same step is replaced, as are later ones (the run went back).
-  void save(int64_t step, const std::vector<ArrayToWrite>& arrays, const Record& state) const;
+  void save(int64_t step, const std::vector<ArrayToWrite>& arrays, const json::Record& state) const;
 
   /// Steps of the complete checkpoints, ascending.
   [[nodiscard]] std::vector<int64_t> steps() const;
@@ -53,12 +53,12 @@ class CheckpointFolder {
 
   [[nodiscard]] std::filesystem::path temporary_folder_of(int64_t step) const;
   /// The arrays that are in the temporary folder, with a state beside them.
-  void publish(int64_t step, const Record& state, uint64_t checksum) const;
+  void publish(int64_t step, const json::Record& state, uint64_t checksum) const;
   void prune(int64_t newest) const;
-  [[nodiscard]] Record state_file(int64_t step) const;
+  [[nodiscard]] json::Record state_file(int64_t step) const;
 
   std::filesystem::path dir_;
   int keep_last_;
 };
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -6,7 +6,7 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 namespace fs = std::filesystem;
@@ -19,7 +19,7 @@ using Steps = std::vector<int64_t>;
 /// Saves arrays and a state that tell the step and `mark`.
 void save(CheckpointFolder& checkpoints, int64_t step, float mark = 1) {
   const std::vector<float> values = {static_cast<float>(step), mark};
-  Record state;
+  json::Record state;
   state.set("position", 10 * step).set("loss", 0.1 * static_cast<double>(step));
   checkpoints.save(step, {{"w", {2}, values}}, state);
 }
@@ -68,7 +68,7 @@ TEST(Checkpoint, SameStepIsReplacedAndLaterOnesGo) {
 /// checkpoints.
 TEST(Checkpoint, LeftoversDoNotCountAndTemporaryOnesGo) {
   const TemporaryFolder folder;
-  CheckpointFolder(folder.path(), 2).save(5, {}, Record());
+  CheckpointFolder(folder.path(), 2).save(5, {}, json::Record());
   fs::copy(folder / "step-00000005", folder / ".tmp-step-00000007");
   fs::create_directory(folder / ".tmp-step-00000008");
   fs::copy(folder / "step-00000005", folder / "step-00000009");
@@ -143,7 +143,7 @@ TEST(Checkpoint, FailedSaveLeavesTheOldOnes) {
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
   expect_error(
       [&] {
-        checkpoints.save(2, {{"w", {1 << 16}, large}}, Record());
+        checkpoints.save(2, {{"w", {1 << 16}, large}}, json::Record());
       },
       {"state.safetensors", "File too large", "free"});
   setrlimit(RLIMIT_FSIZE, &kept);
@@ -153,4 +153,4 @@ TEST(Checkpoint, FailedSaveLeavesTheOldOnes) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::weights

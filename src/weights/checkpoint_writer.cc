@@ -15,7 +15,7 @@
 #include "base/threads/parallel.h"
 #include "files/files.h"
 
-namespace evo {
+namespace evo::weights {
 
 namespace fs = std::filesystem;
 
@@ -26,8 +26,8 @@ void write_at(int descriptor, int64_t offset, std::span<const std::byte> bytes,
   while (!bytes.empty()) {
     const ssize_t written = pwrite(descriptor, bytes.data(), bytes.size(), offset);
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail_writing(path, errno);
-    bytes = bytes.subspan(static_cast<size_t>(written));
+    if (written < 0) files::fail_writing(path, errno);
+    bytes = bytes.subspan(written);
     offset += written;
   }
 }
@@ -62,13 +62,13 @@ void CheckpointWriter::create() {
   created_ = true;
   remove_if_ended(fs::absolute(arrays_path()).string(), true);
   open(O_CREAT | O_EXCL);
-  if (ftruncate(descriptor_, layout_.file_bytes) != 0) fail_writing(arrays_path(), errno);
+  if (ftruncate(descriptor_, layout_.file_bytes) != 0) files::fail_writing(arrays_path(), errno);
   write_at(descriptor_, 0, std::as_bytes(std::span(layout_.head)), arrays_path());
 }
 
 void CheckpointWriter::open(int flags) {
   descriptor_ = ::open(arrays_path().c_str(), O_WRONLY | O_CLOEXEC | flags, 0666);
-  if (descriptor_ < 0) fail_writing(arrays_path(), errno);
+  if (descriptor_ < 0) files::fail_writing(arrays_path(), errno);
 }
 
 void CheckpointWriter::write(size_t array, int64_t first, std::span<const float> values) {
@@ -79,19 +79,19 @@ void CheckpointWriter::write(size_t array, int64_t first, std::span<const float>
 
 void CheckpointWriter::sync() {
   if (descriptor_ < 0) return;  // this process had nothing to write
-  if (fsync(descriptor_) != 0) fail_writing(arrays_path(), errno);
+  if (fsync(descriptor_) != 0) files::fail_writing(arrays_path(), errno);
   // Some file systems report a full disk only on close.
-  if (close(std::exchange(descriptor_, -1)) != 0) fail_writing(arrays_path(), errno);
+  if (close(std::exchange(descriptor_, -1)) != 0) files::fail_writing(arrays_path(), errno);
 }
 
 uint64_t CheckpointWriter::checksum(int share, int shares) const {
   // A checkpoint is several times as large as the model: it is not to be in memory as a whole.
-  const MappedFile file(arrays_path());
+  const files::MappedFile file(arrays_path());
   return checksum_of_pieces(file.bytes(), share, shares,
                             [&](std::span<const std::byte> piece) { file.forget(piece); });
 }
 
-void CheckpointWriter::commit(const Record& state, uint64_t checksum) {
+void CheckpointWriter::commit(const json::Record& state, uint64_t checksum) {
   folder_.publish(step_, state, checksum);
   created_ = false;
   keep_if_ended(fs::absolute(arrays_path()).string());
@@ -105,15 +105,16 @@ uint64_t checksum_of_pieces(std::span<const std::byte> bytes, int share, int sha
   std::vector<uint64_t> checksums(static_cast<size_t>(std::max<int64_t>(own, 0)));
   parallel_items(std::ssize(checksums), [&](int64_t i) {
     const int64_t piece = share + i * shares;
-    const auto content = bytes.subspan(
-        static_cast<size_t>(piece * kSummedAtATime),
-        static_cast<size_t>(std::min(kSummedAtATime, std::ssize(bytes) - piece * kSummedAtATime)));
+    const auto content =
+        bytes.subspan(piece * kSummedAtATime,
+                      std::min(kSummedAtATime, std::ssize(bytes) - piece * kSummedAtATime));
     // With its number, so that pieces which change places are noticed.
-    const std::array<uint64_t, 2> numbered = {static_cast<uint64_t>(piece), checksum64(content)};
-    checksums[static_cast<size_t>(i)] = checksum64(std::as_bytes(std::span(numbered)));
+    const std::array<uint64_t, 2> numbered = {static_cast<uint64_t>(piece),
+                                              files::checksum64(content)};
+    checksums[i] = files::checksum64(std::as_bytes(std::span(numbered)));
     if (done) done(content);
   });
   return std::accumulate(checksums.begin(), checksums.end(), uint64_t{0});
 }
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -9,7 +9,7 @@
 
 #include "weights/checkpoint.h"
 
-namespace evo {
+namespace evo::weights {
 
 /// Every process makes one with the same arguments. One of them calls create(); when it has, each
 /// calls write() for its parts of the arrays, which together are everything, and sync(); when all
@@ -32,7 +32,7 @@ class CheckpointWriter {
   void sync();
   [[nodiscard]] uint64_t checksum(int share, int shares) const;
   /// Syncs and renames; then removes what CheckpointFolder::save() says.
-  void commit(const Record& state, uint64_t checksum);
+  void commit(const json::Record& state, uint64_t checksum);
 
  private:
   void open(int flags);
@@ -52,4 +52,4 @@ class CheckpointWriter {
     std::span<const std::byte> bytes, int share, int shares,
     const std::function<void(std::span<const std::byte> piece)>& done = {});
 
-}  // namespace evo
+}  // namespace evo::weights

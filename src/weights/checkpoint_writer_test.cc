@@ -8,7 +8,7 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 namespace fs = std::filesystem;
@@ -48,23 +48,20 @@ class CheckpointWriterTest : public ::testing::Test {
       for (size_t array = 0; array < 2; ++array) {
         const int64_t size = std::ssize(*values[array]);
         const int64_t begin = size * i / count, end = size * (i + 1) / count;
-        writers[static_cast<size_t>(i)]->write(
-            array, begin,
-            std::span(*values[array])
-                .subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+        writers[i]->write(array, begin, std::span(*values[array]).subspan(begin, end - begin));
       }
-      writers[static_cast<size_t>(i)]->sync();
+      writers[i]->sync();
     }
     uint64_t checksum = 0;
     for (int i = 0; i < count; ++i) {
-      checksum += writers[static_cast<size_t>(i)]->checksum(i, count);
+      checksum += writers[i]->checksum(i, count);
     }
     writers[0]->commit(state_, checksum);
   }
 
   const TemporaryFolder folder_;
   std::vector<float> first_, second_;
-  Record state_;
+  json::Record state_;
 };
 
 TEST_F(CheckpointWriterTest, AnyNumberOfWritersMakesTheSameFiles) {
@@ -76,8 +73,8 @@ TEST_F(CheckpointWriterTest, AnyNumberOfWritersMakesTheSameFiles) {
     EXPECT_NO_THROW((void)folder.load(2));
     EXPECT_TRUE(read_bytes(folder.folder_of(2) / "state.safetensors") ==
                 read_bytes(folder.folder_of(1) / "state.safetensors"));
-    const Record one = Record::load(folder.folder_of(1) / "state.json");
-    const Record two = Record::load(folder.folder_of(2) / "state.json");
+    const json::Record one = json::Record::load(folder.folder_of(1) / "state.json");
+    const json::Record two = json::Record::load(folder.folder_of(2) / "state.json");
     EXPECT_EQ(one.get_string("arrays_pieces_checksum"), two.get_string("arrays_pieces_checksum"));
   }
 }
@@ -128,10 +125,10 @@ TEST_F(CheckpointWriterTest, TheChecksumOfEarlierVersionsIsReadToo) {
   const CheckpointFolder folder(folder_.path(), 10);
   folder.save(1, arrays(true), state_);
   const fs::path path = folder.folder_of(1) / "state.json";
-  Record file = Record::load(path);
+  json::Record file = json::Record::load(path);
   file.erase("arrays_pieces_checksum");
   const std::string bytes = read_bytes(folder.folder_of(1) / "state.safetensors");
-  const uint64_t checksum = checksum64(std::as_bytes(std::span(bytes)));
+  const uint64_t checksum = files::checksum64(std::as_bytes(std::span(bytes)));
   file.set("arrays_checksum", fmt::format("{:016x}", checksum));
   file.save(path);
   EXPECT_NO_THROW((void)folder.load(1));
@@ -151,4 +148,4 @@ TEST_F(CheckpointWriterTest, PartsAreReadAlone) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::weights

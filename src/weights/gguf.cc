@@ -11,7 +11,7 @@
 #include "base/random.h"
 #include "files/files.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 // Numbers of the format, version 3.
@@ -204,9 +204,9 @@ void write_meaningless_gguf(const std::filesystem::path& path, const GgufShape& 
     table.put<int64_t>(offset);
     offset = checked_add(offset, aligned(bytes_of(tensor, info)), "size of the file");
   }
-  AtomicFile file(path);
+  files::AtomicFile file(path);
   std::string start = head.text() + settings.text() + table.text();
-  start.resize(static_cast<size_t>(aligned(std::ssize(start))));
+  start.resize(aligned(std::ssize(start)));
   file.write(start);
   const std::string weights = some_weights(type);
   for (const TensorEntry& tensor : tensors) {
@@ -218,13 +218,13 @@ void write_meaningless_gguf(const std::filesystem::path& path, const GgufShape& 
     } else {
       for (int64_t left = bytes; left > 0;) {
         const int64_t part = std::min<int64_t>(left, std::ssize(weights));
-        file.write(std::string_view(weights).substr(0, static_cast<size_t>(part)));
+        file.write(std::string_view(weights).substr(0, part));
         left -= part;
       }
     }
-    file.write(std::string(static_cast<size_t>(aligned(bytes) - bytes), '\0'));
+    file.write(std::string(aligned(bytes) - bytes, '\0'));
   }
   file.commit();
 }
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 
-namespace evo {
+namespace evo::weights {
 
 /// A Llama by its sizes.
 struct GgufShape {
@@ -19,4 +19,4 @@ enum class GgufType { kF32, kBF16, kQ8 };
 void write_meaningless_gguf(const std::filesystem::path& path, const GgufShape& shape,
                             GgufType type);
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -12,7 +12,7 @@
 #include "base/threads/parallel.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::weights {
 
 static_assert(std::endian::native == std::endian::little,
               "arrays are read and written as they are");
@@ -52,7 +52,7 @@ int64_t element_count(const std::vector<int64_t>& shape, std::string_view where)
 }
 
 /// The JSON text behind the length field.
-std::string_view header_of(const MappedFile& file) {
+std::string_view header_of(const files::MappedFile& file) {
   const std::string name = file.path().string();
   const auto size = static_cast<int64_t>(file.bytes().size());
   if (size < kLengthBytes) {
@@ -76,7 +76,7 @@ struct Entry {
   int64_t begin, end;  // in the data section
 };
 
-Entry read_entry(const std::string& name, const Record& fields) {
+Entry read_entry(const std::string& name, const json::Record& fields) {
   const std::string& where = fields.source();  // "FILE: NAME"
   Entry entry{{name, fields.get_string("dtype"), fields.get_ints("shape"), {}}, 0, 0};
   const std::vector<int64_t> offsets = fields.get_ints("data_offsets");
@@ -117,7 +117,7 @@ void check_layout(const std::vector<Entry>& entries, int64_t data_bytes, const s
   }
 }
 
-std::map<std::string, std::string> read_metadata(const Record& record) {
+std::map<std::string, std::string> read_metadata(const json::Record& record) {
   std::map<std::string, std::string> metadata;
   const std::vector<std::string> keys = record.keys();
   // Files have a handful. A Record looks through its keys one by one, so that millions would take
@@ -150,11 +150,11 @@ template <class Type>
 void copy_elements(std::span<const std::byte> bytes, std::span<Type> out) {
   parallel_for(std::ssize(out), kReadPerThread, [&](int64_t begin, int64_t end) {
     std::memcpy(out.data() + begin, bytes.data() + static_cast<size_t>(begin) * sizeof(Type),
-                static_cast<size_t>(end - begin) * sizeof(Type));
+                (end - begin) * sizeof(Type));
   });
 }
 
-void write_bf16(AtomicFile& file, std::span<const float> values) {
+void write_bf16(files::AtomicFile& file, std::span<const float> values) {
   std::array<uint16_t, 1 << 15> chunk;
   while (!values.empty()) {
     const size_t count = std::min(values.size(), chunk.size());
@@ -173,7 +173,7 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
   const std::string_view text = header_of(file_);
-  Record header = Record::parse(text, path.string());
+  json::Record header = json::Record::parse(text, path.string());
   if (header.has(kMetadataKey)) {
     metadata_ = read_metadata(header.get_record(kMetadataKey));
     header.erase(kMetadataKey);
@@ -188,8 +188,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
   check_layout(entries, static_cast<int64_t>(data.size()), path.string());
   tensors_.reserve(entries.size());
   for (Entry& entry : entries) {
-    entry.info.bytes = data.subspan(static_cast<size_t>(entry.begin),
-                                    static_cast<size_t>(entry.end - entry.begin));
+    entry.info.bytes = data.subspan(entry.begin, entry.end - entry.begin);
     tensors_.push_back(std::move(entry.info));
     index_.emplace(tensors_.back().name, tensors_.size() - 1);
   }
@@ -237,8 +236,7 @@ void SafetensorsFile::read_f32_part(std::string_view name,
   if (tensor.dtype != "F32")
     fail("{}: {} is {}, expected F32", path().string(), name, tensor.dtype);
   EVO_CHECK(first >= 0 && first + std::ssize(out) <= element_count(expected_shape, name));
-  const auto bytes =
-      tensor.bytes.subspan(static_cast<size_t>(first) * sizeof(float), out.size_bytes());
+  const auto bytes = tensor.bytes.subspan(first * sizeof(float), out.size_bytes());
   copy_elements(bytes, out);
   file_.forget(bytes);
 }
@@ -255,9 +253,9 @@ void SafetensorsFile::read_bf16(std::string_view name, const std::vector<int64_t
 
 SafetensorsLayout safetensors_layout(const std::vector<ArrayToWrite>& arrays,
                                      const std::map<std::string, std::string>& metadata) {
-  Record header;
+  json::Record header;
   if (!metadata.empty()) {
-    Record texts;
+    json::Record texts;
     for (const auto& [key, value] : metadata) texts.set(key, value);
     header.set(kMetadataKey, texts);
   }
@@ -268,7 +266,7 @@ SafetensorsLayout safetensors_layout(const std::vector<ArrayToWrite>& arrays,
     EVO_CHECK(array.dtype == "F32" || array.dtype == "BF16");
     const int64_t end =
         position + element_count(array.shape, array.name) * dtype_bytes(array.dtype, array.name);
-    Record fields;
+    json::Record fields;
     fields.set("dtype", array.dtype).set("shape", array.shape);
     fields.set("data_offsets", std::vector<int64_t>{position, end});
     header.set(array.name, fields);
@@ -288,14 +286,14 @@ SafetensorsLayout safetensors_layout(const std::vector<ArrayToWrite>& arrays,
 void write_safetensors(const std::filesystem::path& path, const std::vector<ArrayToWrite>& arrays,
                        const std::map<std::string, std::string>& metadata) {
   const SafetensorsLayout layout = safetensors_layout(arrays, metadata);
-  write_atomically(path, [&](AtomicFile& file) {
+  files::write_atomically(path, [&](files::AtomicFile& file) {
     file.write(layout.head);
     std::vector<float> made;
     for (const ArrayToWrite& array : arrays) {
       const int64_t count = element_count(array.shape, array.name);
       std::span<const float> values = array.values;
       if (array.make != nullptr) {
-        made.resize(static_cast<size_t>(count));
+        made.resize(count);
         array.make(made);
         values = made;
       }
@@ -309,4 +307,4 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Arra
   });
 }
 
-}  // namespace evo
+}  // namespace evo::weights

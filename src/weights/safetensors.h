@@ -14,7 +14,7 @@
 
 #include "files/files.h"
 
-namespace evo {
+namespace evo::weights {
 
 struct TensorInfo {
   std::string name;
@@ -56,7 +56,7 @@ class SafetensorsFile {
   [[nodiscard]] const TensorInfo& checked(std::string_view name,
                                           const std::vector<int64_t>& expected_shape) const;
 
-  MappedFile file_;
+  files::MappedFile file_;
   std::vector<TensorInfo> tensors_;
   std::unordered_map<std::string_view, size_t> index_;  // views of the names in tensors_
   std::map<std::string, std::string> metadata_;
@@ -86,4 +86,4 @@ struct SafetensorsLayout {
 void write_safetensors(const std::filesystem::path& path, const std::vector<ArrayToWrite>& arrays,
                        const std::map<std::string, std::string>& metadata = {});
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -6,7 +6,7 @@
 #include "base/random.h"
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 using testing::expect_error;
@@ -269,4 +269,4 @@ TEST(BadSafetensors, EveryHeaderByteReplaced) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::weights

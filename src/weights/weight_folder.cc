@@ -4,7 +4,7 @@
 
 #include "json/json_text.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 namespace fs = std::filesystem;
@@ -19,12 +19,12 @@ void require_plain_name(const std::string& shard, const fs::path& index, const s
   const bool plain = fs::path(shard).filename() == shard && shard.ends_with(".safetensors");
   if (plain) return;
   fail("{}: {} is said to be in '{}': expected the name of a .safetensors file in the same folder",
-       index.string(), shortened(array), shortened(shard));
+       index.string(), json::shortened(array), json::shortened(shard));
 }
 
 /// Array -> file, in the order of the index.
 std::vector<std::pair<std::string, std::string>> read_index(const fs::path& path) {
-  const Json root = parse_json(read_file(path, kMaxIndexBytes), path.string());
+  const Json root = json::parse_json(files::read_file(path, kMaxIndexBytes), path.string());
   if (!root.is_object() || !root.contains("weight_map") || !root["weight_map"].is_object()) {
     fail("{}: expected an object \"weight_map\" from names of arrays to files", path.string());
   }
@@ -32,7 +32,7 @@ std::vector<std::pair<std::string, std::string>> read_index(const fs::path& path
   for (const auto& [array, shard] : root["weight_map"].items()) {
     if (!shard.is_string()) {
       fail("{}: weight_map of {} must be the name of a file, found {}", path.string(),
-           shortened(array), shortened(shard.dump()));
+           json::shortened(array), json::shortened(shard.dump()));
     }
     entries.emplace_back(array, shard.get<std::string>());
     require_plain_name(entries.back().second, path, array);
@@ -132,4 +132,4 @@ void WeightFolder::read_bf16(std::string_view name, const std::vector<int64_t>& 
   file_with(name, expected_shape).read_bf16(name, expected_shape, out);
 }
 
-}  // namespace evo
+}  // namespace evo::weights

@@ -10,7 +10,7 @@
 
 #include "weights/safetensors.h"
 
-namespace evo {
+namespace evo::weights {
 
 /// model.safetensors, or else the files that model.safetensors.index.json lists. The constructor
 /// maps and checks all of them: each array is in the one file that the index names and in no other.
@@ -41,4 +41,4 @@ class WeightFolder {
   std::unordered_map<std::string_view, size_t> file_of_;  // by array; the names are the files'
 };
 
-}  // namespace evo
+}  // namespace evo::weights

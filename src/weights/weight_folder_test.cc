@@ -2,7 +2,7 @@
 
 #include "base/testing.h"
 
-namespace evo {
+namespace evo::weights {
 namespace {
 
 namespace fs = std::filesystem;
@@ -114,4 +114,4 @@ TEST(WeightFolder, WithoutWeights) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::weights

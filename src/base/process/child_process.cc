@@ -229,7 +229,7 @@ class Deadline {
 /// Says that the output is larger than its limit, to which it is then cut; empty if it is not.
 std::string flood(std::string& output, const ChildOptions& options) {
   if (options.output_limit <= 0 || std::ssize(output) <= options.output_limit) return {};
-  output.resize(static_cast<size_t>(options.output_limit));
+  output.resize(options.output_limit);
   return fmt::format("printed more than {} bytes", options.output_limit);
 }
 

@@ -139,9 +139,9 @@ TEST_P(Parallel, LoopsFollowEachOther) {
   std::vector<int64_t> values(1000);
   for (int round = 0; round < 20; ++round) {
     parallel_for(1000, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) values[static_cast<size_t>(i)] += i;
+      for (int64_t i = begin; i < end; ++i) values[i] += i;
     });
-    parallel_items(1000, [&](int64_t i) { values[static_cast<size_t>(999 - i)] += i; });
+    parallel_items(1000, [&](int64_t i) { values[999 - i] += i; });
   }
   EXPECT_EQ(values, std::vector<int64_t>(1000, 20 * 999));
 }
@@ -162,13 +162,13 @@ TEST_P(Parallel, SeveralThreadsRunLoops) {
   std::vector<std::thread> callers;
   std::vector<int64_t> sums(kCallers);
   for (int caller = 0; caller < kCallers; ++caller) {
-    callers.emplace_back([&sum = sums[static_cast<size_t>(caller)]] {
+    callers.emplace_back([&sum = sums[caller]] {
       std::vector<int64_t> values(64);
       for (int round = 0; round < 200; ++round) {
         parallel_for(64, 1, [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i) values[static_cast<size_t>(i)] += i;
+          for (int64_t i = begin; i < end; ++i) values[i] += i;
         });
-        parallel_items(64, [&](int64_t i) { values[static_cast<size_t>(i)] += 1; });
+        parallel_items(64, [&](int64_t i) { values[i] += 1; });
       }
       for (const int64_t value : values) sum += value;
     });

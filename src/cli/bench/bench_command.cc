@@ -49,14 +49,14 @@ void run_bench(const BenchFlags& flags) {
   const std::vector<Variant> variants = peer_variants(cases[0].precision, flags.variants);
   const Peer peer(flags.peer);
   Comparer comparer(peer, variants, cases, flags.rounds, flags.time_limit);
-  std::vector<Record> rows;
+  std::vector<json::Record> rows;
   for (const BenchCase& work : cases) {
     const Comparison comparison = comparer.compare(work);
     rows.push_back(comparison.row());
     if (!flags.json) comparison.print_table();
     comparison.warn_if_disturbed();
   }
-  if (flags.json) fmt::print("{}\n", Record().set("rows", rows).dump());
+  if (flags.json) fmt::print("{}\n", json::Record().set("rows", rows).dump());
 }
 
 void add_work_options(CLI::App& command, BenchFlags& flags) {

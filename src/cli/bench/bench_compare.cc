@@ -18,7 +18,7 @@ std::vector<std::string> our_command(const BenchCase& work) {
                                     "train",          "--in-process",
                                     "--presets",      work.preset,
                                     "--sequence",     std::to_string(work.sequence),
-                                    "--precision",    precision_name(work.precision)};
+                                    "--precision",    decode::precision_name(work.precision)};
   work.append_common_flags(words);
   return words;
 }
@@ -27,17 +27,17 @@ std::vector<std::string> our_command(const BenchCase& work) {
 /// the time left.
 double tera_flops(const BenchCase& work) {
   const double steps = static_cast<double>(work.steps + work.warm_up);
-  const ModelCost cost = model_cost(work.config(), work.sequence);
+  const model::ModelCost cost = model::model_cost(work.config(), work.sequence);
   return 1e-12 * cost.training_flops_per_token * work.tokens_per_step() * steps;
 }
 
 /// The last line of `output`, which must be the measurement of `work`.
-Record parse_measurement(const std::string& output, const BenchCase& work) {
-  Record record = Record::parse(last_line(output), "its result");
+json::Record parse_measurement(const std::string& output, const BenchCase& work) {
+  json::Record record = json::Record::parse(last_line(output), "its result");
   for (const char* key : {"tokens_per_second", "peak_rss_mb"}) {
     if (!(record.get_double(key) > 0)) fail("its result: {} is not positive", key);
   }
-  const int64_t expected = model_cost(work.config(), work.sequence).parameters();
+  const int64_t expected = model::model_cost(work.config(), work.sequence).parameters();
   const int64_t found = record.get_int("parameters");
   if (found != expected) {
     fail("its model has {} parameters instead of {}: other work than ours", found, expected);
@@ -49,7 +49,7 @@ Record parse_measurement(const std::string& output, const BenchCase& work) {
 
 std::vector<double> ProgramRuns::values(const std::string& key) const {
   std::vector<double> result;
-  for (const Record& run : runs) {
+  for (const json::Record& run : runs) {
     const bool known = run.has(key) && !run.is_null(key);
     result.push_back(known ? run.get_double(key) : NAN);
   }

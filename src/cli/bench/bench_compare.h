@@ -13,8 +13,8 @@ namespace evo::cli {
 /// The measurements of one program, each of which ran in a process of its own.
 struct ProgramRuns {
   std::string name;
-  std::vector<Record> runs;  ///< what measure_training() returns, or what the peer printed
-  std::string failure;       ///< why there are no more runs
+  std::vector<json::Record> runs;  ///< what measure_training() returns, or what the peer printed
+  std::string failure;             ///< why there are no more runs
 
   [[nodiscard]] std::vector<double> values(const std::string& key) const;
   [[nodiscard]] double median_of(const std::string& key) const;
@@ -30,7 +30,7 @@ struct Comparison {
   std::vector<ProgramRuns> variants;
 
   [[nodiscard]] const ProgramRuns* best() const;  ///< the fastest variant; null if none worked
-  [[nodiscard]] Record row() const;               ///< as `--json` prints it
+  [[nodiscard]] json::Record row() const;         ///< as `--json` prints it
   void print_table() const;
   void warn_if_disturbed() const;
 };

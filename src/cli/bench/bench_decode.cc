@@ -16,8 +16,8 @@ namespace {
 
 constexpr int64_t kWarmUpTokens = 8;
 
-DecodeOptions decode_options(const DecodeWay& way, const DecodeBenchOptions& options) {
-  DecodeOptions decode;
+decode::DecodeOptions decode_options(const DecodeWay& way, const DecodeBenchOptions& options) {
+  decode::DecodeOptions decode;
   decode.mode = way.mode;
   decode.balance = way.balance;
   decode.max_tokens = options.max_tokens;
@@ -30,24 +30,25 @@ DecodeOptions decode_options(const DecodeWay& way, const DecodeBenchOptions& opt
 using Text = std::vector<int32_t>;
 
 /// Decodes all of the prompts together; `texts` gets what was generated.
-DecodeTally decode(const Decoder& decoder, const DecodeLimits& limits,
+DecodeTally decode(const decode::Decoder& decoder, const DecodeLimits& limits,
                    std::span<const DecodeBenchPrompt> prompts, const DecodeWay& way,
                    const DecodeBenchOptions& options, std::vector<Text>& texts) {
-  std::vector<std::unique_ptr<Session>> sessions;
+  std::vector<std::unique_ptr<decode::Session>> sessions;
   for (const DecodeBenchPrompt& prompt : prompts) {
-    sessions.push_back(std::make_unique<Session>(decoder, decode_options(way, options),
-                                                 Prompt::of_text(prompt.tokens), options.end));
+    sessions.push_back(std::make_unique<decode::Session>(decoder, decode_options(way, options),
+                                                         decode::Prompt::of_text(prompt.tokens),
+                                                         options.end));
   }
   DecodeTally tally;
   const double start = now();
   for (;;) {
-    std::vector<Session*> active;
+    std::vector<decode::Session*> active;
     for (const auto& session : sessions) {
       if (!session->done()) active.push_back(session.get());
     }
     if (active.empty()) break;
     int64_t rows = 0;
-    for (const PassTrace& pass : Session::step_together(active)) {
+    for (const decode::PassTrace& pass : decode::Session::step_together(active)) {
       rows += pass.rows;
       tally.drafting_passes += pass.drafted > 0 ? 1 : 0;
     }
@@ -63,7 +64,8 @@ DecodeTally decode(const Decoder& decoder, const DecodeLimits& limits,
     for (int32_t token : text) ++tally.counts[token];
     if (!text.empty()) {
       tally.nats += static_cast<double>(text.size()) *
-                    ar_nats_per_token(decoder.model(), Prompt::of_text(prompts[i].tokens), text);
+                    decode::ar_nats_per_token(decoder.model(),
+                                              decode::Prompt::of_text(prompts[i].tokens), text);
     }
     tally.passes += session->passes();
     tally.accepted += session->accepted();
@@ -86,7 +88,8 @@ std::vector<DecodeBenchRow> summarize(
     }
   }
   for (const DecodeBenchRow& row : rows) {
-    if (row.way.mode == Mode::kAr) plain[{row.kind, row.way.batch}] = row.tally.tokens_per_second();
+    if (row.way.mode == decode::Mode::kAr)
+      plain[{row.kind, row.way.batch}] = row.tally.tokens_per_second();
   }
   for (DecodeBenchRow& row : rows) {
     row.ratio_to_ar = row.tally.tokens_per_second() / plain[{row.kind, row.way.batch}];
@@ -98,7 +101,7 @@ std::vector<DecodeBenchRow> summarize(
 
 std::string DecodeWay::name() const {
   const std::string mode_text =
-      mode == Mode::kEvo ? fmt::format("evo {:.2f}", balance) : mode_name(mode);
+      mode == decode::Mode::kEvo ? fmt::format("evo {:.2f}", balance) : decode::mode_name(mode);
   return batch == 1 ? mode_text : fmt::format("{}, batch {}", mode_text, batch);
 }
 
@@ -134,16 +137,16 @@ double DecodeLimits::pass_seconds(double rows) const {
   return std::max(weight_bytes / bytes_per_second, rows * flops_per_row / flops);
 }
 
-DecodeLimits measure_decode_limits(const Model& model, Precision precision) {
+DecodeLimits measure_decode_limits(const model::Model& model, tensor::Precision precision) {
   DecodeLimits limits;
   limits.weight_bytes = static_cast<double>(model.pass_bytes());
-  limits.flops_per_row = model_cost(model.config(), 0).decode_flops_per_token;
-  limits.bytes_per_second = measure_read_bandwidth(model.pass_bytes(), 0.3);
-  limits.flops = 1e9 * measure_matmul_peak(precision, 0.3);
+  limits.flops_per_row = model::model_cost(model.config(), 0).decode_flops_per_token;
+  limits.bytes_per_second = ops::measure_read_bandwidth(model.pass_bytes(), 0.3);
+  limits.flops = 1e9 * ops::measure_matmul_peak(precision, 0.3);
   return limits;
 }
 
-std::vector<DecodeBenchRow> bench_decode(const Decoder& decoder, const DecodeLimits& limits,
+std::vector<DecodeBenchRow> bench_decode(const decode::Decoder& decoder, const DecodeLimits& limits,
                                          std::vector<DecodeBenchPrompt> prompts,
                                          const std::vector<DecodeWay>& ways,
                                          const DecodeBenchOptions& options) {

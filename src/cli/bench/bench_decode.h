@@ -17,7 +17,7 @@ struct DecodeBenchPrompt {
 
 /// A way to decode.
 struct DecodeWay {
-  Mode mode = Mode::kAr;
+  decode::Mode mode = decode::Mode::kAr;
   double balance = 0;
   int64_t batch = 1;  ///< sequences per pass
   [[nodiscard]] std::string name() const;
@@ -60,11 +60,11 @@ struct DecodeLimits {
   double weight_bytes = 0, flops_per_row = 0;
   [[nodiscard]] double pass_seconds(double rows) const;
 };
-DecodeLimits measure_decode_limits(const Model& model, Precision precision);
+DecodeLimits measure_decode_limits(const model::Model& model, tensor::Precision precision);
 
 /// Every prompt in every way, in turns, so that a machine that slows down slows all. The ratio is
 /// to `ar` with the same number of sequences per pass, which must be among the ways.
-std::vector<DecodeBenchRow> bench_decode(const Decoder& decoder, const DecodeLimits& limits,
+std::vector<DecodeBenchRow> bench_decode(const decode::Decoder& decoder, const DecodeLimits& limits,
                                          std::vector<DecodeBenchPrompt> prompts,
                                          const std::vector<DecodeWay>& ways,
                                          const DecodeBenchOptions& options);

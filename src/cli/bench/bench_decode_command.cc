@@ -38,22 +38,22 @@ struct BenchDecodeFlags {
 };
 
 /// A model of which only the speed means anything.
-Model random_model(const BenchDecodeFlags& flags, Precision precision) {
-  Model model(RunConfig::preset(flags.random), false);
+model::Model random_model(const BenchDecodeFlags& flags, tensor::Precision precision) {
+  model::Model model(train::RunConfig::preset(flags.random), false);
   model.initialize(1);
   model.pack(precision);
   return model;
 }
 
-std::vector<DecodeWay> ways_of(const BenchDecodeFlags& flags, const ModelConfig& config) {
+std::vector<DecodeWay> ways_of(const BenchDecodeFlags& flags, const model::ModelConfig& config) {
   std::vector<DecodeWay> ways;
   for (int64_t batch : flags.batches) {
-    ways.push_back({Mode::kAr, 0, batch});
-    if (config.flow) ways.push_back({Mode::kExact, 0, batch});
+    ways.push_back({decode::Mode::kAr, 0, batch});
+    if (config.flow) ways.push_back({decode::Mode::kExact, 0, batch});
   }
   if (!config.flow) return ways;
-  for (double balance : flags.balances) ways.push_back({Mode::kEvo, balance, 1});
-  ways.push_back({Mode::kDiffusion, 1, 1});
+  for (double balance : flags.balances) ways.push_back({decode::Mode::kEvo, balance, 1});
+  ways.push_back({decode::Mode::kDiffusion, 1, 1});
   return ways;
 }
 
@@ -61,12 +61,12 @@ double ratio(int64_t a, int64_t b) {
   return b > 0 ? static_cast<double>(a) / static_cast<double>(b) : 0;
 }
 
-Record row_record(const DecodeBenchRow& row, Precision precision) {
+json::Record row_record(const DecodeBenchRow& row, tensor::Precision precision) {
   const DecodeTally& tally = row.tally;
-  Record record;
-  record.set("kind", row.kind).set("mode", mode_name(row.way.mode));
+  json::Record record;
+  record.set("kind", row.kind).set("mode", decode::mode_name(row.way.mode));
   record.set("balance", row.way.balance).set("batch", row.way.batch);
-  record.set("precision", precision_name(precision));
+  record.set("precision", decode::precision_name(precision));
   record.set("tokens_per_second", tally.tokens_per_second());
   record.set("tokens_per_forward", ratio(tally.tokens, tally.passes));
   record.set("acceptance_length", ratio(tally.accepted, tally.drafting_passes));
@@ -95,16 +95,16 @@ void print_table(const std::vector<DecodeBenchRow>& rows) {
   }
 }
 
-ModelConfig config_of(const BenchDecodeFlags& flags) {
-  if (!flags.random.empty()) return RunConfig::preset(flags.random);
-  return ModelConfig::load((std::filesystem::path(flags.model) / "config.json").string());
+model::ModelConfig config_of(const BenchDecodeFlags& flags) {
+  if (!flags.random.empty()) return train::RunConfig::preset(flags.random);
+  return model::ModelConfig::load((std::filesystem::path(flags.model) / "config.json").string());
 }
 
 /// The table by length, each measurement in a process of its own.
 void run_lengths(BenchDecodeFlags& flags) {
   constexpr int64_t kRoomForPrompt = 24;
   LengthsBench& bench = flags.lengths;
-  const ModelConfig config = config_of(flags);
+  const model::ModelConfig config = config_of(flags);
   if (!config.flow) {
     fail("{}: this model has no evolving stream, so that exact is ar: there is nothing to compare",
          flags.model);
@@ -136,8 +136,8 @@ void run_lengths(BenchDecodeFlags& flags) {
   }
 }
 
-void run_in_process(const BenchDecodeFlags& flags, const Model& model, Precision precision,
-                    const std::vector<DecodeBenchPrompt>& prompts) {
+void run_in_process(const BenchDecodeFlags& flags, const model::Model& model,
+                    tensor::Precision precision, const std::vector<DecodeBenchPrompt>& prompts) {
   LengthsWork work = *flags.in_process;
   work.batch = flags.batches.front();
   work.rounds = flags.lengths.rounds;
@@ -149,24 +149,25 @@ void run_bench_decode(BenchDecodeFlags& flags) {
   if (flags.model.empty() == flags.random.empty())
     throw UsageError("bench decode: expected a model folder or --random PRESET, one of them");
   if (!flags.lengths.lengths.empty()) return run_lengths(flags);
-  const Precision precision = parse_precision(flags.precision);
-  std::optional<LoadedModel> loaded;
-  std::optional<Model> made;
+  const tensor::Precision precision = parse_precision(flags.precision);
+  std::optional<decode::LoadedModel> loaded;
+  std::optional<model::Model> made;
   if (flags.random.empty()) {
-    loaded.emplace(load_model(flags.model, precision));
+    loaded.emplace(decode::load_model(flags.model, precision));
     // Texts of one length do not end before.
     if (!flags.in_process) flags.options.end = loaded->tokenizer.end_of_text();
   } else {
     made.emplace(random_model(flags, precision));
   }
-  const Model& model = made ? *made : loaded->model;
+  const model::Model& model = made ? *made : loaded->model;
   if (!flags.llama_model.empty()) {
     return write_llama_model(flags.llama_model, model.config(), precision);
   }
   const auto prompts = made ? random_prompts(model.config())
                             : read_prompts(flags.prompts, flags.limit, loaded->tokenizer);
   if (flags.in_process) return run_in_process(flags, model, precision, prompts);
-  const Decoder decoder = made ? Decoder(model) : Decoder(model, loaded->tokenizer);
+  const decode::Decoder decoder =
+      made ? decode::Decoder(model) : decode::Decoder(model, loaded->tokenizer);
   const DecodeLimits limits = measure_decode_limits(model, precision);
   const auto rows =
       bench_decode(decoder, limits, prompts, ways_of(flags, model.config()), flags.options);
@@ -181,16 +182,16 @@ void run_bench_decode(BenchDecodeFlags& flags) {
     print_table(rows);
     fmt::print("limits: weights {} read at {}/s, products {:.0f} GFLOP/s, {} threads, {}\n",
                format_bytes(limits.weight_bytes), format_bytes(limits.bytes_per_second),
-               limits.flops * 1e-9, threads(), precision_name(precision));
+               limits.flops * 1e-9, threads(), decode::precision_name(precision));
     if (peer) {
       fmt::print("{}: {:.1f} tokens/s at the same shape, {}; ar is {:.2f} times that\n", peer->name,
                  peer->tokens_per_second, peer->type, plain / peer->tokens_per_second);
     }
     return;
   }
-  std::vector<Record> records;
+  std::vector<json::Record> records;
   for (const DecodeBenchRow& row : rows) records.push_back(row_record(row, precision));
-  Record result;
+  json::Record result;
   result.set("rows", records).set("threads", threads());
   result.set("weight_bytes", limits.weight_bytes);
   result.set("bytes_per_second", limits.bytes_per_second).set("flops", limits.flops);
@@ -266,7 +267,7 @@ void add_bench_decode_command(CLI::App& bench, Action& action) {
       ->check(number(1, 100000))
       ->capture_default_str();
   command->add_option("--temperature", flags->options.temperature, "0: greedy")
-      ->check(number(0.0, kMaxTemperature))
+      ->check(number(0.0, decode::kMaxTemperature))
       ->capture_default_str();
   command->add_option("--seed", flags->options.seed, "seed")
       ->check(any_seed<uint64_t>())

@@ -46,43 +46,43 @@ class CostsFolder {
 
 using Prompts = std::vector<DecodeBenchPrompt>;
 
-Record decode_texts(const Decoder& decoder, const Prompts& prompts, Mode mode, int64_t batch,
-                    int64_t first, const DecodeBenchOptions& options) {
-  DecodeOptions decode;
+json::Record decode_texts(const decode::Decoder& decoder, const Prompts& prompts, decode::Mode mode,
+                          int64_t batch, int64_t first, const DecodeBenchOptions& options) {
+  decode::DecodeOptions decode;
   decode.mode = mode;
   decode.max_tokens = options.max_tokens;
   decode.seed = options.seed;
   decode.sampler.temperature = options.temperature;
   const double start = now();
-  std::vector<std::unique_ptr<Session>> sessions;
+  std::vector<std::unique_ptr<decode::Session>> sessions;
   for (int64_t i = 0; i < batch; ++i) {
     const auto index = static_cast<size_t>(first * batch + i) % prompts.size();
-    sessions.push_back(std::make_unique<Session>(
-        decoder, decode, Prompt::of_text(prompts[index].tokens), options.end));
+    sessions.push_back(std::make_unique<decode::Session>(
+        decoder, decode, decode::Prompt::of_text(prompts[index].tokens), options.end));
   }
   for (;;) {
-    std::vector<Session*> active;
+    std::vector<decode::Session*> active;
     for (const auto& session : sessions) {
       if (!session->done()) active.push_back(session.get());
     }
     if (active.empty()) break;
-    Session::step_together(active);
+    decode::Session::step_together(active);
   }
   const double seconds = now() - start;
   std::vector<int32_t> all;
   for (const auto& session : sessions) {
     all.insert(all.end(), session->generated().begin(), session->generated().end());
   }
-  Record record;
-  record.set("mode", mode_name(mode)).set("tokens", all.size()).set("seconds", seconds);
-  record.set("text", fmt::format("{:016x}", checksum64(std::as_bytes(std::span(all)))));
+  json::Record record;
+  record.set("mode", decode::mode_name(mode)).set("tokens", all.size()).set("seconds", seconds);
+  record.set("text", fmt::format("{:016x}", files::checksum64(std::as_bytes(std::span(all)))));
   return record;
 }
 
-constexpr std::array kModes = {Mode::kAr, Mode::kExact};
+constexpr std::array kModes = {decode::Mode::kAr, decode::Mode::kExact};
 
 /// The mode that is number `turn` in this round.
-Mode mode_of(int64_t round, size_t turn) {
+decode::Mode mode_of(int64_t round, size_t turn) {
   return kModes[(static_cast<size_t>(round) + turn) % kModes.size()];
 }
 
@@ -110,8 +110,8 @@ std::map<std::string, std::vector<Run>> start_process(const LengthsBench& bench,
   const ChildResult child = run_child(words, {});
   if (!child.failure.empty()) fail("{}", child.failure);
   std::map<std::string, std::vector<Run>> runs;
-  for (const Record& run :
-       Record::parse(last_line(child.output), "its result").get_records("runs")) {
+  for (const json::Record& run :
+       json::Record::parse(last_line(child.output), "its result").get_records("runs")) {
     runs[run.get_string("mode")].push_back(
         {run.get_double("tokens"), run.get_double("seconds"), run.get_string("text")});
   }
@@ -148,7 +148,7 @@ void measure(LengthsRow& row, const LengthsBench& bench) {
     std::map<std::string, std::vector<Run>> runs;
     for (size_t turn = 0; turn < kModes.size(); ++turn) {
       if (interrupted()) fail_interrupted("interrupted: nothing is reported");
-      work.modes = mode_name(mode_of(round, turn));
+      work.modes = decode::mode_name(mode_of(round, turn));
       work.first = round;
       runs.merge(start_process(bench, row, work));
     }
@@ -158,27 +158,28 @@ void measure(LengthsRow& row, const LengthsBench& bench) {
 
 }  // namespace
 
-Record measure_lengths(const Model& model, Precision precision, const Prompts& prompts,
-                       const LengthsWork& work, const DecodeBenchOptions& options) {
-  const Decoder decoder(model);
+json::Record measure_lengths(const model::Model& model, tensor::Precision precision,
+                             const Prompts& prompts, const LengthsWork& work,
+                             const DecodeBenchOptions& options) {
+  const decode::Decoder decoder(model);
   const LearntCosts costs(decoder, precision, work.costs);
-  std::vector<Record> runs;
-  const auto decode = [&](Mode mode, int64_t first, const DecodeBenchOptions& how) {
+  std::vector<json::Record> runs;
+  const auto decode = [&](decode::Mode mode, int64_t first, const DecodeBenchOptions& how) {
     return decode_texts(decoder, prompts, mode, work.batch, first, how);
   };
   if (work.modes != "both") {
-    runs.push_back(decode(parse_mode(work.modes), work.first, options));
-    return Record().set("runs", runs);
+    runs.push_back(decode(decode::parse_mode(work.modes), work.first, options));
+    return json::Record().set("runs", runs);
   }
   DecodeBenchOptions before = options;
   before.max_tokens = kLessonTokens;
-  for (const Mode mode : kModes) (void)decode(mode, work.first + work.rounds, before);
+  for (const decode::Mode mode : kModes) (void)decode(mode, work.first + work.rounds, before);
   for (int64_t round = 0; round < work.rounds; ++round) {
     for (size_t turn = 0; turn < kModes.size(); ++turn) {
       runs.push_back(decode(mode_of(round, turn), work.first + round, options));
     }
   }
-  return Record().set("runs", runs);
+  return json::Record().set("runs", runs);
 }
 
 std::vector<double> LengthsRow::ratios() const {
@@ -224,17 +225,17 @@ std::string lengths_table(const std::vector<LengthsRow>& rows) {
   return table;
 }
 
-Record lengths_record(const std::vector<LengthsRow>& rows) {
-  std::vector<Record> records;
+json::Record lengths_record(const std::vector<LengthsRow>& rows) {
+  std::vector<json::Record> records;
   for (const LengthsRow& row : rows) {
-    Record& record = records.emplace_back();
+    json::Record& record = records.emplace_back();
     record.set("precision", row.precision).set("batch", row.batch).set("tokens", row.length);
     record.set("start", row.start);
     record.set("ar_tokens_per_second", row.ar).set("exact_tokens_per_second", row.exact);
     record.set("ratio_to_ar", median(row.ratios()));
     record.set("rounds", row.ar.size()).set("texts_equal_to_ar", row.equal);
   }
-  return Record().set("rows", records);
+  return json::Record().set("rows", records);
 }
 
 }  // namespace evo::cli

@@ -21,9 +21,10 @@ struct LengthsWork {
 
 /// {"runs": [{"mode", "tokens", "seconds", "text"}]}: seconds with the reading of the prompts,
 /// "text" the same for the same texts.
-[[nodiscard]] Record measure_lengths(const Model& model, Precision precision,
-                                     const std::vector<DecodeBenchPrompt>& prompts,
-                                     const LengthsWork& work, const DecodeBenchOptions& options);
+[[nodiscard]] json::Record measure_lengths(const model::Model& model, tensor::Precision precision,
+                                           const std::vector<DecodeBenchPrompt>& prompts,
+                                           const LengthsWork& work,
+                                           const DecodeBenchOptions& options);
 
 struct LengthsBench {
   std::vector<std::string> words;  ///< of the command line that all processes have in common
@@ -45,6 +46,6 @@ struct LengthsRow {
 [[nodiscard]] std::vector<LengthsRow> bench_lengths(const LengthsBench& bench);
 
 [[nodiscard]] std::string lengths_table(const std::vector<LengthsRow>& rows);
-[[nodiscard]] Record lengths_record(const std::vector<LengthsRow>& rows);
+[[nodiscard]] json::Record lengths_record(const std::vector<LengthsRow>& rows);
 
 }  // namespace evo::cli

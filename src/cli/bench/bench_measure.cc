@@ -69,39 +69,39 @@ class Training {
     model_.initialize(1);
   }
 
-  [[nodiscard]] TrainingBatch make_batch(int64_t index) const {
+  [[nodiscard]] train::TrainingBatch make_batch(int64_t index) const {
     const auto id = static_cast<uint64_t>(index);
     Random random(1, stream_id({kTexts, id}));
     std::vector<int32_t> texts(static_cast<size_t>(work_.batch * (work_.sequence + 1)));
     const auto vocabulary = static_cast<uint64_t>(model_.config().vocab_size);
     for (int32_t& token : texts) token = static_cast<int32_t>(random.below(vocabulary));
-    TrainingBatch batch = TrainingBatch::from_texts(texts, work_.batch);
+    train::TrainingBatch batch = train::TrainingBatch::from_texts(texts, work_.batch);
     if (work_.ar_only) return batch;
     Random blocks(1, stream_id({kBlocks, id}));
-    batch.plan =
-        elbo_blocks(work_.batch, work_.sequence, work_.block, model_.time().min_time(), blocks);
+    batch.plan = train::elbo_blocks(work_.batch, work_.sequence, work_.block,
+                                    model_.time().min_time(), blocks);
     batch.stream = stream_id({kNoise, id});
     return batch;
   }
 
   /// The loss before the step.
-  double step(const TrainingBatch& batch) {
-    const ParameterStore& store = model_.parameters();
+  double step(const train::TrainingBatch& batch) {
+    const model::ParameterStore& store = model_.parameters();
     store.zero_gradients();
-    Tape tape(Tape::Mode::kTraining, work_.precision);
-    const LossWeights weights{0.5, 0.5, 0.1, HeadLosses::CodeGradient::kCrossEntropy};
-    const LossReport loss = training_loss(tape, model_, batch, weights);
+    tensor::Tape tape(tensor::Tape::Mode::kTraining, work_.precision);
+    const train::LossWeights weights{0.5, 0.5, 0.1, ops::HeadLosses::CodeGradient::kCrossEntropy};
+    const train::LossReport loss = train::training_loss(tape, model_, batch, weights);
     tape.backward();
-    const double norm = std::sqrt(sum_of_squares(store.gradients()));
-    AdamwStep update{
+    const double norm = std::sqrt(ops::sum_of_squares(store.gradients()));
+    ops::AdamwStep update{
         3e-4f, 0.9f, 0.95f, 1e-8f, 0.1f, ++steps_, static_cast<float>(1 / std::max(1.0, norm))};
-    adamw(store.values(), store.gradients(), first_moment_, second_moment_, update);
+    ops::adamw(store.values(), store.gradients(), first_moment_, second_moment_, update);
     return loss.total;
   }
 
  private:
   BenchCase work_;
-  Model model_;
+  model::Model model_;
   std::vector<float> first_moment_, second_moment_;
   int64_t steps_ = 0;
 };
@@ -119,7 +119,7 @@ Timing time_steps(const BenchCase& work) {
   for (int64_t i = 0; i < count; ++i) {
     if (interrupted()) fail_interrupted("interrupted");
     if (i == work.warm_up) others = OtherCores();
-    const TrainingBatch batch = training.make_batch(i);
+    const train::TrainingBatch batch = training.make_batch(i);
     const double start = now();
     loss = training.step(batch);
     if (i >= work.warm_up) seconds.push_back(now() - start);
@@ -149,22 +149,22 @@ void BenchCase::append_common_flags(std::vector<std::string>& words) const {
   if (ar_only) words.emplace_back("--ar-only");
 }
 
-ModelConfig BenchCase::config() const {
-  ModelConfig config = ModelConfig::preset(preset);
+model::ModelConfig BenchCase::config() const {
+  model::ModelConfig config = model::ModelConfig::preset(preset);
   config.flow = !ar_only;
   return config;
 }
 
-Record measure_training(const BenchCase& work) {
-  const double peak_before = measure_matmul_peak(work.precision, kPeakSeconds);
-  trim_pool();  // its matrices would count as the model's memory
+json::Record measure_training(const BenchCase& work) {
+  const double peak_before = ops::measure_matmul_peak(work.precision, kPeakSeconds);
+  tensor::trim_pool();  // its matrices would count as the model's memory
   const Timing timing = time_steps(work);
   const double memory = peak_rss_mb();
-  const double peak = std::max(peak_before, measure_matmul_peak(work.precision, kPeakSeconds));
+  const double peak = std::max(peak_before, ops::measure_matmul_peak(work.precision, kPeakSeconds));
 
-  const ModelCost cost = model_cost(work.config(), work.sequence);
+  const model::ModelCost cost = model::model_cost(work.config(), work.sequence);
   const double rate = work.tokens_per_step() / timing.step_seconds;
-  Record record;
+  json::Record record;
   record.set("parameters", cost.parameters());
   record.set("tokens_per_second", rate);
   record.set("gemm_peak_fraction", rate * cost.training_flops_per_token * 1e-9 / peak);

@@ -16,14 +16,14 @@ namespace evo::cli {
 /// What is timed, here and in a peer.
 struct BenchCase {
   std::string preset;
-  Precision precision = Precision::kF32;
+  tensor::Precision precision = tensor::Precision::kF32;
   int64_t batch = 8, sequence = 256;  ///< texts, tokens per text
   int64_t block = 16;                 ///< length of all blocks of the evolving stream
   int64_t steps = 7, warm_up = 2;
   int threads = 1;
   bool ar_only = false;
 
-  [[nodiscard]] ModelConfig config() const;
+  [[nodiscard]] model::ModelConfig config() const;
   /// The flags that have the same names in a peer.
   void append_common_flags(std::vector<std::string>& words) const;
   [[nodiscard]] double tokens_per_step() const { return static_cast<double>(batch * sequence); }
@@ -34,7 +34,7 @@ struct BenchCase {
 /// this process, other_cores (that other processes used meanwhile; null where the system does not
 /// tell), parameters and the last loss. Writes "step K of N" to
 /// standard error after each step.
-Record measure_training(const BenchCase& work);
+json::Record measure_training(const BenchCase& work);
 
 /// The middle value, or the mean of the two in the middle; NaN if there is none.
 double median(std::vector<double> values);

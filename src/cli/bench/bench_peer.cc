@@ -27,10 +27,11 @@ fs::path find_script() {
 
 }  // namespace
 
-std::vector<Variant> peer_variants(Precision precision, const std::vector<std::string>& chosen) {
+std::vector<Variant> peer_variants(tensor::Precision precision,
+                                   const std::vector<std::string>& chosen) {
   std::vector<Variant> all, result;
   for (const bool bf16 : {false, true}) {
-    if (bf16 && precision != Precision::kBF16) continue;
+    if (bf16 && precision != tensor::Precision::kBF16) continue;
     for (const bool compiled : {false, true}) {
       for (const char* attention : {"matmul", "sdpa"}) {
         Variant variant{
@@ -94,7 +95,8 @@ std::string Peer::try_program(std::vector<std::string> program) {
   const ChildResult answer = run_child(probe, {.time_limit = kProbeSeconds});
   if (!answer.failure.empty()) return answer.failure;
   try {
-    name_ = Record::parse(last_line(answer.output), "its answer to --probe").get_string("peer");
+    name_ =
+        json::Record::parse(last_line(answer.output), "its answer to --probe").get_string("peer");
   } catch (const Error& error) {
     return error.what();
   }

@@ -17,7 +17,8 @@ struct Variant {
 /// Eager and compiled, both forms of attention, f32 and (where our precision is that) bf16; or
 /// those of them that `chosen` names, if it names any. Throws UsageError for a name that is none of
 /// them.
-std::vector<Variant> peer_variants(Precision precision, const std::vector<std::string>& chosen);
+std::vector<Variant> peer_variants(tensor::Precision precision,
+                                   const std::vector<std::string>& chosen);
 
 class Peer {
  public:

@@ -23,7 +23,7 @@ constexpr const char* kOpenings[] = {
 
 }  // namespace
 
-std::vector<DecodeBenchPrompt> random_prompts(const ModelConfig& config) {
+std::vector<DecodeBenchPrompt> random_prompts(const model::ModelConfig& config) {
   std::vector<DecodeBenchPrompt> prompts;
   for (int64_t i = 0; i < kRandomPrompts; ++i) {
     Random random(static_cast<uint64_t>(i));
@@ -38,10 +38,10 @@ std::vector<DecodeBenchPrompt> random_prompts(const ModelConfig& config) {
 }
 
 std::vector<DecodeBenchPrompt> read_prompts(const std::string& path, int64_t limit,
-                                            const Tokenizer& tokenizer) {
+                                            const tokenizer::Tokenizer& tokenizer) {
   std::vector<DecodeBenchPrompt> prompts;
   const auto add = [&](const std::string& kind, std::string_view text) {
-    prompts.push_back({kind, text_prompt(tokenizer, text).tokens});
+    prompts.push_back({kind, decode::text_prompt(tokenizer, text).tokens});
   };
   if (path.empty()) {
     for (const char* opening : kOpenings) add("stories", opening);
@@ -56,7 +56,7 @@ std::vector<DecodeBenchPrompt> read_prompts(const std::string& path, int64_t lim
       add("prompts", line);
       continue;
     }
-    const Record record = Record::parse(line, fmt::format("{}:{}", path, number));
+    const json::Record record = json::Record::parse(line, fmt::format("{}:{}", path, number));
     add(record.has("kind") ? record.get_string("kind") : "prompts", record.get_string("prompt"));
   }
   if (prompts.empty()) fail("{}: no prompts in it: expected one per line", path);

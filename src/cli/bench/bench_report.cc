@@ -13,8 +13,8 @@ namespace {
 // Other processes' cores above which a figure says little: threads wait for each other.
 constexpr double kDisturbance = 0.1;
 
-Record variant_record(const ProgramRuns& variant) {
-  Record record;
+json::Record variant_record(const ProgramRuns& variant) {
+  json::Record record;
   record.set("variant", variant.name).set("tokens_per_second", variant.rate());
   record.set("peak_rss_mb", variant.largest("peak_rss_mb"));
   record.set("other_cores", variant.largest("other_cores"));
@@ -22,8 +22,8 @@ Record variant_record(const ProgramRuns& variant) {
   return record;
 }
 
-void add_settings(const BenchCase& work, Record& row) {
-  row.set("flow", !work.ar_only).set("precision", precision_name(work.precision));
+void add_settings(const BenchCase& work, json::Record& row) {
+  row.set("flow", !work.ar_only).set("precision", decode::precision_name(work.precision));
   row.set("threads", work.threads).set("batch", work.batch).set("sequence", work.sequence);
   if (!work.ar_only) row.set("block", work.block);
   row.set("steps", work.steps);
@@ -45,12 +45,12 @@ void print_line(const ProgramRuns& program, double ours) {
 
 }  // namespace
 
-Record Comparison::row() const {
+json::Record Comparison::row() const {
   const ProgramRuns* fastest = best();
   const double rate = ours.rate(), memory = ours.largest("peak_rss_mb");
   const double peer_rate = fastest != nullptr ? fastest->rate() : NAN;
   const double peer_memory = fastest != nullptr ? fastest->largest("peak_rss_mb") : NAN;
-  Record row;
+  json::Record row;
   row.set("preset", work.preset).set("parameters", ours.runs.at(0).get_int("parameters"));
   row.set("tokens_per_second", rate);
   row.set("gemm_peak_fraction", ours.median_of("gemm_peak_fraction"));
@@ -63,17 +63,18 @@ Record Comparison::row() const {
   row.set("other_cores", ours.largest("other_cores"));
   add_settings(work, row);
   row.set("tokens_per_second_runs", ours.values("tokens_per_second"));
-  std::vector<Record> records;
+  std::vector<json::Record> records;
   for (const ProgramRuns& variant : variants) records.push_back(variant_record(variant));
   row.set("peer_variants", records);
   return row;
 }
 
 void Comparison::print_table() const {
-  const Record summary = row();
+  const json::Record summary = row();
   const std::string blocks = work.ar_only ? "AR only" : fmt::format("blocks of {}", work.block);
   fmt::print("{}, {}: {} x {} tokens, {}, {} threads, median of {} steps\n", work.preset, blocks,
-             work.batch, work.sequence, precision_name(work.precision), work.threads, work.steps);
+             work.batch, work.sequence, decode::precision_name(work.precision), work.threads,
+             work.steps);
   fmt::print("  {:<22} {:>9} {:>9} {:>9} {:>12}\n", "", "tokens/s", "evo is x", "peak MB",
              "other cores");
   print_line(ours, ours.rate());

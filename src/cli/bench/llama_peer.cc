@@ -16,26 +16,28 @@ namespace fs = std::filesystem;
 constexpr double kTimeLimit = 600;
 constexpr int kRepetitions = 5;
 
-GgufShape shape_of(const ModelConfig& c) {
+weights::GgufShape shape_of(const model::ModelConfig& c) {
   return {c.vocab_size,          c.hidden_size, c.num_hidden_layers, c.num_attention_heads,
           c.num_key_value_heads, c.head_dim,    c.intermediate_size, c.max_position_embeddings,
           c.tie_word_embeddings, c.rope_theta,  c.rms_norm_eps};
 }
 
-GgufType type_of(Precision precision) {
+weights::GgufType type_of(tensor::Precision precision) {
   switch (precision) {
-    case Precision::kF32:
-      return GgufType::kF32;
-    case Precision::kBF16:
-      return GgufType::kBF16;
-    case Precision::kInt8:
-      return GgufType::kQ8;
+    case tensor::Precision::kF32:
+      return weights::GgufType::kF32;
+    case tensor::Precision::kBF16:
+      return weights::GgufType::kBF16;
+    case tensor::Precision::kInt8:
+      return weights::GgufType::kQ8;
   }
   EVO_CHECK(false);
 }
 
-const char* type_name(GgufType type) {
-  return type == GgufType::kF32 ? "F32" : type == GgufType::kBF16 ? "BF16" : "Q8_0";
+const char* type_name(weights::GgufType type) {
+  return type == weights::GgufType::kF32    ? "F32"
+         : type == weights::GgufType::kBF16 ? "BF16"
+                                            : "Q8_0";
 }
 
 /// A file that goes when this does.
@@ -49,12 +51,13 @@ struct TemporaryFile {
 
 }  // namespace
 
-void write_llama_model(const std::string& path, const ModelConfig& config, Precision precision) {
-  write_meaningless_gguf(path, shape_of(config), type_of(precision));
+void write_llama_model(const std::string& path, const model::ModelConfig& config,
+                       tensor::Precision precision) {
+  weights::write_meaningless_gguf(path, shape_of(config), type_of(precision));
 }
 
-LlamaResult run_llama_bench(const std::string& command, const ModelConfig& config,
-                            Precision precision, int threads, int64_t tokens) {
+LlamaResult run_llama_bench(const std::string& command, const model::ModelConfig& config,
+                            tensor::Precision precision, int threads, int64_t tokens) {
   const TemporaryFile model;
   write_llama_model(model.path, config, precision);
   const std::string line = fmt::format("{} -m {} -p 0 -n {} -t {} -r {} -ngl 0 -o jsonl", command,
@@ -63,7 +66,8 @@ LlamaResult run_llama_bench(const std::string& command, const ModelConfig& confi
   options.time_limit = kTimeLimit;
   const ChildResult child = run_child({"/bin/sh", "-c", line}, options);
   if (!child.failure.empty()) fail("--llama-bench '{}': {}", command, child.failure);
-  const Record record = Record::parse(last_line(child.output), "the output of llama-bench");
+  const json::Record record =
+      json::Record::parse(last_line(child.output), "the output of llama-bench");
   const double rate = record.get_double("avg_ts");
   if (!(rate > 0)) fail("--llama-bench '{}': its avg_ts is {}, not a speed", command, rate);
   const std::string build =

@@ -48,7 +48,7 @@ constexpr std::string_view kHistoryHelp =
 struct ChatFlags {
   std::string model, system, system_file, mode, precision = "auto";
   std::optional<double> balance;
-  GenerateOptions options;
+  decode::GenerateOptions options;
   int threads = 0;
   bool json = false, no_history = false;
 };
@@ -59,8 +59,8 @@ struct AnswerStopped {};
 /// The answer to one prompt, shown while it comes.
 class LiveAnswer {
  public:
-  LiveAnswer(const Decoder& decoder, const Tokenizer& tokenizer, PrefixCache& known,
-             const ChatInterrupt& interrupt, bool silent)
+  LiveAnswer(const decode::Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
+             decode::PrefixCache& known, const ChatInterrupt& interrupt, bool silent)
       : decoder_(decoder),
         tokenizer_(tokenizer),
         known_(known),
@@ -69,17 +69,17 @@ class LiveAnswer {
         live_(isatty(STDOUT_FILENO) != 0) {}
 
   /// What the model says after `prompt`; if Ctrl-C comes, what it said until then.
-  Generation run(const Prompt& prompt, const GenerateOptions& options) {
+  decode::Generation run(const decode::Prompt& prompt, const decode::GenerateOptions& options) {
     const auto start = std::chrono::steady_clock::now();
-    const Tracer tracer(decoder_, tokenizer_, options.decode, prompt, "", "");
-    const auto on_pass = [&](std::string_view text, const PassTrace& pass) {
+    const decode::Tracer tracer(decoder_, tokenizer_, options.decode, prompt, "", "");
+    const auto on_pass = [&](std::string_view text, const decode::PassTrace& pass) {
       note(text, pass);
-      show(text, uncommitted(tracer.header(), tracer.record(text, pass)));
+      show(text, decode::uncommitted(tracer.header(), tracer.record(text, pass)));
       if (interrupt_.pending()) throw AnswerStopped();
     };
-    Generation result;
+    decode::Generation result;
     try {
-      result = generate(decoder_, tokenizer_, prompt, options, on_pass, &known_);
+      result = decode::generate(decoder_, tokenizer_, prompt, options, on_pass, &known_);
     } catch (const AnswerStopped&) {
       result = std::move(seen_);
       const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
@@ -90,14 +90,14 @@ class LiveAnswer {
   }
 
  private:
-  void note(std::string_view text, const PassTrace& pass) {
+  void note(std::string_view text, const decode::PassTrace& pass) {
     seen_.text += text;
     seen_.tokens.insert(seen_.tokens.end(), pass.committed.begin(), pass.committed.end());
     ++seen_.passes;
     seen_.finish = "interrupted";
   }
 
-  void show(std::string_view text, std::span<const TraceToken> tokens) {
+  void show(std::string_view text, std::span<const decode::TraceToken> tokens) {
     if (silent_) return;
     if (live_) return view_.show(text, tokens);
     fmt::print("{}", text);
@@ -114,29 +114,30 @@ class LiveAnswer {
     flush_output();
   }
 
-  const Decoder& decoder_;
-  const Tokenizer& tokenizer_;
-  PrefixCache& known_;
+  const decode::Decoder& decoder_;
+  const tokenizer::Tokenizer& tokenizer_;
+  decode::PrefixCache& known_;
   const ChatInterrupt& interrupt_;
   bool silent_, live_;
   LiveView view_;
-  Generation seen_;
+  decode::Generation seen_;
 };
 
 class Chat {
  public:
-  Chat(const ChatFlags& flags, const LoadedModel& loaded)
+  Chat(const ChatFlags& flags, const decode::LoadedModel& loaded)
       : flags_(flags),
         options_(flags.options),
         tokenizer_(loaded.tokenizer),
         decoder_(loaded.model, loaded.tokenizer),
         costs_(decoder_, parse_precision(flags.precision), cache_folder()),
         context_(loaded.model.config().max_position_embeddings),
-        known_(std::make_shared<KvPool>(loaded.model.config(), 2 * context_ + kCacheBlock)),
-        template_(ChatTemplate::load(flags.model)),
+        known_(std::make_shared<model::KvPool>(loaded.model.config(),
+                                               2 * context_ + ops::kCacheBlock)),
+        template_(chat::ChatTemplate::load(flags.model)),
         history_(template_, tokenizer_) {
     mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), options_.decode);
-    options_.stop = chat_stops(flags.model, template_, tokenizer_);
+    options_.stop = chat::chat_stops(flags.model, template_, tokenizer_);
     history_.set_system(flags.system);
     if (template_.is_fallback()) log_info("[the model has no chat template: ChatML is used]");
   }
@@ -217,10 +218,11 @@ class Chat {
   }
 
   void answer() {
-    Generation result;
+    decode::Generation result;
     try {
-      const Prompt prompt = next_prompt();
-      known_.shrink((context_ + kCacheBlock - 1) / kCacheBlock);  // as much again for the answer
+      const decode::Prompt prompt = next_prompt();
+      known_.shrink((context_ + ops::kCacheBlock - 1) /
+                    ops::kCacheBlock);  // as much again for the answer
       LiveAnswer answer(decoder_, tokenizer_, known_, interrupt_, flags_.json);
       result = answer.run(prompt, options_);
     } catch (...) {
@@ -233,10 +235,10 @@ class Chat {
   }
 
   /// Leaves a quarter of the context for the answer, or as much as the answer may take.
-  Prompt next_prompt() {
+  decode::Prompt next_prompt() {
     const int64_t room = std::min(options_.decode.max_tokens, std::max<int64_t>(1, context_ / 4));
     const size_t before = history_.dropped();
-    Prompt prompt = history_.prompt(context_, room);
+    decode::Prompt prompt = history_.prompt(context_, room);
     if (history_.dropped() > before) {
       log_info("[the context of {} tokens is full: the oldest {} messages are left out]", context_,
                history_.dropped());
@@ -244,14 +246,14 @@ class Chat {
     return prompt;
   }
 
-  void report(const Generation& result) const {
+  void report(const decode::Generation& result) const {
     if (!flags_.json) {
       log_info("[{}: {} tokens, {:.2f} per forward pass, {:.0f} tokens/s]",
-               mode_name(options_.decode.mode), result.tokens.size(), result.tokens_per_forward(),
-               result.tokens_per_second());
+               decode::mode_name(options_.decode.mode), result.tokens.size(),
+               result.tokens_per_forward(), result.tokens_per_second());
       return;
     }
-    Record record;
+    json::Record record;
     record.set("role", "assistant").set("content", result.text);
     record.set("tokens", result.tokens.size());
     record.set("tokens_per_second", result.tokens_per_second());
@@ -261,13 +263,13 @@ class Chat {
   }
 
   const ChatFlags& flags_;
-  GenerateOptions options_;
-  const Tokenizer& tokenizer_;
-  Decoder decoder_;
+  decode::GenerateOptions options_;
+  const tokenizer::Tokenizer& tokenizer_;
+  decode::Decoder decoder_;
   LearntCosts costs_;
   int64_t context_;
-  PrefixCache known_;  // the conversation so far: a turn reads what is new
-  ChatTemplate template_;
+  decode::PrefixCache known_;  // the conversation so far: a turn reads what is new
+  chat::ChatTemplate template_;
   ChatHistory history_;
   ChatInterrupt interrupt_;
 };
@@ -286,9 +288,10 @@ void run_chat(ChatFlags& flags) {
   use_threads(flags.threads);
   mode_choice(flags.mode, flags.balance).apply(flags.options.decode);
   if (flags.options.decode.max_tokens < 1) throw UsageError("--max-tokens: expected 1 or more");
-  validate(flags.options.decode.sampler);
+  decode::validate(flags.options.decode.sampler);
   if (!flags.system_file.empty()) flags.system = system_of(flags);
-  const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
+  const decode::LoadedModel loaded =
+      decode::load_model(flags.model, parse_precision(flags.precision));
   Chat(flags, loaded).run();
 }
 

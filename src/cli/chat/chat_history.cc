@@ -24,8 +24,8 @@ bool ChatHistory::drop_last(std::string_view role) {
   return true;
 }
 
-std::vector<ChatMessage> ChatHistory::seen() const {
-  std::vector<ChatMessage> result;
+std::vector<text::ChatMessage> ChatHistory::seen() const {
+  std::vector<text::ChatMessage> result;
   if (!system_.empty()) result.push_back({"system", system_});
   result.insert(result.end(), messages_.begin() + static_cast<std::ptrdiff_t>(dropped_),
                 messages_.end());
@@ -33,7 +33,7 @@ std::vector<ChatMessage> ChatHistory::seen() const {
 }
 
 std::vector<int32_t> ChatHistory::encode() const {
-  std::vector<int32_t> tokens = encode_chat(template_, tokenizer_, seen());
+  std::vector<int32_t> tokens = chat::encode_chat(template_, tokenizer_, seen());
   if (tokens.empty()) fail("the chat template makes no text of this conversation");
   return tokens;
 }
@@ -45,25 +45,25 @@ void ChatHistory::drop_turn() {
   } while (dropped_ + 1 < messages_.size() && messages_[dropped_].role != "user");
 }
 
-Prompt ChatHistory::prompt(int64_t context, int64_t room) {
+decode::Prompt ChatHistory::prompt(int64_t context, int64_t room) {
   std::vector<int32_t> tokens = encode();
   while (std::ssize(tokens) + room > context && dropped_ + 1 < messages_.size()) {
     drop_turn();
     tokens = encode();
   }
-  return Prompt::of_text(std::move(tokens));
+  return decode::Prompt::of_text(std::move(tokens));
 }
 
 void ChatHistory::save(const std::filesystem::path& path) const {
-  std::vector<Record> list;
+  std::vector<json::Record> list;
   const auto add_message = [&](std::string_view role, std::string_view content) {
     list.emplace_back().set("role", role).set("content", content);
   };
   if (!system_.empty()) add_message("system", system_);
-  for (const ChatMessage& message : messages_) add_message(message.role, message.content);
-  Record record;
+  for (const text::ChatMessage& message : messages_) add_message(message.role, message.content);
+  json::Record record;
   record.set("messages", list);
-  write_atomically(path, record.dump() + "\n");
+  files::write_atomically(path, record.dump() + "\n");
 }
 
 }  // namespace evo::cli

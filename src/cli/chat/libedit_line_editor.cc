@@ -111,7 +111,7 @@ class LibeditLineEditor : public LineEditor {
     }
     std::fflush(stdout);
     if (typed == nullptr) return event_ == Event::kInterrupt ? event_ : Event::kEnd;
-    line.assign(typed, static_cast<size_t>(count));
+    line.assign(typed, count);
     if (line.ends_with('\n')) line.pop_back();
     return Event::kLine;
   }
@@ -161,7 +161,7 @@ class LibeditLineEditor : public LineEditor {
   /// Bytes of the first character, or of what can become none; 0: not all of it is here.
   [[nodiscard]] size_t whole_character() const {
     if (bytes_.empty()) return 0;
-    const size_t length = utf8_character_length(bytes_);
+    const size_t length = text::utf8_character_length(bytes_);
     if (length > 0) return length;
     const auto first = static_cast<unsigned char>(bytes_[0]);
     const size_t promised = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : first >= 0xC2 ? 2 : 1;

@@ -47,7 +47,7 @@ std::vector<std::string> TurnFile::read() const {
   std::vector<std::string> lines;
   if (path_.empty() || !fs::exists(path_)) return lines;
   try {
-    std::istringstream text(read_file(path_, kLongestFile));
+    std::istringstream text(files::read_file(path_, kLongestFile));
     for (std::string line; std::getline(text, line);) lines.push_back(line);
     if (std::ssize(lines) > kTurns) {
       const bool much = std::ssize(lines) > 2 * kTurns;
@@ -62,7 +62,7 @@ std::vector<std::string> TurnFile::read() const {
 }
 
 void TurnFile::shorten(const std::vector<std::string>& lines) const {
-  write_atomically(path_, fmt::format("{}\n", fmt::join(lines, "\n")));
+  files::write_atomically(path_, fmt::format("{}\n", fmt::join(lines, "\n")));
   fs::permissions(path_, fs::perms::owner_read | fs::perms::owner_write);
 }
 

@@ -33,30 +33,31 @@ struct Speed {
   double peak_fraction = 0;  ///< of what large matrix products reach, in the same minute
 };
 
-Speed speed_of(const EvalFlags& flags, const Model& model, int64_t tokens, double seconds) {
+Speed speed_of(const EvalFlags& flags, const model::Model& model, int64_t tokens, double seconds) {
   Speed speed{static_cast<double>(tokens) / seconds, 0};
-  const Precision precision = parse_precision(flags.precision);
+  const tensor::Precision precision = parse_precision(flags.precision);
   const int64_t keys = flags.options.context / 2;  // a token sees half of its window on average
-  const double flops = model_cost(model.config(), keys).decode_flops_per_token;
+  const double flops = model::model_cost(model.config(), keys).decode_flops_per_token;
   speed.peak_fraction =
-      speed.tokens_per_second * flops / (1e9 * measure_matmul_peak(precision, 0.5));
+      speed.tokens_per_second * flops / (1e9 * ops::measure_matmul_peak(precision, 0.5));
   return speed;
 }
 
 void run_eval(EvalFlags& flags) {
   use_threads(flags.threads);
   try {
-    flags.options.score.path = parse_path(flags.path);
+    flags.options.score.path = flow::parse_path(flags.path);
   } catch (const Error& error) {
     throw UsageError(fmt::format("--path: {}", error.what()));
   }
-  const LoadedModel loaded = load_model(flags.model, parse_precision(flags.precision));
+  const decode::LoadedModel loaded =
+      decode::load_model(flags.model, parse_precision(flags.precision));
   const int64_t longest = loaded.model.config().max_position_embeddings - 1;
   flags.options.context = std::min(flags.options.context, longest);
-  CorpusOptions corpus;
-  corpus.files = data_files({flags.data});
+  train::CorpusOptions corpus;
+  corpus.files = data::data_files({flags.data});
   corpus.quiet = flags.json;
-  const std::vector<int32_t> tokens = encode_corpus(corpus, loaded.tokenizer);
+  const std::vector<int32_t> tokens = train::encode_corpus(corpus, loaded.tokenizer);
   const auto total = static_cast<double>(
       flags.options.limit > 0 ? flags.options.limit : static_cast<int64_t>(tokens.size()));
   Progress progress("scoring", total, "tokens", flags.json);
@@ -78,7 +79,7 @@ void run_eval(EvalFlags& flags) {
         result.bound ? " (an upper bound: the ELBO)" : " (exact)");
     return;
   }
-  Record record;
+  json::Record record;
   record.set("path", flags.path).set("nats_per_token", result.nats_per_token);
   record.set("bits_per_byte", result.bits_per_byte).set("perplexity", perplexity);
   record.set("stderr", result.standard_error);

@@ -35,16 +35,16 @@ void run_eval_make(const EvalMakeFlags& flags) {
   const eval::PuzzlePart part =
       flags.part == "test" ? eval::PuzzlePart::kTest : eval::PuzzlePart::kTrain;
   constexpr int64_t kBatch = 1024;  // made side by side
-  AtomicFile file(flags.out);
+  files::AtomicFile file(flags.out);
   Progress progress("making", static_cast<double>(flags.count), "puzzles", false);
   for (int64_t first = 0; first < flags.count; first += kBatch) {
     std::vector<std::string> lines(static_cast<size_t>(std::min(kBatch, flags.count - first)));
     parallel_items(std::ssize(lines), [&](int64_t i) {
       const eval::Puzzle puzzle =
           eval::make_puzzle(kind, part, flags.seed, static_cast<uint64_t>(first + i));
-      Record line;
+      json::Record line;
       line.set("prompt", puzzle.prompt).set("completion", puzzle.answer);
-      lines[static_cast<size_t>(i)] = line.dump() + "\n";
+      lines[i] = line.dump() + "\n";
     });
     for (const std::string& line : lines) file.write(std::as_bytes(std::span(line)));
     if (interrupted()) fail_interrupted("interrupted: nothing was written");

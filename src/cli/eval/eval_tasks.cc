@@ -46,12 +46,12 @@ std::string model_fingerprint(const std::filesystem::path& folder, const Wanted&
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (!entry.is_regular_file() || entry.file_size() == 0 || !wanted(entry.path())) continue;
     sums[entry.path().filename().string()] =
-        fmt::format("{:016x}", checksum64(MappedFile(entry.path()).bytes()));
+        fmt::format("{:016x}", files::checksum64(files::MappedFile(entry.path()).bytes()));
   }
   if (sums.size() == 1) return sums.begin()->second;
   std::string text;
   for (const auto& [name, sum] : sums) text += fmt::format("{} {}\n", name, sum);
-  return fmt::format("{:016x}", checksum64(std::as_bytes(std::span(text))));
+  return fmt::format("{:016x}", files::checksum64(std::as_bytes(std::span(text))));
 }
 
 bool has_weights(const std::filesystem::path& file) {
@@ -81,9 +81,9 @@ std::string name_of(const std::string& folder) {
 }
 
 /// The results, and of each task its main metric where a script finds it at once.
-Record json_of(const eval::EvalResults& results) {
-  Record record = results.record();
-  std::vector<Record> tasks = record.get_records("tasks");
+json::Record json_of(const eval::EvalResults& results) {
+  json::Record record = results.record();
+  std::vector<json::Record> tasks = record.get_records("tasks");
   for (size_t i = 0; i < tasks.size(); ++i) {
     const eval::MetricResult& main = results.tasks[i].metrics.front();
     tasks[i].set("metric", main.name).set("value", main.value).set("stderr", main.standard_error);
@@ -114,7 +114,7 @@ void run_eval_tasks(EvalTasksFlags& flags) {
   mode_choice(flags.mode, flags.balance).apply(ask.decode);
   try {
     ask.score.path =
-        parse_path(flags.score.starts_with("elbo:") ? flags.score.substr(5) : flags.score);
+        flow::parse_path(flags.score.starts_with("elbo:") ? flags.score.substr(5) : flags.score);
   } catch (const Error& error) {
     throw UsageError(
         fmt::format("--score: {}; bounds are written elbo:diagonal, elbo:block:8", error.what()));
@@ -127,17 +127,17 @@ void run_eval_tasks(EvalTasksFlags& flags) {
   const std::vector<const eval::Task*> tasks = eval::find_tasks(flags.tasks);
   const eval::DataFolder data(flags.data);
   check_sandbox(tasks);
-  const Precision precision = parse_precision(flags.precision);
-  const LoadedModel loaded = load_model(flags.model, precision);
+  const tensor::Precision precision = parse_precision(flags.precision);
+  const decode::LoadedModel loaded = decode::load_model(flags.model, precision);
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), ask.decode);
-  if (!loaded.model.config().flow && ask.decode.mode != Mode::kAr) {
+  if (!loaded.model.config().flow && ask.decode.mode != decode::Mode::kAr) {
     throw UsageError("--mode: this model has no evolving stream and can only do ar");
   }
   const eval::EvalModel model{loaded.model,
                               loaded.tokenizer,
                               name_of(flags.model),
                               model_fingerprint(flags.model, has_weights),
-                              precision_name(precision),
+                              decode::precision_name(precision),
                               EVO_VERSION,
                               model_fingerprint(flags.model, has_settings)};
   const eval::EvalResults results = eval::evaluate(model, data, tasks, flags.options);
@@ -152,7 +152,7 @@ void run_eval_tasks(EvalTasksFlags& flags) {
 }
 
 void list(bool json) {
-  std::vector<Record> tasks;
+  std::vector<json::Record> tasks;
   for (const auto& task : eval::all_tasks()) {
     const eval::TaskInfo& info = task->info();
     std::vector<std::string> metrics;
@@ -162,13 +162,13 @@ void list(bool json) {
                  fmt::join(metrics, ", "), info.version, info.source, "",
                  fmt::join(info.files, ", "));
     }
-    Record record;
+    json::Record record;
     record.set("task", info.name).set("shots", info.shots).set("metrics", metrics);
     record.set("version", info.version).set("source", info.source).set("files", info.files);
     tasks.push_back(record);
   }
   if (!json) return;
-  Record record;
+  json::Record record;
   record.set("tasks", tasks);
   fmt::print("{}\n", record.dump());
 }

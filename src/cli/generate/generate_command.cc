@@ -39,7 +39,7 @@ struct GenerateFlags {
   std::optional<double> balance;
   double pace = ReplayRequest().pace;
   double edit_time = 0.6;
-  GenerateOptions options;
+  decode::GenerateOptions options;
   int threads = 0;
   bool json = false, ordinary_names = false;
 };
@@ -84,27 +84,30 @@ WritingTask choose_task(GenerateFlags& flags) {
   if (flags.prefix) flags.prompt.text = flags.prefix;
   const std::string text = read_prompt(flags.prompt).value_or("");
   if (!flags.edit) return {text, flags.suffix.value_or(""), ""};
-  const bool other_mode = !flags.mode.empty() && parse_mode(flags.mode) != Mode::kDiffusion;
+  const bool other_mode =
+      !flags.mode.empty() && decode::parse_mode(flags.mode) != decode::Mode::kDiffusion;
   if (other_mode || (flags.balance && *flags.balance != 1)) {
     throw UsageError(
         "--edit needs --mode diffusion: only there text evolves from what was there before");
   }
   if (!(flags.edit_time > 0 && flags.edit_time <= 1))
     throw UsageError(fmt::format("--edit-time {}: expected above 0, at most 1", flags.edit_time));
-  flags.mode = mode_name(Mode::kDiffusion);
+  flags.mode = decode::mode_name(decode::Mode::kDiffusion);
   return edit_task(text, *flags.edit);
 }
 
-Prompt make_prompt(const WritingTask& task, const Tokenizer& tokenizer, GenerateFlags& flags) {
-  GenerateOptions& options = flags.options;
+decode::Prompt make_prompt(const WritingTask& task, const tokenizer::Tokenizer& tokenizer,
+                           GenerateFlags& flags) {
+  decode::GenerateOptions& options = flags.options;
   if (!task.old_text.empty()) {
     tokenizer.encode_append(task.old_text, options.sketch);
     options.sketch_time = flags.edit_time;
     options.decode.max_tokens = std::ssize(options.sketch);
   }
+  using decode::NamesInText;
   const NamesInText names = flags.ordinary_names ? NamesInText::kOrdinary : NamesInText::kSpecial;
-  if (task.after.empty()) return text_prompt(tokenizer, task.before, names);
-  return gap_prompt(tokenizer, task.before, task.after, options.decode.max_tokens, names);
+  if (task.after.empty()) return decode::text_prompt(tokenizer, task.before, names);
+  return decode::gap_prompt(tokenizer, task.before, task.after, options.decode.max_tokens, names);
 }
 
 /// Shows the text while it comes: live on a terminal, piece by piece elsewhere.
@@ -117,7 +120,7 @@ class Display {
         after_(task.after) {}
 
   /// The text before comes with the first piece, not earlier: the session may refuse it.
-  void show(std::string_view text, std::span<const TraceToken> tokens) {
+  void show(std::string_view text, std::span<const decode::TraceToken> tokens) {
     if (silent_) return;
     const std::string piece = std::exchange(before_, "") + std::string(text);
     if (live_) return view_.show(piece, tokens);
@@ -138,18 +141,18 @@ class Display {
   LiveView view_;
 };
 
-void report(const GenerateFlags& flags, const LoadedModel& loaded, const Prompt& prompt,
-            const Generation& result) {
-  const double nats = ar_nats_per_token(loaded.model, prompt, result.tokens);
+void report(const GenerateFlags& flags, const decode::LoadedModel& loaded,
+            const decode::Prompt& prompt, const decode::Generation& result) {
+  const double nats = decode::ar_nats_per_token(loaded.model, prompt, result.tokens);
   if (!flags.json) {
     log_info(
         "\n[{}: {} tokens, {:.2f} per forward pass, {:.0f} tokens/s, AR {:.3f} nats per token]",
-        mode_name(flags.options.decode.mode), result.tokens.size(), result.tokens_per_forward(),
-        result.tokens_per_second(), nats);
+        decode::mode_name(flags.options.decode.mode), result.tokens.size(),
+        result.tokens_per_forward(), result.tokens_per_second(), nats);
     return;
   }
-  Record record;
-  record.set("text", result.text).set("mode", mode_name(flags.options.decode.mode));
+  json::Record record;
+  record.set("text", result.text).set("mode", decode::mode_name(flags.options.decode.mode));
   record.set("tokens", result.tokens.size()).set("passes", result.passes);
   record.set("tokens_per_forward", result.tokens_per_forward());
   record.set("tokens_per_second", result.tokens_per_second()).set("ar_nats_per_token", nats);
@@ -167,19 +170,20 @@ void check(const GenerateFlags& flags) {
 }
 
 /// The text is to be as the schema has it.
-void constrain(const GenerateFlags& flags, const Tokenizer& tokenizer, DecodeOptions& options) {
+void constrain(const GenerateFlags& flags, const tokenizer::Tokenizer& tokenizer,
+               decode::DecodeOptions& options) {
   if (flags.schema.empty()) return;
-  if (options.mode == Mode::kDiffusion) {
+  if (options.mode == decode::Mode::kDiffusion) {
     throw UsageError(
         "--json-schema: diffusion mode settles tokens in any order; use --mode exact, evo or ar");
   }
-  options.shape.grammar =
-      GrammarState(Grammar::from_json_schema(read_text(flags.schema, kLargestSchema)),
-                   std::make_shared<TokenTrie>(tokenizer));
+  options.shape.grammar = grammar::GrammarState(
+      grammar::Grammar::from_json_schema(files::read_text(flags.schema, kLargestSchema)),
+      std::make_shared<grammar::TokenTrie>(tokenizer));
 }
 
 /// What is cut is no JSON, and must not pass for it.
-void check_complete(const GenerateFlags& flags, const Generation& result) {
+void check_complete(const GenerateFlags& flags, const decode::Generation& result) {
   if (flags.schema.empty()) return;
   if (result.finish == "length") {
     fail(
@@ -204,23 +208,24 @@ void run_generate(GenerateFlags& flags) {
   check(flags);
   TraceFiles files(flags.trace, flags.trace_map);
   flags.options.decode.trace = files.wanted();
-  const Precision precision = parse_precision(flags.precision);
-  const LoadedModel loaded = load_model(flags.model, precision);
+  const tensor::Precision precision = parse_precision(flags.precision);
+  const decode::LoadedModel loaded = decode::load_model(flags.model, precision);
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), flags.options.decode);
   constrain(flags, loaded.tokenizer, flags.options.decode);
-  const Decoder decoder(loaded.model, loaded.tokenizer);
+  const decode::Decoder decoder(loaded.model, loaded.tokenizer);
   const LearntCosts costs(decoder, precision, cache_folder());
-  const Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
-  const Tracer tracer(decoder, loaded.tokenizer, flags.options.decode, prompt, task.before,
-                      task.after);
+  const decode::Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
+  const decode::Tracer tracer(decoder, loaded.tokenizer, flags.options.decode, prompt, task.before,
+                              task.after);
   files.begin(tracer.header());
   Display display(flags, task);
-  const auto on_pass = [&](std::string_view text, const PassTrace& pass) {
-    const TracePass record = tracer.record(text, pass);
+  const auto on_pass = [&](std::string_view text, const decode::PassTrace& pass) {
+    const decode::TracePass record = tracer.record(text, pass);
     files.add(record);
-    display.show(text, uncommitted(tracer.header(), record));
+    display.show(text, decode::uncommitted(tracer.header(), record));
   };
-  const Generation result = generate(decoder, loaded.tokenizer, prompt, flags.options, on_pass);
+  const decode::Generation result =
+      decode::generate(decoder, loaded.tokenizer, prompt, flags.options, on_pass);
   files.commit();
   display.end();
   report(flags, loaded, prompt, result);
@@ -263,7 +268,7 @@ void check_replay(const CLI::App& command, const GenerateFlags& flags) {
 
 void add_generate_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<GenerateFlags>();
-  DecodeOptions& decode = flags->options.decode;
+  decode::DecodeOptions& decode = flags->options.decode;
   CLI::App* command = app.add_subcommand("generate", "Continue a text");
   command->add_option("model", flags->model, "model folder");
   add_prompt_options(*command, flags->prompt, "text to continue");

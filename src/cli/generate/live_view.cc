@@ -99,7 +99,7 @@ class Cursor {
 
 LiveView::LiveView() : LiveView(is_live_terminal(STDOUT_FILENO), use_color(STDOUT_FILENO)) {}
 
-void LiveView::show(std::string_view text, std::span<const TraceToken> tokens,
+void LiveView::show(std::string_view text, std::span<const decode::TraceToken> tokens,
                     std::string_view status) {
   fmt::print("{}", frame(text, tokens, status, terminal_columns(STDOUT_FILENO)));
   flush_output();
@@ -109,7 +109,7 @@ void LiveView::end(std::string_view text) {
   fmt::print("{}", last_frame(text, terminal_columns(STDOUT_FILENO)));
 }
 
-std::string LiveView::frame(std::string_view text, std::span<const TraceToken> tokens,
+std::string LiveView::frame(std::string_view text, std::span<const decode::TraceToken> tokens,
                             std::string_view status, size_t width) {
   std::string result = take_away(width);
   result += advance(text, true);
@@ -173,11 +173,11 @@ std::string LiveView::advance(std::string_view text, bool more_follows) {
   return result;
 }
 
-std::string LiveView::tokens_that_fit(std::span<const TraceToken> tokens) const {
+std::string LiveView::tokens_that_fit(std::span<const decode::TraceToken> tokens) const {
   std::string result;
   if (!located_ || !waiting_.empty()) return result;
   size_t room = width_ - 1 - column_;
-  for (const TraceToken& token : tokens) {
+  for (const decode::TraceToken& token : tokens) {
     const std::string piece = printable(token.text);
     const size_t columns = token_columns(piece);
     if (columns > room) break;

@@ -25,14 +25,14 @@ class LiveView {
   LiveView(bool live, bool color) : live_(live), color_(color), located_(live) {}
 
   /// Replaces what is uncertain on standard output. `status`: shown on the line below, if any.
-  void show(std::string_view text, std::span<const TraceToken> tokens,
+  void show(std::string_view text, std::span<const decode::TraceToken> tokens,
             std::string_view status = {});
   /// The rest of the text; takes away what is uncertain.
   void end(std::string_view text);
 
   /// What show() writes to a terminal of this width in columns. Control characters of a text would
   /// be commands to the terminal: dots stand for them, line ends and tabs excepted.
-  [[nodiscard]] std::string frame(std::string_view text, std::span<const TraceToken> tokens,
+  [[nodiscard]] std::string frame(std::string_view text, std::span<const decode::TraceToken> tokens,
                                   std::string_view status, size_t width);
   /// What end() writes.
   [[nodiscard]] std::string last_frame(std::string_view text, size_t width);
@@ -40,7 +40,7 @@ class LiveView {
  private:
   [[nodiscard]] std::string take_away(size_t width);
   [[nodiscard]] std::string advance(std::string_view text, bool more_follows);
-  [[nodiscard]] std::string tokens_that_fit(std::span<const TraceToken> tokens) const;
+  [[nodiscard]] std::string tokens_that_fit(std::span<const decode::TraceToken> tokens) const;
   [[nodiscard]] std::string painted(std::string_view style, const std::string& text) const;
 
   bool live_, color_;

@@ -43,25 +43,26 @@ void wait(std::chrono::duration<double> time) {
   }
 }
 
-std::string progress(std::span<const TracePass> passes) {
+std::string progress(std::span<const decode::TracePass> passes) {
   return fmt::format("pass {}, {:.2f} tokens per forward pass", passes.back().pass,
-                     tokens_per_forward(passes));
+                     decode::tokens_per_forward(passes));
 }
 
-void show_live(const Trace& trace, double pace) {
-  const std::span<const TracePass> passes = trace.passes;
+void show_live(const decode::Trace& trace, double pace) {
+  const std::span<const decode::TracePass> passes = trace.passes;
   LiveView view;
   view.show(trace.header.prompt, {});
   for (size_t i = 0; i < passes.size(); ++i) {
     wait(std::chrono::duration<double>(1 / pace));
     if (interrupted()) return view.end("");
-    view.show(passes[i].text, uncommitted(trace.header, passes[i]), progress(passes.first(i + 1)));
+    view.show(passes[i].text, decode::uncommitted(trace.header, passes[i]),
+              progress(passes.first(i + 1)));
   }
   view.end(trace.header.suffix);
 }
 
-void show_lines(const Trace& trace) {
-  const std::span<const TracePass> passes = trace.passes;
+void show_lines(const decode::Trace& trace) {
+  const std::span<const decode::TracePass> passes = trace.passes;
   for (size_t i = 0; i < passes.size() && !interrupted(); ++i) {
     fmt::print("{}\n", replay_line(trace.header, passes.first(i + 1)));
   }
@@ -69,11 +70,12 @@ void show_lines(const Trace& trace) {
 
 }  // namespace
 
-std::string replay_line(const TraceHeader& header, std::span<const TracePass> passes) {
-  const TracePass& pass = passes.back();
+std::string replay_line(const decode::TraceHeader& header,
+                        std::span<const decode::TracePass> passes) {
+  const decode::TracePass& pass = passes.back();
   std::string line = fmt::format("{}: {}", progress(passes), in_quotes(pass.text));
   const char* separator = "; then";
-  for (const TraceToken& token : uncommitted(header, pass)) {
+  for (const decode::TraceToken& token : decode::uncommitted(header, pass)) {
     line += fmt::format("{} {} {:.2f}", std::exchange(separator, ","), in_quotes(token.text),
                         token.maturity);
   }
@@ -81,9 +83,9 @@ std::string replay_line(const TraceHeader& header, std::span<const TracePass> pa
 }
 
 void replay(const ReplayRequest& request) {
-  std::optional<AtomicFile> map;
+  std::optional<files::AtomicFile> map;
   if (!request.map.empty()) map.emplace(request.map);  // if it cannot be written, say so now
-  const Trace trace = read_trace(request.file);
+  const decode::Trace trace = decode::read_trace(request.file);
   if (map) {
     map->write(maturity_map_svg(trace));
     map->commit();
@@ -96,7 +98,8 @@ void replay(const ReplayRequest& request) {
   flush_output();
   if (interrupted()) fail_interrupted("interrupted: the replay did not come to its end");
   log_info("[{}: {} tokens in {} passes, {:.2f} per forward pass]", trace.header.mode,
-           committed_tokens(trace.passes), trace.passes.size(), tokens_per_forward(trace.passes));
+           decode::committed_tokens(trace.passes), trace.passes.size(),
+           decode::tokens_per_forward(trace.passes));
 }
 
 }  // namespace evo::cli

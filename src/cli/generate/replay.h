@@ -19,6 +19,7 @@ struct ReplayRequest {
 void replay(const ReplayRequest& request);
 
 /// The last of these passes, in one line of printable text without its end.
-[[nodiscard]] std::string replay_line(const TraceHeader& header, std::span<const TracePass> passes);
+[[nodiscard]] std::string replay_line(const decode::TraceHeader& header,
+                                      std::span<const decode::TracePass> passes);
 
 }  // namespace evo::cli

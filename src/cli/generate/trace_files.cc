@@ -9,12 +9,12 @@ TraceFiles::TraceFiles(const std::string& trace, const std::string& map) {
   if (!map.empty()) map_.emplace(map);
 }
 
-void TraceFiles::begin(const TraceHeader& header) {
+void TraceFiles::begin(const decode::TraceHeader& header) {
   if (lines_) lines_->write(trace_line(header));
   if (map_) for_map_.header = header;
 }
 
-void TraceFiles::add(const TracePass& pass) {
+void TraceFiles::add(const decode::TracePass& pass) {
   if (lines_) lines_->write(trace_line(pass));
   if (map_) for_map_.passes.push_back(pass);
 }

@@ -15,15 +15,15 @@ class TraceFiles {
   TraceFiles(const std::string& trace, const std::string& map);
 
   [[nodiscard]] bool wanted() const { return lines_ || map_; }
-  void begin(const TraceHeader& header);
-  void add(const TracePass& pass);
+  void begin(const decode::TraceHeader& header);
+  void add(const decode::TracePass& pass);
   /// Now they appear under their names.
   void commit();
 
  private:
-  std::optional<TextWriter> lines_;
-  std::optional<AtomicFile> map_;
-  Trace for_map_;
+  std::optional<files::TextWriter> lines_;
+  std::optional<files::AtomicFile> map_;
+  decode::Trace for_map_;
 };
 
 }  // namespace evo::cli

@@ -26,11 +26,11 @@ void adapt(AdaptFlags& flags) {
   use_threads(flags.threads);
   if (flags.request.quiet) set_log_level(LogLevel::kQuiet);
   TrainRequest& request = flags.request;
-  begin_from_parent(request, flags.parent, parse_recipe(flags.recipe), flags.settings);
+  begin_from_parent(request, flags.parent, train::parse_recipe(flags.recipe), flags.settings);
   request.precision = parse_training_precision(flags.precision);
   std::optional<DraftGain> gain;
   report_gain(request, gain, flags.parent);
-  const TrainSummary summary = run_adaptation(request);
+  const train::TrainSummary summary = run_adaptation(request);
   if (summary.interrupted) {
     fail_interrupted("interrupted after {} steps{}: continue with --resume", summary.step,
                      summary.step == 0 ? ", and so without a model" : "");
@@ -42,13 +42,13 @@ void adapt(AdaptFlags& flags) {
   }
   const DraftGain result = gain.value_or(DraftGain{.speed_up = NAN});
   if (flags.json) {
-    Record record;
+    json::Record record;
     record.set("recipe", flags.recipe).set("step", summary.step).set("tokens", summary.tokens);
     record.set("seconds", summary.seconds).set("valid_ar_nll", summary.validation.ar_nll);
     record.set("tokens_per_forward", result.tokens_per_forward);
     record.set("exact_speed_up", result.speed_up);
     record.set("ar_tokens_per_second", result.ar_tokens_per_second);
-    record.set("precision", precision_name(result.precision));
+    record.set("precision", decode::precision_name(result.precision));
     record.set("texts", result.texts).set("texts_equal_to_parent", result.parent_texts);
     fmt::print("{}\n", record.dump());
     return;

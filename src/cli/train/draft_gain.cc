@@ -22,29 +22,30 @@ constexpr int64_t kHeldOutTexts = 12, kPromptTokens = 32;
 constexpr int64_t kBriefTokens = 8, kLeastTokens = 16, kMostTokens = 64;
 
 /// Beginnings of sequences of the held-out text.
-std::vector<Prompt> held_out_prompts(const TokenFile& tokens, const RunConfig& config) {
-  const int64_t begin = held_out_begin(tokens, config);
+std::vector<decode::Prompt> held_out_prompts(const data::TokenFile& tokens,
+                                             const train::RunConfig& config) {
+  const int64_t begin = train::held_out_begin(tokens, config);
   const int64_t held_out = tokens.size() - begin;
   const int64_t length =
       std::min({kPromptTokens, config.max_position_embeddings / 2, held_out / 2});
   const int64_t stride = (held_out - length) / kHeldOutTexts;
-  std::vector<Prompt> prompts;
+  std::vector<decode::Prompt> prompts;
   if (length < 1) return prompts;
   for (int64_t i = 0; i < kHeldOutTexts; ++i) {
     std::vector<int32_t> prompt(static_cast<size_t>(length));
     tokens.copy(begin + i * stride, prompt);
-    prompts.push_back(Prompt::of_text(std::move(prompt)));
+    prompts.push_back(decode::Prompt::of_text(std::move(prompt)));
   }
   return prompts;
 }
 
-Generation decode(const Decoder& decoder, const Tokenizer& tokenizer, const Prompt& prompt,
-                  Mode mode, int64_t tokens) {
-  GenerateOptions options;
+decode::Generation decode(const decode::Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
+                          const decode::Prompt& prompt, decode::Mode mode, int64_t tokens) {
+  decode::GenerateOptions options;
   options.decode.mode = mode;
   options.decode.max_tokens = tokens;
   options.decode.sampler.temperature = 0;
-  return generate(decoder, tokenizer, prompt, options);
+  return decode::generate(decoder, tokenizer, prompt, options);
 }
 
 /// Texts as long as the time allows: all prompts in both modes, and perhaps by a parent.
@@ -63,7 +64,7 @@ double gain_seconds(double minutes) {
 }  // namespace
 
 std::string DraftGain::line() const {
-  const std::string precision_text = precision_name(precision);
+  const std::string precision_text = decode::precision_name(precision);
   if (std::isnan(speed_up)) return "mode exact was not measured";
   if (speed_up < 1.02) {
     return fmt::format(
@@ -77,44 +78,45 @@ std::string DraftGain::line() const {
       precision_text, speed_up, ar_tokens_per_second, tokens_per_forward);
 }
 
-DraftGain measure_gain(const TrainRequest& request, const TokenFile& run_tokens,
+DraftGain measure_gain(const TrainRequest& request, const data::TokenFile& run_tokens,
                        const std::string& parent) {
   const double start = now(), limit = gain_seconds(request.config.minutes);
   DraftGain gain;
-  gain.precision = best_precision();
-  const LoadedModel loaded = load_model(request.out, gain.precision);
-  std::optional<LoadedModel> before;
-  if (!parent.empty()) before.emplace(load_model(parent, gain.precision));
-  const Decoder decoder(loaded.model, loaded.tokenizer);
-  std::optional<Decoder> parent_decoder;
+  gain.precision = ops::best_precision();
+  const decode::LoadedModel loaded = decode::load_model(request.out, gain.precision);
+  std::optional<decode::LoadedModel> before;
+  if (!parent.empty()) before.emplace(decode::load_model(parent, gain.precision));
+  const decode::Decoder decoder(loaded.model, loaded.tokenizer);
+  std::optional<decode::Decoder> parent_decoder;
   if (before) parent_decoder.emplace(before->model);
   const LearntCosts costs(decoder, gain.precision, cache_folder());
-  const std::vector<Prompt> prompts = held_out_prompts(run_tokens, request.config);
+  const std::vector<decode::Prompt> prompts = held_out_prompts(run_tokens, request.config);
   gain.speed_up = NAN;
   if (prompts.empty()) return gain;
-  const auto text_of = [&](const Decoder& by, const Prompt& prompt, Mode mode, int64_t tokens) {
+  const auto text_of = [&](const decode::Decoder& by, const decode::Prompt& prompt,
+                           decode::Mode mode, int64_t tokens) {
     return decode(by, loaded.tokenizer, prompt, mode, tokens);
   };
-  (void)text_of(decoder, prompts.front(), Mode::kAr, kBriefTokens);
+  (void)text_of(decoder, prompts.front(), decode::Mode::kAr, kBriefTokens);
   const double rate =
-      text_of(decoder, prompts.front(), Mode::kAr, kBriefTokens).tokens_per_second();
+      text_of(decoder, prompts.front(), decode::Mode::kAr, kBriefTokens).tokens_per_second();
   const int64_t tokens = tokens_in(limit - (now() - start), rate);
-  (void)text_of(decoder, prompts.front(), Mode::kExact, tokens);  // finds what pays
+  (void)text_of(decoder, prompts.front(), decode::Mode::kExact, tokens);  // finds what pays
 
   std::vector<double> ratios, rates;
-  Generation all;
-  for (const Prompt& prompt : prompts) {
+  decode::Generation all;
+  for (const decode::Prompt& prompt : prompts) {
     if (interrupted() || (gain.texts > 0 && now() - start > limit)) break;
     // In turns, so that a machine that slows down slows both.
     const bool ar_first = gain.texts % 2 == 0;
-    Generation ar, exact;
-    if (ar_first) ar = text_of(decoder, prompt, Mode::kAr, tokens);
-    exact = text_of(decoder, prompt, Mode::kExact, tokens);
-    if (!ar_first) ar = text_of(decoder, prompt, Mode::kAr, tokens);
+    decode::Generation ar, exact;
+    if (ar_first) ar = text_of(decoder, prompt, decode::Mode::kAr, tokens);
+    exact = text_of(decoder, prompt, decode::Mode::kExact, tokens);
+    if (!ar_first) ar = text_of(decoder, prompt, decode::Mode::kAr, tokens);
     if (ar.tokens.empty()) continue;
     ++gain.texts;
     if (before) {
-      const Generation old = text_of(*parent_decoder, prompt, Mode::kAr, tokens);
+      const decode::Generation old = text_of(*parent_decoder, prompt, decode::Mode::kAr, tokens);
       gain.parent_texts += old.tokens == exact.tokens ? 1 : 0;
     }
     ratios.push_back(ar.seconds / exact.seconds);
@@ -132,7 +134,8 @@ DraftGain measure_gain(const TrainRequest& request, const TokenFile& run_tokens,
 void report_gain(TrainRequest& request, std::optional<DraftGain>& gain, const std::string& parent) {
   if (!request.config.flow) return;
   request.report_seconds = gain_seconds(request.config.minutes);
-  request.report = [&request, &gain, parent](const TrainSummary& summary, const TokenFile& tokens) {
+  request.report = [&request, &gain, parent](const train::TrainSummary& summary,
+                                             const data::TokenFile& tokens) {
     if (!summary.interrupted) gain = measure_gain(request, tokens, parent);
   };
 }

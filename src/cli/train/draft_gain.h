@@ -14,7 +14,7 @@ struct DraftGain {
   double ar_tokens_per_second = 0, tokens_per_forward = 0;
   int64_t texts = 0;         ///< that were decoded in both modes
   int64_t parent_texts = 0;  ///< of them, equal to the parent's, if there is one
-  Precision precision = Precision::kF32;
+  tensor::Precision precision = tensor::Precision::kF32;
   [[nodiscard]] std::string line() const;
 };
 
@@ -22,7 +22,7 @@ struct DraftGain {
 /// at the precision that `evo generate` takes by itself. What it learns of passes is kept for that.
 /// `parent`: folder of the model that it comes from, whose texts are compared; empty: none. Only
 /// for models with an evolving stream.
-[[nodiscard]] DraftGain measure_gain(const TrainRequest& request, const TokenFile& tokens,
+[[nodiscard]] DraftGain measure_gain(const TrainRequest& request, const data::TokenFile& tokens,
                                      const std::string& parent = "");
 
 /// Lets the run end with that, inside its time, unless it is interrupted: then `gain` stays empty.

@@ -24,13 +24,14 @@ struct TrainFlags : RunFlags {
   double rank_timeout = 120;
 };
 
-RunConfig configuration(const TrainFlags& flags) {
+train::RunConfig configuration(const TrainFlags& flags) {
   if (flags.preset.empty() == flags.config.empty()) {
     throw UsageError("give either --preset NAME or --config FILE");
   }
-  RunConfig config;
-  if (!flags.preset.empty()) config = RunConfig::preset(flags.preset);
-  if (!flags.config.empty()) read_fields(Record::load(flags.config), config, flags.config);
+  train::RunConfig config;
+  if (!flags.preset.empty()) config = train::RunConfig::preset(flags.preset);
+  if (!flags.config.empty())
+    json::read_fields(json::Record::load(flags.config), config, flags.config);
   flags.settings.apply(config);
   return config;
 }
@@ -42,7 +43,8 @@ extern "C" void on_stop_asked(int) {
 }
 
 /// What is wrong on one rank ends all.
-TrainSummary train_on(Communicator& ranks, TrainFlags& flags, std::optional<DraftGain>& gain) {
+train::TrainSummary train_on(comm::Communicator& ranks, TrainFlags& flags,
+                             std::optional<DraftGain>& gain) {
   if (flags.request.quiet || !ranks.is_first()) set_log_level(LogLevel::kQuiet);
   flags.request.ranks = &ranks;
   // What mpirun passes on without counting the seconds until it kills.
@@ -61,8 +63,8 @@ TrainSummary train_on(Communicator& ranks, TrainFlags& flags, std::optional<Draf
   }
 }
 
-void print_summary(const TrainSummary& summary, const std::optional<DraftGain>& gain) {
-  Record record;
+void print_summary(const train::TrainSummary& summary, const std::optional<DraftGain>& gain) {
+  json::Record record;
   record.set("step", summary.step).set("tokens", summary.tokens).set("seconds", summary.seconds);
   record.set("interrupted", summary.interrupted).set("loss", summary.last.total);
   record.set("ar_nll", summary.last.ar_nll).set("valid_ar_nll", summary.validation.ar_nll);
@@ -72,7 +74,7 @@ void print_summary(const TrainSummary& summary, const std::optional<DraftGain>& 
   record.set("peak_bytes", summary.peak_bytes);
   if (gain) {
     record.set("exact_speed_up", gain->speed_up);
-    record.set("exact_precision", precision_name(gain->precision));
+    record.set("exact_precision", decode::precision_name(gain->precision));
   }
   if (summary.ranks > 1) {
     record.set("ranks", summary.ranks);
@@ -82,7 +84,7 @@ void print_summary(const TrainSummary& summary, const std::optional<DraftGain>& 
 }
 
 /// In words, and what to do if it is not the end.
-std::string outcome(const TrainFlags& flags, const TrainSummary& summary) {
+std::string outcome(const TrainFlags& flags, const train::TrainSummary& summary) {
   if (summary.interrupted && summary.step == 0) {
     return "interrupted before the first step was complete: nothing is learnt, and there is no "
            "model "
@@ -104,9 +106,10 @@ std::string outcome(const TrainFlags& flags, const TrainSummary& summary) {
 
 void train(TrainFlags& flags) {
   use_threads(flags.threads);
-  const std::unique_ptr<Communicator> ranks = make_communicator({.patience = flags.rank_timeout});
+  const std::unique_ptr<comm::Communicator> ranks =
+      comm::make_communicator({.patience = flags.rank_timeout});
   std::optional<DraftGain> gain;
-  const TrainSummary summary = train_on(*ranks, flags, gain);
+  const train::TrainSummary summary = train_on(*ranks, flags, gain);
   if (!ranks->is_first()) return;
   if (flags.json) print_summary(summary, gain);
   // Who sends SIGUSR1 has asked for this end.
@@ -139,7 +142,7 @@ void add_train_command(CLI::App& app, Action& action) {
       "Ctrl-C leaves them one second to save; kill -USR1 to mpirun as long as it takes.\n\n"
       "Ctrl-C writes a checkpoint and ends cleanly; continue with --resume.\n\nSettings (--set or "
       "--config):\n" +
-      describe_fields(RunConfig::preset("demo")));
+      json::describe_fields(train::RunConfig::preset("demo")));
   command->callback([flags, &action] { action = [flags] { train(*flags); }; });
 }
 

@@ -6,20 +6,20 @@
 
 #include "decode/draft/draft_source.h"
 
-namespace evo {
+namespace evo::decode {
 
 class AheadSource final : public DraftSource {
  public:
   explicit AheadSource(const Decoder& decoder) : decoder_(decoder) {}
 
   /// h [1, D] of the last mature row.
-  void begin(const Tensor& h);
+  void begin(const tensor::Tensor& h);
 
   void propose(std::span<DraftRequest> requests, Faults& faults) const override;
 
  private:
   const Decoder& decoder_;
-  Tensor h_, state_;  // [1, D], [1, states] of the recurrence
+  tensor::Tensor h_, state_;  // [1, D], [1, states] of the recurrence
 };
 
-}  // namespace evo
+}  // namespace evo::decode

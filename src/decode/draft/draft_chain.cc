@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace evo {
+namespace evo::decode {
 
 void DraftChain::begin(DraftKind kind, const Sequence& sequence, int64_t possible, int64_t window) {
   clear();
@@ -51,4 +51,4 @@ void DraftChain::clear() {
   refused_.reset();
 }
 
-}  // namespace evo
+}  // namespace evo::decode

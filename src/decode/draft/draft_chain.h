@@ -11,7 +11,7 @@
 #include "decode/policy/policy.h"
 #include "decode/session/sequence.h"
 
-namespace evo {
+namespace evo::decode {
 
 /// Grows token by token, each given those before it, as long as that pays.
 class DraftChain {
@@ -55,4 +55,4 @@ class DraftChain {
   std::optional<Proposal> refused_;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -10,7 +10,7 @@
 #include "decode/session/faults.h"
 #include "decode/session/sequence.h"
 
-namespace evo {
+namespace evo::decode {
 
 class DraftSource;
 
@@ -36,4 +36,4 @@ class DraftSource {
   virtual void propose(std::span<DraftRequest> requests, Faults& faults) const = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -8,7 +8,7 @@
 #include "ops/maturity.h"
 #include "ops/softmax.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 constexpr size_t kTraceTop = 5;
@@ -29,15 +29,15 @@ Proposer::Proposer(const Decoder& decoder, const DecodeOptions& options)
       sampler_(options.sampler, options.seed),
       ahead_sampler_(of_field_ahead(options.sampler), options.seed) {}
 
-Proposal Proposer::of_evolving(const EvolvingToken& token, const Tensor& o, int64_t rank,
+Proposal Proposer::of_evolving(const EvolvingToken& token, const tensor::Tensor& o, int64_t rank,
                                const Shaper& shaper) const {
-  const Model& model = decoder_.model();
+  const model::Model& model = decoder_.model();
   const float kappa[] = {static_cast<float>(model.time().kappa(token.time))};
-  const Tensor z = Tensor::empty({1, model.config().code_size});
+  const tensor::Tensor z = tensor::Tensor::empty({1, model.config().code_size});
   std::ranges::copy(token.z, z.f32());
-  const PosteriorTerm term{z, kappa, decoder_.codes()};
-  Tape tape(Tape::Mode::kInference);
-  const Tensor logits =
+  const ops::PosteriorTerm term{z, kappa, decoder_.codes()};
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor logits =
       decoder_.logits(tape, o, model.unembedding(), kappa[0] > 0 ? &term : nullptr);
   Proposal proposal = propose(o, logits, {sampler_, model.maturity_weight()}, rank, shaper);
   proposal.time = token.time;
@@ -45,21 +45,21 @@ Proposal Proposer::of_evolving(const EvolvingToken& token, const Tensor& o, int6
   return proposal;
 }
 
-Proposal Proposer::of_ahead(const Tensor& o, const Tensor& logits, int64_t rank,
+Proposal Proposer::of_ahead(const tensor::Tensor& o, const tensor::Tensor& logits, int64_t rank,
                             const Shaper& shaper) const {
-  const Model& model = decoder_.model();
+  const model::Model& model = decoder_.model();
   return propose(o, logits, {ahead_sampler_, model.ahead_maturity_weight(), model.ahead_tokens()},
                  rank, shaper);
 }
 
-Proposal Proposer::propose(const Tensor& o, const Tensor& logits, const Field& field, int64_t rank,
-                           const Shaper& shaper) const {
+Proposal Proposer::propose(const tensor::Tensor& o, const tensor::Tensor& logits,
+                           const Field& field, int64_t rank, const Shaper& shaper) const {
   std::span<const int32_t> tokens = field.tokens;
   std::span<const float> known = logits.values();
   std::vector<float> all, storage;
   if (!tokens.empty() && !shaper.is_idle()) {  // which wants the logits of all tokens
-    all.assign(static_cast<size_t>(decoder_.model().config().vocab_size), kNeverLogit);
-    for (size_t i = 0; i < tokens.size(); ++i) all[static_cast<size_t>(tokens[i])] = known[i];
+    all.assign(decoder_.model().config().vocab_size, kNeverLogit);
+    for (size_t i = 0; i < tokens.size(); ++i) all[tokens[i]] = known[i];
     known = all;
     tokens = {};
   }
@@ -69,17 +69,17 @@ Proposal Proposer::propose(const Tensor& o, const Tensor& logits, const Field& f
   if (options_.trace) {
     proposal.top = likeliest(shaped, kTraceTop);
     for (int32_t& token : proposal.top) {
-      token = tokens.empty() ? token : tokens[static_cast<size_t>(token)];
+      token = tokens.empty() ? token : tokens[token];
     }
   }
-  const SoftmaxRow softmax = softmax_row(logits.f32(), logits.cols());
+  const ops::SoftmaxRow softmax = ops::softmax_row(logits.f32(), logits.cols());
   const auto log_pmax = static_cast<float>(-std::log(softmax.sum));
   proposal.entropy = static_cast<float>(softmax.entropy());
-  Tape tape(Tape::Mode::kInference);
-  proposal.maturity = maturity(tape, o, std::span(&log_pmax, 1), std::span(&proposal.entropy, 1),
-                               field.maturity_weight, {}, {})
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  proposal.maturity = ops::maturity(tape, o, std::span(&log_pmax, 1),
+                                    std::span(&proposal.entropy, 1), field.maturity_weight, {}, {})
                           .probability[0];
   return proposal;
 }
 
-}  // namespace evo
+}  // namespace evo::decode

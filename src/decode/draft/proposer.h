@@ -10,7 +10,7 @@
 #include "decode/sampler.h"
 #include "decode/shaper.h"
 
-namespace evo {
+namespace evo::decode {
 
 /// A token that could come, and what was known when it was proposed.
 struct Proposal {
@@ -27,7 +27,7 @@ struct EvolvingToken {
   float time = 1;
   bool ripe = false;               ///< diffusion mode: its hypothesis is final
   Proposal proposal;               ///< diffusion mode: the hypothesis
-  Tensor h;                        ///< [1, D] of the last pass
+  tensor::Tensor h;                ///< [1, D] of the last pass
   std::vector<float> inner_state;  ///< [R] of the inner field after this token
 };
 
@@ -40,20 +40,20 @@ class Proposer {
   [[nodiscard]] const Sampler& sampler() const { return sampler_; }
 
   /// The token of this rank, from the inner field's output o [1, D] for an evolving token.
-  [[nodiscard]] Proposal of_evolving(const EvolvingToken& token, const Tensor& o, int64_t rank,
-                                     const Shaper& shaper) const;
+  [[nodiscard]] Proposal of_evolving(const EvolvingToken& token, const tensor::Tensor& o,
+                                     int64_t rank, const Shaper& shaper) const;
   /// From the output o [1, D] of the field ahead and its logits [1, ahead_tokens() or V].
-  [[nodiscard]] Proposal of_ahead(const Tensor& o, const Tensor& logits, int64_t rank,
-                                  const Shaper& shaper) const;
+  [[nodiscard]] Proposal of_ahead(const tensor::Tensor& o, const tensor::Tensor& logits,
+                                  int64_t rank, const Shaper& shaper) const;
 
  private:
   struct Field {
     const Sampler& sampler;
-    const Tensor& maturity_weight;
+    const tensor::Tensor& maturity_weight;
     std::span<const int32_t> tokens = {};  // of which it has logits, if not of all
   };
-  [[nodiscard]] Proposal propose(const Tensor& o, const Tensor& logits, const Field& field,
-                                 int64_t rank, const Shaper& shaper) const;
+  [[nodiscard]] Proposal propose(const tensor::Tensor& o, const tensor::Tensor& logits,
+                                 const Field& field, int64_t rank, const Shaper& shaper) const;
 
   const Decoder& decoder_;
   const DecodeOptions& options_;
@@ -61,4 +61,4 @@ class Proposer {
   Sampler ahead_sampler_;  // of the field ahead, surer than the model whose choice it learns
 };
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -4,22 +4,22 @@
 
 #include "ops/embedding.h"
 
-namespace evo {
+namespace evo::decode {
 
-void WindowSource::keep(std::vector<EvolvingToken> window, const Tensor& h,
+void WindowSource::keep(std::vector<EvolvingToken> window, const tensor::Tensor& h,
                         const DraftChain& drafts, int64_t accepted, int32_t last) {
-  state_.assign(static_cast<size_t>(model_.config().inner_size), 0.0f);
+  state_.assign(model_.config().inner_size, 0.0f);
   if (accepted == drafts.size()) {
     pool_ = std::move(window);
     if (pool_.empty()) return;
-    Tape tape(Tape::Mode::kInference);
+    tensor::Tape tape(tensor::Tape::Mode::kInference);
     for (int64_t i = 0; i < size(); ++i) {
-      pool_[static_cast<size_t>(i)].h = slice_rows(tape, h, i, i + 1);
+      pool_[i].h = ops::slice_rows(tape, h, i, i + 1);
     }
     model_.inner_step(pool_.front().h, last, state_);
     pool_.erase(pool_.begin());
   } else if (drafts.kind() == DraftKind::kWindow) {
-    state_ = pool_[static_cast<size_t>(accepted)].inner_state;
+    state_ = pool_[accepted].inner_state;
     pool_.erase(pool_.begin(), pool_.begin() + accepted + 1);
   }
 }
@@ -32,11 +32,11 @@ void WindowSource::propose(std::span<DraftRequest> requests, Faults& faults) con
 }
 
 void WindowSource::propose_next(DraftRequest& request) {
-  EvolvingToken& token = pool_[static_cast<size_t>(request.chain->size())];
-  const Tensor o = model_.inner_step(token.h, request.chain->previous(), state_);
+  EvolvingToken& token = pool_[request.chain->size()];
+  const tensor::Tensor o = model_.inner_step(token.h, request.chain->previous(), state_);
   token.inner_state = state_;
   request.proposal =
       request.proposer->of_evolving(token, o, request.rank(), request.chain->shaper());
 }
 
-}  // namespace evo
+}  // namespace evo::decode

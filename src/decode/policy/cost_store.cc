@@ -11,7 +11,7 @@
 #include "json/fields.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 namespace fs = std::filesystem;
@@ -21,10 +21,10 @@ constexpr size_t kMostFiles = 200;
 constexpr int64_t kWorthKeeping = 8;  // passes
 
 /// Of the shape, and of the arrays that any training changes: drafts of another model tell nothing.
-std::string fingerprint(const Model& model) {
-  Record shape;
-  ModelConfig config = model.config();
-  write_fields(config, shape);
+std::string fingerprint(const model::Model& model) {
+  json::Record shape;
+  model::ModelConfig config = model.config();
+  json::write_fields(config, shape);
   std::string bytes = shape.dump();
   const auto add = [&](std::span<const float> values) {
     const auto raw = std::as_bytes(values);
@@ -33,11 +33,11 @@ std::string fingerprint(const Model& model) {
   if (config.flow) add(model.maturity_weight().values());
   if (config.drafts_ahead()) add(model.ahead_maturity_weight().values());
   add(model.unigram());
-  return fmt::format("{:016x}", checksum64(std::as_bytes(std::span(bytes))));
+  return fmt::format("{:016x}", files::checksum64(std::as_bytes(std::span(bytes))));
 }
 
 template <size_t N>
-std::array<double, N> array_of(const Record& record, std::string_view key) {
+std::array<double, N> array_of(const json::Record& record, std::string_view key) {
   const std::vector<double> values = record.get_doubles(key);
   if (values.size() != N) fail("{}: expected {} numbers", key, N);
   std::array<double, N> result{};
@@ -45,7 +45,7 @@ std::array<double, N> array_of(const Record& record, std::string_view key) {
   return result;
 }
 
-void read(const Record& record, DraftPolicy& policy, PassTimes& times) {
+void read(const json::Record& record, DraftPolicy& policy, PassTimes& times) {
   policy.recall(DraftKind::kAhead, record.get_doubles("ahead"));
   policy.recall(DraftKind::kWindow, record.get_doubles("window"));
   times.recall({array_of<PassTimes::kNumbers>(record, "times"),
@@ -79,18 +79,18 @@ void remove_oldest(const fs::path& folder) {
 
 }  // namespace
 
-CostStore::CostStore(fs::path folder, const Model& model, std::string machine)
+CostStore::CostStore(fs::path folder, const model::Model& model, std::string machine)
     : machine_(std::move(machine)) {
   if (folder.empty()) return;
   model_ = fingerprint(model);
   const std::string key = model_ + machine_;
-  file_ = folder / fmt::format("{:016x}.json", checksum64(std::as_bytes(std::span(key))));
+  file_ = folder / fmt::format("{:016x}.json", files::checksum64(std::as_bytes(std::span(key))));
 }
 
 bool CostStore::recall(const Decoder& decoder) const {
   if (file_.empty() || !decoder.measures()) return false;
   try {
-    const Record record = Record::load(file_, kLargestFile);
+    const json::Record record = json::Record::load(file_, kLargestFile);
     if (record.get_int("format") != kStoreFormat || record.get_string("model") != model_ ||
         record.get_string("machine") != machine_) {
       return false;
@@ -109,7 +109,7 @@ bool CostStore::recall(const Decoder& decoder) const {
 void CostStore::keep(const Decoder& decoder) const {
   if (file_.empty() || !decoder.measures() || decoder.times().passes() < kWorthKeeping) return;
   const PassTimes::Known known = decoder.times().known();
-  Record record;
+  json::Record record;
   record.set("format", kStoreFormat).set("model", model_).set("machine", machine_);
   record.set("times", std::vector<double>(known.logs.begin(), known.logs.end()));
   record.set("deviations", std::vector<double>(known.deviations.begin(), known.deviations.end()));
@@ -119,4 +119,4 @@ void CostStore::keep(const Decoder& decoder) const {
   remove_oldest(file_.parent_path());
 }
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -7,13 +7,13 @@
 
 #include "decode/session/session.h"
 
-namespace evo {
+namespace evo::decode {
 
 class CostStore {
  public:
   /// `machine` is all that passes of this model depend on: the CPU, threads, precision. With an
   /// empty `folder` nothing is kept.
-  CostStore(std::filesystem::path folder, const Model& model, std::string machine);
+  CostStore(std::filesystem::path folder, const model::Model& model, std::string machine);
 
   /// True if the decoder, whose sessions have not begun, now knows what others learnt. A file that
   /// is missing, damaged, of another version, model or machine changes nothing.
@@ -30,4 +30,4 @@ class CostStore {
   std::filesystem::path file_;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 constexpr double kHeadShare = 0.1;  // of a pass of one row
@@ -50,4 +50,4 @@ double PassCost::Curve::at(double n) const {
   return seconds[i - 1] + slope * (n - rows[i - 1]);
 }
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 
-namespace evo {
+namespace evo::decode {
 
 /// What drafts are made from: nothing, the hidden states of a window, or that of the last mature
 /// row.
@@ -47,4 +47,4 @@ class PassCost {
   double from_window_ = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

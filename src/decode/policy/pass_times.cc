@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 enum Number : size_t { kScale, kFewRows, kManyRows, kWindowStep, kAheadStep };
@@ -151,4 +151,4 @@ void PassTimes::recall(const Known& known) {
   update_costs();
 }
 
-}  // namespace evo
+}  // namespace evo::decode

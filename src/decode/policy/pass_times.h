@@ -13,7 +13,7 @@
 
 #include "decode/policy/pass_cost.h"
 
-namespace evo {
+namespace evo::decode {
 
 /// What sessions did in a pass that they shared, and what it took.
 struct PassRun {
@@ -69,4 +69,4 @@ class PassTimes {
   PassCost cost_, at_worst_;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

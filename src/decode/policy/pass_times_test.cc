@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/random.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 constexpr CostRatios kMachine{4e-3, 0.02, 0.2, 0.15, 0.25};
@@ -134,4 +134,4 @@ TEST(PassTimes, RecallsOnlyWhatCanBeTimes) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::decode

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 // What is expected before anything is learnt counts as so many passes.
@@ -131,7 +131,7 @@ void DraftPolicy::choose_plan() {
   // A window of W serves W - 1 drafts: its first token is the one that verification yields.
   Chain drafts;
   for (int64_t window = 2; window <= kLargestWindow; ++window) {
-    drafts.add(from_window_.depths[static_cast<size_t>(window - 2)]);
+    drafts.add(from_window_.depths[window - 2]);
     consider({DraftKind::kWindow, window}, drafts);
   }
   choose_affordable();
@@ -190,7 +190,7 @@ void DraftPolicy::learn(const DraftOutcome& outcome, bool scout) {
   of_source.ran = of_source.ran || outcome.source != DraftKind::kNone;
   const int64_t drafted = std::ssize(outcome.maturities), accepted = outcome.accepted;
   for (int64_t j = 0; j < std::min(drafted, accepted + 1); ++j) {
-    of_source.calibration.learn(outcome.maturities[static_cast<size_t>(j)], j < accepted);
+    of_source.calibration.learn(outcome.maturities[j], j < accepted);
   }
   if (outcome.refused && budget_ && accepted == drafted) {
     of_source.calibration.learn(outcome.refused->maturity, outcome.refused->right);
@@ -198,7 +198,7 @@ void DraftPolicy::learn(const DraftOutcome& outcome, bool scout) {
   // All of a pass learn.
   const double forgetting = outcome.possible > 0 ? std::pow(kForgetting, 1 / sessions_) : 1;
   for (int64_t j = 0; j < std::min(outcome.possible, kLargestWindow); ++j) {
-    Depth& depth = of_source.depths[static_cast<size_t>(j)];
+    Depth& depth = of_source.depths[j];
     depth.possible = forgetting * depth.possible + 1;
     depth.proposed = forgetting * depth.proposed + (j < outcome.proposed ? 1 : 0);
     depth.made = forgetting * depth.made + (j < drafted ? 1 : 0);
@@ -327,4 +327,4 @@ void DraftPolicy::recall(DraftKind source, std::span<const double> numbers) {
   choose_plan();
 }
 
-}  // namespace evo
+}  // namespace evo::decode

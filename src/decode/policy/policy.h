@@ -24,7 +24,7 @@
 
 #include "decode/policy/pass_times.h"
 
-namespace evo {
+namespace evo::decode {
 
 /// What really becomes of drafts of a given maturity: the head is trained on text, but what counts
 /// is whether the autoregressive model would choose the same, which also depends on the sampler.
@@ -217,4 +217,4 @@ class DraftPolicy {
   bool trial_kept_ = false;  // a draft of it
 };
 
-}  // namespace evo
+}  // namespace evo::decode

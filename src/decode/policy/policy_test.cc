@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 const PassCost& nominal() {
@@ -344,4 +344,4 @@ TEST(PassCost, NominalIsWhatItSays) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::decode

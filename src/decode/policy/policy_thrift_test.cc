@@ -11,7 +11,7 @@
 #include "decode/policy/pass_times.h"
 #include "decode/policy/policy.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 /// What passes really take.
@@ -61,7 +61,7 @@ class Decoding {
   }
 
   void pass(double kept) {
-    texts_.resize(static_cast<size_t>(sessions_));
+    texts_.resize(sessions_);
     policy_.share_passes(sessions_);
     PassRun run;
     int64_t windows = 0, accepted_of_all = 0;
@@ -278,4 +278,4 @@ TEST(ThriftyPolicy, ANoisyMachineGainsAsWell) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::decode

@@ -7,7 +7,7 @@
 #include "decode/session/evolving_window.h"
 #include "decode/session/sequence.h"
 
-namespace evo {
+namespace evo::decode {
 
 class Diffusion {
  public:
@@ -16,7 +16,7 @@ class Diffusion {
       : decoder_(decoder), options_(options), proposer_(proposer) {}
 
   /// What a pass made of the window, h [W, D]: a hypothesis for every token, and codes that moved.
-  void propose(const Tensor& h, const Sequence& sequence, EvolvingWindow& window) const;
+  void propose(const tensor::Tensor& h, const Sequence& sequence, EvolvingWindow& window) const;
   /// Moves the surest hypotheses' codes there; as many as the window's age asks for, or more if the
   /// model is sure of more.
   void ripen(EvolvingWindow& window) const;
@@ -24,11 +24,11 @@ class Diffusion {
   [[nodiscard]] bool is_ripe(const Sequence& sequence, EvolvingWindow& window) const;
 
  private:
-  [[nodiscard]] Tensor evolve_codes(const Tensor& h, EvolvingWindow& window) const;
+  [[nodiscard]] tensor::Tensor evolve_codes(const tensor::Tensor& h, EvolvingWindow& window) const;
 
   const Decoder& decoder_;
   const DecodeOptions& options_;
   const Proposer& proposer_;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -6,7 +6,7 @@
 
 #include "flow/bridge.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 // Purposes of random streams in a session.
@@ -37,7 +37,7 @@ int64_t EvolvingWindow::first_age(int64_t first) const {
 }
 
 EvolvingToken EvolvingWindow::fresh_token(int64_t number) {
-  const Model& model = decoder_.model();
+  const model::Model& model = decoder_.model();
   const auto width = static_cast<size_t>(model.config().code_size);
   EvolvingToken fresh;
   fresh.z.resize(width);
@@ -45,28 +45,30 @@ EvolvingToken EvolvingWindow::fresh_token(int64_t number) {
   fresh.previous_x.assign(width, 0.0f);
   if (number >= std::ssize(sketch_)) return fresh;
   fresh.time = static_cast<float>(sketch_time_);
-  const float* code = decoder_.codes().row(sketch_[static_cast<size_t>(number)]);
-  blend(add_noise(model.time().signal(sketch_time_)), fresh.z, {code, width}, fresh.z, fresh.z);
+  const float* code = decoder_.codes().row(sketch_[number]);
+  flow::blend(flow::add_noise(model.time().signal(sketch_time_)), fresh.z, {code, width}, fresh.z,
+              fresh.z);
   return fresh;
 }
 
 void EvolvingWindow::move(EvolvingToken& token, int32_t hypothesis, double to) {
-  const EntropicTime& time = decoder_.model().time();
+  const flow::EntropicTime& time = decoder_.model().time();
   const double from = token.time;
-  const BridgeCoefficients coefficients =
-      bridge(time.signal(from), time.signal(std::min(from, to)));
+  const flow::BridgeCoefficients coefficients =
+      flow::bridge(time.signal(from), time.signal(std::min(from, to)));
   std::vector<float> noise(token.z.size());
   random_.fill_normal(noise);
-  blend(coefficients, token.z, {decoder_.codes().row(hypothesis), token.z.size()}, noise, token.z);
+  flow::blend(coefficients, token.z, {decoder_.codes().row(hypothesis), token.z.size()}, noise,
+              token.z);
   token.time = static_cast<float>(std::min(from, to));
 }
 
-void EvolvingWindow::append(ForwardInput& input, int32_t index, const Sequence& sequence,
+void EvolvingWindow::append(model::ForwardInput& input, int32_t index, const Sequence& sequence,
                             int64_t drafts) const {
   const auto before = static_cast<int32_t>(sequence.size() + drafts);
   const auto first = static_cast<int32_t>(input.positions.size());
   for (int32_t i = 0; i < static_cast<int32_t>(size()); ++i) {
-    const EvolvingToken& token = tokens_[static_cast<size_t>(i)];
+    const EvolvingToken& token = tokens_[i];
     const int64_t row = input.evolving();
     std::ranges::copy(token.z, input.z.row(row));
     std::ranges::copy(token.previous_x, input.previous_x.row(row));
@@ -77,4 +79,4 @@ void EvolvingWindow::append(ForwardInput& input, int32_t index, const Sequence& 
   }
 }
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -8,7 +8,7 @@
 #include "decode/draft/proposer.h"
 #include "decode/session/sequence.h"
 
-namespace evo {
+namespace evo::decode {
 
 class EvolvingWindow {
  public:
@@ -35,7 +35,8 @@ class EvolvingWindow {
   void move(EvolvingToken& token, int32_t hypothesis, double to);
 
   /// Adds its rows to a pass, as those of sequence `index`, behind so many drafts.
-  void append(ForwardInput& input, int32_t index, const Sequence& sequence, int64_t drafts) const;
+  void append(model::ForwardInput& input, int32_t index, const Sequence& sequence,
+              int64_t drafts) const;
 
  private:
   [[nodiscard]] int64_t first_age(int64_t first) const;
@@ -50,4 +51,4 @@ class EvolvingWindow {
   Random random_;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

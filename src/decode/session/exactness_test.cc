@@ -10,7 +10,7 @@
 #include "decode/session/session_testing.h"
 #include "ops/testing/testing.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 using testing::finish;
@@ -53,9 +53,9 @@ TEST(Session, GreedyExactGivesTheAutoregressiveTokens) {
 TEST(Backends, TheReferenceWritesTheSameTexts) {
   for (const Mode mode : testing::kModes) {
     std::vector<std::vector<int32_t>> texts;
-    for (const std::string& name : backend_names()) {
+    for (const std::string& name : ops::backend_names()) {
       const testing::BackendInTest in_use(name);
-      const Model model = tiny_model(tiny_config(64), 4);
+      const model::Model model = tiny_model(tiny_config(64), 4);
       const Decoder decoder(model);
       std::vector<int32_t>& text = texts.emplace_back();
       for (uint64_t seed = 0; seed < 5; ++seed) {
@@ -74,13 +74,14 @@ TEST(Backends, TheReferenceWritesTheSameTexts) {
 /// Whatever the drafts are made from, and whenever a window's are followed by others without one;
 /// at every precision, so with every kernel that decoding multiplies with on this CPU.
 TEST(Session, GreedyExactGivesTheAutoregressiveTokensWithDraftsAhead) {
-  ModelConfig config = tiny_config(64);
+  model::ModelConfig config = tiny_config(64);
   config.ahead_size = config.hidden_size;
   config.window_places = 4;
-  Model model = tiny_model(config, 4);
+  model::Model model = tiny_model(config, 4);
   int64_t accepted = 0, rejected = 0, without_window = 0;
   for (uint64_t seed = 0; seed < 90; ++seed) {
-    constexpr std::array kPrecisions = {Precision::kF32, Precision::kBF16, Precision::kInt8};
+    constexpr std::array kPrecisions = {tensor::Precision::kF32, tensor::Precision::kBF16,
+                                        tensor::Precision::kInt8};
     if (seed % 30 == 0) model.pack(kPrecisions[seed / 30]);
     const Decoder decoder(model, seed % 2 == 0);
     const std::vector<int32_t> prompt = random_prompt(seed, 1 + seed % 20);
@@ -111,7 +112,7 @@ TEST(Session, GreedyExactGivesTheAutoregressiveTokensWithDraftsAhead) {
 void expect_exact_sampling(const SamplerOptions& sampler, int32_t end, int cells) {
   constexpr size_t kFewTokens = 5;
   constexpr uint64_t kTexts = 5000;
-  static const Model model = tiny_model(tiny_config(kFewTokens), 3);
+  static const model::Model model = tiny_model(tiny_config(kFewTokens), 3);
   static const Decoder decoder(model);
   const std::vector<int32_t> prompt = {1, 3};
   std::vector<double> counts(125, 0.0);
@@ -156,26 +157,26 @@ TEST(Session, ExactSamplingRespectsTopKAndTopP) {
 
 /// Greedy drafts for what follows `text`, from scratch: one pass over its first `context` tokens
 /// and `window` evolving rows, then the inner field from the first of them on.
-std::vector<int32_t> expected_drafts(const Model& model, std::span<const int32_t> text,
+std::vector<int32_t> expected_drafts(const model::Model& model, std::span<const int32_t> text,
                                      int32_t context, int32_t window) {
-  ForwardInput input;
+  model::ForwardInput input;
   for (int32_t r = 0; r < context + window; ++r) {
     input.positions.push_back(r);
-    if (r < context) input.ids.push_back(text[static_cast<size_t>(r)]);
+    if (r < context) input.ids.push_back(text[r]);
     if (r < context) input.ranges.push_back({0, r + 1, 0, 0});
     if (r >= context) input.ranges.push_back({0, context, context, context + window});
   }
-  input.times.assign(static_cast<size_t>(window), 1.0f);
-  input.z = input.previous_x = Tensor::zeros({window, model.config().code_size});
-  Tape tape(Tape::Mode::kInference);
-  const Tensor h = model.forward(tape, input);
+  input.times.assign(window, 1.0f);
+  input.z = input.previous_x = tensor::Tensor::zeros({window, model.config().code_size});
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor h = model.forward(tape, input);
   std::vector<float> state(static_cast<size_t>(model.config().inner_size), 0.0f);
   std::vector<int32_t> tokens(text.begin(), text.end());
   for (size_t i = static_cast<size_t>(context); i < static_cast<size_t>(context + window); ++i) {
-    const Tensor row = Tensor::view(h.row(static_cast<int64_t>(i)), {1, h.cols()});
-    const Tensor o = model.inner_step(row, tokens[i - 1], state);
+    const tensor::Tensor row = tensor::Tensor::view(h.row(static_cast<int64_t>(i)), {1, h.cols()});
+    const tensor::Tensor o = model.inner_step(row, tokens[i - 1], state);
     if (i < text.size()) continue;
-    const Tensor logits = head_logits(tape, o, 0, 1, model.unembedding(), nullptr);
+    const tensor::Tensor logits = ops::head_logits(tape, o, 0, 1, model.unembedding(), nullptr);
     const auto best = std::ranges::max_element(logits.values());
     tokens.push_back(static_cast<int32_t>(best - logits.values().begin()));
   }
@@ -185,10 +186,10 @@ std::vector<int32_t> expected_drafts(const Model& model, std::span<const int32_t
 TEST(Session, DraftsAreWhatTheInnerFieldSaysAfterTheLatestToken) {
   constexpr int32_t kWindow = 4;
   // The network cannot see z, of which a trace does not show all.
-  Model model = tiny_model(tiny_config(64), 4);
-  const Tensor evolve_in = model.parameters().tensor("evo.evolve_in.weight");
+  model::Model model = tiny_model(tiny_config(64), 4);
+  const tensor::Tensor evolve_in = model.parameters().tensor("evo.evolve_in.weight");
   for (int64_t k = 0; k < evolve_in.rows(); ++k) std::fill_n(evolve_in.row(k), 8, 0.0f);
-  model.pack(Precision::kF32);
+  model.pack(tensor::Precision::kF32);
   const Decoder decoder(model);
   int64_t anew = 0;
   for (uint64_t seed = 0; seed < 30; ++seed) {
@@ -277,4 +278,4 @@ TEST(Session, BalanceTradesPassesForFidelity) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::decode

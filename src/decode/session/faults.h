@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace evo {
+namespace evo::decode {
 
 class Faults {
  public:
@@ -41,4 +41,4 @@ class Faults {
   std::vector<std::exception_ptr> reasons_;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

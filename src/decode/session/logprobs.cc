@@ -6,16 +6,14 @@
 
 #include "ops/softmax.h"
 
-namespace evo {
+namespace evo::decode {
 
 std::vector<int32_t> likeliest(std::span<const float> logits, size_t at_most) {
   std::vector<int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   const size_t count = std::min(at_most, order.size());
-  std::ranges::partial_sort(
-      order, order.begin() + static_cast<std::ptrdiff_t>(count), [&](int32_t a, int32_t b) {
-        return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
-      });
+  std::ranges::partial_sort(order, order.begin() + static_cast<std::ptrdiff_t>(count),
+                            [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
   order.resize(count);
   return order;
 }
@@ -27,10 +25,9 @@ std::vector<TokenLogprob> token_logprobs(std::span<const int32_t> tokens,
   for (size_t i = 0; i < tokens.size(); ++i) {
     const auto row = logits.subspan(i * vocabulary, vocabulary);
     std::vector<float> exponentials(row.begin(), row.end());
-    const SoftmaxRow softmax = softmax_row(exponentials.data(), std::ssize(row));
+    const ops::SoftmaxRow softmax = ops::softmax_row(exponentials.data(), std::ssize(row));
     const auto logprob = [&](int32_t token) {
-      return static_cast<float>(row[static_cast<size_t>(token)] - softmax.max -
-                                std::log(softmax.sum));
+      return static_cast<float>(row[token] - softmax.max - std::log(softmax.sum));
     };
     TokenLogprob& added = all.emplace_back();
     added.token = tokens[i];
@@ -42,4 +39,4 @@ std::vector<TokenLogprob> token_logprobs(std::span<const int32_t> tokens,
   return all;
 }
 
-}  // namespace evo
+}  // namespace evo::decode

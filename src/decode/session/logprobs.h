@@ -7,7 +7,7 @@
 
 #include "decode/session/pass_trace.h"
 
-namespace evo {
+namespace evo::decode {
 
 /// The `at_most` tokens with the largest logits, largest first.
 std::vector<int32_t> likeliest(std::span<const float> logits, size_t at_most);
@@ -18,4 +18,4 @@ std::vector<TokenLogprob> token_logprobs(std::span<const int32_t> tokens,
                                          std::span<const float> logits, size_t vocabulary,
                                          size_t alternatives);
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-namespace evo {
+namespace evo::decode {
 
 /// What a pass knew about a token that is not committed yet.
 struct TokenTrace {
@@ -33,4 +33,4 @@ struct PassTrace {
   std::vector<TokenLogprob> logprobs;  ///< of `committed`, with DecodeOptions::logprobs
 };
 
-}  // namespace evo
+}  // namespace evo::decode

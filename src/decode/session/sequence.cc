@@ -4,10 +4,10 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::decode {
 
-Sequence::Sequence(const ModelConfig& config, const DecodeOptions& options, Prompt prompt,
-                   int32_t end, KvCache cache)
+Sequence::Sequence(const model::ModelConfig& config, const DecodeOptions& options, Prompt prompt,
+                   int32_t end, model::KvCache cache)
     : cache_(std::move(cache)),
       known_(cache_.length()),
       text_(std::move(prompt.tokens)),
@@ -39,8 +39,7 @@ Sequence::Sequence(const ModelConfig& config, const DecodeOptions& options, Prom
 
 int32_t Sequence::place(int64_t rank) const {
   const int64_t behind = rank - std::ssize(positions_);
-  return behind < 0 ? positions_[static_cast<size_t>(rank)]
-                    : positions_.back() + 1 + static_cast<int32_t>(behind);
+  return behind < 0 ? positions_[rank] : positions_.back() + 1 + static_cast<int32_t>(behind);
 }
 
 int64_t Sequence::unread() const {
@@ -59,25 +58,26 @@ bool Sequence::commit(int32_t token) {
   return true;
 }
 
-void Sequence::append_prompt(ForwardInput& input, int32_t index, int64_t rows) const {
+void Sequence::append_prompt(model::ForwardInput& input, int32_t index, int64_t rows) const {
   for (int64_t r = cache_.length(), end = r + rows; r < end; ++r) {
-    append_token(input, index, r, text_[static_cast<size_t>(r)]);
+    append_token(input, index, r, text_[r]);
   }
 }
 
-void Sequence::append_tokens(ForwardInput& input, int32_t index,
+void Sequence::append_tokens(model::ForwardInput& input, int32_t index,
                              std::span<const int32_t> drafts) const {
   append_prompt(input, index, size() - cache_.length());
   for (int64_t i = 0; i < std::ssize(drafts); ++i) {
-    append_token(input, index, size() + i, drafts[static_cast<size_t>(i)]);
+    append_token(input, index, size() + i, drafts[i]);
   }
 }
 
-void Sequence::append_token(ForwardInput& input, int32_t index, int64_t rank, int32_t token) const {
+void Sequence::append_token(model::ForwardInput& input, int32_t index, int64_t rank,
+                            int32_t token) const {
   input.ids.push_back(token);
   input.positions.push_back(place(rank));
   input.ranges.push_back({0, static_cast<int32_t>(rank) + 1, 0, 0});
   input.sequences.push_back(index);
 }
 
-}  // namespace evo
+}  // namespace evo::decode

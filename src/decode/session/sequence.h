@@ -11,14 +11,14 @@
 #include "decode/shaper.h"
 #include "model/model.h"
 
-namespace evo {
+namespace evo::decode {
 
 class Sequence {
  public:
   /// Throws Error if the prompt leaves no room for a token in the context. `cache` holds a
   /// beginning of the prompt, the last token excluded; `end` is the token that ends a text.
-  Sequence(const ModelConfig& config, const DecodeOptions& options, Prompt prompt, int32_t end,
-           KvCache cache);
+  Sequence(const model::ModelConfig& config, const DecodeOptions& options, Prompt prompt,
+           int32_t end, model::KvCache cache);
 
   /// Prompt and generated tokens, in the order in which the network sees them: by rank.
   [[nodiscard]] std::span<const int32_t> text() const { return text_; }
@@ -42,17 +42,18 @@ class Sequence {
   bool commit(int32_t token);
 
   /// Adds the next `rows` tokens of the prompt to a pass, as those of sequence `index`.
-  void append_prompt(ForwardInput& input, int32_t index, int64_t rows) const;
+  void append_prompt(model::ForwardInput& input, int32_t index, int64_t rows) const;
   /// Adds what was committed since the last pass, and drafts behind it.
-  void append_tokens(ForwardInput& input, int32_t index, std::span<const int32_t> drafts) const;
+  void append_tokens(model::ForwardInput& input, int32_t index,
+                     std::span<const int32_t> drafts) const;
 
-  [[nodiscard]] KvCache& cache() { return cache_; }
-  [[nodiscard]] const KvCache& cache() const { return cache_; }
+  [[nodiscard]] model::KvCache& cache() { return cache_; }
+  [[nodiscard]] const model::KvCache& cache() const { return cache_; }
 
  private:
-  void append_token(ForwardInput& input, int32_t index, int64_t rank, int32_t token) const;
+  void append_token(model::ForwardInput& input, int32_t index, int64_t rank, int32_t token) const;
 
-  KvCache cache_;  // of the first cache_.length() tokens
+  model::KvCache cache_;  // of the first cache_.length() tokens
   int64_t known_;
   std::vector<int32_t> text_;       // in rank order
   std::vector<int32_t> positions_;  // of the prompt
@@ -63,4 +64,4 @@ class Sequence {
   bool ended_ = false;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

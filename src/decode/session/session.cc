@@ -6,13 +6,13 @@
 #include "decode/session/shared_pass.h"
 #include "ops/embedding.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 constexpr int64_t kDiffusionWindow = 8;
 
 /// What of the options is wrong without any text.
-void check_options(const DecodeOptions& options, const Model& model) {
+void check_options(const DecodeOptions& options, const model::Model& model) {
   EVO_CHECK(options.window >= 0 && options.steps >= 1);
   EVO_CHECK(options.mode != Mode::kEvo || (options.balance >= 0 && options.balance < 1));
   EVO_CHECK(options.mode != Mode::kDiffusion || (options.logprobs < 0 && !options.shape.grammar));
@@ -31,14 +31,14 @@ DraftPolicy* policy_for(const Decoder& decoder, const DecodeOptions& options,
                       decoder.model().config().drafts_ahead());
 }
 
-KvCache own_cache(const ModelConfig& config) {
-  return KvCache(config, config.max_position_embeddings);
+model::KvCache own_cache(const model::ModelConfig& config) {
+  return model::KvCache(config, config.max_position_embeddings);
 }
 
 }  // namespace
 
 Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end,
-                 PromptReading reading, std::optional<KvCache> cache)
+                 PromptReading reading, std::optional<model::KvCache> cache)
     : decoder_(decoder),
       options_(options),
       proposer_(decoder, options_),
@@ -108,7 +108,7 @@ void Session::verify_drafts(const PassResult& result, PassTrace& trace) {
   if (policy_) policy_->learn(drafts_.outcome(verdict), scout_);
 
   const int32_t last = drafts.empty() ? text().back() : drafts.back();
-  for (int64_t i = 0; i < verdict.accepted; ++i) commit(drafts[static_cast<size_t>(i)], trace);
+  for (int64_t i = 0; i < verdict.accepted; ++i) commit(drafts[i], trace);
   commit(verdict.next, trace);
   if (options_.logprobs >= 0) {
     trace.logprobs = token_logprobs(trace.committed, result.logits,
@@ -127,8 +127,8 @@ void Session::choose_source(const PassResult& result, int64_t accepted) {
   if (window_source_.size() > 0) {
     begin_drafts(DraftKind::kWindow, window_source_, window_source_.size());
   } else if (ahead || (window_size() > 0 && decoder_.model().config().drafts_ahead())) {
-    Tape tape(Tape::Mode::kInference);
-    ahead_source_.begin(slice_rows(tape, result.mature_h, accepted, accepted + 1));
+    tensor::Tape tape(tensor::Tape::Mode::kInference);
+    ahead_source_.begin(ops::slice_rows(tape, result.mature_h, accepted, accepted + 1));
     begin_drafts(DraftKind::kAhead, ahead_source_, DraftPolicy::kLargestWindow);
   }
 }
@@ -145,7 +145,7 @@ bool Session::take_draft(const Proposal& proposal, PassTrace& trace) {
   return true;
 }
 
-void Session::evolve_window(const Tensor& h, PassTrace& trace) {
+void Session::evolve_window(const tensor::Tensor& h, PassTrace& trace) {
   diffusion_.propose(h, sequence_, window_);
   for (const EvolvingToken& token : window_.tokens()) {
     Proposal now = token.proposal;  // a ripe one was made at another time
@@ -168,4 +168,4 @@ TokenTrace Session::trace_of(const Proposal& proposal, int64_t rank) const {
           proposal.maturity,     proposal.top,   proposal.latent};
 }
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -39,7 +39,7 @@
 #include "decode/session/pass_trace.h"
 #include "decode/session/sequence.h"
 
-namespace evo {
+namespace evo::decode {
 
 /// When a session reads its prompt: while it is made, or piece by piece in the passes that it
 /// shares with others, which a long prompt then does not keep waiting.
@@ -51,7 +51,7 @@ class Session {
   /// Error. `end` is the token that ends a text. `decoder` must outlive the session. `cache` holds
   /// a beginning of the prompt, the last token excluded; without it the session has its own memory.
   Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end,
-          PromptReading reading = PromptReading::kAtOnce, std::optional<KvCache> cache = {});
+          PromptReading reading = PromptReading::kAtOnce, std::optional<model::KvCache> cache = {});
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -82,7 +82,7 @@ class Session {
     return sequence_.prompt_positions();
   }
   /// Keys and values of the beginning of text(), for sessions to come. This one cannot go on.
-  [[nodiscard]] KvCache release_cache() { return std::move(sequence_.cache()); }
+  [[nodiscard]] model::KvCache release_cache() { return std::move(sequence_.cache()); }
   /// Generated tokens, the end token not among them.
   [[nodiscard]] std::span<const int32_t> generated() const { return sequence_.generated(); }
   [[nodiscard]] bool ended() const { return sequence_.ended(); }  ///< by the end token
@@ -98,7 +98,7 @@ class Session {
   /// What a pass made of a session: hidden states of the window [W, D] and of the mature rows that
   /// have logits [drafts + 1, D]; those logits [drafts + 1, V].
   struct PassResult {
-    Tensor window_h, mature_h;
+    tensor::Tensor window_h, mature_h;
     std::span<const float> logits;
   };
   /// Exact sessions share a policy and need one scout, which does its trials. Evo's text depends on
@@ -110,7 +110,7 @@ class Session {
   void verify_drafts(const PassResult& result, PassTrace& trace);
   void choose_source(const PassResult& result, int64_t accepted);
   void begin_drafts(DraftKind kind, DraftSource& source, int64_t possible);
-  void evolve_window(const Tensor& h, PassTrace& trace);
+  void evolve_window(const tensor::Tensor& h, PassTrace& trace);
   bool take_draft(const Proposal& proposal, PassTrace& trace);
   void commit(int32_t token, PassTrace& trace);
   [[nodiscard]] TokenTrace trace_of(const Proposal& proposal, int64_t rank) const;
@@ -132,4 +132,4 @@ class Session {
   int64_t passes_ = 0, drafted_ = 0, accepted_ = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -10,7 +10,7 @@
 #include "base/testing.h"
 #include "decode/session/session_testing.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 using testing::expect_error;
@@ -85,7 +85,7 @@ TEST(Session, DiffusionRipensTheSurestFirst) {
 /// However sure a joint draft is of itself: it is no more mature than it is likely by itself, where
 /// what was drafted before it is not known to be right.
 TEST(Session, DiffusionIsNoSurerOfADraftThanItsOwnPosterior) {
-  Model model = tiny_model(tiny_config(64), 4);
+  model::Model model = tiny_model(tiny_config(64), 4);
   // A maturity head that is always sure.
   const std::span<float> head = model.parameters().tensor("evo.maturity.weight").values();
   std::ranges::fill(head, 0.0f);
@@ -315,8 +315,8 @@ TEST(Session, APromptReadInPassesOfOthersGivesTheSameText) {
 
 /// A model with room for more ids than its tokenizer has tokens, where chance would choose them.
 TEST(Session, IdsWithoutATokenAreNeverChosen) {
-  const Tokenizer tokenizer = Tokenizer::from_merges({});
-  const Model model = tiny_model(tiny_config(3 * tokenizer.vocab_size()), 4);
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::from_merges({});
+  const model::Model model = tiny_model(tiny_config(3 * tokenizer.vocab_size()), 4);
   const Decoder decoder(model, tokenizer);
   const auto has = [&](int32_t token) { return tokenizer.has(token); };
   for (const Mode mode : kModes) {
@@ -363,9 +363,9 @@ TEST(Session, AFaultOfOneIsNoneOfTheOthers) {
 }
 
 TEST(Session, ModelWithoutFlowOnlyDecodesAutoregressively) {
-  ModelConfig config = tiny_config(64);
+  model::ModelConfig config = tiny_config(64);
   config.flow = false;
-  const Model model = tiny_model(config, 1);
+  const model::Model model = tiny_model(config, 1);
   const std::vector<int32_t> prompt = {1, 2};
   const Decoder decoder(model);
   expect_error(
@@ -380,4 +380,4 @@ TEST(Mode, NamesRoundTrip) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::decode

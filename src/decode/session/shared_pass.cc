@@ -6,7 +6,7 @@
 
 #include "ops/embedding.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 class Stopwatch {
@@ -32,12 +32,12 @@ SharedPass::SharedPass(std::span<Session* const> sessions)
 std::vector<PassTrace> SharedPass::run(int64_t prompt_rows, std::vector<std::string>* told) {
   EVO_CHECK(prompt_rows > 0);
   const Stopwatch watch;
-  const Model& model = decoder_.model();
+  const model::Model& model = decoder_.model();
   gather(prompt_rows);
-  Tape tape(Tape::Mode::kInference);
-  const Tensor h = model.forward(tape, input_, caches_);
-  const Tensor mature_h = scored_rows(h);
-  const Tensor logits = decoder_.logits(tape, mature_h, model.unembedding(), nullptr);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor h = model.forward(tape, input_, caches_);
+  const tensor::Tensor mature_h = scored_rows(h);
+  const tensor::Tensor logits = decoder_.logits(tape, mature_h, model.unembedding(), nullptr);
   finish(h, mature_h, logits);
 
   PassRun run{.rows = static_cast<double>(h.rows()), .heads = static_cast<double>(logits.rows())};
@@ -90,8 +90,8 @@ void SharedPass::gather_windows() {
   }
   if (evolving == 0) return;
   const int64_t width = decoder_.model().config().code_size;
-  input_.z = Tensor::empty({evolving, width});
-  input_.previous_x = Tensor::empty({evolving, width});
+  input_.z = tensor::Tensor::empty({evolving, width});
+  input_.previous_x = tensor::Tensor::empty({evolving, width});
   for (size_t s = 0; s < sessions_.size(); ++s) {
     const Session& session = *sessions_[s];
     session.window_.append(input_, static_cast<int32_t>(s), session.sequence_,
@@ -100,10 +100,10 @@ void SharedPass::gather_windows() {
 }
 
 /// [all scored rows, D]
-Tensor SharedPass::scored_rows(const Tensor& h) const {
+tensor::Tensor SharedPass::scored_rows(const tensor::Tensor& h) const {
   int64_t count = 0;
   for (const Rows& rows : rows_) count += rows.scored;
-  Tensor scored = Tensor::empty({count, h.cols()});
+  tensor::Tensor scored = tensor::Tensor::empty({count, h.cols()});
   float* to = scored.f32();
   for (const Rows& rows : rows_) {
     to = std::copy_n(h.row(rows.mature_end - rows.scored), rows.scored * h.cols(), to);
@@ -111,18 +111,18 @@ Tensor SharedPass::scored_rows(const Tensor& h) const {
   return scored;
 }
 
-void SharedPass::finish(const Tensor& h, const Tensor& mature_h, const Tensor& logits) {
-  Tape tape(Tape::Mode::kInference);
+void SharedPass::finish(const tensor::Tensor& h, const tensor::Tensor& mature_h,
+                        const tensor::Tensor& logits) {
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   const auto vocabulary = decoder_.model().config().vocab_size;
   int64_t mature = 0, scored = 0, window = input_.mature();
   for (size_t s = 0; s < sessions_.size(); ++s) {
     const Rows& rows = rows_[s];
-    const auto own = logits.values().subspan(static_cast<size_t>(scored * vocabulary),
-                                             static_cast<size_t>(rows.scored * vocabulary));
+    const auto own = logits.values().subspan(scored * vocabulary, rows.scored * vocabulary);
     faults_.attempt(s, [&] {
       traces_[s] = sessions_[s]->finish_pass(
-          {slice_rows(tape, h, window, window + rows.window),
-           slice_rows(tape, mature_h, scored, scored + rows.scored), own});
+          {ops::slice_rows(tape, h, window, window + rows.window),
+           ops::slice_rows(tape, mature_h, scored, scored + rows.scored), own});
     });
     traces_[s].rows = rows.mature_end - mature + rows.window;
     mature = rows.mature_end;
@@ -170,4 +170,4 @@ void SharedPass::learn(PassRun run) const {
   decoder_.learn(run, std::ssize(sessions_), accepted);
 }
 
-}  // namespace evo
+}  // namespace evo::decode

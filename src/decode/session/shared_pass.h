@@ -8,7 +8,7 @@
 
 #include "decode/session/session.h"
 
-namespace evo {
+namespace evo::decode {
 
 class SharedPass {
  public:
@@ -27,8 +27,9 @@ class SharedPass {
   void gather(int64_t prompt_rows);
   int64_t gather_mature(Session& session, int32_t index, int64_t& prompt_rows);
   void gather_windows();
-  [[nodiscard]] Tensor scored_rows(const Tensor& h) const;
-  void finish(const Tensor& h, const Tensor& mature_h, const Tensor& logits);
+  [[nodiscard]] tensor::Tensor scored_rows(const tensor::Tensor& h) const;
+  void finish(const tensor::Tensor& h, const tensor::Tensor& mature_h,
+              const tensor::Tensor& logits);
   /// Drafts of a kind; returns the steps that it took, as CostRatios::ahead_steps() counts them.
   double draft(DraftKind kind);
   void learn(PassRun run) const;
@@ -36,11 +37,11 @@ class SharedPass {
   std::span<Session* const> sessions_;
   const Decoder& decoder_;
   int64_t generating_;  // sessions that do not read their prompt
-  ForwardInput input_;
-  std::vector<KvCache*> caches_;
+  model::ForwardInput input_;
+  std::vector<model::KvCache*> caches_;
   std::vector<Rows> rows_;
   std::vector<PassTrace> traces_;
   Faults faults_;
 };
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -5,7 +5,7 @@
 #include "plot/svg.h"
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 constexpr int64_t kMaxColumns = 200, kMaxRows = 200;
@@ -58,7 +58,7 @@ std::string compact(std::string_view text, size_t limit) {
   std::string result;
   for (size_t characters = 0; !text.empty(); ++characters) {
     if (characters == limit) return result + "\u2026";
-    const size_t length = std::max<size_t>(1, utf8_character_length(text));
+    const size_t length = std::max<size_t>(1, text::utf8_character_length(text));
     const std::string_view character = text.substr(0, length);
     if (character == "\n") {
       result += "\u21B5";
@@ -90,7 +90,7 @@ class Map {
     all_columns_ = committed_tokens(trace.passes);
     int64_t needed = all_columns_;
     rows_ = std::min<int64_t>(std::ssize(trace.passes), kMaxRows);
-    for (const TracePass& pass : std::span(trace.passes).first(static_cast<size_t>(rows_))) {
+    for (const TracePass& pass : std::span(trace.passes).first(rows_)) {
       for (const TraceToken& token : pass.tokens) needed = std::max(needed, column(token) + 1);
     }
     columns_ = std::min(needed, kMaxColumns);
@@ -103,7 +103,7 @@ class Map {
   std::string draw() {
     const double width =
         std::max(kLeastWidth, kLeft + kRight + static_cast<double>(columns_) * cell_width_);
-    Svg svg("evo-map", width, y(rows_) + kBottom, title(), kStyle);
+    plot::Svg svg("evo-map", width, y(rows_) + kBottom, title(), kStyle);
     draw_head(svg);
     draw_legend(svg);
     draw_written(svg);
@@ -118,9 +118,7 @@ class Map {
   }
 
  private:
-  [[nodiscard]] const TracePass& pass(int64_t row) const {
-    return trace_.passes[static_cast<size_t>(row)];
-  }
+  [[nodiscard]] const TracePass& pass(int64_t row) const { return trace_.passes[row]; }
   [[nodiscard]] double x(int64_t column) const {
     return kLeft + static_cast<double>(column) * cell_width_;
   }
@@ -144,7 +142,7 @@ class Map {
                        balance, tokens_per_forward(trace_.passes));
   }
 
-  void draw_head(Svg& svg) const {
+  void draw_head(plot::Svg& svg) const {
     const auto passes = std::ssize(trace_.passes);
     svg.text(20, 30, "start", "title", title());
     std::string note =
@@ -159,7 +157,7 @@ class Map {
              fmt::format("cut: only the first {} tokens and {} passes are shown", columns_, rows_));
   }
 
-  void draw_legend(Svg& svg) const {
+  void draw_legend(plot::Svg& svg) const {
     constexpr double kBar = 16, kHeight = 13;
     double at = 20;
     const double text_y = kLegendY + 10.5;
@@ -190,7 +188,7 @@ class Map {
   }
 
   /// Below the pass that commits it, a column is text.
-  void draw_written(Svg& svg) const {
+  void draw_written(plot::Svg& svg) const {
     int64_t begin = 0;
     for (int64_t row = 0; row < rows_ && begin < columns_; ++row) {
       const int64_t end = std::min(begin + std::ssize(pass(row).committed), columns_);
@@ -201,7 +199,7 @@ class Map {
     }
   }
 
-  void draw_axes(Svg& svg) const {
+  void draw_axes(plot::Svg& svg) const {
     const double bottom = y(rows_), right = x(columns_);
     const int64_t row_step = rows_ <= 20 ? 1 : rows_ <= 60 ? 5 : 10;
     const int64_t column_step = roomy_ ? 1 : 10;
@@ -227,7 +225,7 @@ class Map {
   }
 
   /// The text itself, above the columns.
-  void draw_labels(Svg& svg) const {
+  void draw_labels(plot::Svg& svg) const {
     int64_t at = 0;
     for (int64_t row = 0; row < rows_; ++row) {
       for (const std::string& text : pass(row).committed_texts) {
@@ -245,7 +243,7 @@ class Map {
   }
 
   /// The tokens that the pass left uncommitted and, in diffusion mode, those that it committed.
-  void draw_tokens(Svg& svg, int64_t row) const {
+  void draw_tokens(plot::Svg& svg, int64_t row) const {
     const std::vector<TraceToken>& tokens = pass(row).tokens;
     for (size_t i = 0; i < tokens.size(); ++i) {
       const TraceToken& token = tokens[i];
@@ -260,21 +258,21 @@ class Map {
   }
 
   /// Borders; accepted drafts show again as they were when they were drafted, in the pass before.
-  void draw_committed(Svg& svg, int64_t row, int64_t first) const {
+  void draw_committed(plot::Svg& svg, int64_t row, int64_t first) const {
     const TracePass& now = pass(row);
     for (int64_t i = 0; i < std::ssize(now.committed) && first + i < columns_; ++i) {
       box(svg, x(first + i), y(row), cell_width_, cell_height_, "committed");
       if (by_time_) continue;  // its cell is there already
       const bool drafted = row > 0 && i < now.accepted && i < std::ssize(pass(row - 1).tokens);
-      const TraceToken* draft = drafted ? &pass(row - 1).tokens[static_cast<size_t>(i)] : nullptr;
+      const TraceToken* draft = drafted ? &pass(row - 1).tokens[i] : nullptr;
       if (draft != nullptr) draw_cell(svg, row, first + i, *draft, row - 1);
-      draw_text(svg, row, first + i, now.committed_texts[static_cast<size_t>(i)],
+      draw_text(svg, row, first + i, now.committed_texts[i],
                 draft != nullptr ? text_css(*draft) : "cell on-paper");
     }
   }
 
   /// A token as pass `known` knew it.
-  void draw_cell(Svg& svg, int64_t row, int64_t column, const TraceToken& token,
+  void draw_cell(plot::Svg& svg, int64_t row, int64_t column, const TraceToken& token,
                  int64_t known) const {
     svg.add("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"s{}\">",
             x(column) + kGap, y(row) + kGap, cell_width_ - 2 * kGap, cell_height_ - 2 * kGap,
@@ -287,10 +285,10 @@ class Map {
         "pass {}, position {}: {}; t {:.2f}, maturity {:.2f}, entropy {:.2f} nats{}{}",
         pass(known).pass, token.position, compact(token.text, kLabelCharacters), token.time,
         token.maturity, token.entropy, likely.empty() ? "" : "; likeliest", likely);
-    svg.add("<title>{}</title></rect>\n", xml_escaped(knowledge));
+    svg.add("<title>{}</title></rect>\n", plot::xml_escaped(knowledge));
   }
 
-  void draw_text(Svg& svg, int64_t row, int64_t column, std::string_view text,
+  void draw_text(plot::Svg& svg, int64_t row, int64_t column, std::string_view text,
                  std::string_view css) const {
     if (!roomy_) return;
     svg.text(x(column) + cell_width_ / 2, y(row) + cell_height_ / 2 + 4, "middle", css,
@@ -301,12 +299,13 @@ class Map {
     return shade(token) > kShades / 2 ? "cell on-dark" : "cell";
   }
 
-  static void box(Svg& svg, double x, double y, double width, double height, std::string_view css) {
+  static void box(plot::Svg& svg, double x, double y, double width, double height,
+                  std::string_view css) {
     svg.add("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"{}\"/>\n",
             x, y, width, height, css);
   }
 
-  static void cross(Svg& svg, double x, double y, double width, double height) {
+  static void cross(plot::Svg& svg, double x, double y, double width, double height) {
     svg.add(
         "<path d=\"M{0:.1f},{1:.1f}L{2:.1f},{3:.1f}M{0:.1f},{3:.1f}L{2:.1f},{1:.1f}\" "
         "class=\"rejected\"/>\n",
@@ -325,4 +324,4 @@ std::string maturity_map_svg(const Trace& trace) {
   return Map(trace).draw();
 }
 
-}  // namespace evo
+}  // namespace evo::decode

@@ -5,7 +5,7 @@
 
 #include "decode/trace/trace.h"
 
-namespace evo {
+namespace evo::decode {
 
 /// An SVG document: tokens from left to right, passes downwards. A cell is a token in a pass,
 /// coloured by how settled it was: in diffusion mode by t, elsewhere, where t is always 1, by
@@ -15,4 +15,4 @@ namespace evo {
 /// pointer is on it.
 [[nodiscard]] std::string maturity_map_svg(const Trace& trace);
 
-}  // namespace evo
+}  // namespace evo::decode

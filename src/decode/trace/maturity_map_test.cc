@@ -9,7 +9,7 @@
 #include "decode/trace/trace_testing.h"
 #include "plot/svg_testing.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 using testing::count;
@@ -122,4 +122,4 @@ TEST(MaturityMap, NothingAndNonsense) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::decode

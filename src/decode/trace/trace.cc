@@ -8,7 +8,7 @@
 #include "json/record.h"
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 constexpr const char* kFormat = "evo-trace";
@@ -17,14 +17,14 @@ constexpr int64_t kMaxBytes = int64_t{1} << 30;
 
 class Writer {
  public:
-  explicit Writer(Record& record) : record_(record) {}
+  explicit Writer(json::Record& record) : record_(record) {}
 
   template <class T>
   void operator()(const char* key, const T& value) {
     record_.set(key, value);
   }
   void operator()(const char* key, std::vector<TraceToken>& tokens) {
-    std::vector<Record> records(tokens.size());
+    std::vector<json::Record> records(tokens.size());
     for (size_t i = 0; i < tokens.size(); ++i) {
       Writer writer(records[i]);
       tokens[i].visit(writer);
@@ -33,12 +33,12 @@ class Writer {
   }
 
  private:
-  Record& record_;
+  json::Record& record_;
 };
 
 class Reader {
  public:
-  explicit Reader(const Record& record) : record_(record) {}
+  explicit Reader(const json::Record& record) : record_(record) {}
 
   void operator()(const char* key, int64_t& value) { value = record_.get_int(key); }
   void operator()(const char* key, double& value) { value = record_.get_double(key); }
@@ -49,25 +49,26 @@ class Reader {
     value = record_.get_strings(key);
   }
   void operator()(const char* key, std::vector<TraceToken>& tokens) {
-    for (const Record& record : record_.get_records(key)) {
+    for (const json::Record& record : record_.get_records(key)) {
       Reader reader(record);
       tokens.emplace_back().visit(reader);
       check_texts(record, "top", tokens.back().top.size(), tokens.back().top_texts.size());
     }
   }
 
-  static void check_texts(const Record& record, const char* key, size_t tokens, size_t texts) {
+  static void check_texts(const json::Record& record, const char* key, size_t tokens,
+                          size_t texts) {
     if (tokens == texts) return;
     fail("{}: \"{}\" has {} tokens, but \"{}_texts\" has {}: expected one for each",
          record.source(), key, tokens, key, texts);
   }
 
  private:
-  const Record& record_;
+  const json::Record& record_;
 };
 
 template <class Part>
-std::string line_of(Record record, Part part) {
+std::string line_of(json::Record record, Part part) {
   Writer writer(record);
   part.visit(writer);
   return record.dump() + "\n";
@@ -77,10 +78,10 @@ std::string line_of(Record record, Part part) {
 std::string valid_text(std::string_view bytes) {
   std::string text;
   while (!bytes.empty()) {
-    const size_t valid = valid_utf8_prefix(bytes);
+    const size_t valid = text::valid_utf8_prefix(bytes);
     text += bytes.substr(0, valid);
     bytes.remove_prefix(valid);
-    const size_t invalid = invalid_utf8_prefix(bytes);
+    const size_t invalid = text::invalid_utf8_prefix(bytes);
     if (invalid > 0) text += "\uFFFD";
     bytes.remove_prefix(invalid);
   }
@@ -96,7 +97,7 @@ double balance_of(const DecodeOptions& options) {
   return options.mode == Mode::kDiffusion ? 1 : 0;
 }
 
-TraceHeader read_header(const Record& record) {
+TraceHeader read_header(const json::Record& record) {
   if (!record.has("format") || record.get_string("format") != kFormat) {
     fail("{}: not a trace: expected \"format\": \"{}\"; evo generate --trace makes traces",
          record.source(), kFormat);
@@ -118,7 +119,7 @@ TraceHeader read_header(const Record& record) {
   return header;
 }
 
-TracePass read_pass(const Record& record) {
+TracePass read_pass(const json::Record& record) {
   TracePass pass;
   Reader reader(record);
   pass.visit(reader);
@@ -145,8 +146,9 @@ double tokens_per_forward(std::span<const TracePass> passes) {
   return static_cast<double>(committed_tokens(passes)) / static_cast<double>(passes.size());
 }
 
-Tracer::Tracer(const Decoder& decoder, const Tokenizer& tokenizer, const DecodeOptions& options,
-               const Prompt& prompt, std::string_view before, std::string_view after)
+Tracer::Tracer(const Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
+               const DecodeOptions& options, const Prompt& prompt, std::string_view before,
+               std::string_view after)
     : tokenizer_(tokenizer) {
   header_.mode = mode_name(options.mode);
   header_.balance = balance_of(options);
@@ -157,7 +159,7 @@ Tracer::Tracer(const Decoder& decoder, const Tokenizer& tokenizer, const DecodeO
   if (!decoder.model().config().flow) return;
   header_.code_size = decoder.model().config().code_size;
   if (!options.trace) return;  // no z will come
-  PrincipalAxes axes = principal_axes(decoder.codes().values(), header_.code_size, 2);
+  flow::PrincipalAxes axes = flow::principal_axes(decoder.codes().values(), header_.code_size, 2);
   const auto middle = axes.directions.begin() + header_.code_size;
   header_.center = std::move(axes.mean);
   header_.axis_x.assign(axes.directions.begin(), middle);
@@ -203,7 +205,7 @@ std::vector<double> Tracer::projected(const std::vector<float>& z) const {
 }
 
 std::string trace_line(const TraceHeader& header) {
-  Record record;
+  json::Record record;
   record.set("format", kFormat).set("version", kTraceVersion);
   return line_of(std::move(record), header);
 }
@@ -213,7 +215,7 @@ std::string trace_line(const TracePass& pass) {
 }
 
 Trace read_trace(const std::filesystem::path& path) {
-  const std::string text = read_text(path, kMaxBytes);
+  const std::string text = files::read_text(path, kMaxBytes);
   if (text.empty()) fail("{} is empty; expected a trace of evo generate --trace", path.string());
   std::string_view rest = text;
   Trace trace;
@@ -221,7 +223,7 @@ Trace read_trace(const std::filesystem::path& path) {
     const std::string source = fmt::format("{}, line {}", path.string(), number);
     const size_t length = rest.find('\n');
     if (length == std::string_view::npos) fail("{}: the line has no end: is it cut short?", source);
-    const Record record = Record::parse(rest.substr(0, length), source);
+    const json::Record record = json::Record::parse(rest.substr(0, length), source);
     rest.remove_prefix(length + 1);
     if (number == 1) {
       trace.header = read_header(record);
@@ -232,4 +234,4 @@ Trace read_trace(const std::filesystem::path& path) {
   return trace;
 }
 
-}  // namespace evo
+}  // namespace evo::decode

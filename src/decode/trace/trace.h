@@ -13,7 +13,7 @@
 #include "decode/session/session.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::decode {
 
 struct TraceHeader {
   std::string mode;
@@ -105,8 +105,9 @@ class Tracer {
  public:
   /// `before` and `after` are the texts around what is generated behind `prompt`. Decoder and
   /// tokenizer must outlive the object.
-  Tracer(const Decoder& decoder, const Tokenizer& tokenizer, const DecodeOptions& options,
-         const Prompt& prompt, std::string_view before, std::string_view after);
+  Tracer(const Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
+         const DecodeOptions& options, const Prompt& prompt, std::string_view before,
+         std::string_view after);
 
   [[nodiscard]] const TraceHeader& header() const { return header_; }
   /// `text`: what the pass made certain (OnPass). Numbers are rounded to 1e-4, which nobody misses
@@ -117,7 +118,7 @@ class Tracer {
   [[nodiscard]] std::string text_of(int32_t token) const;
   [[nodiscard]] std::vector<double> projected(const std::vector<float>& z) const;
 
-  const Tokenizer& tokenizer_;
+  const tokenizer::Tokenizer& tokenizer_;
   TraceHeader header_;
 };
 
@@ -129,4 +130,4 @@ class Tracer {
 /// another version, damaged or cut short within a line.
 [[nodiscard]] Trace read_trace(const std::filesystem::path& path);
 
-}  // namespace evo
+}  // namespace evo::decode

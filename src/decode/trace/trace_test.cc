@@ -10,7 +10,7 @@
 #include "files/text_writer.h"
 #include "json/record.h"
 
-namespace evo {
+namespace evo::decode {
 namespace {
 
 using testing::expect_error;
@@ -28,7 +28,7 @@ TEST(Trace, WhatIsReadIsWhatWasWritten) {
   const TemporaryFolder folder;
   const Trace trace = small_trace();
   for (const char* name : {"trace.jsonl", "trace.jsonl.zst"}) {
-    TextWriter writer(folder / name);
+    files::TextWriter writer(folder / name);
     writer.write(lines_of(trace));
     writer.commit();
     const Trace read = read_trace(folder / name);
@@ -48,11 +48,11 @@ TEST(Trace, WhatIsReadIsWhatWasWritten) {
 
 TEST(Trace, HasTheKeysOfItsFormat) {
   const Trace trace = small_trace();
-  const Record header = Record::parse(trace_line(trace.header), "header");
+  const json::Record header = json::Record::parse(trace_line(trace.header), "header");
   EXPECT_EQ(header.keys(), (std::vector<std::string>{"format", "version", "mode", "balance", "seed",
                                                      "prompt", "suffix", "first_position",
                                                      "code_size", "center", "axis_x", "axis_y"}));
-  const Record pass = Record::parse(trace_line(trace.passes[1]), "pass");
+  const json::Record pass = json::Record::parse(trace_line(trace.passes[1]), "pass");
   EXPECT_EQ(pass.keys(), (std::vector<std::string>{"pass", "text", "committed", "committed_texts",
                                                    "drafted", "accepted", "rows", "tokens"}));
   EXPECT_EQ(pass.get_records("tokens").at(0).keys(),
@@ -126,8 +126,8 @@ struct Traced {
   Generation result;
 };
 
-Traced traced(const Model& model, const Tokenizer& tokenizer, Mode mode, std::string_view text,
-              int64_t max_tokens) {
+Traced traced(const model::Model& model, const tokenizer::Tokenizer& tokenizer, Mode mode,
+              std::string_view text, int64_t max_tokens) {
   GenerateOptions options;
   options.decode = testing::options_of(mode, max_tokens);
   options.decode.trace = true;
@@ -145,8 +145,8 @@ Traced traced(const Model& model, const Tokenizer& tokenizer, Mode mode, std::st
 }
 
 TEST(Tracer, TextIsWholeThoughTokensAreNot) {
-  const Tokenizer bytes = Tokenizer::from_merges({});
-  const Model model = testing::reciting_model(bytes, ">x\u20ACy");
+  const tokenizer::Tokenizer bytes = tokenizer::Tokenizer::from_merges({});
+  const model::Model model = testing::reciting_model(bytes, ">x\u20ACy");
   const Traced all = traced(model, bytes, Mode::kAr, ">", 100);
   std::string text, tokens;
   for (const TracePass& pass : all.trace.passes) {
@@ -160,13 +160,13 @@ TEST(Tracer, TextIsWholeThoughTokensAreNot) {
 }
 
 /// Random weights; tokens are bytes.
-const Model& byte_model() {
-  static const Model model = testing::tiny_model(testing::tiny_config(257), 4);
+const model::Model& byte_model() {
+  static const model::Model model = testing::tiny_model(testing::tiny_config(257), 4);
   return model;
 }
 
 TEST(Tracer, TextsAreUtf8) {
-  const Tokenizer bytes = Tokenizer::from_merges({});
+  const tokenizer::Tokenizer bytes = tokenizer::Tokenizer::from_merges({});
   const Decoder decoder(byte_model());
   const Prompt prompt = text_prompt(bytes, "a");
   const Tracer tracer(decoder, bytes, {}, prompt, "a\xFFz", "\xE2\x82");
@@ -176,7 +176,7 @@ TEST(Tracer, TextsAreUtf8) {
 }
 
 TEST(Tracer, RecordsWhatTheSessionSaid) {
-  const Tokenizer bytes = Tokenizer::from_merges({});
+  const tokenizer::Tokenizer bytes = tokenizer::Tokenizer::from_merges({});
   for (const Mode mode : testing::kModes) {
     SCOPED_TRACE(mode_name(mode));
     const Traced all = traced(byte_model(), bytes, mode, "ab", 30);
@@ -209,7 +209,7 @@ TEST(Tracer, RecordsWhatTheSessionSaid) {
 }
 
 TEST(Tracer, ProjectsOnThePlaneOfTheCodes) {
-  const Tokenizer bytes = Tokenizer::from_merges({});
+  const tokenizer::Tokenizer bytes = tokenizer::Tokenizer::from_merges({});
   const Traced all = traced(byte_model(), bytes, Mode::kDiffusion, "ab", 10);
   const TraceHeader& header = all.trace.header;
   ASSERT_EQ(header.code_size, 8);
@@ -235,14 +235,14 @@ TEST(Tracer, ProjectsOnThePlaneOfTheCodes) {
 }
 
 TEST(Tracer, ModelWithoutEvolvingStream) {
-  ModelConfig config = testing::tiny_config(257);
+  model::ModelConfig config = testing::tiny_config(257);
   config.flow = false;
-  const Traced all =
-      traced(testing::tiny_model(config, 2), Tokenizer::from_merges({}), Mode::kAr, "a", 5);
+  const Traced all = traced(testing::tiny_model(config, 2), tokenizer::Tokenizer::from_merges({}),
+                            Mode::kAr, "a", 5);
   EXPECT_EQ(all.trace.header.code_size, 0);
   EXPECT_TRUE(all.trace.header.center.empty());
   EXPECT_GT(committed_tokens(all.trace.passes), 0);
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::decode

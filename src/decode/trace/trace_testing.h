@@ -5,8 +5,9 @@
 
 namespace evo::testing {
 
-inline TraceToken trace_token(int64_t position, std::string text, double time, double maturity) {
-  TraceToken token;
+inline decode::TraceToken trace_token(int64_t position, std::string text, double time,
+                                      double maturity) {
+  decode::TraceToken token;
   token.position = position;
   token.token = 20;
   token.text = std::move(text);
@@ -22,9 +23,9 @@ inline TraceToken trace_token(int64_t position, std::string text, double time, d
 /// Mode exact, from position 3 on. Pass 0 commits "The" and drafts " cat", surely, and " sat",
 /// hardly; pass 1 accepts the one, says "\nand" instead of the other, and drafts a text that is
 /// markup.
-inline Trace small_trace() {
-  Trace trace;
-  TraceHeader& header = trace.header;
+inline decode::Trace small_trace() {
+  decode::Trace trace;
+  decode::TraceHeader& header = trace.header;
   header.mode = "exact";
   header.seed = "18446744073709551615";
   header.prompt = "Say: \"";
@@ -33,13 +34,13 @@ inline Trace small_trace() {
   header.center = {0.5, -0.125};
   header.axis_x = {1, 0};
   header.axis_y = {0, 1};
-  TracePass& first = trace.passes.emplace_back();
+  decode::TracePass& first = trace.passes.emplace_back();
   first.text = "The";
   first.committed = {10};
   first.committed_texts = {"The"};
   first.rows = 5;
   first.tokens = {trace_token(4, " cat", 1, 0.99), trace_token(5, " sat", 1, 0.01)};
-  TracePass& second = trace.passes.emplace_back();
+  decode::TracePass& second = trace.passes.emplace_back();
   second.pass = 1;
   second.text = " cat\nand";
   second.committed = {11, 19};

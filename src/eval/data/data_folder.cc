@@ -109,7 +109,7 @@ std::optional<DataFile> DataFolder::find(const std::vector<std::string>& names) 
     file.text = ZipArchive(entry->file).read(*entry->member, kMaxBytes);
   } else {
     file.name = entry->file.string();
-    file.text = read_text(entry->file, kMaxBytes);
+    file.text = files::read_text(entry->file, kMaxBytes);
   }
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   if (file.text.starts_with(kByteOrderMark)) file.text.erase(0, kByteOrderMark.size());

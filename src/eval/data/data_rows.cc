@@ -60,7 +60,7 @@ std::string found(char c) {
 }
 
 /// Rows of "[{...}, {...}]".
-std::vector<Record> array_rows(const DataFile& file) {
+std::vector<json::Record> array_rows(const DataFile& file) {
   Scanner scanner(file.text, file.name);
   const auto refuse = [&](std::string_view expected) {
     fail("{}: expected {}, found {}", scanner.place(), expected, found(scanner.peek()));
@@ -68,12 +68,12 @@ std::vector<Record> array_rows(const DataFile& file) {
   scanner.peek();
   scanner.step();  // the bracket
   if (scanner.peek() == ']') return {};
-  std::vector<Record> rows;
+  std::vector<json::Record> rows;
   char separator = ',';
   while (separator == ',') {
     if (scanner.peek() != '{') refuse("an object");
     const std::string place = scanner.place();
-    rows.push_back(Record::parse(scanner.object(), place));
+    rows.push_back(json::Record::parse(scanner.object(), place));
     separator = scanner.peek();
     if (separator != ',' && separator != ']') refuse("',' or ']' after an object");
     scanner.step();
@@ -82,32 +82,32 @@ std::vector<Record> array_rows(const DataFile& file) {
   return rows;
 }
 
-std::vector<Record> line_rows(const DataFile& file) {
-  std::vector<Record> rows;
+std::vector<json::Record> line_rows(const DataFile& file) {
+  std::vector<json::Record> rows;
   int64_t number = 0;
   for (const std::string_view line : lines_of(file.text)) {
     ++number;
     if (strip(line).empty()) continue;
-    rows.push_back(Record::parse(line, fmt::format("{}:{}", file.name, number)));
+    rows.push_back(json::Record::parse(line, fmt::format("{}:{}", file.name, number)));
   }
   return rows;
 }
 
-std::vector<Record> expect_rows(std::vector<Record> rows, const DataFile& file) {
+std::vector<json::Record> expect_rows(std::vector<json::Record> rows, const DataFile& file) {
   if (rows.empty()) fail("{}: expected at least one row, found none", file.name);
   return rows;
 }
 
 }  // namespace
 
-std::vector<Record> json_rows(const DataFile& file) {
+std::vector<json::Record> json_rows(const DataFile& file) {
   const bool array = Scanner(file.text, file.name).peek() == '[';
   return expect_rows(array ? array_rows(file) : line_rows(file), file);
 }
 
-std::vector<Record> csv_rows(const DataFile& file, const std::vector<std::string>& columns) {
+std::vector<json::Record> csv_rows(const DataFile& file, const std::vector<std::string>& columns) {
   std::vector<std::string> names = columns;
-  std::vector<Record> rows;
+  std::vector<json::Record> rows;
   for (const CsvRow& row : parse_csv(file.text, file.name)) {
     if (names.empty()) {
       names = row.fields;
@@ -117,14 +117,14 @@ std::vector<Record> csv_rows(const DataFile& file, const std::vector<std::string
     if (row.fields.size() != names.size()) {
       fail("{}: expected {} values, found {}", place, names.size(), row.fields.size());
     }
-    Record& record = rows.emplace_back();
+    json::Record& record = rows.emplace_back();
     record.set_source(place);
     for (size_t i = 0; i < names.size(); ++i) record.set(names[i], row.fields[i]);
   }
   return expect_rows(std::move(rows), file);
 }
 
-std::vector<Record> read_rows(const DataFile& file, const std::vector<std::string>& columns) {
+std::vector<json::Record> read_rows(const DataFile& file, const std::vector<std::string>& columns) {
   const bool csv = without_compression(file.name).ends_with(".csv");
   return csv ? csv_rows(file, columns) : json_rows(file);
 }

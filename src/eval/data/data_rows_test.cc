@@ -8,7 +8,7 @@ namespace {
 using testing::expect_error;
 
 TEST(JsonRows, LinesWithGaps) {
-  const std::vector<Record> rows =
+  const std::vector<json::Record> rows =
       json_rows({"d/t.jsonl", "{\"a\": 1}\r\n\n {\"a\": 2, \"b\": \"x\"}"});
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[0].get_int("a"), 1);
@@ -17,7 +17,7 @@ TEST(JsonRows, LinesWithGaps) {
 }
 
 TEST(JsonRows, Array) {
-  const std::vector<Record> rows = json_rows(
+  const std::vector<json::Record> rows = json_rows(
       {"t.json", "\n[ {\"a\": \"}]\\\"{\"},\n\n{\"a\": \"\\\\\", \"b\": {\"c\": [1]}}\n]\n"});
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[0].get_string("a"), "}]\"{");
@@ -43,18 +43,18 @@ TEST(JsonRows, ErrorsNameTheLine) {
 }
 
 TEST(JsonRows, MissingFieldNamesTheLine) {
-  const std::vector<Record> rows = json_rows({"t.jsonl", "{}\n{\"a\": 1}"});
+  const std::vector<json::Record> rows = json_rows({"t.jsonl", "{}\n{\"a\": 1}"});
   expect_error([&] { static_cast<void>(rows[1].get_string("b")); }, {"t.jsonl:2", "\"b\""});
 }
 
 TEST(CsvRows, NamesFromTheFirstLineOrGiven) {
   const DataFile file{"t.csv", "x,y\n1,\"a\nb\"\n2,c\n"};
-  const std::vector<Record> named = csv_rows(file);
+  const std::vector<json::Record> named = csv_rows(file);
   ASSERT_EQ(named.size(), 2u);
   EXPECT_EQ(named[0].get_string("y"), "a\nb");
   EXPECT_EQ(named[1].get_string("x"), "2");
   EXPECT_EQ(named[1].source(), "t.csv:4");
-  const std::vector<Record> given = csv_rows(file, {"p", "q"});
+  const std::vector<json::Record> given = csv_rows(file, {"p", "q"});
   ASSERT_EQ(given.size(), 3u);
   EXPECT_EQ(given[0].get_string("p"), "x");
 }

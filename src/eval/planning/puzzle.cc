@@ -13,7 +13,7 @@ constexpr uint64_t kPuzzleStream = 0x70757A7A;
 constexpr uint64_t kTestShare = 32;  // one puzzle in so many is of the test part
 
 uint64_t hash_of(std::string_view text) {
-  return checksum64(std::as_bytes(std::span(text)));
+  return files::checksum64(std::as_bytes(std::span(text)));
 }
 
 }  // namespace

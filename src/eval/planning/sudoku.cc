@@ -145,8 +145,8 @@ class Sudoku final : public PuzzleKind {
     if (prompt.size() < kCells || answer.size() != kCells) return false;
     Board board;
     for (int cell = 0; cell < kCells; ++cell) {
-      const char digit = answer[static_cast<size_t>(cell)];
-      const char given = prompt[static_cast<size_t>(cell)];
+      const char digit = answer[cell];
+      const char given = prompt[cell];
       if (digit < '1' || digit > '9' || (given != '0' && given != digit)) return false;
       if (!board.place(cell, digit - '0')) return false;
     }

@@ -59,11 +59,11 @@ std::vector<AlignedTask> align_tasks(std::span<const EvalRun> runs) {
 
 std::string settings_text(const EvalResults& results) {
   std::string text = results.mode.empty() ? "mode not known" : results.mode;
-  if (results.mode == mode_name(Mode::kEvo)) {
+  if (results.mode == decode::mode_name(decode::Mode::kEvo)) {
     text += fmt::format(", balance {}", plain_text(results.balance));
   }
   if (results.window > 0) text += fmt::format(", window {}", results.window);
-  if (results.mode == mode_name(Mode::kDiffusion)) {
+  if (results.mode == decode::mode_name(decode::Mode::kDiffusion)) {
     text += fmt::format(", {} {}", results.steps, results.steps == 1 ? "step" : "steps");
   }
   return text;

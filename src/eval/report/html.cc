@@ -192,7 +192,7 @@ class Page {
     add("<details>\n<summary>{}, {}</summary>\n", html_text(trace.task),
         html_text(content_.labels[trace.run]));
     try {
-      const std::string map = maturity_map_svg(read_trace(trace.path));
+      const std::string map = decode::maturity_map_svg(decode::read_trace(trace.path));
       add("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Maturity map\">\n"
           "<div class=\"map\" style=\"width:{:.0f}px\">\n{}</div></div>\n",
           picture_width(map), map);

@@ -22,7 +22,8 @@ struct Frame {
 /// Axes, and where values lie between them.
 class Plot {
  public:
-  Plot(Frame frame, Axis x, Axis y) : frame_(frame), x_(std::move(x)), y_(std::move(y)) {}
+  Plot(Frame frame, plot::Axis x, plot::Axis y)
+      : frame_(frame), x_(std::move(x)), y_(std::move(y)) {}
 
   /// What lies beyond an axis is drawn at its end.
   [[nodiscard]] double x(double value) const {
@@ -33,14 +34,14 @@ class Plot {
   }
 
   /// Labels of the x axis stand below `ticks_y`.
-  void draw_axes(Svg& svg, double ticks_y, std::string_view x_label,
+  void draw_axes(plot::Svg& svg, double ticks_y, std::string_view x_label,
                  std::string_view y_label) const {
-    for (const Tick& tick : y_.ticks) {
+    for (const plot::Tick& tick : y_.ticks) {
       const double at = y(tick.position);
       svg.segment(frame_.left, at, frame_.right, at, "grid");
       svg.text(frame_.left - 6, at + 4, "end", "tick", tick.label);
     }
-    for (const Tick& tick : x_.ticks) {
+    for (const plot::Tick& tick : x_.ticks) {
       const double at = x(tick.position);
       svg.segment(at, frame_.top, at, frame_.bottom, "grid");
       svg.text(at, ticks_y + 15, "middle", "tick", tick.label);
@@ -51,25 +52,26 @@ class Plot {
     svg.add("</g>\n");
   }
 
-  void draw_mark(Svg& svg, double at_x, double at_y, size_t run) const {
+  void draw_mark(plot::Svg& svg, double at_x, double at_y, size_t run) const {
     svg.add("<g transform=\"translate({:.1f} {:.1f})\">{}</g>\n", at_x, at_y, run_mark(run));
   }
 
  private:
   Frame frame_;
-  Axis x_, y_;
+  plot::Axis x_, y_;
 };
 
 class ReliabilityDiagram {
  public:
   explicit ReliabilityDiagram(const ReliabilityPicture& picture)
-      : picture_(picture), plot_(kFrame, make_axis(0, 1, false, 0), make_axis(0, 1, false, 0)) {}
+      : picture_(picture),
+        plot_(kFrame, plot::make_axis(0, 1, false, 0), plot::make_axis(0, 1, false, 0)) {}
 
   std::string draw() const {
     const std::string title = fmt::format(
         "{}: {}; the table has the numbers", picture_.task,
         picture_.drafts ? "share of drafts kept by maturity" : "accuracy by confidence");
-    Svg svg("pic", kWidth, kHeight, one_line(title), "");
+    plot::Svg svg("pic", kWidth, kHeight, one_line(title), "");
     plot_.draw_axes(svg, kBarsBottom, picture_.drafts ? "maturity" : "confidence",
                     picture_.drafts ? "kept" : "right");
     svg.segment(kFrame.left, kFrame.bottom, kFrame.right, kFrame.top, "ideal");
@@ -90,7 +92,7 @@ class ReliabilityDiagram {
     return bin.count > 0 && std::isfinite(bin.predicted) && std::isfinite(bin.observed);
   }
 
-  void draw_counts(Svg& svg) const {
+  void draw_counts(plot::Svg& svg) const {
     int64_t most = 1;
     for (const ReliabilityBin& bin : picture_.bins) most = std::max(most, bin.count);
     for (const ReliabilityBin& bin : picture_.bins) {
@@ -107,7 +109,7 @@ class ReliabilityDiagram {
     svg.segment(kFrame.left, kBarsBottom, kFrame.right, kBarsBottom, "axis");
   }
 
-  void draw_line(Svg& svg) const {
+  void draw_line(plot::Svg& svg) const {
     std::string path;
     for (const ReliabilityBin& bin : picture_.bins) {
       if (!is_drawn(bin)) continue;
@@ -117,7 +119,7 @@ class ReliabilityDiagram {
     if (!path.empty()) svg.add("<path d=\"{}\" class=\"through\"/>\n", path);
   }
 
-  void draw_bin(Svg& svg, const ReliabilityBin& bin) const {
+  void draw_bin(plot::Svg& svg, const ReliabilityBin& bin) const {
     if (!is_drawn(bin)) return;
     const double x = plot_.x(bin.predicted);
     const ShareInterval interval = share_interval(std::clamp(bin.observed, 0.0, 1.0), bin.count);
@@ -138,7 +140,7 @@ class SpeedPlot {
     const std::string title =
         fmt::format("{}, {}: {} against tokens per forward pass; the table has the numbers",
                     picture_.task, picture_.model, metric_title(picture_.metric));
-    Svg svg("pic", kWidth, kHeight, one_line(title), "");
+    plot::Svg svg("pic", kWidth, kHeight, one_line(title), "");
     const std::string unit = picture_.percent ? ", %" : "";
     plot_.draw_axes(svg, kFrame.bottom, "tokens per forward pass",
                     one_line(metric_title(picture_.metric)) + unit);
@@ -155,24 +157,24 @@ class SpeedPlot {
 
   static double bounded(double value) { return std::clamp(value, -kLargest, kLargest); }
 
-  static Axis x_axis(const SpeedPicture& picture) {
+  static plot::Axis x_axis(const SpeedPicture& picture) {
     double low = 1, high = 1;  // a plain autoregressive pass
     for (const ReportPoint& point : picture.points) {
       low = std::min(low, bounded(point.x));
       high = std::max(high, bounded(point.x));
     }
-    return make_axis(low, high, false, 0.08);
+    return plot::make_axis(low, high, false, 0.08);
   }
-  static Axis y_axis(const SpeedPicture& picture) {
+  static plot::Axis y_axis(const SpeedPicture& picture) {
     double low = kLargest, high = -kLargest;
     for (const ReportPoint& point : picture.points) {
       low = std::min(low, bounded(point.y - point.half));
       high = std::max(high, bounded(point.y + point.half));
     }
-    return make_axis(low, high, false, 0.08);
+    return plot::make_axis(low, high, false, 0.08);
   }
 
-  void draw_point(Svg& svg, const ReportPoint& point) const {
+  void draw_point(plot::Svg& svg, const ReportPoint& point) const {
     const double x = plot_.x(point.x);
     svg.add("<g class=\"run{}\">", point.run % kRunColours);
     if (point.half > 0) {
@@ -184,7 +186,7 @@ class SpeedPlot {
 
   /// Beside the points, on the side where there is room, from the highest down; pushed down where
   /// they would lie on each other.
-  void draw_labels(Svg& svg) const {
+  void draw_labels(plot::Svg& svg) const {
     std::vector<ReportPoint> points = picture_.points;
     std::ranges::stable_sort(points, std::greater<>(), &ReportPoint::y);
     double lowest[2] = {-kLabelHeight, -kLabelHeight};  // per side

@@ -31,9 +31,9 @@ std::vector<EvalRun> load_runs(std::span<const fs::path> paths) {
 }
 
 std::string report_json(std::span<const EvalRun> runs) {
-  std::vector<Record> records;
+  std::vector<json::Record> records;
   for (const EvalRun& run : runs) records.push_back(run.results.record());
-  Record record;
+  json::Record record;
   record.set("runs", records);
   return record.dump();
 }
@@ -43,8 +43,8 @@ void write_report(std::span<const EvalRun> runs, const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) fail("{}: cannot make this folder: {}", folder.string(), error.message());
-  write_atomically(folder / "report.html", html);
-  write_atomically(folder / "report.md", markdown);
+  files::write_atomically(folder / "report.html", html);
+  files::write_atomically(folder / "report.md", markdown);
 }
 
 }  // namespace evo::eval

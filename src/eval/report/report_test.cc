@@ -40,7 +40,7 @@ std::vector<EvalRun> sample_runs() {
 
 /// What markup, numbers and ids must be in every page.
 void expect_sound(const std::string& page) {
-  EXPECT_EQ(valid_utf8_prefix(page), page.size());
+  EXPECT_EQ(text::valid_utf8_prefix(page), page.size());
   std::string markup = std::regex_replace(page, std::regex("<(meta|br)[^<>]*>"), "");
   for (size_t at = 0; (at = markup.find("<style>", at)) != std::string::npos;) {
     markup.erase(at, markup.find("</style>", at) + 8 - at);
@@ -154,8 +154,8 @@ TEST(Report, NamesAreTextWhateverIsInThem) {
   const std::string text = report_markdown(runs);
   expect_aligned(text);
   EXPECT_EQ(text.find('<'), std::string::npos);
-  EXPECT_EQ(valid_utf8_prefix(text), text.size());
-  EXPECT_EQ(valid_utf8_prefix(report_json(runs)), report_json(runs).size());
+  EXPECT_EQ(text::valid_utf8_prefix(text), text.size());
+  EXPECT_EQ(text::valid_utf8_prefix(report_json(runs)), report_json(runs).size());
 }
 
 TEST(Report, NumbersMayBeAnything) {
@@ -196,9 +196,9 @@ TEST(Report, NothingWasRun) {
 
 TEST(Report, ShowsTracesAndSaysWhichCannotBeRead) {
   const TemporaryFolder folder;
-  const Trace trace = testing::small_trace();
-  std::string lines = trace_line(trace.header);
-  for (const TracePass& pass : trace.passes) lines += trace_line(pass);
+  const decode::Trace trace = testing::small_trace();
+  std::string lines = decode::trace_line(trace.header);
+  for (const decode::TracePass& pass : trace.passes) lines += decode::trace_line(pass);
   testing::write_bytes(folder / "good.jsonl", lines);
   testing::write_bytes(folder / "bad.jsonl", "{\"format\": \"other\"}\n");
   EvalResults results = sample_results();
@@ -226,7 +226,7 @@ TEST(Report, RunsAreLoadedFromFoldersAndFiles) {
   EXPECT_EQ(runs[0].results.model, "tiny-7m");
   EXPECT_EQ(runs[0].folder, folder.path());
   EXPECT_EQ(runs[1].results.model, "small-30m");
-  const Record json = Record::parse(report_json(runs), "json");
+  const json::Record json = json::Record::parse(report_json(runs), "json");
   EXPECT_EQ(json.get_records("runs").at(1).dump(), other_model().record().dump());
 
   write_report(runs, folder / "new/report");

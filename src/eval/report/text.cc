@@ -30,7 +30,7 @@ bool is_within_word(std::string_view text, size_t at) {
 std::string one_line(std::string_view text) {
   std::string line;
   while (!text.empty()) {
-    const size_t length = utf8_character_length(text);
+    const size_t length = text::utf8_character_length(text);
     const std::string_view character = text.substr(0, std::max<size_t>(length, 1));
     if (length == 0) {
       line += "\uFFFD";
@@ -43,7 +43,7 @@ std::string one_line(std::string_view text) {
 }
 
 std::string html_text(std::string_view text) {
-  return xml_escaped(one_line(text));
+  return plot::xml_escaped(one_line(text));
 }
 
 std::string markdown_text(std::string_view text) {

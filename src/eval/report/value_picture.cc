@@ -38,7 +38,7 @@ class Strips {
 
  private:
   /// Shares have a natural zero, other values only each other.
-  static Axis axis_of(const ValuePicture& picture) {
+  static plot::Axis axis_of(const ValuePicture& picture) {
     constexpr double kLargest = 1e300;  // beyond it the width of a range could overflow
     double low = kLargest, high = -kLargest;
     const auto include = [&](double from, double to) {
@@ -51,8 +51,8 @@ class Strips {
         include(point.y - point.half, point.y + point.half);
       }
     }
-    if (picture.percent) return make_axis_from_zero(std::clamp(high, 0.0, 100.0));
-    return make_axis(low, high, false, 0.08);
+    if (picture.percent) return plot::make_axis_from_zero(std::clamp(high, 0.0, 100.0));
+    return plot::make_axis(low, high, false, 0.08);
   }
 
   static double row_height(const ValuePicture::Row& row) {
@@ -76,7 +76,7 @@ class Strips {
   }
 
   void draw_axis() {
-    for (const Tick& tick : axis_.ticks) {
+    for (const plot::Tick& tick : axis_.ticks) {
       const double at = x(tick.position), part = axis_.fraction(tick.position);
       add_line(at, kTop - 6, at, height_ - kBottom, "grid");
       const char* anchor = part < 0.01 ? "start" : part > 0.99 ? "end" : "middle";
@@ -109,7 +109,7 @@ class Strips {
   }
 
   const ValuePicture& picture_;
-  Axis axis_;
+  plot::Axis axis_;
   double height_;
   std::string text_;
 };

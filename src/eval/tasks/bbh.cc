@@ -83,9 +83,9 @@ std::string shots_of(std::string_view subtask, const DataFile& file) {
 }
 
 /// The examples of a file of the original release, which is one object, or of rows.
-std::vector<Record> read_examples(const DataFile& file) {
+std::vector<json::Record> read_examples(const DataFile& file) {
   if (file.text.find("\"examples\"") < file.text.find("\"input\"")) {
-    return Record::parse(file.text, file.name).get_records("examples");
+    return json::Record::parse(file.text, file.name).get_records("examples");
   }
   return read_rows(file);
 }
@@ -135,7 +135,7 @@ class BbhTask : public Task {
     const DataFile file =
         data.read({fmt::format("bbh/{}.json", subtask), fmt::format("bbh/{}/test.jsonl", subtask),
                    fmt::format("bbh/{}.jsonl", subtask)});
-    const std::vector<Record> rows = read_examples(file);
+    const std::vector<json::Record> rows = read_examples(file);
     for (size_t i = 0; i < limited(rows.size(), options); ++i) {
       Example example;
       example.id = fmt::format("{}/{}", subtask, i);

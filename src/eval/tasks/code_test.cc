@@ -175,7 +175,7 @@ TEST(CodeTasks, SharedData) {
   EXPECT_EQ(task_named("humaneval_infilling").load(*data, {}).size(), 1033u + 5815 + 1640 + 164);
   std::string why;
   if (!sandbox_available(why)) GTEST_SKIP() << why;
-  const std::vector<Record> rows = read_rows(data->read({"HumanEval.jsonl"}));
+  const std::vector<json::Record> rows = read_rows(data->read({"HumanEval.jsonl"}));
   const std::vector<Example> examples = task_named("humaneval").load(*data, {.limit = 10});
   for (size_t i = 0; i < examples.size(); ++i) {
     EXPECT_EQ(examples[i].id, rows[i].get_string("task_id"));

@@ -20,7 +20,7 @@ struct Problem {
 
 std::vector<Problem> read_problems(const DataFile& file) {
   std::vector<Problem> problems;
-  for (const Record& row : read_rows(file)) {
+  for (const json::Record& row : read_rows(file)) {
     problems.push_back({row.get_string("question"), row.get_string("answer")});
     if (problems.back().answer.find("#### ") == std::string::npos) {
       fail("{}: \"answer\" must end in \"#### \" and the result, found \"{}\"", row.source(),

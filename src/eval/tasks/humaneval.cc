@@ -9,7 +9,7 @@ namespace evo::eval {
 namespace {
 
 /// What a row says of how its function is tested.
-std::string tests_of(const Record& row) {
+std::string tests_of(const json::Record& row) {
   return fmt::format("{}\ncheck({})", row.get_string("test"), row.get_string("entry_point"));
 }
 
@@ -33,7 +33,7 @@ class HumanEvalTask : public Task {
   std::vector<Example> load(const DataFolder& data, const TaskOptions& options) const override {
     const DataFile file =
         data.read({"HumanEval.jsonl", "humaneval/test.jsonl", "openai_humaneval/test.jsonl"});
-    const std::vector<Record> rows = read_rows(file);
+    const std::vector<json::Record> rows = read_rows(file);
     std::vector<Example> examples(limited(rows.size(), options));
     for (size_t i = 0; i < examples.size(); ++i) {
       examples[i].id = rows[i].get_string("task_id");
@@ -83,7 +83,7 @@ class InfillingTask : public Task {
   std::vector<Example> load(const DataFolder& data, const TaskOptions& options) const override {
     std::vector<Example> examples;
     for (const InfillingPart& part : kInfillingParts) {
-      const std::vector<Record> rows = read_rows(data.read({std::string(part.file)}));
+      const std::vector<json::Record> rows = read_rows(data.read({std::string(part.file)}));
       for (size_t i = 0; i < limited(rows.size(), options); ++i) {
         examples.push_back(example_of(rows[i], part.group));
       }
@@ -97,7 +97,7 @@ class InfillingTask : public Task {
   }
 
  private:
-  static Example example_of(const Record& row, std::string_view group) {
+  static Example example_of(const json::Record& row, std::string_view group) {
     Example example;
     example.id = row.get_string("task_id");
     example.group = group;

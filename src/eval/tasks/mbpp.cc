@@ -68,7 +68,7 @@ std::string shots_text() {
   return text;
 }
 
-Problem problem_of(const Record& row) {
+Problem problem_of(const json::Record& row) {
   const std::vector<std::string> tests = row.get_strings("test_list");
   if (tests.size() < kTests) {
     fail("{}: expected at least {} assertions in \"test_list\", found {}", row.source(), kTests,
@@ -97,7 +97,7 @@ class MbppTask : public Task {
   std::vector<Example> load(const DataFolder& data, const TaskOptions& options) const override {
     const DataFile file = data.read({"mbpp.jsonl", "mbpp/full/test.jsonl", "mbpp/test.jsonl"});
     std::vector<Example> examples;
-    for (const Record& row : read_rows(file)) {
+    for (const json::Record& row : read_rows(file)) {
       const int64_t number = row.get_int("task_id");
       if (number < kFirstTest || number > kLastTest) continue;
       if (options.limit > 0 && std::ssize(examples) == options.limit) break;

@@ -15,7 +15,7 @@ namespace {
 
 /// Length of the character at `at`; a byte that begins none counts as one.
 size_t character_length(std::string_view text, size_t at) {
-  return std::max<size_t>(1, utf8_character_length(text.substr(at)));
+  return std::max<size_t>(1, text::utf8_character_length(text.substr(at)));
 }
 
 size_t line_end(std::string_view text, size_t at) {

@@ -86,7 +86,7 @@ class MathTask : public Task {
   }
 
  protected:
-  static Example example_of(const Record& row, std::string group) {
+  static Example example_of(const json::Record& row, std::string group) {
     const std::optional<std::string> answer = boxed_answer(row.get_string("solution"));
     if (!answer) fail("{}: expected \\boxed{{answer}} in \"solution\", found none", row.source());
     Example example;
@@ -110,7 +110,7 @@ class MinervaMathTask : public MathTask {
     std::vector<Example> examples;
     for (const std::string_view subject : kSubjects) {
       const std::string file = fmt::format("{}/test.jsonl", subject);
-      const std::vector<Record> rows = read_rows(data.read(
+      const std::vector<json::Record> rows = read_rows(data.read(
           {"hendrycks_math/" + file, "minerva_math/" + file, "math/" + file, "MATH/" + file}));
       for (size_t i = 0; i < limited(rows.size(), options); ++i) {
         examples.push_back(example_of(rows[i], std::string(subject)));
@@ -132,7 +132,7 @@ class MinervaMath500Task : public MathTask {
         data.read({"math500/test.jsonl", "math500/test_ori.jsonl", "MATH-500/test.jsonl"});
     GroupLimit limit(options);
     std::vector<Example> examples;
-    for (const Record& row : read_rows(file)) {
+    for (const json::Record& row : read_rows(file)) {
       std::string subject = row.get_string(row.has("subject") ? "subject" : "type");
       if (!limit.takes(subject)) continue;
       examples.push_back(example_of(row, std::move(subject)));

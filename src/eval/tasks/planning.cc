@@ -14,7 +14,7 @@ class PuzzleTask final : public Task {
   [[nodiscard]] std::vector<Example> load(const DataFolder& data,
                                           const TaskOptions& options) const override {
     std::vector<Example> examples;
-    for (const Record& row : json_rows(data.read(info().files))) {
+    for (const json::Record& row : json_rows(data.read(info().files))) {
       if (options.limit > 0 && std::cmp_equal(examples.size(), options.limit)) break;
       Example& example = examples.emplace_back();
       example.id = fmt::format("{}", examples.size() - 1);

@@ -23,7 +23,7 @@ bool is_annotation(std::string_view keyword) {
 std::string shortened(std::string text, size_t most) {
   if (text.size() <= most) return text;
   text.resize(most);
-  text.resize(valid_utf8_prefix(text));
+  text.resize(text::valid_utf8_prefix(text));
   return text + "...";
 }
 

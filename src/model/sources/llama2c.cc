@@ -15,7 +15,7 @@
 #include "model/layout.h"
 #include "model/sources/weight_source.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 constexpr int64_t kHeaderBytes = 7 * sizeof(int32_t);
@@ -32,7 +32,7 @@ struct Llama2cFile {
     file.forget(bytes);
   }
 
-  MappedFile file;
+  files::MappedFile file;
 };
 
 ModelConfig read_header(const Llama2cFile& file) {
@@ -136,4 +136,4 @@ WeightSource llama2c_source(const std::filesystem::path& path) {
   return source;
 }
 
-}  // namespace evo
+}  // namespace evo::model

@@ -8,7 +8,7 @@
 #include "base/threads/parallel.h"
 #include "model/layout.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 float value_of(float value) {
@@ -35,7 +35,7 @@ void require_all_finite(std::span<const Value> values, Bits exponent, std::strin
   constexpr int64_t kPerThread = 1 << 16;
   std::atomic<bool> finite = true;
   parallel_for(std::ssize(values), kPerThread, [&](int64_t begin, int64_t end) {
-    const auto part = values.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+    const auto part = values.subspan(begin, end - begin);
     if (!all_finite<Bits>(part, exponent)) finite = false;
   });
   if (finite) return;
@@ -53,23 +53,23 @@ void require_finite(std::span<const float> values, std::string_view name, std::s
   require_all_finite<uint32_t>(values, 0x7F800000, name, path);
 }
 
-void read_parameter(const WeightFolder& weights, const std::string& name,
+void read_parameter(const weights::WeightFolder& weights, const std::string& name,
                     const std::vector<int64_t>& shape, std::span<float> out) {
   weights.read_f32(name, shape, out);
   require_finite(out, name, weights.path().string());
 }
 
-void read_bf16_parameter(const WeightFolder& weights, const std::string& name,
+void read_bf16_parameter(const weights::WeightFolder& weights, const std::string& name,
                          const std::vector<int64_t>& shape, std::span<uint16_t> out) {
   weights.read_bf16(name, shape, out);
   require_all_finite<uint16_t>(std::span<const uint16_t>(out), 0x7F80, name,
                                weights.path().string());
 }
 
-std::span<const uint16_t> mapped_bf16_parameter(const WeightFolder& weights,
+std::span<const uint16_t> mapped_bf16_parameter(const weights::WeightFolder& weights,
                                                 const std::string& name,
                                                 const std::vector<int64_t>& shape) {
-  const TensorInfo* const info = weights.find(name);
+  const weights::TensorInfo* const info = weights.find(name);
   if (info == nullptr || info->dtype != "BF16" || info->shape != shape ||
       reinterpret_cast<uintptr_t>(info->bytes.data()) % alignof(uint16_t) != 0) {
     return {};
@@ -82,7 +82,7 @@ std::span<const uint16_t> mapped_bf16_parameter(const WeightFolder& weights,
 
 WeightSource folder_source(const std::filesystem::path& folder, bool backbone_only) {
   WeightSource source{ModelConfig::load(folder / "config.json"), {}};
-  const auto weights = std::make_shared<const WeightFolder>(folder);
+  const auto weights = std::make_shared<const weights::WeightFolder>(folder);
   const auto add = [&](const std::string& name, const std::vector<int64_t>& shape) {
     source.arrays.push_back({name, shape, {}, "F32", [=](std::span<float> out) {
                                read_parameter(*weights, name, shape, out);
@@ -94,7 +94,7 @@ WeightSource folder_source(const std::filesystem::path& folder, bool backbone_on
   for (const Parameter& p : parameters.list()) add(p.name, p.shape);
   if (!source.config.flow) return source;
   for (const char* table : {kTimeLogSnr, kTimeValue, kUnigram}) {
-    const TensorInfo* const info = weights->find(table);
+    const weights::TensorInfo* const info = weights->find(table);
     if (info == nullptr) {
       fail("{}: there is no array {}: is this model's file complete?", weights->path().string(),
            table);
@@ -106,10 +106,11 @@ WeightSource folder_source(const std::filesystem::path& folder, bool backbone_on
 
 void write_model_folder(const std::filesystem::path& folder, WeightSource source,
                         std::string_view weights) {
-  for (ArrayToWrite& array : source.arrays) array.dtype = array.shape.size() == 2 ? weights : "F32";
+  for (weights::ArrayToWrite& array : source.arrays)
+    array.dtype = array.shape.size() == 2 ? weights : "F32";
   std::filesystem::create_directories(folder);
-  write_safetensors(folder / "model.safetensors", source.arrays, {{"format", "pt"}});
+  weights::write_safetensors(folder / "model.safetensors", source.arrays, {{"format", "pt"}});
   source.config.save(folder / "config.json", weights);
 }
 
-}  // namespace evo
+}  // namespace evo::model

@@ -11,7 +11,7 @@
 #include "weights/safetensors.h"
 #include "weights/weight_folder.h"
 
-namespace evo {
+namespace evo::model {
 
 // Beside the parameters, a model with the evolving stream keeps these tables in its file.
 inline constexpr char kTimeLogSnr[] = "evo.time.log_snr";
@@ -19,13 +19,13 @@ inline constexpr char kTimeValue[] = "evo.time.value";
 inline constexpr char kUnigram[] = "evo.unigram";
 
 /// Reads a parameter. Throws Error if it is missing, has another shape, or holds what is no number.
-void read_parameter(const WeightFolder& weights, const std::string& name,
+void read_parameter(const weights::WeightFolder& weights, const std::string& name,
                     const std::vector<int64_t>& shape, std::span<float> out);
 /// The same of one whose array is BF16, without changing its numbers.
-void read_bf16_parameter(const WeightFolder& weights, const std::string& name,
+void read_bf16_parameter(const weights::WeightFolder& weights, const std::string& name,
                          const std::vector<int64_t>& shape, std::span<uint16_t> out);
 /// The same where it lies in the file; empty if it does not lie as 16-bit numbers must.
-std::span<const uint16_t> mapped_bf16_parameter(const WeightFolder& weights,
+std::span<const uint16_t> mapped_bf16_parameter(const weights::WeightFolder& weights,
                                                 const std::string& name,
                                                 const std::vector<int64_t>& shape);
 /// Throws Error naming `name`, the first such element and `path` if a value is not finite.
@@ -35,7 +35,7 @@ void require_finite(std::span<const float> values, std::string_view name, std::s
 /// copying takes the memory of the largest of them in f32.
 struct WeightSource {
   ModelConfig config;
-  std::vector<ArrayToWrite> arrays;
+  std::vector<weights::ArrayToWrite> arrays;
 };
 
 /// Of a model folder. `backbone_only` leaves out what only evolving tokens use.
@@ -49,4 +49,4 @@ struct WeightSource {
 void write_model_folder(const std::filesystem::path& folder, WeightSource source,
                         std::string_view weights);
 
-}  // namespace evo
+}  // namespace evo::model

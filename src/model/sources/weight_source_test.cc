@@ -7,7 +7,7 @@
 #include "model/model.h"
 #include "model/testing.h"
 
-namespace evo {
+namespace evo::model {
 namespace {
 
 namespace fs = std::filesystem;
@@ -91,7 +91,7 @@ TEST_F(Llama2c, ArraysLieKindByKind) {
 TEST_F(Llama2c, RotaryPairsBecomeHalves) {
   write(kVocabulary, kEmbedding + kLayers + 8 + kTables);
   const Model model = converted();
-  const Tensor q = model.parameters().tensor("model.layers.1.self_attn.q_proj.weight");
+  const tensor::Tensor q = model.parameters().tensor("model.layers.1.self_attn.q_proj.weight");
   const float begin = 64 + 64;  // of the second layer's q
   const int64_t from[] = {0, 2, 1, 3, 4, 6, 5, 7};
   for (int64_t r = 0; r < 8; ++r) {
@@ -130,4 +130,4 @@ TEST_F(Llama2c, DamagedFiles) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::model

@@ -7,7 +7,7 @@
 
 #include "base/threads/parallel.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 namespace {
 
 constexpr int64_t kCodeGrain = 1024;  // rows of a few dozen numbers: fewer are not worth a thread
@@ -19,18 +19,17 @@ double dot(const float* a, const float* b, int64_t count) {
 }
 
 /// sqrt(d) / |row| for every row [V]; Error if a row has no direction.
-std::vector<float> row_scales(const Tensor& table) {
+std::vector<float> row_scales(const tensor::Tensor& table) {
   const int64_t rows = table.rows(), d = table.cols();
   std::vector<float> scales(static_cast<size_t>(rows));
   parallel_for(rows, kCodeGrain, [&](int64_t begin, int64_t end) {
     for (int64_t v = begin; v < end; ++v) {
       const double square = dot(table.row(v), table.row(v), d);
-      scales[static_cast<size_t>(v)] =
-          static_cast<float>(std::sqrt(static_cast<double>(d) / square));
+      scales[v] = static_cast<float>(std::sqrt(static_cast<double>(d) / square));
     }
   });
   for (int64_t v = 0; v < rows; ++v) {
-    const float scale = scales[static_cast<size_t>(v)];
+    const float scale = scales[v];
     if (std::isfinite(scale) && scale > 0) continue;
     fail(
         "row {} of the code table [{}, {}] has length {}, expected a positive finite number: the "
@@ -42,17 +41,17 @@ std::vector<float> row_scales(const Tensor& table) {
 }
 
 /// With c = s C and s = sqrt(d) / |C|: dC += s (dc - c (c . dc) / d).
-void add_table_gradient(const Tensor& table, const Tensor& codes,
+void add_table_gradient(const tensor::Tensor& table, const tensor::Tensor& codes,
                         const std::vector<float>& scales) {
   const int64_t d = codes.cols();
-  const Tensor table_grad = table.grad(), codes_grad = codes.grad();
+  const tensor::Tensor table_grad = table.grad(), codes_grad = codes.grad();
   parallel_for(codes.rows(), kCodeGrain, [&](int64_t begin, int64_t end) {
     for (int64_t v = begin; v < end; ++v) {
       const float* c = codes.row(v);
       const float* dc = codes_grad.row(v);
       float* target = table_grad.row(v);
       const auto along = static_cast<float>(dot(c, dc, d) / static_cast<double>(d));
-      const float scale = scales[static_cast<size_t>(v)];
+      const float scale = scales[v];
       for (int64_t j = 0; j < d; ++j) target[j] += scale * (dc[j] - c[j] * along);
     }
   });
@@ -60,13 +59,13 @@ void add_table_gradient(const Tensor& table, const Tensor& codes,
 
 }  // namespace
 
-Tensor normalize_codes(Tape& tape, const Tensor& table) {
+tensor::Tensor normalize_codes(tensor::Tape& tape, const tensor::Tensor& table) {
   const int64_t d = table.cols();
   std::vector<float> scales = row_scales(table);
-  Tensor codes = tape.output(table.shape());
+  tensor::Tensor codes = tape.output(table.shape());
   parallel_for(table.rows(), kCodeGrain, [&](int64_t begin, int64_t end) {
     for (int64_t v = begin; v < end; ++v) {
-      const float scale = scales[static_cast<size_t>(v)];
+      const float scale = scales[v];
       for (int64_t j = 0; j < d; ++j) codes.row(v)[j] = scale * table.row(v)[j];
     }
   });
@@ -80,12 +79,13 @@ Tensor normalize_codes(Tape& tape, const Tensor& table) {
   return codes;
 }
 
-Tensor gaussian_bridge(Tape& tape, const Tensor& codes, std::span<const int32_t> ids,
-                       std::span<const float> signal, const Tensor& noise) {
+tensor::Tensor gaussian_bridge(tensor::Tape& tape, const tensor::Tensor& codes,
+                               std::span<const int32_t> ids, std::span<const float> signal,
+                               const tensor::Tensor& noise) {
   const int64_t d = codes.cols();
   EVO_CHECK(ids.size() == signal.size());
   EVO_CHECK(noise.numel() == static_cast<int64_t>(ids.size()) * d);
-  Tensor z = tape.output({static_cast<int64_t>(ids.size()), d});
+  tensor::Tensor z = tape.output({static_cast<int64_t>(ids.size()), d});
   for (size_t r = 0; r < ids.size(); ++r) {
     EVO_CHECK(ids[r] >= 0 && ids[r] < codes.rows());
     EVO_CHECK(signal[r] >= 0.0f && signal[r] <= 1.0f);
@@ -101,7 +101,7 @@ Tensor gaussian_bridge(Tape& tape, const Tensor& codes, std::span<const int32_t>
   tape.record([codes, z, d, id_of = std::vector<int32_t>(ids.begin(), ids.end()),
                signal_of = std::vector<float>(signal.begin(), signal.end())] {
     if (!z.has_grad()) return;
-    const Tensor dz = z.grad(), dc = codes.grad();
+    const tensor::Tensor dz = z.grad(), dc = codes.grad();
     for (size_t r = 0; r < id_of.size(); ++r) {  // one thread: rows of equal id must not race
       const float keep = std::sqrt(signal_of[r]);
       const float* from = dz.f32() + static_cast<int64_t>(r) * d;
@@ -112,4 +112,4 @@ Tensor gaussian_bridge(Tape& tape, const Tensor& codes, std::span<const int32_t>
   return z;
 }
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu

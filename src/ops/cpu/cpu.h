@@ -3,10 +3,10 @@
 
 #include "ops/backend.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 
-#define EVO_OP(op) decltype(::evo::op) op;
+#define EVO_OP(op) decltype(::evo::ops::op) op;
 EVO_FOR_EACH_OP(EVO_OP)
 #undef EVO_OP
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu

@@ -11,7 +11,7 @@
 #include "ops/cpu/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -56,7 +56,7 @@ void scan_row_backward(const float* a, const float* previous, const float* dnext
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -65,7 +65,7 @@ HWY_AFTER_NAMESPACE();
 
 #include "ops/cpu/rows.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 HWY_EXPORT(scan_row);
 HWY_EXPORT(scan_row_backward);
 
@@ -75,7 +75,7 @@ namespace {
 std::vector<int64_t> block_bounds(std::span<const uint8_t> block_starts) {
   std::vector<int64_t> bounds;
   for (int64_t r = 0; r < std::ssize(block_starts); ++r) {
-    if (r == 0 || block_starts[static_cast<size_t>(r)] != 0) bounds.push_back(r);
+    if (r == 0 || block_starts[r] != 0) bounds.push_back(r);
   }
   bounds.push_back(std::ssize(block_starts));
   return bounds;
@@ -86,17 +86,17 @@ template <class Fn>
 void for_each_block(const std::vector<int64_t>& bounds, int64_t cols, const Fn& fn) {
   const int64_t blocks = std::ssize(bounds) - 1;
   if (blocks == 0) return;
-  for_each_row(blocks, bounds.back() / blocks * cols,
-               [&](int64_t block) { fn(bounds[block], bounds[block + 1]); });
+  ops::for_each_row(blocks, bounds.back() / blocks * cols,
+                    [&](int64_t block) { fn(bounds[block], bounds[block + 1]); });
 }
 
-void gated_scan_backward(const Tensor& a, const Tensor& states,
+void gated_scan_backward(const tensor::Tensor& a, const tensor::Tensor& states,
                          const std::vector<int64_t>& bounds) {
   if (!states.has_grad() || !a.wants_grad()) return;
-  const Tensor dstates = states.grad();
+  const tensor::Tensor dstates = states.grad();
   const GradientSink da(a);
   const int64_t cols = states.cols();
-  const Tensor zeros = Tensor::zeros({cols});
+  const tensor::Tensor zeros = tensor::Tensor::zeros({cols});
   for_each_block(bounds, cols, [&](int64_t begin, int64_t end) {
     std::vector<float> carry(static_cast<size_t>(cols), 0.0f);
     for (int64_t r = end - 1; r >= begin; --r) {
@@ -109,12 +109,13 @@ void gated_scan_backward(const Tensor& a, const Tensor& states,
 
 }  // namespace
 
-Tensor gated_scan(Tape& tape, const Tensor& a, std::span<const uint8_t> block_starts) {
+tensor::Tensor gated_scan(tensor::Tape& tape, const tensor::Tensor& a,
+                          std::span<const uint8_t> block_starts) {
   EVO_CHECK(a.shape().size() == 2 && a.shape()[1] % 2 == 0);
   EVO_CHECK(std::ssize(block_starts) == a.rows());
   const int64_t cols = a.shape()[1] / 2;
-  const Tensor states = tape.output({a.rows(), cols});
-  const Tensor zeros = Tensor::zeros({cols});
+  const tensor::Tensor states = tape.output({a.rows(), cols});
+  const tensor::Tensor zeros = tensor::Tensor::zeros({cols});
   std::vector<int64_t> bounds = block_bounds(block_starts);
   for_each_block(bounds, cols, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
@@ -134,5 +135,5 @@ void gated_step(std::span<const float> a, std::span<float> state) {
   HWY_DYNAMIC_DISPATCH(scan_row)(a.data(), state.data(), state.size(), state.data());
 }
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu
 #endif  // HWY_ONCE

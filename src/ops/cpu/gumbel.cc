@@ -12,7 +12,7 @@
 #include "ops/cpu/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -140,14 +140,14 @@ void candidates(const GumbelNoise& noise, const float* logits, size_t n, const i
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "base/error.h"
 #include "base/random.h"
 
-namespace evo {
+namespace evo::ops {
 
 HWY_EXPORT(candidates);
 
@@ -155,7 +155,7 @@ uint32_t GumbelNoise::bits(int64_t token) const {
   const auto block = static_cast<uint64_t>(token) / 4;
   return philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
                  static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)},
-                key)[static_cast<size_t>(token % 4)];
+                key)[token % 4];
 }
 
 double gumbel(uint32_t bits) {
@@ -178,5 +178,5 @@ std::vector<GumbelCandidate> gumbel_candidates(const GumbelNoise& noise,
   return found;
 }
 
-}  // namespace evo
+}  // namespace evo::ops
 #endif

@@ -10,7 +10,7 @@
 #include "base/threads/parallel.h"
 #include "ops/softmax.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 namespace {
 
 /// Rows whose logits are in flight at once: few enough that they stay in the last cache, and enough
@@ -23,8 +23,8 @@ int64_t chunk_rows(int64_t vocabulary) {
 /// The rows, the matrices and the products that make logits of them.
 /// Shapes: n rows, D hidden size, V vocabulary, d code size.
 struct Scores {
-  Scores(const Tape& tape, const Tensor& hidden, int64_t first, int64_t count, const Weight& weight,
-         const PosteriorTerm* posterior)
+  Scores(const tensor::Tape& tape, const tensor::Tensor& hidden, int64_t first, int64_t count,
+         const Weight& weight, const PosteriorTerm* posterior)
       : h(hidden),
         row_begin(first),
         rows(count),
@@ -37,7 +37,7 @@ struct Scores {
     EVO_CHECK(row_begin >= 0 && rows >= 0 && row_begin + rows <= h.rows());
     EVO_CHECK(h.rows() == 0 || h.cols() == width);
     if (packed == nullptr) {
-      unembed_operand.emplace(matrix(unembed.f32(), vocabulary, width), precision);
+      unembed_operand.emplace(ops::matrix(unembed.f32(), vocabulary, width), precision);
     }
     if (term == nullptr) return;
     code_size = term->codes.cols();
@@ -47,12 +47,12 @@ struct Scores {
   }
 
   [[nodiscard]] MatrixView hidden_rows(int64_t begin, int64_t count) const {
-    return matrix(h.row(row_begin + begin), count, width);
+    return ops::matrix(h.row(row_begin + begin), count, width);
   }
   [[nodiscard]] MatrixView codes() const {
-    return matrix(term->codes.f32(), vocabulary, code_size);
+    return ops::matrix(term->codes.f32(), vocabulary, code_size);
   }
-  [[nodiscard]] float kappa(int64_t row) const { return term->kappa[static_cast<size_t>(row)]; }
+  [[nodiscard]] float kappa(int64_t row) const { return term->kappa[row]; }
 
   /// scaled_z [count, d] = kappa z; unused without term.
   void scale_z(int64_t begin, int64_t count, float* scaled_z) const {
@@ -78,20 +78,20 @@ struct Scores {
       EVO_CHECK(stride == vocabulary);
       packed->multiply(hidden.data, count, out);
     } else {
-      matmul({hidden, precision}, unembed_operand->transposed(), out, stride, false);
+      ops::matmul({hidden, precision}, unembed_operand->transposed(), out, stride, false);
     }
     if (term == nullptr) return;
-    matmul(matrix(scaled_z, count, code_size), codes().transposed(), out, stride, true,
-           Precision::kF32);
+    ops::matmul(ops::matrix(scaled_z, count, code_size), codes().transposed(), out, stride, true,
+                tensor::Precision::kF32);
   }
 
-  const Tensor& h;
+  const tensor::Tensor& h;
   int64_t row_begin, rows;
-  const Tensor& unembed;
+  const tensor::Tensor& unembed;
   const PackedWeight* packed;                    // null: multiply by `unembed`
   std::optional<MatmulOperand> unembed_operand;  // [V, D], unless packed
   const PosteriorTerm* term;                     // null: no posterior
-  Precision precision;
+  tensor::Precision precision;
   int64_t vocabulary = 0, width = 0, code_size = 0;
 };
 
@@ -99,7 +99,7 @@ struct Scores {
 /// `begin_ + r` from the call's.
 class HeadPass {
  public:
-  HeadPass(const Tape& tape, const Scores& scores, const HeadLosses* losses)
+  HeadPass(const tensor::Tape& tape, const Scores& scores, const HeadLosses* losses)
       : scores_(scores), losses_(losses), gradients_(tape.recording() && losses != nullptr) {
     const auto n = static_cast<size_t>(scores.rows);
     if (losses != nullptr) {
@@ -135,16 +135,16 @@ class HeadPass {
       list->resize(n);
     }
     result_.argmax.resize(n);
-    exponentials_ = Tensor::empty({chunk, scores_.logit_stride()});
+    exponentials_ = tensor::Tensor::empty({chunk, scores_.logit_stride()});
     if (code_gradient_ == CodeGradient::kSquaredError) {
-      dlogits_ = Tensor::empty({chunk, scores_.logit_stride()});
+      dlogits_ = tensor::Tensor::empty({chunk, scores_.logit_stride()});
     }
     if (scores_.term != nullptr) {
-      scaled_z_ = Tensor::empty({chunk, scores_.code_size});
-      result_.mean_code = Tensor::empty({scores_.rows, scores_.code_size});
+      scaled_z_ = tensor::Tensor::empty({chunk, scores_.code_size});
+      result_.mean_code = tensor::Tensor::empty({scores_.rows, scores_.code_size});
     }
-    softmax_.resize(static_cast<size_t>(chunk));
-    target_logit_.resize(static_cast<size_t>(chunk));
+    softmax_.resize(chunk);
+    target_logit_.resize(chunk);
   }
 
   [[nodiscard]] size_t row(int64_t r) const { return static_cast<size_t>(begin_ + r); }
@@ -163,13 +163,13 @@ class HeadPass {
   [[nodiscard]] const float* target_code(int64_t r) const {
     return scores_.term->codes.row(target(r));
   }
-  [[nodiscard]] double sum(int64_t r) const { return softmax_[static_cast<size_t>(r)].sum; }
-  [[nodiscard]] MatrixView logit_rows(const Tensor& rows) const {
+  [[nodiscard]] double sum(int64_t r) const { return softmax_[r].sum; }
+  [[nodiscard]] MatrixView logit_rows(const tensor::Tensor& rows) const {
     return {rows.f32(), count_, scores_.vocabulary, scores_.logit_stride(), 1};
   }
   [[nodiscard]] MatrixView exponentials() const { return logit_rows(exponentials_); }
   [[nodiscard]] MatrixView scaled_z() const {
-    return matrix(scaled_z_.f32(), count_, scores_.code_size);
+    return ops::matrix(scaled_z_.f32(), count_, scores_.code_size);
   }
 
   /// fn(r) for the rows of the chunk, shared out to threads.
@@ -187,19 +187,19 @@ class HeadPass {
     each_row([&](int64_t r) {
       const auto i = static_cast<size_t>(r);
       if (has_target(r)) target_logit_[i] = exponentials_.row(r)[target(r)];
-      softmax_[i] = softmax_row(exponentials_.row(r), scores_.vocabulary);
+      softmax_[i] = ops::softmax_row(exponentials_.row(r), scores_.vocabulary);
     });
   }
 
   void collect_statistics() {
     for (int64_t r = 0; r < count_; ++r) {
-      const SoftmaxRow& softmax = softmax_[static_cast<size_t>(r)];
+      const SoftmaxRow& softmax = softmax_[r];
       const double log_sum = std::log(softmax.sum);
       result_.log_pmax[row(r)] = static_cast<float>(-log_sum);
       result_.entropy[row(r)] = static_cast<float>(softmax.entropy());
       result_.argmax[row(r)] = softmax.argmax;
       if (!has_target(r)) continue;
-      const double below = static_cast<double>(target_logit_[static_cast<size_t>(r)]) - softmax.max;
+      const double below = static_cast<double>(target_logit_[r]) - softmax.max;
       const double nll = log_sum - below;
       result_.nll[row(r)] = static_cast<float>(nll);
       if (weight(r) != 0.0f) result_.loss += weight(r) * nll;
@@ -210,10 +210,10 @@ class HeadPass {
   void compute_mean_codes() {
     const int64_t d = scores_.code_size;
     float* first = result_.mean_code.row(begin_);
-    matmul(exponentials(), scores_.codes(), first, d, false, Precision::kF32);
+    ops::matmul(exponentials(), scores_.codes(), first, d, false, tensor::Precision::kF32);
     for (int64_t r = 0; r < count_; ++r) {
       float* x = first + r * d;
-      scale_row(x, d, static_cast<float>(1.0 / sum(r)));
+      ops::scale_row(x, d, static_cast<float>(1.0 / sum(r)));
       if (!has_target(r)) continue;
       double square = 0;
       for (int64_t j = 0; j < d; ++j) {
@@ -235,9 +235,9 @@ class HeadPass {
   CodeGradient code_gradient_ = CodeGradient::kNone;
   int64_t chunk_ = 0, begin_ = 0, count_ = 0;
   // Rows of [chunk, V] are logit_stride() apart.
-  Tensor exponentials_;              // logits, e^(l - m), then d loss / d logits
-  Tensor dlogits_;                   // of the squared error
-  Tensor scaled_z_;                  // [chunk, d] kappa z
+  tensor::Tensor exponentials_;      // logits, e^(l - m), then d loss / d logits
+  tensor::Tensor dlogits_;           // of the squared error
+  tensor::Tensor scaled_z_;          // [chunk, d] kappa z
   std::vector<SoftmaxRow> softmax_;  // [chunk]
   std::vector<float> target_logit_;  // [chunk]
   HeadResult result_;
@@ -247,8 +247,9 @@ class HeadPass {
 ///   dc_t -= g;   dc_v += p_v g;   dlogit_v = p_v (g . c_v - g . x);   dc_v += dlogit_v kappa z.
 void HeadPass::add_squared_error_gradient() {
   const int64_t d = scores_.code_size, vocabulary = scores_.vocabulary;
-  const Tensor codes_grad = scores_.term->codes.grad();
-  const Tensor g = Tensor::zeros({count_, d}), g_over_sum = Tensor::zeros({count_, d});
+  const tensor::Tensor codes_grad = scores_.term->codes.grad();
+  const tensor::Tensor g = tensor::Tensor::zeros({count_, d}),
+                       g_over_sum = tensor::Tensor::zeros({count_, d});
   std::vector<float> mean(static_cast<size_t>(count_));  // g . x
   for (int64_t r = 0; r < count_; ++r) {
     const float q = squared_weight(r);
@@ -263,17 +264,18 @@ void HeadPass::add_squared_error_gradient() {
       target_grad[j] -= slope;
       dot += static_cast<double>(slope) * x[j];
     }
-    mean[static_cast<size_t>(r)] = static_cast<float>(dot);
+    mean[r] = static_cast<float>(dot);
   }
-  matmul(exponentials().transposed(), matrix(g_over_sum.f32(), count_, d), codes_grad.f32(), d,
-         true, Precision::kF32);
-  matmul(matrix(g.f32(), count_, d), scores_.codes().transposed(), dlogits_.f32(),
-         scores_.logit_stride(), false, Precision::kF32);
+  ops::matmul(exponentials().transposed(), ops::matrix(g_over_sum.f32(), count_, d),
+              codes_grad.f32(), d, true, tensor::Precision::kF32);
+  ops::matmul(ops::matrix(g.f32(), count_, d), scores_.codes().transposed(), dlogits_.f32(),
+              scores_.logit_stride(), false, tensor::Precision::kF32);
   each_row([&](int64_t r) {
-    softmax_gradient_row(exponentials_.row(r), static_cast<float>(1.0 / sum(r)),
-                         mean[static_cast<size_t>(r)], dlogits_.row(r), vocabulary);
+    ops::softmax_gradient_row(exponentials_.row(r), static_cast<float>(1.0 / sum(r)), mean[r],
+                              dlogits_.row(r), vocabulary);
   });
-  matmul(logit_rows(dlogits_).transposed(), scaled_z(), codes_grad.f32(), d, true, Precision::kF32);
+  ops::matmul(logit_rows(dlogits_).transposed(), scaled_z(), codes_grad.f32(), d, true,
+              tensor::Precision::kF32);
 }
 
 /// dh += dlogits U, dU += dlogits^T h.
@@ -281,12 +283,12 @@ void HeadPass::add_hidden_gradients() {
   const int64_t width = scores_.width;
   const MatmulOperand dlogits(exponentials(), scores_.precision);
   if (scores_.h.wants_grad()) {
-    matmul(dlogits, *scores_.unembed_operand, scores_.h.grad().row(scores_.row_begin + begin_),
-           width, true);
+    ops::matmul(dlogits, *scores_.unembed_operand, scores_.h.grad().row(scores_.row_begin + begin_),
+                width, true);
   }
   if (scores_.unembed.wants_grad()) {
-    matmul(dlogits.transposed(), {scores_.hidden_rows(begin_, count_), scores_.precision},
-           scores_.unembed.grad().f32(), width, true);
+    ops::matmul(dlogits.transposed(), {scores_.hidden_rows(begin_, count_), scores_.precision},
+                scores_.unembed.grad().f32(), width, true);
   }
 }
 
@@ -299,7 +301,7 @@ void HeadPass::add_cross_entropy_gradient() {
     if (w == 0.0f) {
       std::fill_n(dlogits, vocabulary, 0.0f);
     } else {
-      scale_row(dlogits, vocabulary, static_cast<float>(w / sum(r)));
+      ops::scale_row(dlogits, vocabulary, static_cast<float>(w / sum(r)));
       dlogits[target(r)] -= w;
     }
   });
@@ -307,16 +309,16 @@ void HeadPass::add_cross_entropy_gradient() {
   if (scores_.term == nullptr) return;
   if (scores_.term->z.wants_grad()) add_z_gradient();
   if (code_gradient_ == CodeGradient::kCrossEntropy) {
-    matmul(exponentials().transposed(), scaled_z(), scores_.term->codes.grad().f32(),
-           scores_.code_size, true, Precision::kF32);
+    ops::matmul(exponentials().transposed(), scaled_z(), scores_.term->codes.grad().f32(),
+                scores_.code_size, true, tensor::Precision::kF32);
   }
 }
 
 /// dz += kappa dlogits codes.
 void HeadPass::add_z_gradient() {
   const int64_t d = scores_.code_size;
-  const Tensor pulled = Tensor::empty({count_, d});
-  matmul(exponentials(), scores_.codes(), pulled.f32(), d, false, Precision::kF32);
+  const tensor::Tensor pulled = tensor::Tensor::empty({count_, d});
+  ops::matmul(exponentials(), scores_.codes(), pulled.f32(), d, false, tensor::Precision::kF32);
   float* z_grad = scores_.term->z.grad().f32() + begin_ * d;
   for (int64_t r = 0; r < count_; ++r) {
     const float kappa = scores_.kappa(begin_ + r);
@@ -326,23 +328,23 @@ void HeadPass::add_z_gradient() {
 
 }  // namespace
 
-HeadResult head(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows, const Weight& unembed,
-                const PosteriorTerm* term, const HeadLosses* losses) {
+HeadResult head(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin, int64_t rows,
+                const Weight& unembed, const PosteriorTerm* term, const HeadLosses* losses) {
   const Scores scores(tape, h, row_begin, rows, unembed, term);
   return HeadPass(tape, scores, losses).run();
 }
 
-Tensor head_logits(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows,
-                   const Weight& unembed, const PosteriorTerm* term) {
+tensor::Tensor head_logits(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin,
+                           int64_t rows, const Weight& unembed, const PosteriorTerm* term) {
   const Scores scores(tape, h, row_begin, rows, unembed, term);
-  Tensor logits = Tensor::empty({rows, scores.vocabulary});
-  Tensor scaled_z;
+  tensor::Tensor logits = tensor::Tensor::empty({rows, scores.vocabulary});
+  tensor::Tensor scaled_z;
   if (term != nullptr) {
-    scaled_z = Tensor::empty({rows, scores.code_size});
+    scaled_z = tensor::Tensor::empty({rows, scores.code_size});
     scores.scale_z(0, rows, scaled_z.f32());
   }
   scores.logits(0, rows, term ? scaled_z.f32() : nullptr, logits.f32(), scores.vocabulary);
   return logits;
 }
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu

@@ -6,13 +6,13 @@
 
 #include "base/threads/parallel.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 namespace {
 
 constexpr int64_t kMaturityGrain = 64;
 
 struct Features {
-  const Tensor& o;
+  const tensor::Tensor& o;
   std::span<const float> log_pmax, entropy;
 };
 
@@ -38,22 +38,23 @@ double binary_cross_entropy(double logit, double target) {
 
 void add_input_gradient(const Features& in, const float* weight, std::span<const float> dlogit) {
   const int64_t width = in.o.cols();
-  const Tensor grad = in.o.grad();
+  const tensor::Tensor grad = in.o.grad();
   parallel_for(in.o.rows(), kMaturityGrain, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      const float g = dlogit[static_cast<size_t>(r)];
+      const float g = dlogit[r];
       for (int64_t j = 0; j < width; ++j) grad.row(r)[j] += g * weight[j];
     }
   });
 }
 
 /// Threads share out the columns, so every sum runs over the rows in order.
-void add_weight_gradient(const Features& in, const Tensor& weight, std::span<const float> dlogit) {
+void add_weight_gradient(const Features& in, const tensor::Tensor& weight,
+                         std::span<const float> dlogit) {
   const int64_t width = in.o.cols();
   float* grad = weight.grad().f32();
   parallel_for(width, kMaturityGrain, [&](int64_t begin, int64_t end) {
     for (int64_t r = 0; r < in.o.rows(); ++r) {
-      const float g = dlogit[static_cast<size_t>(r)];
+      const float g = dlogit[r];
       for (int64_t j = begin; j < end; ++j) grad[j] += g * in.o.row(r)[j];
     }
   });
@@ -66,9 +67,10 @@ void add_weight_gradient(const Features& in, const Tensor& weight, std::span<con
 
 }  // namespace
 
-MaturityResult maturity(Tape& tape, const Tensor& o, std::span<const float> log_pmax,
-                        std::span<const float> entropy, const Tensor& weight,
-                        std::span<const float> targets, std::span<const float> weights) {
+MaturityResult maturity(tensor::Tape& tape, const tensor::Tensor& o,
+                        std::span<const float> log_pmax, std::span<const float> entropy,
+                        const tensor::Tensor& weight, std::span<const float> targets,
+                        std::span<const float> weights) {
   const auto n = static_cast<size_t>(o.rows());
   EVO_CHECK(log_pmax.size() == n && entropy.size() == n);
   EVO_CHECK(n == 0 || weight.numel() == o.cols() + 3);
@@ -78,7 +80,7 @@ MaturityResult maturity(Tape& tape, const Tensor& o, std::span<const float> log_
   std::vector<double> logits(n);
   parallel_for(o.rows(), kMaturityGrain, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      logits[static_cast<size_t>(r)] = logit_of(in, weight.f32(), r);
+      logits[r] = logit_of(in, weight.f32(), r);
     }
   });
 
@@ -99,4 +101,4 @@ MaturityResult maturity(Tape& tape, const Tensor& o, std::span<const float> log_
   return result;
 }
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu

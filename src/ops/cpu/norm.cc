@@ -11,7 +11,7 @@
 #include "ops/cpu/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -36,13 +36,13 @@ void add_product(const float* a, const float* b, size_t n, float* sum) {
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "ops/cpu/rows.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 HWY_EXPORT(norm_row);
 HWY_EXPORT(norm_input_gradient);
 HWY_EXPORT(norm_factor_gradient);
@@ -54,8 +54,8 @@ namespace {
 /// D columns of `modulation` seen from the rows of x: a row of zeros for rows without modulation.
 class Modulation {
  public:
-  Modulation(const Tensor& x, const Tensor& modulation, int64_t column)
-      : modulation_(modulation), column_(column), zeros_(Tensor::zeros({x.shape()[1]})) {
+  Modulation(const tensor::Tensor& x, const tensor::Tensor& modulation, int64_t column)
+      : modulation_(modulation), column_(column), zeros_(tensor::Tensor::zeros({x.shape()[1]})) {
     first_row_ = x.rows();
     if (!modulation.defined() || modulation.rows() == 0) return;
     first_row_ -= modulation.rows();
@@ -78,23 +78,23 @@ class Modulation {
   }
 
  private:
-  Tensor modulation_;  // [Ne, M]
+  tensor::Tensor modulation_;  // [Ne, M]
   int64_t column_;
-  Tensor zeros_;  // [D]
-  Tensor grad_;   // [Ne, M]
+  tensor::Tensor zeros_;  // [D]
+  tensor::Tensor grad_;   // [Ne, M]
   int64_t first_row_;
 };
 
-void norm_backward(const Tensor& x, const Tensor& weight, Modulation scale,
-                   const Tensor& inverse_rms, const Tensor& y) {
+void norm_backward(const tensor::Tensor& x, const tensor::Tensor& weight, Modulation scale,
+                   const tensor::Tensor& inverse_rms, const tensor::Tensor& y) {
   if (!y.has_grad()) return;
   const int64_t cols = x.shape()[1];
   const auto n = static_cast<size_t>(cols);
-  const Tensor dy = y.grad();
+  const tensor::Tensor dy = y.grad();
   const GradientSink dx(x);
   scale.prepare_grad();
   float* dweight = weight.wants_grad() ? weight.grad().f32() : nullptr;
-  sum_over_rows(x.rows(), cols, dweight, [&](int64_t r, float* partial) {
+  ops::sum_over_rows(x.rows(), cols, dweight, [&](int64_t r, float* partial) {
     const float inverse = inverse_rms.f32()[r];
     if (partial != nullptr) {
       HWY_DYNAMIC_DISPATCH(norm_factor_gradient)
@@ -111,18 +111,19 @@ void norm_backward(const Tensor& x, const Tensor& weight, Modulation scale,
   });
 }
 
-void add_gated_backward(const Tensor& x, const Tensor& branch, Modulation gate, const Tensor& y) {
+void add_gated_backward(const tensor::Tensor& x, const tensor::Tensor& branch, Modulation gate,
+                        const tensor::Tensor& y) {
   if (!y.has_grad()) return;
   const int64_t cols = x.shape()[1];
   const auto n = static_cast<size_t>(cols);
-  const Tensor dy = y.grad();
+  const tensor::Tensor dy = y.grad();
   // The first gradient of x is dy itself: no copy.
   const bool moves = x.wants_grad() && !x.has_grad() && x.f32() != branch.f32();
   if (moves) x.take_grad(y);
-  const GradientSink dx(moves ? Tensor() : x);
+  const GradientSink dx(moves ? tensor::Tensor() : x);
   const GradientSink dbranch(branch);
   gate.prepare_grad();
-  for_each_row(x.rows(), cols, [&](int64_t r) {
+  ops::for_each_row(x.rows(), cols, [&](int64_t r) {
     // x before branch: if they are one tensor, the first write is x's.
     dx.put(r, 0, dy.row(r), cols);
     if (float* out = dbranch.row(r)) {
@@ -137,14 +138,15 @@ void add_gated_backward(const Tensor& x, const Tensor& branch, Modulation gate, 
 
 }  // namespace
 
-Tensor norm_modulate(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& modulation,
-                     int64_t scale_column, float eps) {
+tensor::Tensor norm_modulate(tensor::Tape& tape, const tensor::Tensor& x,
+                             const tensor::Tensor& weight, const tensor::Tensor& modulation,
+                             int64_t scale_column, float eps) {
   EVO_CHECK(x.shape().size() == 2 && weight.numel() == x.shape()[1]);
   const int64_t cols = x.shape()[1];
   const Modulation scale(x, modulation, scale_column);
-  const Tensor y = tape.output({x.rows(), cols});
-  const Tensor inverse_rms = Tensor::empty({x.rows()});
-  for_each_row(x.rows(), cols, [&](int64_t r) {
+  const tensor::Tensor y = tape.output({x.rows(), cols});
+  const tensor::Tensor inverse_rms = tensor::Tensor::empty({x.rows()});
+  ops::for_each_row(x.rows(), cols, [&](int64_t r) {
     inverse_rms.f32()[r] = HWY_DYNAMIC_DISPATCH(norm_row)(x.row(r), weight.f32(), scale.row(r), eps,
                                                           static_cast<size_t>(cols), y.row(r));
   });
@@ -154,13 +156,13 @@ Tensor norm_modulate(Tape& tape, const Tensor& x, const Tensor& weight, const Te
   return y;
 }
 
-Tensor add_gated(Tape& tape, const Tensor& x, const Tensor& branch, const Tensor& modulation,
-                 int64_t gate_column) {
+tensor::Tensor add_gated(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& branch,
+                         const tensor::Tensor& modulation, int64_t gate_column) {
   EVO_CHECK(x.shape().size() == 2 && branch.shape() == x.shape());
   const int64_t cols = x.shape()[1];
   const Modulation gate(x, modulation, gate_column);
-  const Tensor y = tape.output({x.rows(), cols});
-  for_each_row(x.rows(), cols, [&](int64_t r) {
+  const tensor::Tensor y = tape.output({x.rows(), cols});
+  ops::for_each_row(x.rows(), cols, [&](int64_t r) {
     HWY_DYNAMIC_DISPATCH(gated_sum)
     (x.row(r), branch.row(r), gate.row(r), static_cast<size_t>(cols), y.row(r));
   });
@@ -170,5 +172,5 @@ Tensor add_gated(Tape& tape, const Tensor& x, const Tensor& branch, const Tensor
   return y;
 }
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu
 #endif  // HWY_ONCE

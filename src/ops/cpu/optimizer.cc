@@ -12,7 +12,7 @@
 // Once, although this file is included again for each target.
 #ifndef EVO_OPS_OPTIMIZER_FACTORS
 #define EVO_OPS_OPTIMIZER_FACTORS
-namespace evo {
+namespace evo::ops {
 namespace {
 
 /// An AdamwStep with what does not change from element to element worked out.
@@ -32,11 +32,11 @@ struct AdamwArrays {
 };
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops
 #endif  // EVO_OPS_OPTIMIZER_FACTORS
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -80,7 +80,7 @@ void average_range(float* average, const float* value, float weight, size_t n) {
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -91,7 +91,7 @@ HWY_AFTER_NAMESPACE();
 #include "base/error.h"
 #include "base/threads/parallel.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 HWY_EXPORT(adamw_range);
 HWY_EXPORT(sum_squares_range);
 HWY_EXPORT(average_range);
@@ -138,8 +138,7 @@ double sum_of_squares(std::span<const float> values) {
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       const int64_t first = chunk * kGrain;
       const auto size = static_cast<size_t>(std::min(kGrain, count - first));
-      partials[static_cast<size_t>(chunk)] =
-          HWY_DYNAMIC_DISPATCH(sum_squares_range)(values.data() + first, size);
+      partials[chunk] = HWY_DYNAMIC_DISPATCH(sum_squares_range)(values.data() + first, size);
     }
   });
   return std::accumulate(partials.begin(), partials.end(), 0.0);
@@ -153,5 +152,5 @@ void exponential_average(std::span<float> average, std::span<const float> value,
   });
 }
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu
 #endif  // HWY_ONCE

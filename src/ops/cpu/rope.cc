@@ -11,7 +11,7 @@
 #include "ops/cpu/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -36,7 +36,7 @@ void rotate_heads(float* heads, int64_t count, size_t half, const float* cosine,
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -46,7 +46,7 @@ HWY_AFTER_NAMESPACE();
 
 #include "ops/cpu/rows.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 HWY_EXPORT(rotate_heads);
 HWY_EXPORT(norm_row);
 HWY_EXPORT(norm_input_gradient);
@@ -54,12 +54,12 @@ HWY_EXPORT(norm_factor_gradient);
 
 namespace {
 
-void rotate_rows(const Tensor& rows, const HeadLayout& layout, const RopeTable& table,
+void rotate_rows(const tensor::Tensor& rows, const HeadLayout& layout, const RopeTable& table,
                  const std::vector<int32_t>& positions, float direction) {
   const int heads = layout.query_heads + layout.kv_heads;
   const auto half = static_cast<size_t>(layout.head_size / 2);
-  for_each_row(rows.rows(), heads * layout.head_size, [&](int64_t r) {
-    const int64_t position = positions[static_cast<size_t>(r)];
+  ops::for_each_row(rows.rows(), heads * layout.head_size, [&](int64_t r) {
+    const int64_t position = positions[r];
     HWY_DYNAMIC_DISPATCH(rotate_heads)
     (rows.row(r), heads, half, table.cos_row(position), table.sin_row(position), direction);
   });
@@ -67,15 +67,15 @@ void rotate_rows(const Tensor& rows, const HeadLayout& layout, const RopeTable& 
 
 /// What head_norm's backward pass needs.
 struct HeadNorm {
-  Tensor qkv, q_weight, k_weight;
+  tensor::Tensor qkv, q_weight, k_weight;
   HeadLayout layout;
-  Tensor out = {};
-  Tensor inverse_rms = {};  // [N, query_heads + kv_heads]
-  Tensor zeros = {};        // [head_size]: no modulation
+  tensor::Tensor out = {};
+  tensor::Tensor inverse_rms = {};  // [N, query_heads + kv_heads]
+  tensor::Tensor zeros = {};        // [head_size]: no modulation
 
   [[nodiscard]] int heads() const { return layout.query_heads + layout.kv_heads; }
   [[nodiscard]] bool is_query(int head) const { return head < layout.query_heads; }
-  [[nodiscard]] const Tensor& weight(int head) const {
+  [[nodiscard]] const tensor::Tensor& weight(int head) const {
     return is_query(head) ? q_weight : k_weight;
   }
 };
@@ -85,7 +85,7 @@ void head_norm_row_backward(const HeadNorm& op, int64_t r, const GradientSink& d
                             float* dweights) {
   const int64_t size = op.layout.head_size;
   const auto n = static_cast<size_t>(size);
-  const Tensor dout = op.out.grad();
+  const tensor::Tensor dout = op.out.grad();
   for (int head = 0; head < op.heads(); ++head) {
     const float* x = op.qkv.row(r) + head * size;
     const float* dy = dout.row(r) + head * size;
@@ -102,25 +102,25 @@ void head_norm_row_backward(const HeadNorm& op, int64_t r, const GradientSink& d
 
 void head_norm_backward(const HeadNorm& op) {
   if (!op.out.has_grad()) return;
-  const Tensor dout = op.out.grad();
+  const tensor::Tensor dout = op.out.grad();
   const GradientSink dqkv(op.qkv);
   const int64_t size = op.layout.head_size;
   const int64_t values = op.heads() * size;  // first column of the value heads
-  const Tensor dweights = Tensor::zeros({2, size});
-  sum_over_rows(op.qkv.rows(), 2 * size, dweights.f32(), [&](int64_t r, float* partial) {
+  const tensor::Tensor dweights = tensor::Tensor::zeros({2, size});
+  ops::sum_over_rows(op.qkv.rows(), 2 * size, dweights.f32(), [&](int64_t r, float* partial) {
     head_norm_row_backward(op, r, dqkv, partial);
     dqkv.put(r, values, dout.row(r) + values, op.layout.kv_cols());
   });
   for (const int i : {0, 1}) {
-    const Tensor& weight = i == 0 ? op.q_weight : op.k_weight;
-    if (weight.wants_grad()) add_to(weight.grad().f32(), dweights.row(i), size);
+    const tensor::Tensor& weight = i == 0 ? op.q_weight : op.k_weight;
+    if (weight.wants_grad()) ops::add_to(weight.grad().f32(), dweights.row(i), size);
   }
 }
 
 }  // namespace
 
-void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTable& table,
-          std::span<const int32_t> positions) {
+void rope(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+          const RopeTable& table, std::span<const int32_t> positions) {
   EVO_CHECK(qkv.shape().size() == 2 && qkv.shape()[1] == layout.row_cols());
   EVO_CHECK(table.head_size() == layout.head_size);
   EVO_CHECK(std::ssize(positions) == qkv.rows());
@@ -135,15 +135,16 @@ void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTab
   });
 }
 
-Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const Tensor& q_weight,
-                 const Tensor& k_weight, float eps) {
+tensor::Tensor head_norm(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+                         const tensor::Tensor& q_weight, const tensor::Tensor& k_weight,
+                         float eps) {
   EVO_CHECK(qkv.shape().size() == 2 && qkv.shape()[1] == layout.row_cols());
   EVO_CHECK(q_weight.numel() == layout.head_size && k_weight.numel() == layout.head_size);
   HeadNorm op{.qkv = qkv, .q_weight = q_weight, .k_weight = k_weight, .layout = layout};
   op.out = tape.output({qkv.rows(), layout.row_cols()});
-  op.inverse_rms = Tensor::empty({qkv.rows(), op.heads()});
-  op.zeros = Tensor::zeros({layout.head_size});
-  for_each_row(qkv.rows(), layout.row_cols(), [&](int64_t r) {
+  op.inverse_rms = tensor::Tensor::empty({qkv.rows(), op.heads()});
+  op.zeros = tensor::Tensor::zeros({layout.head_size});
+  ops::for_each_row(qkv.rows(), layout.row_cols(), [&](int64_t r) {
     const float* x = qkv.row(r);
     float* y = op.out.row(r);
     for (int head = 0; head < op.heads(); ++head) {
@@ -160,5 +161,5 @@ Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const 
   return op.out;
 }
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu
 #endif  // HWY_ONCE

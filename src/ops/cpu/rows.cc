@@ -8,7 +8,7 @@
 #include "ops/cpu/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -21,16 +21,16 @@ void add_values(float* sum, const float* values, size_t n) {
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace evo {
+namespace evo::ops {
 HWY_EXPORT(add_values);
 
 void add_to(float* sum, const float* values, int64_t n) {
   HWY_DYNAMIC_DISPATCH(add_values)(sum, values, static_cast<size_t>(n));
 }
 
-}  // namespace evo
+}  // namespace evo::ops
 #endif  // HWY_ONCE

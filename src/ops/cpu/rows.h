@@ -8,7 +8,7 @@
 #include "base/threads/parallel.h"
 #include "tensor/tensor.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// sum[i] += values[i] for i < n.
 void add_to(float* sum, const float* values, int64_t n);
@@ -17,7 +17,7 @@ void add_to(float* sum, const float* values, int64_t n);
 /// not wanted. If `fresh`, its numbers are undefined and every one must be written, else they must
 /// be added to.
 struct GradientSink {
-  explicit GradientSink(const Tensor& of) {
+  explicit GradientSink(const tensor::Tensor& of) {
     if (of.wants_grad()) grad = of.grad_for_write(fresh);
   }
   [[nodiscard]] bool wanted() const { return grad.defined(); }
@@ -34,7 +34,7 @@ struct GradientSink {
     }
   }
 
-  Tensor grad;
+  tensor::Tensor grad;
   bool fresh = false;
 };
 
@@ -62,7 +62,7 @@ void sum_over_rows(int64_t rows, int64_t cols, float* sum, const Fn& fn) {
   }
   constexpr int64_t kChunkRows = 32;
   const int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
-  const Tensor partials = Tensor::zeros({chunks, cols});
+  const tensor::Tensor partials = tensor::Tensor::zeros({chunks, cols});
   parallel_items(chunks, [&](int64_t i) {
     for (int64_t r = i * kChunkRows; r < std::min((i + 1) * kChunkRows, rows); ++r) {
       fn(r, partials.row(i));
@@ -75,4 +75,4 @@ void sum_over_rows(int64_t rows, int64_t cols, float* sum, const Fn& fn) {
   });
 }
 
-}  // namespace evo
+}  // namespace evo::ops

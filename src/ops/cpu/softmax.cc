@@ -12,7 +12,7 @@
 #include "ops/cpu/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -120,11 +120,11 @@ void softmax_gradient(const float* exponentials, float factor, float mean, float
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace evo {
+namespace evo::ops {
 
 HWY_EXPORT(index_of_largest);
 HWY_EXPORT(softmax);
@@ -152,5 +152,5 @@ void softmax_gradient_row(const float* exponentials, float factor, float mean, f
   HWY_DYNAMIC_DISPATCH(softmax_gradient)(exponentials, factor, mean, x, static_cast<size_t>(n));
 }
 
-}  // namespace evo
+}  // namespace evo::ops
 #endif

@@ -11,7 +11,7 @@
 #include "ops/cpu/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -48,31 +48,31 @@ void swiglu_row_backward(const float* gate, const float* up, const float* dout, 
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "ops/cpu/rows.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 HWY_EXPORT(swiglu_row);
 HWY_EXPORT(swiglu_row_backward);
 
-Tensor swiglu(Tape& tape, const Tensor& gate_up) {
+tensor::Tensor swiglu(tensor::Tape& tape, const tensor::Tensor& gate_up) {
   EVO_CHECK(gate_up.shape().size() == 2 && gate_up.shape()[1] % 2 == 0);
   const int64_t cols = gate_up.shape()[1] / 2;
   const auto n = static_cast<size_t>(cols);
-  const Tensor out = tape.output({gate_up.rows(), cols});
-  for_each_row(gate_up.rows(), cols, [&](int64_t r) {
+  const tensor::Tensor out = tape.output({gate_up.rows(), cols});
+  ops::for_each_row(gate_up.rows(), cols, [&](int64_t r) {
     const float* gate = gate_up.row(r);
     HWY_DYNAMIC_DISPATCH(swiglu_row)(gate, gate + cols, n, out.row(r));
   });
   if (!tape.recording()) return out;
   tape.record([=] {
     if (!out.has_grad() || !gate_up.wants_grad()) return;
-    const Tensor dout = out.grad();
+    const tensor::Tensor dout = out.grad();
     const GradientSink sink(gate_up);
-    for_each_row(gate_up.rows(), cols, [&](int64_t r) {
+    ops::for_each_row(gate_up.rows(), cols, [&](int64_t r) {
       const float* gate = gate_up.row(r);
       float* dgate = sink.row(r);
       HWY_DYNAMIC_DISPATCH(swiglu_row_backward)
@@ -82,5 +82,5 @@ Tensor swiglu(Tape& tape, const Tensor& gate_up) {
   return out;
 }
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu
 #endif  // HWY_ONCE

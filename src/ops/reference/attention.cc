@@ -6,7 +6,7 @@
 #include "ops/reference/reference.h"
 #include "ops/reference/tensors.h"
 
-namespace evo::reference {
+namespace evo::ops::reference {
 namespace {
 
 /// Keys or values of context rows, [rows, G e].
@@ -14,8 +14,8 @@ struct Context {
   std::vector<double> keys, values;
 };
 
-Tensor attend(const Tape& tape, const Matrix& qkv, const HeadLayout& layout,
-              std::span<const KeyRange> ranges, const Context* context) {
+tensor::Tensor attend(const tensor::Tape& tape, const Matrix& qkv, const HeadLayout& layout,
+                      std::span<const KeyRange> ranges, const Context* context) {
   const ReferenceAttention<double> call{layout, ranges, qkv.values.data(),
                                         context ? context->keys.data() : nullptr,
                                         context ? context->values.data() : nullptr};
@@ -43,10 +43,10 @@ struct Kept {
   float* value;
 };
 Kept kept(const CachedKeys& cached, const HeadLayout& layout, int64_t token, int64_t head) {
-  float* const block = cached.blocks[static_cast<size_t>(token / kCacheBlock)] + cached.offset +
-                       head * 2 * kCacheBlock * layout.head_size;
-  const int64_t lane = token % kCacheBlock;
-  return {block + lane, block + (kCacheBlock + lane) * layout.head_size};
+  float* const block = cached.blocks[token / ops::kCacheBlock] + cached.offset +
+                       head * 2 * ops::kCacheBlock * layout.head_size;
+  const int64_t lane = token % ops::kCacheBlock;
+  return {block + lane, block + (ops::kCacheBlock + lane) * layout.head_size};
 }
 
 Context read(const CachedKeys& cached, const HeadLayout& layout) {
@@ -55,7 +55,7 @@ Context read(const CachedKeys& cached, const HeadLayout& layout) {
     for (int64_t head = 0; head < layout.kv_heads; ++head) {
       const Kept from = kept(cached, layout, token, head);
       for (int64_t i = 0; i < layout.head_size; ++i) {
-        context.keys.push_back(from.key[i * kCacheBlock]);
+        context.keys.push_back(from.key[i * ops::kCacheBlock]);
         context.values.push_back(from.value[i]);
       }
     }
@@ -65,8 +65,8 @@ Context read(const CachedKeys& cached, const HeadLayout& layout) {
 
 }  // namespace
 
-Tensor attention(Tape& tape, const Tensor& qkv, const HeadLayout& layout,
-                 std::span<const KeyRange> ranges, const KeyValueView* context) {
+tensor::Tensor attention(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+                         std::span<const KeyRange> ranges, const KeyValueView* context) {
   EVO_CHECK(std::ssize(ranges) == qkv.rows() && (context == nullptr || !tape.recording()));
   Context view;
   if (context != nullptr) {
@@ -74,7 +74,8 @@ Tensor attention(Tape& tape, const Tensor& qkv, const HeadLayout& layout,
     for (const KeyRange& range : ranges) rows = std::max<int64_t>(rows, range.context_end);
     view = read(*context, layout, rows);
   }
-  const Tensor out = attend(tape, matrix_of(qkv), layout, ranges, context ? &view : nullptr);
+  const tensor::Tensor out =
+      attend(tape, matrix_of(qkv), layout, ranges, context ? &view : nullptr);
   const std::vector<KeyRange> seen(ranges.begin(), ranges.end());
   record(tape, out, [=](const Matrix& dout) {
     Matrix dqkv = matrix_of(qkv);
@@ -86,36 +87,37 @@ Tensor attention(Tape& tape, const Tensor& qkv, const HeadLayout& layout,
   return out;
 }
 
-void write_keys(const Tensor& qkv, const HeadLayout& layout, int64_t begin, int64_t end,
+void write_keys(const tensor::Tensor& qkv, const HeadLayout& layout, int64_t begin, int64_t end,
                 const CachedKeys& cached, int64_t token) {
   for (int64_t r = begin; r < end; ++r, ++token) {
     for (int64_t head = 0; head < layout.kv_heads; ++head) {
       const float* const key = qkv.row(r) + layout.q_cols() + head * layout.head_size;
       const Kept to = kept(cached, layout, token, head);
       for (int64_t i = 0; i < layout.head_size; ++i) {
-        to.key[i * kCacheBlock] = key[i];
+        to.key[i * ops::kCacheBlock] = key[i];
         to.value[i] = key[layout.kv_cols() + i];
       }
     }
   }
 }
 
-Tensor cached_attention(const Tape& tape, const Tensor& qkv, const HeadLayout& layout,
-                        std::span<const KeyRange> ranges, std::span<const int32_t> sequences,
-                        std::span<const CachedKeys> contexts) {
+tensor::Tensor cached_attention(const tensor::Tape& tape, const tensor::Tensor& qkv,
+                                const HeadLayout& layout, std::span<const KeyRange> ranges,
+                                std::span<const int32_t> sequences,
+                                std::span<const CachedKeys> contexts) {
   EVO_CHECK(!tape.recording());
-  const Tensor out = tape.output({qkv.rows(), layout.q_cols()});
+  const tensor::Tensor out = tape.output({qkv.rows(), layout.q_cols()});
   for (int32_t sequence = 0; sequence < std::ssize(contexts); ++sequence) {
-    const Context context = read(contexts[static_cast<size_t>(sequence)], layout);
+    const Context context = read(contexts[sequence], layout);
     // All rows as if they were of this sequence; those that are not attend to themselves.
     std::vector<KeyRange> own;
     for (int32_t r = 0; r < qkv.rows(); ++r) {
-      const bool of_this = sequences[static_cast<size_t>(r)] == sequence;
-      own.push_back(of_this ? ranges[static_cast<size_t>(r)] : KeyRange{0, 0, r, r + 1});
+      const bool of_this = sequences[r] == sequence;
+      own.push_back(of_this ? ranges[r] : KeyRange{0, 0, r, r + 1});
     }
-    const Tensor all = attend(tape, matrix_of(qkv), layout, own, &context);
+    const tensor::Tensor all = attend(tape, matrix_of(qkv), layout, own, &context);
     for (int64_t r = 0; r < qkv.rows(); ++r) {
-      if (sequences[static_cast<size_t>(r)] == sequence) {
+      if (sequences[r] == sequence) {
         std::copy_n(all.row(r), layout.q_cols(), out.row(r));
       }
     }
@@ -123,4 +125,4 @@ Tensor cached_attention(const Tape& tape, const Tensor& qkv, const HeadLayout& l
   return out;
 }
 
-}  // namespace evo::reference
+}  // namespace evo::ops::reference

@@ -9,7 +9,7 @@
 
 #include "ops/attention.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// The arguments of attention() for float type T. Context rows are rows of qkv unless
 /// `context_keys` and `context_values` [rows, G e] are given.
@@ -114,4 +114,4 @@ struct ReferenceAttention {
   }
 };
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -5,7 +5,7 @@
 #include "ops/reference/reference.h"
 #include "ops/reference/tensors.h"
 
-namespace evo::reference {
+namespace evo::ops::reference {
 namespace {
 
 double length_of(const Matrix& m, int64_t r) {
@@ -16,7 +16,7 @@ double length_of(const Matrix& m, int64_t r) {
 
 }  // namespace
 
-Tensor normalize_codes(Tape& tape, const Tensor& table) {
+tensor::Tensor normalize_codes(tensor::Tape& tape, const tensor::Tensor& table) {
   Matrix codes = matrix_of(table);
   const double root = std::sqrt(static_cast<double>(codes.cols));
   for (int64_t v = 0; v < codes.rows; ++v) {
@@ -25,7 +25,7 @@ Tensor normalize_codes(Tape& tape, const Tensor& table) {
       fail("row {} of the code table has no direction", v);
     for (int64_t j = 0; j < codes.cols; ++j) codes.at(v, j) *= root / length;
   }
-  Tensor out = output_of(tape, codes);
+  tensor::Tensor out = output_of(tape, codes);
   out.set_wants_grad(tape.recording() && table.wants_grad());
   record(tape, out, [=](const Matrix& dcodes) {
     const Matrix from = matrix_of(table);
@@ -43,30 +43,30 @@ Tensor normalize_codes(Tape& tape, const Tensor& table) {
   return out;
 }
 
-Tensor gaussian_bridge(Tape& tape, const Tensor& codes, std::span<const int32_t> ids,
-                       std::span<const float> signal, const Tensor& noise) {
+tensor::Tensor gaussian_bridge(tensor::Tape& tape, const tensor::Tensor& codes,
+                               std::span<const int32_t> ids, std::span<const float> signal,
+                               const tensor::Tensor& noise) {
   EVO_CHECK(ids.size() == signal.size());
   Matrix z = embed(matrix_of(codes), ids);
   std::vector<double> keep;
   for (const float a : signal) keep.push_back(std::sqrt(static_cast<double>(a)));
   for (int64_t r = 0; r < z.rows; ++r) {
-    const double blur = std::sqrt(1 - static_cast<double>(signal[static_cast<size_t>(r)]));
+    const double blur = std::sqrt(1 - static_cast<double>(signal[r]));
     for (int64_t j = 0; j < z.cols; ++j) {
       const auto e = static_cast<double>(noise.f32()[r * z.cols + j]);
-      z.at(r, j) = keep[static_cast<size_t>(r)] * z.at(r, j) + blur * e;
+      z.at(r, j) = keep[r] * z.at(r, j) + blur * e;
     }
   }
-  Tensor out = output_of(tape, z);
+  tensor::Tensor out = output_of(tape, z);
   out.set_wants_grad(tape.recording() && codes.wants_grad());
   record(tape, out, [=, kept = std::vector<int32_t>(ids.begin(), ids.end())](const Matrix& dz) {
     for (int64_t r = 0; r < dz.rows; ++r) {
       Matrix row(1, dz.cols);
-      for (int64_t j = 0; j < dz.cols; ++j)
-        row.at(0, j) = keep[static_cast<size_t>(r)] * dz.at(r, j);
-      add_gradient(codes, row, kept[static_cast<size_t>(r)]);
+      for (int64_t j = 0; j < dz.cols; ++j) row.at(0, j) = keep[r] * dz.at(r, j);
+      add_gradient(codes, row, kept[r]);
     }
   });
   return out;
 }
 
-}  // namespace evo::reference
+}  // namespace evo::ops::reference

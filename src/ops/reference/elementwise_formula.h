@@ -9,7 +9,7 @@
 #include "ops/rope.h"
 #include "tensor/tensor.h"
 
-namespace evo::reference {
+namespace evo::ops::reference {
 
 /// [rows, cols] in double; a vector is one row.
 struct Matrix {
@@ -153,4 +153,4 @@ inline Matrix gated_scan(const Matrix& a, std::span<const uint8_t> block_starts)
   return s;
 }
 
-}  // namespace evo::reference
+}  // namespace evo::ops::reference

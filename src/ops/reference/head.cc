@@ -8,16 +8,16 @@
 #include "ops/reference/reference.h"
 #include "ops/reference/tensors.h"
 
-namespace evo::reference {
+namespace evo::ops::reference {
 namespace {
 
 /// What goes into the logits, in double.
 struct Inputs {
-  Inputs(const Tape& tape, const Tensor& hidden, int64_t begin, int64_t rows, const Weight& unembed,
-         const PosteriorTerm* posterior)
+  Inputs(const tensor::Tape& tape, const tensor::Tensor& hidden, int64_t begin, int64_t rows,
+         const Weight& unembed, const PosteriorTerm* posterior)
       : h(matrix_of(hidden.row(begin), rows, hidden.shape()[1])), term(posterior) {
     if (!tape.recording() && unembed.packed) {
-      const Tensor product = Tensor::empty({rows, unembed.packed->out()});
+      const tensor::Tensor product = tensor::Tensor::empty({rows, unembed.packed->out()});
       unembed.packed->multiply(hidden.row(begin), rows, product.f32());
       logits = matrix_of(product);
     } else {
@@ -38,9 +38,7 @@ struct Inputs {
     for (size_t i = 0; i < added.values.size(); ++i) logits.values[i] += added.values[i];
   }
 
-  [[nodiscard]] double kappa(int64_t r) const {
-    return static_cast<double>(term->kappa[static_cast<size_t>(r)]);
-  }
+  [[nodiscard]] double kappa(int64_t r) const { return static_cast<double>(term->kappa[r]); }
 
   Matrix h, u{0, 0}, logits{0, 0};
   const PosteriorTerm* term;
@@ -55,7 +53,7 @@ Matrix cross_entropy_slopes(const std::vector<HeadRow<double>>& rows, const Head
     const auto weight = static_cast<double>(losses.weights[i]);
     if (weight == 0) continue;
     for (int64_t v = 0; v < slopes.cols; ++v) {
-      slopes.at(r, v) = weight * rows[i].p[static_cast<size_t>(v)];
+      slopes.at(r, v) = weight * rows[i].p[v];
     }
     slopes.at(r, losses.targets[i]) -= weight;
   }
@@ -75,26 +73,26 @@ void add_squared_error_gradient(const Inputs& in, const std::vector<HeadRow<doub
     const std::vector<double>& x = rows[i].mean_code;
     std::vector<double> g;
     for (int64_t j = 0; j < dcodes.cols; ++j) {
-      g.push_back(-2 * q * (in.codes.at(losses.targets[i], j) - x[static_cast<size_t>(j)]));
+      g.push_back(-2 * q * (in.codes.at(losses.targets[i], j) - x[j]));
       dcodes.at(losses.targets[i], j) -= g.back();
     }
     for (int64_t v = 0; v < dcodes.rows; ++v) {
-      const double p = rows[i].p[static_cast<size_t>(v)];
+      const double p = rows[i].p[v];
       double slope = 0;
       for (int64_t j = 0; j < dcodes.cols; ++j) {
-        slope += p * g[static_cast<size_t>(j)] * (in.codes.at(v, j) - x[static_cast<size_t>(j)]);
+        slope += p * g[j] * (in.codes.at(v, j) - x[j]);
       }
       for (int64_t j = 0; j < dcodes.cols; ++j) {
-        dcodes.at(v, j) += p * g[static_cast<size_t>(j)] + slope * in.z.at(r, j);
+        dcodes.at(v, j) += p * g[j] + slope * in.z.at(r, j);
       }
     }
   }
   add_gradient(in.term->codes, dcodes);
 }
 
-void add_gradients(const Tape& tape, const Inputs& in, const std::vector<HeadRow<double>>& rows,
-                   const Tensor& h, int64_t row_begin, const Weight& unembed,
-                   const HeadLosses& losses) {
+void add_gradients(const tensor::Tape& tape, const Inputs& in,
+                   const std::vector<HeadRow<double>>& rows, const tensor::Tensor& h,
+                   int64_t row_begin, const Weight& unembed, const HeadLosses& losses) {
   using CodeGradient = HeadLosses::CodeGradient;
   const Matrix slopes = cross_entropy_slopes(rows, losses);
   const Matrix read = rounded(slopes, tape.precision());
@@ -116,8 +114,8 @@ void add_gradients(const Tape& tape, const Inputs& in, const std::vector<HeadRow
 
 }  // namespace
 
-HeadResult head(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows, const Weight& unembed,
-                const PosteriorTerm* term, const HeadLosses* losses) {
+HeadResult head(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin, int64_t rows,
+                const Weight& unembed, const PosteriorTerm* term, const HeadLosses* losses) {
   const Inputs in(tape, h, row_begin, rows, unembed, term);
   std::vector<HeadRow<double>> all;
   HeadResult result;
@@ -139,11 +137,11 @@ HeadResult head(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows, co
     result.argmax.push_back(row.argmax);
     if (weight != 0) result.loss += weight * row.nll;
     for (int64_t j = 0; j < mean_code.cols; ++j) {
-      mean_code.at(r, j) = row.mean_code[static_cast<size_t>(j)];
+      mean_code.at(r, j) = row.mean_code[j];
     }
   }
   if (term != nullptr) {
-    result.mean_code = Tensor::empty({rows, mean_code.cols});
+    result.mean_code = tensor::Tensor::empty({rows, mean_code.cols});
     store(mean_code, result.mean_code);
   }
   if (tape.recording() && losses != nullptr) {
@@ -152,17 +150,18 @@ HeadResult head(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows, co
   return result;
 }
 
-Tensor head_logits(Tape& tape, const Tensor& h, int64_t row_begin, int64_t rows,
-                   const Weight& unembed, const PosteriorTerm* term) {
+tensor::Tensor head_logits(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin,
+                           int64_t rows, const Weight& unembed, const PosteriorTerm* term) {
   const Inputs in(tape, h, row_begin, rows, unembed, term);
-  const Tensor logits = Tensor::empty({rows, in.logits.cols});
+  const tensor::Tensor logits = tensor::Tensor::empty({rows, in.logits.cols});
   store(in.logits, logits);
   return logits;
 }
 
-MaturityResult maturity(Tape& tape, const Tensor& o, std::span<const float> log_pmax,
-                        std::span<const float> entropy, const Tensor& weight,
-                        std::span<const float> targets, std::span<const float> weights) {
+MaturityResult maturity(tensor::Tape& tape, const tensor::Tensor& o,
+                        std::span<const float> log_pmax, std::span<const float> entropy,
+                        const tensor::Tensor& weight, std::span<const float> targets,
+                        std::span<const float> weights) {
   const Matrix inputs = matrix_of(o);
   const std::vector<double> w = matrix_of(weight).values;
   Matrix dinputs(inputs.rows, inputs.cols), dweight(std::ssize(w), 1);
@@ -193,4 +192,4 @@ MaturityResult maturity(Tape& tape, const Tensor& o, std::span<const float> log_
   return result;
 }
 
-}  // namespace evo::reference
+}  // namespace evo::ops::reference

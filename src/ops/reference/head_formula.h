@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace evo::reference {
+namespace evo::ops::reference {
 
 /// Dense row-major arrays; see ops/head.h. No kappa: no posterior term.
 template <class Real>
@@ -82,4 +82,4 @@ Real maturity_logit(const std::vector<Real>& o, Real log_pmax, Real entropy,
   return logit;
 }
 
-}  // namespace evo::reference
+}  // namespace evo::ops::reference

@@ -7,7 +7,7 @@
 #include "ops/cpu/matmul/matmul.h"
 #include "ops/testing/testing.h"
 
-namespace evo::reference {
+namespace evo::ops::reference {
 
 inline float at(const MatrixView& m, int64_t i, int64_t j) {
   return m.data[i * m.row_stride + j * m.col_stride];
@@ -38,9 +38,9 @@ inline Product matmul(const MatrixView& a, const MatrixView& b) {
 /// The most that an f32 sum of `terms` products may be off, per unit of magnitude: every product
 /// takes part in at most `terms` roundings of 2^-24, and with bf16 (8 significant bits) both
 /// factors were rounded by at most 2^-8 before.
-inline double rounding(int64_t terms, Precision precision) {
-  const double inputs = precision == Precision::kBF16 ? 2 * 0x1p-8 + 0x1p-16 : 0;
+inline double rounding(int64_t terms, tensor::Precision precision) {
+  const double inputs = precision == tensor::Precision::kBF16 ? 2 * 0x1p-8 + 0x1p-16 : 0;
   return static_cast<double>(terms + 1) * 0x1p-24 + inputs;
 }
 
-}  // namespace evo::reference
+}  // namespace evo::ops::reference

@@ -3,7 +3,7 @@
 #include "ops/reference/reference.h"
 #include "ops/reference/tensors.h"
 
-namespace evo::reference {
+namespace evo::ops::reference {
 namespace {
 
 Matrix part_of(const Matrix& whole, int64_t row, int64_t rows, int64_t column, int64_t cols) {
@@ -20,30 +20,31 @@ Matrix rows_of(const Weight& weight, std::span<const int32_t> ids) {
   Matrix rows(std::ssize(ids), weight.packed->in());
   std::vector<float> row(static_cast<size_t>(rows.cols));
   for (int64_t r = 0; r < rows.rows; ++r) {
-    weight.packed->row(ids[static_cast<size_t>(r)], row.data());
-    for (int64_t c = 0; c < rows.cols; ++c) rows.at(r, c) = row[static_cast<size_t>(c)];
+    weight.packed->row(ids[r], row.data());
+    for (int64_t c = 0; c < rows.cols; ++c) rows.at(r, c) = row[c];
   }
   return rows;
 }
 
 }  // namespace
 
-Tensor embed(Tape& tape, const Weight& weight, std::span<const int32_t> ids) {
+tensor::Tensor embed(tensor::Tape& tape, const Weight& weight, std::span<const int32_t> ids) {
   const int64_t count = weight.packed ? weight.packed->out() : weight.value.rows();
   for (const int32_t id : ids) EVO_CHECK(id >= 0 && id < count);
   const bool packed = weight.packed && !tape.recording();
-  const Tensor table = weight.value;
-  const Tensor out = output_of(tape, rows_of({table, packed ? weight.packed : nullptr}, ids));
+  const tensor::Tensor table = weight.value;
+  const tensor::Tensor out =
+      output_of(tape, rows_of({table, packed ? weight.packed : nullptr}, ids));
   record(tape, out, [=, kept = std::vector<int32_t>(ids.begin(), ids.end())](const Matrix& dout) {
     for (int64_t r = 0; r < dout.rows; ++r) {
-      add_gradient(table, part_of(dout, r, 1, 0, dout.cols), kept[static_cast<size_t>(r)]);
+      add_gradient(table, part_of(dout, r, 1, 0, dout.cols), kept[r]);
     }
   });
   return out;
 }
 
-Tensor concat_rows(Tape& tape, const Tensor& a, const Tensor& b) {
-  const Tensor out = output_of(tape, concat_rows(matrix_of(a), matrix_of(b)));
+tensor::Tensor concat_rows(tensor::Tape& tape, const tensor::Tensor& a, const tensor::Tensor& b) {
+  const tensor::Tensor out = output_of(tape, concat_rows(matrix_of(a), matrix_of(b)));
   record(tape, out, [=](const Matrix& dout) {
     add_gradient(a, part_of(dout, 0, a.rows(), 0, dout.cols));
     add_gradient(b, part_of(dout, a.rows(), b.rows(), 0, dout.cols));
@@ -51,14 +52,14 @@ Tensor concat_rows(Tape& tape, const Tensor& a, const Tensor& b) {
   return out;
 }
 
-Tensor concat_cols(Tape& tape, std::span<const Tensor> parts) {
+tensor::Tensor concat_cols(tensor::Tape& tape, std::span<const tensor::Tensor> parts) {
   std::vector<Matrix> matrices;
-  for (const Tensor& part : parts) matrices.push_back(matrix_of(part));
-  const Tensor out = output_of(tape, concat_cols(matrices));
+  for (const tensor::Tensor& part : parts) matrices.push_back(matrix_of(part));
+  const tensor::Tensor out = output_of(tape, concat_cols(matrices));
   record(tape, out,
-         [=, kept = std::vector<Tensor>(parts.begin(), parts.end())](const Matrix& dout) {
+         [=, kept = std::vector<tensor::Tensor>(parts.begin(), parts.end())](const Matrix& dout) {
            int64_t column = 0;
-           for (const Tensor& part : kept) {
+           for (const tensor::Tensor& part : kept) {
              add_gradient(part, part_of(dout, 0, dout.rows, column, part.shape()[1]));
              column += part.shape()[1];
            }
@@ -66,13 +67,13 @@ Tensor concat_cols(Tape& tape, std::span<const Tensor> parts) {
   return out;
 }
 
-Tensor slice_rows(Tape& tape, const Tensor& x, int64_t begin, int64_t end) {
-  const Tensor out = output_of(tape, slice_rows(matrix_of(x), begin, end));
+tensor::Tensor slice_rows(tensor::Tape& tape, const tensor::Tensor& x, int64_t begin, int64_t end) {
+  const tensor::Tensor out = output_of(tape, slice_rows(matrix_of(x), begin, end));
   record(tape, out, [=](const Matrix& dout) { add_gradient(x, dout, begin); });
   return out;
 }
 
-void add_bias(Tape& tape, const Tensor& x, const Tensor& bias) {
+void add_bias(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& bias) {
   Matrix sum = matrix_of(x);
   for (int64_t r = 0; r < sum.rows; ++r) {
     for (int64_t c = 0; c < sum.cols; ++c) sum.at(r, c) += static_cast<double>(bias.f32()[c]);
@@ -87,7 +88,7 @@ void add_bias(Tape& tape, const Tensor& x, const Tensor& bias) {
   });
 }
 
-void add_to_last_rows(Tape& tape, const Tensor& x, const Tensor& delta) {
+void add_to_last_rows(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& delta) {
   Matrix sum = matrix_of(x);
   const Matrix added = matrix_of(delta);
   const int64_t first = sum.rows - added.rows;
@@ -100,4 +101,4 @@ void add_to_last_rows(Tape& tape, const Tensor& x, const Tensor& delta) {
   });
 }
 
-}  // namespace evo::reference
+}  // namespace evo::ops::reference

@@ -3,7 +3,7 @@
 
 #include "ops/reference/reference.h"
 
-namespace evo::reference {
+namespace evo::ops::reference {
 
 void adamw(std::span<float> parameters, std::span<const float> gradients,
            std::span<float> first_moment, std::span<float> second_moment, const AdamwStep& step) {
@@ -38,4 +38,4 @@ void exponential_average(std::span<float> average, std::span<const float> value,
   }
 }
 
-}  // namespace evo::reference
+}  // namespace evo::ops::reference

@@ -8,7 +8,7 @@
 #include "ops/reference/reference.h"
 #include "ops/reference/tensors.h"
 
-namespace evo::reference {
+namespace evo::ops::reference {
 namespace {
 
 /// Each row as whole numbers from -127 to 127 times a scale of its own.
@@ -22,12 +22,12 @@ void round_row_to_int8(double* row, int64_t count) {
 
 }  // namespace
 
-Matrix rounded(Matrix matrix, Precision precision) {
-  if (precision == Precision::kBF16) {
+Matrix rounded(Matrix matrix, tensor::Precision precision) {
+  if (precision == tensor::Precision::kBF16) {
     std::ranges::transform(matrix.values, matrix.values.begin(), [](double value) {
       return static_cast<double>(from_bf16(to_bf16(static_cast<float>(value))));
     });
-  } else if (precision == Precision::kInt8) {
+  } else if (precision == tensor::Precision::kInt8) {
     for (int64_t r = 0; r < matrix.rows; ++r) round_row_to_int8(&matrix.at(r, 0), matrix.cols);
   }
   return matrix;
@@ -56,7 +56,7 @@ namespace {
 
 class RoundedWeight final : public PackedWeight {
  public:
-  RoundedWeight(const Matrix& weight, Precision precision)
+  RoundedWeight(const Matrix& weight, tensor::Precision precision)
       : PackedWeight(weight.rows, weight.cols),
         weight_(rounded(weight, precision)),
         precision_(precision) {}
@@ -74,36 +74,36 @@ class RoundedWeight final : public PackedWeight {
   }
 
   Matrix weight_;
-  Precision precision_;
+  tensor::Precision precision_;
 };
 
 }  // namespace
 
 std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out, int64_t in,
-                                                Precision precision) {
+                                                tensor::Precision precision) {
   return std::make_shared<const RoundedWeight>(matrix_of(weight, out, in), precision);
 }
 
 std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int64_t out,
-                                                     int64_t in, Precision precision) {
+                                                     int64_t in, tensor::Precision precision) {
   Matrix values(out, in);
   std::transform(weight, weight + out * in, values.values.begin(),
                  [](uint16_t bits) { return static_cast<double>(from_bf16(bits)); });
   return std::make_shared<const RoundedWeight>(values, precision);
 }
 
-Tensor linear(Tape& tape, const Tensor& x, const Weight& weight) {
+tensor::Tensor linear(tensor::Tape& tape, const tensor::Tensor& x, const Weight& weight) {
   if (!tape.recording() && weight.packed) {
-    const Tensor y = tape.output({x.rows(), weight.packed->out()});
+    const tensor::Tensor y = tape.output({x.rows(), weight.packed->out()});
     weight.packed->multiply(x.f32(), x.rows(), y.f32());
     return y;
   }
-  const Tensor w = weight.value;
-  const Precision precision = tape.precision();
-  const auto read = [precision](const Tensor& tensor) {
+  const tensor::Tensor w = weight.value;
+  const tensor::Precision precision = tape.precision();
+  const auto read = [precision](const tensor::Tensor& tensor) {
     return rounded(matrix_of(tensor), precision);
   };
-  Tensor y = output_of(tape, product_transposed(read(x), read(w)));
+  tensor::Tensor y = output_of(tape, product_transposed(read(x), read(w)));
   if (!tape.recording()) return y;
   y.set_wants_grad(x.wants_grad() || w.wants_grad());
   record(tape, y, [=](const Matrix& gradient) {
@@ -114,4 +114,4 @@ Tensor linear(Tape& tape, const Tensor& x, const Weight& weight) {
   return y;
 }
 
-}  // namespace evo::reference
+}  // namespace evo::ops::reference

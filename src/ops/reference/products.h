@@ -4,14 +4,14 @@
 #include "ops/reference/elementwise_formula.h"
 #include "tensor/tape.h"
 
-namespace evo::reference {
+namespace evo::ops::reference {
 
 /// What products of this precision read: kInt8 with a scale for each row.
-[[nodiscard]] Matrix rounded(Matrix matrix, Precision precision);
+[[nodiscard]] Matrix rounded(Matrix matrix, tensor::Precision precision);
 
 /// a b^T
 [[nodiscard]] Matrix product_transposed(const Matrix& a, const Matrix& b);
 
 [[nodiscard]] Matrix transposed(const Matrix& a);
 
-}  // namespace evo::reference
+}  // namespace evo::ops::reference

@@ -5,10 +5,10 @@
 
 #include "ops/backend.h"
 
-namespace evo::reference {
+namespace evo::ops::reference {
 
-#define EVO_OP(op) decltype(::evo::op) op;
+#define EVO_OP(op) decltype(::evo::ops::op) op;
 EVO_FOR_EACH_OP(EVO_OP)
 #undef EVO_OP
 
-}  // namespace evo::reference
+}  // namespace evo::ops::reference

@@ -6,7 +6,7 @@
 #include "ops/reference/reference.h"
 #include "ops/reference/tensors.h"
 
-namespace evo::reference {
+namespace evo::ops::reference {
 namespace {
 
 using Positions = std::vector<int32_t>;
@@ -30,12 +30,12 @@ void norm_backward(const Matrix& x, const Matrix& dy, int64_t r, int64_t first, 
 }
 
 /// Query and key heads turned by their positions, or back.
-void rotate(const Tensor& rows, const HeadLayout& layout, const RopeTable& table,
+void rotate(const tensor::Tensor& rows, const HeadLayout& layout, const RopeTable& table,
             const Positions& positions, double direction) {
   const int half = layout.head_size / 2;
   for (int64_t r = 0; r < rows.rows(); ++r) {
-    const float* const cosines = table.cos_row(positions[static_cast<size_t>(r)]);
-    const float* const sines = table.sin_row(positions[static_cast<size_t>(r)]);
+    const float* const cosines = table.cos_row(positions[r]);
+    const float* const sines = table.sin_row(positions[r]);
     for (int head = 0; head < layout.query_heads + layout.kv_heads; ++head) {
       float* const a = rows.row(r) + int64_t{head} * layout.head_size;
       float* const b = a + half;
@@ -50,11 +50,13 @@ void rotate(const Tensor& rows, const HeadLayout& layout, const RopeTable& table
 
 }  // namespace
 
-Tensor norm_modulate(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& modulation,
-                     int64_t scale_column, float eps) {
+tensor::Tensor norm_modulate(tensor::Tape& tape, const tensor::Tensor& x,
+                             const tensor::Tensor& weight, const tensor::Tensor& modulation,
+                             int64_t scale_column, float eps) {
   const Matrix weights = row_of(weight);
-  const Tensor y = output_of(tape, norm_modulate(matrix_of(x), weights, matrix_of(modulation),
-                                                 scale_column, static_cast<double>(eps)));
+  const tensor::Tensor y =
+      output_of(tape, norm_modulate(matrix_of(x), weights, matrix_of(modulation), scale_column,
+                                    static_cast<double>(eps)));
   record(tape, y, [=](const Matrix& dy) {
     const Matrix from = matrix_of(x), scales = matrix_of(modulation);
     Matrix dx(from.rows, from.cols), dweight(from.cols, 1), dscale(scales.rows, scales.cols);
@@ -79,9 +81,9 @@ Tensor norm_modulate(Tape& tape, const Tensor& x, const Tensor& weight, const Te
   return y;
 }
 
-Tensor add_gated(Tape& tape, const Tensor& x, const Tensor& branch, const Tensor& modulation,
-                 int64_t gate_column) {
-  const Tensor y = output_of(
+tensor::Tensor add_gated(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& branch,
+                         const tensor::Tensor& modulation, int64_t gate_column) {
+  const tensor::Tensor y = output_of(
       tape, add_gated(matrix_of(x), matrix_of(branch), matrix_of(modulation), gate_column));
   record(tape, y, [=](const Matrix& dy) {
     const Matrix added = matrix_of(branch), gates = matrix_of(modulation);
@@ -100,8 +102,8 @@ Tensor add_gated(Tape& tape, const Tensor& x, const Tensor& branch, const Tensor
   return y;
 }
 
-void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTable& table,
-          std::span<const int32_t> positions) {
+void rope(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+          const RopeTable& table, std::span<const int32_t> positions) {
   const Positions kept(positions.begin(), positions.end());
   rotate(qkv, layout, table, kept, 1);
   if (!tape.recording()) return;
@@ -110,10 +112,11 @@ void rope(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const RopeTab
   });
 }
 
-Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const Tensor& q_weight,
-                 const Tensor& k_weight, float eps) {
+tensor::Tensor head_norm(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+                         const tensor::Tensor& q_weight, const tensor::Tensor& k_weight,
+                         float eps) {
   const Matrix q = row_of(q_weight), k = row_of(k_weight);
-  const Tensor y =
+  const tensor::Tensor y =
       output_of(tape, head_norm(matrix_of(qkv), layout, q, k, static_cast<double>(eps)));
   record(tape, y, [=](const Matrix& dy) {
     const Matrix from = matrix_of(qkv);
@@ -138,8 +141,8 @@ Tensor head_norm(Tape& tape, const Tensor& qkv, const HeadLayout& layout, const 
   return y;
 }
 
-Tensor swiglu(Tape& tape, const Tensor& gate_up) {
-  const Tensor y = output_of(tape, swiglu(matrix_of(gate_up)));
+tensor::Tensor swiglu(tensor::Tape& tape, const tensor::Tensor& gate_up) {
+  const tensor::Tensor y = output_of(tape, swiglu(matrix_of(gate_up)));
   record(tape, y, [=](const Matrix& dy) {
     const Matrix from = matrix_of(gate_up);
     Matrix d(from.rows, from.cols);
@@ -155,13 +158,14 @@ Tensor swiglu(Tape& tape, const Tensor& gate_up) {
   return y;
 }
 
-Tensor gated_scan(Tape& tape, const Tensor& a, std::span<const uint8_t> block_starts) {
+tensor::Tensor gated_scan(tensor::Tape& tape, const tensor::Tensor& a,
+                          std::span<const uint8_t> block_starts) {
   EVO_CHECK(std::ssize(block_starts) == a.rows());
-  const Tensor states = tape.output({a.rows(), a.shape()[1] / 2});
+  const tensor::Tensor states = tape.output({a.rows(), a.shape()[1] / 2});
   const auto cols = static_cast<size_t>(states.shape()[1]);
   for (int64_t r = 0; r < a.rows(); ++r) {
     const std::span<float> state(states.row(r), cols);
-    if (r == 0 || block_starts[static_cast<size_t>(r)] != 0) {
+    if (r == 0 || block_starts[r] != 0) {
       std::ranges::fill(state, 0.0f);
     } else {
       std::copy_n(states.row(r - 1), cols, state.begin());
@@ -173,7 +177,7 @@ Tensor gated_scan(Tape& tape, const Tensor& a, std::span<const uint8_t> block_st
     const Matrix from = matrix_of(a), s = gated_scan(from, starts);
     Matrix da(from.rows, from.cols), ds = dout;
     for (int64_t r = from.rows - 1; r >= 0; --r) {
-      const bool first = r == 0 || starts[static_cast<size_t>(r)] != 0;
+      const bool first = r == 0 || starts[r] != 0;
       for (int64_t c = 0; c < s.cols; ++c) {
         const double gate = sigmoid(from.at(r, c)), in = std::tanh(from.at(r, s.cols + c));
         const double before = first ? 0 : s.at(r - 1, c);
@@ -195,4 +199,4 @@ void gated_step(std::span<const float> a, std::span<float> state) {
   }
 }
 
-}  // namespace evo::reference
+}  // namespace evo::ops::reference

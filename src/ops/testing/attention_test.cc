@@ -8,7 +8,7 @@
 #include "ops/reference/attention_formula.h"
 #include "ops/testing/testing.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::expect_close;
@@ -57,7 +57,7 @@ std::vector<KeyRange> any_ranges(int rows, uint64_t seed) {
 
 /// A block of rows after `context` cached tokens.
 std::vector<KeyRange> decoding_ranges(int rows, int context) {
-  return std::vector<KeyRange>(static_cast<size_t>(rows), KeyRange{0, context, 0, rows});
+  return std::vector<KeyRange>(rows, KeyRange{0, context, 0, rows});
 }
 
 /// Arrays of exactly the needed size, so that the address sanitizer sees reads beyond them.
@@ -71,18 +71,19 @@ struct AttentionProblem {
   [[nodiscard]] int64_t rows() const { return std::ssize(ranges); }
 
   std::vector<float> forward(const KeyValueView* context = nullptr) {
-    Tape tape(Tape::Mode::kInference);
-    const Tensor input = Tensor::view(qkv.data(), {rows(), layout.row_cols()});
-    const Tensor out = attention(tape, input, layout, ranges, context);
+    tensor::Tape tape(tensor::Tape::Mode::kInference);
+    const tensor::Tensor input = tensor::Tensor::view(qkv.data(), {rows(), layout.row_cols()});
+    const tensor::Tensor out = attention(tape, input, layout, ranges, context);
     return {out.values().begin(), out.values().end()};
   }
 
   /// `before` is what the gradient of qkv holds already.
   std::vector<float> backward(float before = 0) {
-    Tape tape(Tape::Mode::kTraining);
+    tensor::Tape tape(tensor::Tape::Mode::kTraining);
     std::vector<float> dqkv(qkv.size(), before);
-    const Tensor input = Tensor::view(qkv.data(), {rows(), layout.row_cols()}, dqkv.data());
-    const Tensor out = attention(tape, input, layout, ranges, nullptr);
+    const tensor::Tensor input =
+        tensor::Tensor::view(qkv.data(), {rows(), layout.row_cols()}, dqkv.data());
+    const tensor::Tensor out = attention(tape, input, layout, ranges, nullptr);
     std::copy(dout.begin(), dout.end(), out.grad().f32());
     tape.backward();
     return dqkv;
@@ -225,7 +226,7 @@ std::vector<float> row_alone(const AttentionProblem& problem, int64_t row) {
   const float* keys = cache.data() + problem.layout.q_cols();
   const KeyValueView view{keys, keys + problem.layout.kv_cols(), cols};
   std::vector<float> out = alone.forward(&view);
-  out.resize(static_cast<size_t>(problem.layout.q_cols()));
+  out.resize(problem.layout.q_cols());
   return out;
 }
 
@@ -328,8 +329,8 @@ TEST(AttentionDeathTest, RejectsRowsWithoutKeysAndGradientsThroughACache) {
 
   AttentionProblem fine({1, 1, 8}, {{0, 0, 0, 1}}, 28);
   const KeyValueView view{fine.qkv.data(), fine.qkv.data(), 8};
-  Tape tape(Tape::Mode::kTraining);
-  const Tensor qkv = Tensor::view(fine.qkv.data(), {1, 24});
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
+  const tensor::Tensor qkv = tensor::Tensor::view(fine.qkv.data(), {1, 24});
   EXPECT_DEATH(attention(tape, qkv, fine.layout, fine.ranges, &view), "recording");
 }
 
@@ -376,4 +377,4 @@ TEST(AttentionPlan, GroupsShareNoKeyAndHoldEveryTileOnce) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -3,7 +3,7 @@
 #include "ops/embedding.h"
 #include "ops/testing/op_check.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::Matrix;
@@ -12,8 +12,9 @@ using testing::random_matrix;
 
 OpCheck bias_check(int64_t rows, int64_t cols) {
   return {{random_matrix(rows, cols, 1), random_matrix(1, cols, 2)},
-          [](Tape& tape, const std::vector<Tensor>& in) {
-            const Tensor x = slice_rows(tape, in[0], 0, in[0].rows());  // add_bias works in place
+          [](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
+            const tensor::Tensor x =
+                slice_rows(tape, in[0], 0, in[0].rows());  // add_bias works in place
             add_bias(tape, x, in[1]);
             return x;
           },
@@ -39,8 +40,9 @@ TEST(AddBias, SameBitsForAnyThreads) {
 
 OpCheck last_rows_check(int64_t rows, int64_t last, int64_t cols) {
   return {{random_matrix(rows, cols, 1), random_matrix(last, cols, 2)},
-          [](Tape& tape, const std::vector<Tensor>& in) {
-            const Tensor x = slice_rows(tape, in[0], 0, in[0].rows());  // in place, as above
+          [](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
+            const tensor::Tensor x =
+                slice_rows(tape, in[0], 0, in[0].rows());  // in place, as above
             add_to_last_rows(tape, x, in[1]);
             return x;
           },
@@ -61,9 +63,9 @@ TEST(AddToLastRows, IsCloseToReference) {
 }
 
 TEST(AddBiasDeathTest, OfAnotherWidth) {
-  Tape tape(Tape::Mode::kInference);
-  EXPECT_DEATH(add_bias(tape, Tensor::zeros({2, 3}), Tensor::zeros({4})), "numel");
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  EXPECT_DEATH(add_bias(tape, tensor::Tensor::zeros({2, 3}), tensor::Tensor::zeros({4})), "numel");
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -8,7 +8,7 @@
 #include "ops/reference/attention_formula.h"
 #include "ops/testing/testing.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::expect_close;
@@ -31,7 +31,7 @@ struct Sequence {
 class Blocks {
  public:
   Blocks(const HeadLayout& layout, const Sequence& sequence, int64_t offset) : offset_(offset) {
-    const Tensor rows = Tensor::empty({sequence.length, layout.row_cols()});
+    const tensor::Tensor rows = tensor::Tensor::empty({sequence.length, layout.row_cols()});
     for (int64_t r = 0; r < sequence.length; ++r) {
       const int64_t first = r * layout.kv_cols();
       float* key = std::fill_n(rows.row(r), layout.q_cols(), kNaN);
@@ -39,7 +39,8 @@ class Blocks {
       std::copy_n(sequence.values.data() + first, layout.kv_cols(), value);
     }
     for (int64_t token = 0; token < sequence.length; token += kCacheBlock) {
-      storage_.push_back(Tensor::empty({offset + cache_block_floats(layout) + kCachePadding}));
+      storage_.push_back(
+          tensor::Tensor::empty({offset + cache_block_floats(layout) + kCachePadding}));
       std::ranges::fill(storage_.back().values(), kNaN);
       blocks_.push_back(storage_.back().f32());
     }
@@ -54,7 +55,7 @@ class Blocks {
 
  private:
   int64_t offset_, length_ = 0;
-  std::vector<Tensor> storage_;
+  std::vector<tensor::Tensor> storage_;
   std::vector<float*> blocks_;
 };
 
@@ -107,9 +108,9 @@ struct CachedProblem {
     std::vector<CachedKeys> views;
     for (const Sequence& sequence : contexts) blocks.emplace_back(layout, sequence, offset);
     for (const Blocks& sequence : blocks) views.push_back(sequence.view());
-    const Tensor input = Tensor::view(qkv.data(), {rows(), layout.row_cols()});
-    const Tape tape(Tape::Mode::kInference);
-    const Tensor out = cached_attention(tape, input, layout, ranges, sequences, views);
+    const tensor::Tensor input = tensor::Tensor::view(qkv.data(), {rows(), layout.row_cols()});
+    const tensor::Tape tape(tensor::Tape::Mode::kInference);
+    const tensor::Tensor out = cached_attention(tape, input, layout, ranges, sequences, views);
     std::vector<float> result(out.values().begin(), out.values().end());
     std::ranges::fill(out.values(), kNaN);  // the next call gets this memory
     return result;
@@ -120,19 +121,19 @@ struct CachedProblem {
     const std::vector<double> wide(qkv.begin(), qkv.end());
     std::vector<double> out(static_cast<size_t>(rows() * layout.q_cols()));
     for (int32_t s = 0; s < std::ssize(contexts); ++s) {
-      const Sequence& context = contexts[static_cast<size_t>(s)];
+      const Sequence& context = contexts[s];
       const std::vector<double> keys(context.keys.begin(), context.keys.end());
       const std::vector<double> values(context.values.begin(), context.values.end());
       std::vector<KeyRange> visible = ranges;
       for (int32_t r = 0; r < rows(); ++r) {
-        if (sequences[static_cast<size_t>(r)] != s) visible[static_cast<size_t>(r)] = {0, 0, 0, 1};
+        if (sequences[r] != s) visible[r] = {0, 0, 0, 1};
       }
       const ReferenceAttention<double> plain{layout, visible, wide.data(), keys.data(),
                                              values.data()};
       const std::vector<double> all = plain.forward();
       for (int64_t i = 0; i < std::ssize(all); ++i) {
         const auto row = static_cast<size_t>(i / layout.q_cols());
-        if (sequences[row] == s) out[static_cast<size_t>(i)] = all[static_cast<size_t>(i)];
+        if (sequences[row] == s) out[i] = all[i];
       }
     }
     return out;
@@ -251,10 +252,11 @@ TEST(CachedAttention, AgreesWithTheAttentionOfTraining) {
   problem.with_sequence(150).with_mature_rows(120, 31).with_block(150, 7);
   const Sequence& context = problem.contexts[0];
   const KeyValueView view{context.keys.data(), context.values.data(), layout.kv_cols()};
-  const Tensor qkv = Tensor::view(problem.qkv.data(), {problem.rows(), layout.row_cols()});
+  const tensor::Tensor qkv =
+      tensor::Tensor::view(problem.qkv.data(), {problem.rows(), layout.row_cols()});
   for_each_implementation([&] {
-    Tape tape(Tape::Mode::kInference);
-    const Tensor expected = attention(tape, qkv, layout, problem.ranges, &view);
+    tensor::Tape tape(tensor::Tape::Mode::kInference);
+    const tensor::Tensor expected = attention(tape, qkv, layout, problem.ranges, &view);
     // Either may be off by the tolerance.
     expect_close(problem.run(), expected.values(), 2 * tolerance(problem), 0);
   });
@@ -268,14 +270,14 @@ std::vector<float> row_alone(const CachedProblem& problem, size_t row) {
   const int32_t self = range.self_end - range.self_begin;
   const auto cols = static_cast<size_t>(problem.layout.row_cols());
   CachedProblem alone(problem.layout);
-  alone.contexts.push_back(problem.contexts[static_cast<size_t>(problem.sequences[row])]);
+  alone.contexts.push_back(problem.contexts[problem.sequences[row]]);
   alone.add_row({range.context_begin, range.context_end, 1, 1 + self});
   for (int32_t i = 1; i <= self; ++i) alone.add_row({0, 0, i, i + 1});
   std::copy_n(problem.qkv.data() + row * cols, cols, alone.qkv.data());
   std::copy_n(problem.qkv.data() + static_cast<size_t>(range.self_begin) * cols,
               static_cast<size_t>(self) * cols, alone.qkv.data() + cols);
   std::vector<float> out = alone.run();
-  out.resize(static_cast<size_t>(problem.layout.q_cols()));
+  out.resize(problem.layout.q_cols());
   return out;
 }
 
@@ -297,7 +299,7 @@ TEST(CachedAttention, BitsDoNotDependOnWhereBlocksLie) {
   CachedProblem problem = several_sequences({4, 2, 20});
   const std::vector<float> expected = problem.run();
   for (const int64_t offset : {16, 1024}) {
-    const Tensor gap = Tensor::empty({5000});  // moves what is allocated behind it
+    const tensor::Tensor gap = tensor::Tensor::empty({5000});  // moves what is allocated behind it
     EXPECT_EQ(problem.run(offset), expected);
   }
 }
@@ -364,7 +366,7 @@ TEST(CachedAttention, NaNInTheCacheReachesExactlyTheRowsThatSeeIt) {
                                           {3, 199}}) {
       for (const bool in_keys : {true, false}) {
         CachedProblem bad = problem;
-        Sequence& context = bad.contexts[static_cast<size_t>(sequence)];
+        Sequence& context = bad.contexts[sequence];
         std::fill_n((in_keys ? context.keys : context.values).data() + token * cols, cols, kNaN);
         expect_poisoned(bad, clean, bad.run(),
                         [&](size_t row) { return sees_context(bad, row, sequence, token); });
@@ -392,7 +394,7 @@ TEST(CachedAttention, NaNQueryStaysInItsHead) {
   CachedProblem problem = several_sequences({2, 1, 8});
   const std::vector<float> clean = problem.run();
   const int64_t row = 51;
-  problem.qkv[static_cast<size_t>(row * problem.layout.row_cols() + 8)] = kNaN;  // of head 1
+  problem.qkv[row * problem.layout.row_cols() + 8] = kNaN;  // of head 1
   const std::vector<float> out = problem.run();
   for (int64_t i = 0; i < std::ssize(out); ++i) {
     const auto index = static_cast<size_t>(i);
@@ -431,14 +433,14 @@ TEST(CachedAttentionDeathTest, RejectsRowsWithoutKeysAndKeysThatAreNotThere) {
 
 TEST(CachedAttentionDeathTest, RejectsGradients) {
   std::vector<float> row(24, 0.0f);
-  const Tape tape(Tape::Mode::kTraining);
+  const tensor::Tape tape(tensor::Tape::Mode::kTraining);
   const KeyRange range{0, 0, 0, 1};
   const int32_t sequence = 0;
   const CachedKeys none;
-  EXPECT_DEATH(cached_attention(tape, Tensor::view(row.data(), {1, 24}), {1, 1, 8},
+  EXPECT_DEATH(cached_attention(tape, tensor::Tensor::view(row.data(), {1, 24}), {1, 1, 8},
                                 std::span(&range, 1), std::span(&sequence, 1), std::span(&none, 1)),
                "recording");
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -4,7 +4,7 @@
 
 #include "ops/testing/op_check.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::Matrix;
@@ -23,7 +23,7 @@ Matrix normalize_reference(const Matrix& table) {
 }
 
 /// An output whose inputs are all detached wants no gradient, but OpCheck writes one.
-Tensor wanting_gradient(Tensor output) {
+tensor::Tensor wanting_gradient(tensor::Tensor output) {
   output.set_wants_grad(true);
   return output;
 }
@@ -31,7 +31,7 @@ Tensor wanting_gradient(Tensor output) {
 OpCheck check_normalize(int64_t rows, int64_t cols) {
   return {
       {testing::random_matrix(rows, cols, 1)},
-      [](Tape& tape, const std::vector<Tensor>& t) {
+      [](tensor::Tape& tape, const std::vector<tensor::Tensor>& t) {
         return wanting_gradient(normalize_codes(tape, t[0]));
       },
       [](const std::vector<Matrix>& m) { return normalize_reference(m[0]); },
@@ -50,10 +50,10 @@ TEST(NormalizeCodes, SameBitsForAnyThreads) {
 }
 
 TEST(NormalizeCodes, TinyAndHugeRowsHaveADirection) {
-  Tensor table = Tensor::empty({2, 2});
+  tensor::Tensor table = tensor::Tensor::empty({2, 2});
   const std::vector<float> values{3e-30f, 4e-30f, 3e30f, 4e30f};
   std::copy(values.begin(), values.end(), table.f32());
-  Tape tape(Tape::Mode::kInference);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   const double unit = std::sqrt(2.0);
   testing::expect_close(normalize_codes(tape, table).values(),
                         std::vector<double>{0.6 * unit, 0.8 * unit, 0.6 * unit, 0.8 * unit}, 0,
@@ -63,10 +63,10 @@ TEST(NormalizeCodes, TinyAndHugeRowsHaveADirection) {
 TEST(NormalizeCodes, ARowWithoutDirectionIsAnError) {
   for (const float bad :
        {0.0f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    Tensor table = Tensor::empty({3, 2});
+    tensor::Tensor table = tensor::Tensor::empty({3, 2});
     std::fill_n(table.f32(), 6, 1.0f);
     std::fill_n(table.row(1), 2, bad);
-    Tape tape(Tape::Mode::kTraining);
+    tensor::Tape tape(tensor::Tape::Mode::kTraining);
     try {
       normalize_codes(tape, table);
       ADD_FAILURE() << "no error for " << bad;
@@ -82,10 +82,9 @@ const std::vector<float> kSignal{0.25f, 0.0f, 1.0f, 0.5f, 0.875f};
 Matrix bridge_reference(const Matrix& codes, const Matrix& noise) {
   Matrix z(std::ssize(kIds), codes.cols);
   for (int64_t r = 0; r < z.rows; ++r) {
-    const double a = kSignal[static_cast<size_t>(r)];
+    const double a = kSignal[r];
     for (int64_t j = 0; j < z.cols; ++j) {
-      z.at(r, j) = std::sqrt(a) * codes.at(kIds[static_cast<size_t>(r)], j) +
-                   std::sqrt(1 - a) * noise.at(r, j);
+      z.at(r, j) = std::sqrt(a) * codes.at(kIds[r], j) + std::sqrt(1 - a) * noise.at(r, j);
     }
   }
   return z;
@@ -95,11 +94,11 @@ TEST(GaussianBridge, IsCloseToReference) {
   for (const int64_t d : {1, 5, 16, 33}) {
     SCOPED_TRACE(d);
     const Matrix noise = testing::random_matrix(std::ssize(kIds), d, 2);
-    const Tensor e = Tensor::empty({noise.rows, d});
+    const tensor::Tensor e = tensor::Tensor::empty({noise.rows, d});
     std::copy(noise.values.begin(), noise.values.end(), e.f32());
     const OpCheck check(
         {testing::random_matrix(4, d, 3)},
-        [e](Tape& tape, const std::vector<Tensor>& t) {
+        [e](tensor::Tape& tape, const std::vector<tensor::Tensor>& t) {
           return wanting_gradient(gaussian_bridge(tape, t[0], kIds, kSignal, e));
         },
         [noise](const std::vector<Matrix>& m) { return bridge_reference(m[0], noise); });
@@ -109,23 +108,23 @@ TEST(GaussianBridge, IsCloseToReference) {
 }
 
 TEST(Codes, NothingDetachedAsksForAGradient) {
-  Tape tape(Tape::Mode::kTraining);
-  Tensor table = Tensor::empty({4, 2});
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
+  tensor::Tensor table = tensor::Tensor::empty({4, 2});
   std::fill_n(table.f32(), 8, 1.0f);
-  const Tensor noise = Tensor::zeros({std::ssize(kIds), 2});
+  const tensor::Tensor noise = tensor::Tensor::zeros({std::ssize(kIds), 2});
   for (const bool wants : {false, true}) {
     table.set_wants_grad(wants);
-    const Tensor codes = normalize_codes(tape, table);
+    const tensor::Tensor codes = normalize_codes(tape, table);
     EXPECT_EQ(codes.wants_grad(), wants);
     EXPECT_EQ(gaussian_bridge(tape, codes, kIds, kSignal, noise).wants_grad(), wants);
   }
 }
 
 TEST(GaussianBridge, NoRows) {
-  Tape tape(Tape::Mode::kTraining);
-  Tensor codes = Tensor::zeros({3, 2});
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
+  tensor::Tensor codes = tensor::Tensor::zeros({3, 2});
   codes.set_wants_grad(true);
-  const Tensor z = gaussian_bridge(tape, codes, {}, {}, Tensor::empty({0, 2}));
+  const tensor::Tensor z = gaussian_bridge(tape, codes, {}, {}, tensor::Tensor::empty({0, 2}));
   EXPECT_EQ(z.shape(), (std::vector<int64_t>{0, 2}));
   (void)z.grad();
   tape.backward();
@@ -133,4 +132,4 @@ TEST(GaussianBridge, NoRows) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -2,7 +2,7 @@
 
 #include "ops/testing/op_check.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::Matrix;
@@ -11,7 +11,7 @@ using testing::random_matrix;
 
 OpCheck embed_check(const std::vector<int32_t>& ids, int64_t vocabulary, int64_t cols) {
   return {{random_matrix(vocabulary, cols, 1)},
-          [=](Tape& tape, const std::vector<Tensor>& in) {
+          [=](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
             return embed(tape, {in[0], nullptr}, ids);
           },
           [=](const std::vector<Matrix>& in) { return reference::embed(in[0], ids); }};
@@ -19,14 +19,19 @@ OpCheck embed_check(const std::vector<int32_t>& ids, int64_t vocabulary, int64_t
 
 OpCheck concat_rows_check(int64_t a_rows, int64_t b_rows, int64_t cols) {
   return {{random_matrix(a_rows, cols, 1), random_matrix(b_rows, cols, 2)},
-          [](Tape& tape, const std::vector<Tensor>& in) { return concat_rows(tape, in[0], in[1]); },
+          [](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
+            return concat_rows(tape, in[0], in[1]);
+          },
           [](const std::vector<Matrix>& in) { return reference::concat_rows(in[0], in[1]); }};
 }
 
 OpCheck concat_cols_check(int64_t rows, const std::vector<int64_t>& widths) {
   std::vector<Matrix> parts;
   for (const int64_t cols : widths) parts.push_back(random_matrix(rows, cols, parts.size()));
-  return {parts, [](Tape& tape, const std::vector<Tensor>& in) { return concat_cols(tape, in); },
+  return {parts,
+          [](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
+            return concat_cols(tape, in);
+          },
           [](const std::vector<Matrix>& in) { return reference::concat_cols(in); }};
 }
 
@@ -44,8 +49,8 @@ TEST(Embed, SameBitsForAnyThreads) {
 }
 
 TEST(EmbedDeathTest, IdBeyondTheTable) {
-  Tape tape(Tape::Mode::kInference);
-  const Tensor table = Tensor::zeros({3, 2});
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor table = tensor::Tensor::zeros({3, 2});
   EXPECT_DEATH((void)embed(tape, {table, nullptr}, std::vector<int32_t>{3}), "table.rows");
 }
 
@@ -55,11 +60,12 @@ TEST(ConcatRows, IsCloseToReference) {
 }
 
 TEST(ConcatRows, EitherSideMayBeEmpty) {
-  Tape tape(Tape::Mode::kTraining);
-  const Tensor some = Tensor::zeros({2, 3});
-  const Tensor none = Tensor::empty({0, 3});
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
+  const tensor::Tensor some = tensor::Tensor::zeros({2, 3});
+  const tensor::Tensor none = tensor::Tensor::empty({0, 3});
   some.f32()[5] = 7.0f;
-  for (const Tensor& both : {concat_rows(tape, some, none), concat_rows(tape, none, some)}) {
+  for (const tensor::Tensor& both :
+       {concat_rows(tape, some, none), concat_rows(tape, none, some)}) {
     EXPECT_EQ(both.shape(), (std::vector<int64_t>{2, 3}));
     EXPECT_EQ(both.f32()[5], 7.0f);
   }
@@ -74,10 +80,10 @@ TEST(ConcatCols, SameBitsForAnyThreads) {
 }
 
 TEST(ConcatCols, OneTensorTwiceGetsBothGradients) {
-  Tape tape(Tape::Mode::kTraining);
-  Tensor x = Tensor::zeros({1, 2});
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
+  tensor::Tensor x = tensor::Tensor::zeros({1, 2});
   x.set_wants_grad(true);
-  const Tensor y = concat_cols(tape, std::vector<Tensor>{x, x});
+  const tensor::Tensor y = concat_cols(tape, std::vector<tensor::Tensor>{x, x});
   std::fill_n(y.grad().f32(), 4, 1.0f);
   tape.backward();
   for (const float gradient : x.grad().values()) EXPECT_EQ(gradient, 2.0f);
@@ -86,15 +92,18 @@ TEST(ConcatCols, OneTensorTwiceGetsBothGradients) {
 TEST(SliceRows, IsCloseToReference) {
   OpCheck(
       {random_matrix(6, 17, 1)},
-      [](Tape& tape, const std::vector<Tensor>& in) { return slice_rows(tape, in[0], 2, 5); },
+      [](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
+        return slice_rows(tape, in[0], 2, 5);
+      },
       [](const std::vector<Matrix>& in) { return reference::slice_rows(in[0], 2, 5); })
       .expect_close_to_reference(1);
 }
 
 TEST(SliceRows, MayBeEmpty) {
-  Tape tape(Tape::Mode::kInference);
-  EXPECT_EQ(slice_rows(tape, Tensor::zeros({2, 3}), 2, 2).shape(), (std::vector<int64_t>{0, 3}));
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  EXPECT_EQ(slice_rows(tape, tensor::Tensor::zeros({2, 3}), 2, 2).shape(),
+            (std::vector<int64_t>{0, 3}));
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -2,17 +2,18 @@
 
 #include "ops/testing/op_check.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::Matrix;
 using testing::OpCheck;
 
 OpCheck check(const std::vector<uint8_t>& starts, int64_t cols) {
-  return {
-      {testing::random_matrix(std::ssize(starts), 2 * cols, 1)},
-      [=](Tape& tape, const std::vector<Tensor>& in) { return gated_scan(tape, in[0], starts); },
-      [=](const std::vector<Matrix>& in) { return reference::gated_scan(in[0], starts); }};
+  return {{testing::random_matrix(std::ssize(starts), 2 * cols, 1)},
+          [=](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
+            return gated_scan(tape, in[0], starts);
+          },
+          [=](const std::vector<Matrix>& in) { return reference::gated_scan(in[0], starts); }};
 }
 
 std::vector<uint8_t> blocks_of(int64_t rows, int64_t block) {
@@ -43,10 +44,10 @@ TEST(GatedScan, StepGivesTheBitsOfTheScan) {
     testing::for_each_implementation([&] {
       const int64_t rows = 12;
       const std::vector<float> values = testing::random_values(rows * 2 * cols, 3, 2.0f);
-      const Tensor a = Tensor::empty({rows, 2 * cols});
+      const tensor::Tensor a = tensor::Tensor::empty({rows, 2 * cols});
       std::copy(values.begin(), values.end(), a.f32());
-      Tape tape(Tape::Mode::kInference);
-      const Tensor states = gated_scan(tape, a, blocks_of(rows, rows));
+      tensor::Tape tape(tensor::Tape::Mode::kInference);
+      const tensor::Tensor states = gated_scan(tape, a, blocks_of(rows, rows));
       std::vector<float> state(cols, 0.0f);
       for (int64_t r = 0; r < rows; ++r) {
         gated_step({a.row(r), static_cast<size_t>(2 * cols)}, state);
@@ -58,16 +59,16 @@ TEST(GatedScan, StepGivesTheBitsOfTheScan) {
 }
 
 TEST(GatedScan, OpenAndClosedGates) {
-  Tape tape(Tape::Mode::kInference);
-  const Tensor a = Tensor::zeros({2, 2});
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor a = tensor::Tensor::zeros({2, 2});
   a.row(0)[0] = 1000.0f;  // open: the state becomes tanh y
   a.row(0)[1] = 1000.0f;
   a.row(1)[0] = -1000.0f;  // closed: the state stays
   a.row(1)[1] = -1000.0f;
-  const Tensor states = gated_scan(tape, a, std::vector<uint8_t>{1, 0});
+  const tensor::Tensor states = gated_scan(tape, a, std::vector<uint8_t>{1, 0});
   EXPECT_EQ(states.f32()[0], 1.0f);
   EXPECT_EQ(states.f32()[1], 1.0f);
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -9,7 +9,7 @@
 
 #include "base/random.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 const GumbelNoise kNoise{{7, 0xFFFFFFF1u}, 0x123456789ABCDEFu};
@@ -67,4 +67,4 @@ TEST(Gumbel, IsFiniteForAllBits) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -8,7 +8,7 @@
 #include "ops/reference/matmul_formula.h"
 #include "ops/testing/testing.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using CodeGradient = HeadLosses::CodeGradient;
@@ -18,8 +18,8 @@ using testing::random_values;
 
 constexpr int64_t kRowBegin = 2;  // rows of h before the first one used; one more comes after
 
-Tensor to_tensor(const std::vector<double>& values, std::vector<int64_t> shape) {
-  Tensor made = Tensor::empty(std::move(shape));
+tensor::Tensor to_tensor(const std::vector<double>& values, std::vector<int64_t> shape) {
+  tensor::Tensor made = tensor::Tensor::empty(std::move(shape));
   std::copy(values.begin(), values.end(), made.f32());
   made.set_wants_grad(true);
   return made;
@@ -70,14 +70,14 @@ struct HeadProblem {
   [[nodiscard]] const PosteriorTerm* posterior() const {
     return in.code_size > 0 ? &term : nullptr;
   }
-  HeadResult run(Tape::Mode mode, const HeadLosses* with) const {
-    Tape tape(mode);
+  HeadResult run(tensor::Tape::Mode mode, const HeadLosses* with) const {
+    tensor::Tape tape(mode);
     return head(tape, h, kRowBegin, in.rows, {unembed, nullptr}, posterior(), with);
   }
 
   Input in;
   std::vector<float> kappa, weights, squared_weights;
-  Tensor h, unembed;
+  tensor::Tensor h, unembed;
   PosteriorTerm term;
 };
 
@@ -97,7 +97,7 @@ void expect_statistics(const HeadProblem& problem, const HeadResult& got, bool w
   std::vector<int32_t> argmax;
   for (int64_t r = 0; r < in.rows; ++r) {
     const auto row = reference::head_row(in, r);
-    const float weight = problem.weights[static_cast<size_t>(r)];
+    const float weight = problem.weights[r];
     const bool counts = with_losses && weight != 0;
     nll.push_back(counts ? row.nll : 0);
     squared.push_back(counts && in.code_size > 0 ? row.squared_error : 0);
@@ -130,8 +130,8 @@ TEST(Head, StatisticsAreCloseToReference) {
       const HeadProblem problem(7, vocabulary, 24, code_size);
       const HeadLosses losses = problem.losses(CodeGradient::kNone);
       testing::for_each_implementation([&] {
-        expect_statistics(problem, problem.run(Tape::Mode::kInference, &losses), true);
-        expect_statistics(problem, problem.run(Tape::Mode::kInference, nullptr), false);
+        expect_statistics(problem, problem.run(tensor::Tape::Mode::kInference, &losses), true);
+        expect_statistics(problem, problem.run(tensor::Tape::Mode::kInference, nullptr), false);
       });
     }
   }
@@ -141,7 +141,7 @@ TEST(Head, ManyChunksAreCloseToReference) {
   // 512 rows is the largest chunk: two whole ones and a part.
   const HeadProblem problem(1024 + 37, 19, 8, 4);
   const HeadLosses losses = problem.losses(CodeGradient::kCrossEntropy);
-  expect_statistics(problem, problem.run(Tape::Mode::kTraining, &losses), true);
+  expect_statistics(problem, problem.run(tensor::Tape::Mode::kTraining, &losses), true);
 }
 
 // ---- gradients ----
@@ -149,7 +149,7 @@ TEST(Head, ManyChunksAreCloseToReference) {
 double cross_entropy(const HeadProblem& problem, const Input& in) {
   double loss = 0;
   for (int64_t r = 0; r < in.rows; ++r) {
-    const float weight = problem.weights[static_cast<size_t>(r)];
+    const float weight = problem.weights[r];
     if (weight != 0) loss += weight * reference::head_row(in, r).nll;
   }
   return loss;
@@ -159,8 +159,7 @@ double cross_entropy(const HeadProblem& problem, const Input& in) {
 double squared_error(const HeadProblem& problem, const Input& in) {
   double loss = 0;
   for (int64_t r = 0; r < in.rows; ++r) {
-    loss +=
-        problem.squared_weights[static_cast<size_t>(r)] * reference::head_row(in, r).squared_error;
+    loss += problem.squared_weights[r] * reference::head_row(in, r).squared_error;
   }
   return loss;
 }
@@ -185,13 +184,12 @@ void expect_gradient(std::span<const float> gradient, Input& in, std::vector<dou
 }
 
 std::span<const float> used_rows(const HeadProblem& problem) {
-  return problem.h.grad().values().subspan(static_cast<size_t>(kRowBegin * problem.in.width),
-                                           problem.in.h.size());
+  return problem.h.grad().values().subspan(kRowBegin * problem.in.width, problem.in.h.size());
 }
 
 void check_gradients(HeadProblem problem, CodeGradient code_gradient) {
   const HeadLosses losses = problem.losses(code_gradient);
-  problem.run(Tape::Mode::kTraining, &losses);
+  problem.run(tensor::Tape::Mode::kTraining, &losses);
   Input in = problem.in;
   const auto ce = [&](const Input& moved) { return cross_entropy(problem, moved); };
   const auto se = [&](const Input& moved) { return squared_error(problem, moved); };
@@ -235,14 +233,15 @@ TEST(Head, GradientsOfManyChunks) {
 TEST(Head, OtherRowsGetNoGradientAndTwoCallsAddUp) {
   const HeadProblem problem(5, 11, 6, 3);
   const HeadLosses losses = problem.losses(CodeGradient::kCrossEntropy);
-  problem.run(Tape::Mode::kTraining, &losses);
-  const auto snapshot = [](const Tensor& t) {
+  problem.run(tensor::Tape::Mode::kTraining, &losses);
+  const auto snapshot = [](const tensor::Tensor& t) {
     return std::vector<float>(t.grad().values().begin(), t.grad().values().end());
   };
-  const Tensor* tensors[] = {&problem.h, &problem.unembed, &problem.term.z, &problem.term.codes};
+  const tensor::Tensor* tensors[] = {&problem.h, &problem.unembed, &problem.term.z,
+                                     &problem.term.codes};
   std::vector<std::vector<float>> once;
-  for (const Tensor* tensor : tensors) once.push_back(snapshot(*tensor));
-  problem.run(Tape::Mode::kTraining, &losses);
+  for (const tensor::Tensor* tensor : tensors) once.push_back(snapshot(*tensor));
+  problem.run(tensor::Tape::Mode::kTraining, &losses);
   for (size_t i = 0; i < once.size(); ++i) {
     std::vector<double> twice;
     double largest = 0;
@@ -266,15 +265,16 @@ TEST(Head, OtherRowsGetNoGradientAndTwoCallsAddUp) {
 TEST(Head, DetachedInputsAndInferenceGetNoGradient) {
   HeadProblem problem(4, 9, 5, 3);
   const HeadLosses losses = problem.losses(CodeGradient::kSquaredError);
-  problem.run(Tape::Mode::kInference, &losses);
-  for (const Tensor& tensor : {problem.h, problem.unembed, problem.term.z, problem.term.codes}) {
+  problem.run(tensor::Tape::Mode::kInference, &losses);
+  for (const tensor::Tensor& tensor :
+       {problem.h, problem.unembed, problem.term.z, problem.term.codes}) {
     EXPECT_FALSE(tensor.has_grad());
   }
   problem.h.set_wants_grad(false);
   problem.unembed.set_wants_grad(false);
   problem.term.z.set_wants_grad(false);
-  problem.run(Tape::Mode::kTraining, &losses);
-  for (const Tensor& tensor : {problem.h, problem.unembed, problem.term.z}) {
+  problem.run(tensor::Tape::Mode::kTraining, &losses);
+  for (const tensor::Tensor& tensor : {problem.h, problem.unembed, problem.term.z}) {
     EXPECT_FALSE(tensor.has_grad());
   }
   EXPECT_TRUE(problem.term.codes.has_grad());
@@ -285,13 +285,13 @@ TEST(Head, DetachedInputsAndInferenceGetNoGradient) {
 /// Everything a call gives, as one list of bits.
 std::vector<float> everything(HeadProblem problem, CodeGradient code_gradient) {
   const HeadLosses losses = problem.losses(code_gradient);
-  const HeadResult result = problem.run(Tape::Mode::kTraining, &losses);
+  const HeadResult result = problem.run(tensor::Tape::Mode::kTraining, &losses);
   std::vector<float> all{static_cast<float>(result.loss)};
   for (const auto* list : {&result.nll, &result.log_pmax, &result.entropy, &result.squared_error}) {
     all.insert(all.end(), list->begin(), list->end());
   }
-  for (const Tensor& tensor : {result.mean_code, problem.h.grad(), problem.unembed.grad(),
-                               problem.term.z.grad(), problem.term.codes.grad()}) {
+  for (const tensor::Tensor& tensor : {result.mean_code, problem.h.grad(), problem.unembed.grad(),
+                                       problem.term.z.grad(), problem.term.codes.grad()}) {
     all.insert(all.end(), tensor.values().begin(), tensor.values().end());
   }
   return all;
@@ -320,13 +320,13 @@ TEST(Head, HugeKappaDecidesExactly) {
   std::fill(problem.weights.begin(), problem.weights.end(), 1.0f);
   for (int64_t r = 0; r < 3; ++r) {  // z points along the target's code; the three are orthogonal
     for (int64_t j = 0; j < 8; ++j) {
-      float& code = problem.term.codes.row(problem.in.targets[static_cast<size_t>(r)])[j];
+      float& code = problem.term.codes.row(problem.in.targets[r])[j];
       code = (j >> r) % 2 == 0 ? 4.0f : -4.0f;
       problem.term.z.row(r)[j] = code;
     }
   }
   const HeadLosses losses = problem.losses(CodeGradient::kSquaredError);
-  const HeadResult result = problem.run(Tape::Mode::kTraining, &losses);
+  const HeadResult result = problem.run(tensor::Tape::Mode::kTraining, &losses);
   for (size_t r = 0; r < 3; ++r) {
     EXPECT_EQ(result.argmax[r], problem.in.targets[r]);
     EXPECT_EQ(result.nll[r], 0.0f);
@@ -334,7 +334,8 @@ TEST(Head, HugeKappaDecidesExactly) {
     EXPECT_EQ(result.entropy[r], 0.0f);
     EXPECT_EQ(result.squared_error[r], 0.0f);
   }
-  for (const Tensor& tensor : {problem.h, problem.unembed, problem.term.z, problem.term.codes}) {
+  for (const tensor::Tensor& tensor :
+       {problem.h, problem.unembed, problem.term.z, problem.term.codes}) {
     expect_close(tensor.grad().values(), std::vector<float>(tensor.values().size()), 0, 0);
   }
 }
@@ -343,7 +344,7 @@ TEST(Head, NaNIsNotHiddenUnlessItsRowIsIgnored) {
   HeadProblem problem(4, 50, 6, 3);
   problem.h.row(kRowBegin + 1)[2] = std::numeric_limits<float>::quiet_NaN();
   HeadLosses losses = problem.losses(CodeGradient::kNone);
-  const HeadResult result = problem.run(Tape::Mode::kInference, &losses);
+  const HeadResult result = problem.run(tensor::Tape::Mode::kInference, &losses);
   EXPECT_TRUE(std::isnan(result.loss));
   for (const auto& list : {result.nll, result.log_pmax, result.entropy}) {
     EXPECT_TRUE(std::isnan(list[1]));
@@ -351,7 +352,7 @@ TEST(Head, NaNIsNotHiddenUnlessItsRowIsIgnored) {
   }
   problem.weights[1] = problem.squared_weights[1] = 0;
   losses = problem.losses(CodeGradient::kNone);
-  const HeadResult without = problem.run(Tape::Mode::kTraining, &losses);
+  const HeadResult without = problem.run(tensor::Tape::Mode::kTraining, &losses);
   EXPECT_TRUE(std::isfinite(without.loss));
   for (int64_t i = 0; i < problem.term.z.numel(); ++i) {
     EXPECT_TRUE(std::isfinite(problem.term.z.grad().f32()[i]));
@@ -361,11 +362,11 @@ TEST(Head, NaNIsNotHiddenUnlessItsRowIsIgnored) {
 TEST(Head, NoRows) {
   const HeadProblem problem(0, 9, 4, 2);
   const HeadLosses losses = problem.losses(CodeGradient::kSquaredError);
-  const HeadResult result = problem.run(Tape::Mode::kTraining, &losses);
+  const HeadResult result = problem.run(tensor::Tape::Mode::kTraining, &losses);
   EXPECT_EQ(result.loss, 0.0);
   EXPECT_TRUE(result.nll.empty());
   EXPECT_EQ(result.mean_code.shape(), (std::vector<int64_t>{0, 2}));
-  Tape tape(Tape::Mode::kInference);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   EXPECT_EQ(head_logits(tape, problem.h, 1, 0, {problem.unembed, nullptr}, &problem.term).shape(),
             (std::vector<int64_t>{0, 9}));
 }
@@ -375,15 +376,16 @@ TEST(Head, NoRows) {
 TEST(HeadLogits, AreCloseToReferenceAndUseThePackedWeight) {
   const HeadProblem problem(5, 70, 24, 6);
   const Weight plain{problem.unembed, nullptr};
-  const Weight packed{Tensor(), pack_weight(problem.unembed.f32(), 70, 24, Precision::kF32)};
+  const Weight packed{tensor::Tensor(),
+                      pack_weight(problem.unembed.f32(), 70, 24, tensor::Precision::kF32)};
   std::vector<double> expected;
   for (int64_t r = 0; r < 5; ++r) {
     const auto row = reference::head_row(problem.in, r);
     expected.insert(expected.end(), row.logits.begin(), row.logits.end());
   }
-  Tape tape(Tape::Mode::kInference);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   for (const Weight& weight : {plain, packed}) {
-    const Tensor logits = head_logits(tape, problem.h, kRowBegin, 5, weight, &problem.term);
+    const tensor::Tensor logits = head_logits(tape, problem.h, kRowBegin, 5, weight, &problem.term);
     EXPECT_EQ(logits.shape(), (std::vector<int64_t>{5, 70}));
     expect_close(logits.values(), expected, logit_rounding(problem.in), 0);
     const HeadResult result =
@@ -394,14 +396,15 @@ TEST(HeadLogits, AreCloseToReferenceAndUseThePackedWeight) {
 
 TEST(HeadLogits, RowsKeepTheirBitsInAnyCompany) {
   const HeadProblem problem(33, 300, 48, 16);
-  const Weight packed{Tensor(), pack_weight(problem.unembed.f32(), 300, 48, Precision::kF32)};
-  Tape tape(Tape::Mode::kInference);
-  const Tensor all = head_logits(tape, problem.h, kRowBegin, 33, packed, nullptr);
+  const Weight packed{tensor::Tensor(),
+                      pack_weight(problem.unembed.f32(), 300, 48, tensor::Precision::kF32)};
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor all = head_logits(tape, problem.h, kRowBegin, 33, packed, nullptr);
   for (const int64_t rows : {1, 2, 3, 8, 17}) {
-    const Tensor some = head_logits(tape, problem.h, kRowBegin + 4, rows, packed, nullptr);
+    const tensor::Tensor some = head_logits(tape, problem.h, kRowBegin + 4, rows, packed, nullptr);
     EXPECT_EQ(std::memcmp(some.f32(), all.row(4), static_cast<size_t>(rows * 300) * 4), 0) << rows;
   }
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -3,7 +3,7 @@
 #include "ops/reference/matmul_formula.h"
 #include "ops/testing/op_check.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::Matrix;
@@ -22,7 +22,7 @@ Matrix linear_reference(const Matrix& x, const Matrix& w) {
 OpCheck check(int64_t rows, int64_t in, int64_t out) {
   return {
       {testing::random_matrix(rows, in, 1), testing::random_matrix(out, in, 2)},
-      [](Tape& tape, const std::vector<Tensor>& t) {
+      [](tensor::Tape& tape, const std::vector<tensor::Tensor>& t) {
         return linear(tape, t[0], {t[1], nullptr});
       },
       [](const std::vector<Matrix>& m) { return linear_reference(m[0], m[1]); },
@@ -43,15 +43,15 @@ TEST(Linear, SameBitsForAnyThreads) {
 }
 
 TEST(Linear, TwoUsesAddUp) {
-  const Tensor x = Tensor::zeros({1, 2}), w = Tensor::zeros({1, 2});
+  const tensor::Tensor x = tensor::Tensor::zeros({1, 2}), w = tensor::Tensor::zeros({1, 2});
   std::fill_n(x.f32(), 2, 3.0f);
   std::fill_n(w.f32(), 2, 0.5f);
-  Tensor input = x, weight = w;
+  tensor::Tensor input = x, weight = w;
   input.set_wants_grad(true);
   weight.set_wants_grad(true);
-  Tape tape(Tape::Mode::kTraining);
-  const Tensor first = linear(tape, input, {weight, nullptr});
-  const Tensor second = linear(tape, input, {weight, nullptr});
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
+  const tensor::Tensor first = linear(tape, input, {weight, nullptr});
+  const tensor::Tensor second = linear(tape, input, {weight, nullptr});
   first.grad().f32()[0] = 1;
   second.grad().f32()[0] = 10;
   tape.backward();
@@ -60,13 +60,13 @@ TEST(Linear, TwoUsesAddUp) {
 }
 
 TEST(Linear, NoRowsAndNoUpstreamGradient) {
-  Tensor x = Tensor::empty({0, 4}), weight = Tensor::zeros({3, 4});
+  tensor::Tensor x = tensor::Tensor::empty({0, 4}), weight = tensor::Tensor::zeros({3, 4});
   x.set_wants_grad(true);
   weight.set_wants_grad(true);
-  Tape tape(Tape::Mode::kTraining);
-  const Tensor y = linear(tape, x, {weight, nullptr});
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
+  const tensor::Tensor y = linear(tape, x, {weight, nullptr});
   EXPECT_EQ(y.shape(), (std::vector<int64_t>{0, 3}));
-  const Tensor unused = linear(tape, Tensor::zeros({2, 4}), {weight, nullptr});
+  const tensor::Tensor unused = linear(tape, tensor::Tensor::zeros({2, 4}), {weight, nullptr});
   (void)y.grad();
   tape.backward();
   testing::expect_close(weight.grad().values(), std::vector<float>(12, 0.0f), 0, 0);
@@ -74,10 +74,11 @@ TEST(Linear, NoRowsAndNoUpstreamGradient) {
 
 TEST(Linear, InferenceUsesThePackedWeight) {
   const std::vector<float> other = testing::random_values(6 * 8, 3);
-  const Weight weight{Tensor::zeros({6, 8}), pack_weight(other.data(), 6, 8, Precision::kF32)};
-  Tensor x = Tensor::empty({2, 8});
+  const Weight weight{tensor::Tensor::zeros({6, 8}),
+                      pack_weight(other.data(), 6, 8, tensor::Precision::kF32)};
+  tensor::Tensor x = tensor::Tensor::empty({2, 8});
   std::fill_n(x.f32(), 16, 1.0f);
-  Tape inference(Tape::Mode::kInference), training(Tape::Mode::kTraining);
+  tensor::Tape inference(tensor::Tape::Mode::kInference), training(tensor::Tape::Mode::kTraining);
   std::vector<float> expected(12);
   weight.packed->multiply(x.f32(), 2, expected.data());
   testing::expect_close(linear(inference, x, weight).values(), expected, 0, 0);
@@ -85,4 +86,4 @@ TEST(Linear, InferenceUsesThePackedWeight) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -7,7 +7,7 @@
 #include "ops/reference/head_formula.h"
 #include "ops/testing/testing.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::expect_close;
@@ -25,16 +25,16 @@ struct Problem {
       targets.push_back(static_cast<float>(r % 3 == 0));
       weights.push_back(r == 1 ? 0.0f : 0.5f + static_cast<float>(r % 4));
     }
-    o = Tensor::empty({rows, width});
+    o = tensor::Tensor::empty({rows, width});
     std::copy(o_values.begin(), o_values.end(), o.f32());
-    weight = Tensor::empty({width + 3});
+    weight = tensor::Tensor::empty({width + 3});
     std::copy(weight_values.begin(), weight_values.end(), weight.f32());
     o.set_wants_grad(true);
     weight.set_wants_grad(true);
   }
 
-  MaturityResult run(Tape::Mode mode = Tape::Mode::kTraining) const {
-    Tape tape(mode);
+  MaturityResult run(tensor::Tape::Mode mode = tensor::Tape::Mode::kTraining) const {
+    tensor::Tape tape(mode);
     return maturity(tape, o, log_pmax, entropy, weight, targets, weights);
   }
 
@@ -55,11 +55,11 @@ struct Problem {
   }
 
   int64_t rows, width;
-  Tensor o, weight;
+  tensor::Tensor o, weight;
   std::vector<float> log_pmax, entropy, targets, weights;
 };
 
-std::vector<double> doubles(const Tensor& t) {
+std::vector<double> doubles(const tensor::Tensor& t) {
   return {t.values().begin(), t.values().end()};
 }
 
@@ -109,7 +109,7 @@ TEST(Maturity, NaNIsNotHiddenUnlessItsRowIsIgnored) {
     Problem problem(3, 4);
     problem.o.row(row)[2] = std::numeric_limits<float>::quiet_NaN();
     const MaturityResult result = problem.run();
-    EXPECT_TRUE(std::isnan(result.probability[static_cast<size_t>(row)]));
+    EXPECT_TRUE(std::isnan(result.probability[row]));
     EXPECT_EQ(std::isnan(result.loss), row == 0);
   }
 }
@@ -129,7 +129,7 @@ TEST(Maturity, NoTargetsNoLossAndNoGradient) {
 
 TEST(Maturity, DetachedInputsAndInferenceGetNoGradient) {
   Problem problem(4, 5);
-  problem.run(Tape::Mode::kInference);
+  problem.run(tensor::Tape::Mode::kInference);
   EXPECT_FALSE(problem.weight.has_grad());
   problem.o.set_wants_grad(false);
   problem.run();
@@ -160,12 +160,12 @@ TEST(Maturity, SameBitsForAnyThreadsAndTwoCallsAddUp) {
 }
 
 TEST(Maturity, NoRows) {
-  Tape tape(Tape::Mode::kTraining);
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
   const MaturityResult result =
-      maturity(tape, Tensor::empty({0, 4}), {}, {}, Tensor::zeros({7}), {}, {});
+      maturity(tape, tensor::Tensor::empty({0, 4}), {}, {}, tensor::Tensor::zeros({7}), {}, {});
   EXPECT_EQ(result.loss, 0.0);
   EXPECT_TRUE(result.probability.empty());
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

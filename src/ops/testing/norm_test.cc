@@ -2,7 +2,7 @@
 
 #include "ops/testing/op_check.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::Matrix;
@@ -22,8 +22,8 @@ struct NormCase {
     if (modulated > 0) made.push_back(random_matrix(modulated, 3 * cols + 1, 3));
     return made;
   }
-  static Tensor modulation(const std::vector<Tensor>& in) {
-    return in.size() > 2 ? in[2] : Tensor();
+  static tensor::Tensor modulation(const std::vector<tensor::Tensor>& in) {
+    return in.size() > 2 ? in[2] : tensor::Tensor();
   }
   static Matrix modulation(const std::vector<Matrix>& in) {
     return in.size() > 2 ? in[2] : Matrix(0, 0);
@@ -31,7 +31,7 @@ struct NormCase {
 
   [[nodiscard]] OpCheck norm() const {
     return {inputs(1),
-            [c = *this](Tape& tape, const std::vector<Tensor>& in) {
+            [c = *this](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
               return norm_modulate(tape, in[0], in[1], modulation(in), c.column(), kEps);
             },
             [c = *this](const std::vector<Matrix>& in) {
@@ -41,7 +41,7 @@ struct NormCase {
   }
   [[nodiscard]] OpCheck residual() const {
     return {inputs(rows),
-            [c = *this](Tape& tape, const std::vector<Tensor>& in) {
+            [c = *this](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
               return add_gated(tape, in[0], in[1], modulation(in), c.column());
             },
             [c = *this](const std::vector<Matrix>& in) {
@@ -70,19 +70,19 @@ TEST(NormModulate, SameBitsForAnyThreads) {
 }
 
 TEST(NormModulate, ZeroRowStaysFinite) {
-  Tape tape(Tape::Mode::kInference);
-  const Tensor x = Tensor::zeros({2, 8});
-  const Tensor weight = Tensor::zeros({8});
-  const Tensor y = norm_modulate(tape, x, weight, Tensor(), 0, 1e-6f);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor x = tensor::Tensor::zeros({2, 8});
+  const tensor::Tensor weight = tensor::Tensor::zeros({8});
+  const tensor::Tensor y = norm_modulate(tape, x, weight, tensor::Tensor(), 0, 1e-6f);
   for (const float value : y.values()) EXPECT_EQ(value, 0.0f);
 }
 
 TEST(NormModulate, NaNStaysInItsRow) {
-  Tape tape(Tape::Mode::kInference);
-  const Tensor x = Tensor::zeros({2, 8});
-  const Tensor weight = Tensor::zeros({8});
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor x = tensor::Tensor::zeros({2, 8});
+  const tensor::Tensor weight = tensor::Tensor::zeros({8});
   x.f32()[3] = std::nanf("");
-  const Tensor y = norm_modulate(tape, x, weight, Tensor(), 0, 1e-6f);
+  const tensor::Tensor y = norm_modulate(tape, x, weight, tensor::Tensor(), 0, 1e-6f);
   for (int i = 0; i < 8; ++i) {
     EXPECT_TRUE(std::isnan(y.row(0)[i]));
     EXPECT_EQ(y.row(1)[i], 0.0f);
@@ -90,15 +90,15 @@ TEST(NormModulate, NaNStaysInItsRow) {
 }
 
 TEST(NormModulate, OpsThatShareAModulationAddTheirColumns) {
-  Tape tape(Tape::Mode::kTraining);
-  const Tensor x = Tensor::zeros({1, 2});
-  const Tensor weight = Tensor::zeros({2});
-  Tensor modulation = Tensor::zeros({1, 4});
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
+  const tensor::Tensor x = tensor::Tensor::zeros({1, 2});
+  const tensor::Tensor weight = tensor::Tensor::zeros({2});
+  tensor::Tensor modulation = tensor::Tensor::zeros({1, 4});
   std::fill_n(x.f32(), 2, 1.0f);
   std::fill_n(weight.f32(), 2, 1.0f);
   modulation.set_wants_grad(true);
-  const Tensor n = norm_modulate(tape, x, weight, modulation, 0, 0.0f);
-  const Tensor y = add_gated(tape, x, n, modulation, 2);
+  const tensor::Tensor n = norm_modulate(tape, x, weight, modulation, 0, 0.0f);
+  const tensor::Tensor y = add_gated(tape, x, n, modulation, 2);
   std::fill_n(y.grad().f32(), 2, 1.0f);
   tape.backward();
   for (const float gradient : modulation.grad().values()) EXPECT_EQ(gradient, 1.0f);
@@ -118,14 +118,14 @@ TEST(AddGated, SameBitsForAnyThreads) {
 }
 
 TEST(AddGated, OneTensorAsBothSides) {
-  Tape tape(Tape::Mode::kTraining);
-  Tensor x = Tensor::zeros({1, 3});
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
+  tensor::Tensor x = tensor::Tensor::zeros({1, 3});
   x.set_wants_grad(true);
-  const Tensor y = add_gated(tape, x, x, Tensor(), 0);
+  const tensor::Tensor y = add_gated(tape, x, x, tensor::Tensor(), 0);
   std::fill_n(y.grad().f32(), 3, 1.0f);
   tape.backward();
   for (const float gradient : x.grad().values()) EXPECT_EQ(gradient, 2.0f);
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -12,7 +12,7 @@
 
 namespace evo::testing {
 
-using reference::Matrix;
+using ops::reference::Matrix;
 
 /// Standard normal numbers that f32 holds exactly, so that op and reference see the same input.
 inline Matrix random_matrix(int64_t rows, int64_t cols, uint64_t seed) {
@@ -31,7 +31,7 @@ inline std::vector<int64_t> awkward_lengths() {
 /// random weights, so that every output counts in every gradient.
 class OpCheck {
  public:
-  using Op = std::function<Tensor(Tape&, const std::vector<Tensor>&)>;
+  using Op = std::function<tensor::Tensor(tensor::Tape&, const std::vector<tensor::Tensor>&)>;
   using Reference = std::function<Matrix(const std::vector<Matrix>&)>;
 
   OpCheck(std::vector<Matrix> inputs, Op op, Reference reference)
@@ -92,17 +92,17 @@ class OpCheck {
   }
 
   /// A view of `matrix` (and of a gradient full of kOldGradient) one to three floats off alignment.
-  static Tensor misaligned(const Matrix& matrix, size_t offset, std::vector<float>& values,
-                           std::vector<float>& gradient) {
+  static tensor::Tensor misaligned(const Matrix& matrix, size_t offset, std::vector<float>& values,
+                                   std::vector<float>& gradient) {
     values.assign(offset, 0.0f);
     values.insert(values.end(), matrix.values.begin(), matrix.values.end());
     gradient.assign(values.size(), kOldGradient);
-    return Tensor::view(values.data() + offset, {matrix.rows, matrix.cols},
-                        gradient.data() + offset);
+    return tensor::Tensor::view(values.data() + offset, {matrix.rows, matrix.cols},
+                                gradient.data() + offset);
   }
 
-  static Tensor owned(const Matrix& matrix) {
-    const Tensor made = Tensor::empty({matrix.rows, matrix.cols});
+  static tensor::Tensor owned(const Matrix& matrix) {
+    const tensor::Tensor made = tensor::Tensor::empty({matrix.rows, matrix.cols});
     std::copy(matrix.values.begin(), matrix.values.end(), made.f32());
     return made;
   }
@@ -110,20 +110,20 @@ class OpCheck {
   /// `detached`: index of an input that wants no gradient.
   [[nodiscard]] Run run(Storage storage, size_t detached = SIZE_MAX) const {
     std::vector<std::vector<float>> values(inputs_.size()), gradients(inputs_.size());
-    std::vector<Tensor> tensors;
+    std::vector<tensor::Tensor> tensors;
     for (size_t i = 0; i < inputs_.size(); ++i) {
       tensors.push_back(storage == Storage::kOwned
                             ? owned(inputs_[i])
                             : misaligned(inputs_[i], i % 3 + 1, values[i], gradients[i]));
       tensors.back().set_wants_grad(i != detached);
     }
-    Tape tape(Tape::Mode::kTraining);
-    const Tensor out = op_(tape, tensors);
+    tensor::Tape tape(tensor::Tape::Mode::kTraining);
+    const tensor::Tensor out = op_(tape, tensors);
     Run result;
     result.output.assign(out.values().begin(), out.values().end());
     std::copy(weights_.begin(), weights_.end(), out.grad().f32());
     tape.backward();
-    for (const Tensor& tensor : tensors) {
+    for (const tensor::Tensor& tensor : tensors) {
       result.gradients.emplace_back();
       if (!tensor.has_grad() || !tensor.wants_grad()) continue;
       const std::span<float> grad = tensor.grad().values();

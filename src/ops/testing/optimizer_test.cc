@@ -6,7 +6,7 @@
 #include "base/threads/parallel.h"
 #include "ops/testing/testing.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::expect_close;
@@ -159,4 +159,4 @@ TEST(ExponentialAverage, IsCloseToReferenceForAnyLengthAndAlignment) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -3,7 +3,7 @@
 #include "ops/embedding.h"
 #include "ops/testing/op_check.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::Matrix;
@@ -16,8 +16,9 @@ constexpr float kNormEps = 1e-6f;
 OpCheck rope_check(const HeadLayout& layout, const std::vector<int32_t>& positions) {
   const RopeTable table(layout.head_size, kTheta, 5000);
   return {{random_matrix(std::ssize(positions), layout.row_cols(), 1)},
-          [=](Tape& tape, const std::vector<Tensor>& in) {
-            const Tensor qkv = slice_rows(tape, in[0], 0, in[0].rows());  // rope works in place
+          [=](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
+            const tensor::Tensor qkv =
+                slice_rows(tape, in[0], 0, in[0].rows());  // rope works in place
             rope(tape, qkv, layout, table, positions);
             return qkv;
           },
@@ -29,7 +30,7 @@ OpCheck rope_check(const HeadLayout& layout, const std::vector<int32_t>& positio
 OpCheck head_norm_check(const HeadLayout& layout, int64_t rows) {
   return {{random_matrix(rows, layout.row_cols(), 1), random_matrix(1, layout.head_size, 2),
            random_matrix(1, layout.head_size, 3)},
-          [=](Tape& tape, const std::vector<Tensor>& in) {
+          [=](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
             return head_norm(tape, in[0], layout, in[1], in[2], kNormEps);
           },
           [=](const std::vector<Matrix>& in) {
@@ -54,11 +55,11 @@ TEST(Rope, SameBitsForAnyThreads) {
 TEST(Rope, BackwardUndoesForward) {
   const HeadLayout layout{2, 1, 16};
   const RopeTable table(16, kTheta, 100);
-  Tensor qkv = Tensor::zeros({3, layout.row_cols()});
+  tensor::Tensor qkv = tensor::Tensor::zeros({3, layout.row_cols()});
   qkv.set_wants_grad(true);
   const std::vector<float> values = testing::random_values(qkv.numel(), 5);
   std::copy(values.begin(), values.end(), qkv.f32());
-  Tape tape(Tape::Mode::kTraining);
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
   rope(tape, qkv, layout, table, std::vector<int32_t>{3, 50, 99});
   std::copy_n(qkv.f32(), qkv.numel(), qkv.grad().f32());
   tape.backward();
@@ -92,8 +93,8 @@ TEST(Rope, AttentionFactorScalesTheTable) {
 TEST(RopeDeathTest, PositionBeyondTheTable) {
   const HeadLayout layout{1, 1, 4};
   const RopeTable table(4, kTheta, 10);
-  Tape tape(Tape::Mode::kInference);
-  const Tensor qkv = Tensor::zeros({1, layout.row_cols()});
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor qkv = tensor::Tensor::zeros({1, layout.row_cols()});
   EXPECT_DEATH(rope(tape, qkv, layout, table, std::vector<int32_t>{10}), "max_position");
 }
 
@@ -110,4 +111,4 @@ TEST(HeadNorm, SameBitsForAnyThreads) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

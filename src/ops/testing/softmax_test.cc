@@ -6,7 +6,7 @@
 
 #include "ops/testing/testing.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 /// The same statistics in double.
@@ -146,4 +146,4 @@ TEST(Softmax, ScaleAndGradientRows) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

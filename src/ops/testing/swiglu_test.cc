@@ -2,7 +2,7 @@
 
 #include "ops/testing/op_check.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::Matrix;
@@ -11,7 +11,7 @@ using testing::OpCheck;
 OpCheck check(int64_t rows, int64_t cols) {
   return {
       {testing::random_matrix(rows, 2 * cols, 1)},
-      [](Tape& tape, const std::vector<Tensor>& in) { return swiglu(tape, in[0]); },
+      [](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) { return swiglu(tape, in[0]); },
       [](const std::vector<Matrix>& in) { return reference::swiglu(in[0]); },
   };
 }
@@ -30,11 +30,11 @@ TEST(Swiglu, SameBitsForAnyThreads) {
 TEST(Swiglu, LargeGatesStayFinite) {
   const std::vector<float> input{-1000, -90, 90, 1000, 2, 2, 2, 2};  // gates, then ups
   testing::for_each_implementation([&] {
-    Tensor gate_up = Tensor::empty({1, 8});
+    tensor::Tensor gate_up = tensor::Tensor::empty({1, 8});
     std::copy(input.begin(), input.end(), gate_up.f32());
     gate_up.set_wants_grad(true);
-    Tape tape(Tape::Mode::kTraining);
-    const Tensor out = swiglu(tape, gate_up);
+    tensor::Tape tape(tensor::Tape::Mode::kTraining);
+    const tensor::Tensor out = swiglu(tape, gate_up);
     std::fill_n(out.grad().f32(), 4, 1.0f);
     tape.backward();
     testing::expect_close(out.values(), std::vector<float>{0, 0, 180, 2000}, 1e-35, 0);
@@ -44,4 +44,4 @@ TEST(Swiglu, LargeGatesStayFinite) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

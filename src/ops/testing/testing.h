@@ -39,8 +39,10 @@ void for_each_simd_target(const Fn& fn) {
 /// Chooses a backend while it lives.
 class BackendInTest {
  public:
-  explicit BackendInTest(std::string_view name) : before_(backend().name) { use_backend(name); }
-  ~BackendInTest() { use_backend(before_); }
+  explicit BackendInTest(std::string_view name) : before_(ops::backend().name) {
+    ops::use_backend(name);
+  }
+  ~BackendInTest() { ops::use_backend(before_); }
   BackendInTest(const BackendInTest&) = delete;
   BackendInTest& operator=(const BackendInTest&) = delete;
 
@@ -51,7 +53,7 @@ class BackendInTest {
 /// Runs fn with each backend, the CPU's for every SIMD target.
 template <class Fn>
 void for_each_implementation(const Fn& fn) {
-  for (const std::string& name : backend_names()) {
+  for (const std::string& name : ops::backend_names()) {
     SCOPED_TRACE(name);
     const BackendInTest in_use(name);
     if (name == "cpu") {

@@ -10,7 +10,7 @@ namespace {
 
 /// With bytes that are not UTF-8 replaced: it goes into an error's JSON.
 std::string shown(const Json& value) {
-  return shortened(value.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return json::shortened(value.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace
@@ -25,7 +25,7 @@ Fields::Fields(const Json& value, std::string path) : value_(value), path_(std::
 
 Json Fields::parse(std::string_view body) {
   try {
-    return parse_json(body, "the request");
+    return json::parse_json(body, "the request");
   } catch (const Error& error) {
     throw RequestError(kBadRequest, error.what(), "", "invalid_json");
   }

@@ -13,7 +13,7 @@ const char* error_type(int status) {
 }
 
 /// What clients know: the model's end and a stop string are the same to them.
-Json finish_reason(const Generation& generation) {
+Json finish_reason(const decode::Generation& generation) {
   return generation.finish == "end" || generation.finish == "stop" ? "stop" : "length";
 }
 
@@ -59,7 +59,8 @@ void check_cut(const Event& event) {
   }
 }
 
-Reply::Reply(ReplyOptions options, const Tokenizer& tokenizer, std::vector<Tracer> tracers)
+Reply::Reply(ReplyOptions options, const tokenizer::Tokenizer& tokenizer,
+             std::vector<decode::Tracer> tracers)
     : options_(std::move(options)),
       tokenizer_(tokenizer),
       tracers_(std::move(tracers)),
@@ -150,7 +151,7 @@ std::string Reply::opening() const {
       one["text"] = "";
     }
     chunk["choices"] = Json::array({std::move(one)});
-    if (!tracers_.empty()) chunk["evo"] = Json::parse(trace_line(tracers_[i].header()));
+    if (!tracers_.empty()) chunk["evo"] = Json::parse(decode::trace_line(tracers_[i].header()));
     text += sse(chunk);
   }
   return text;
@@ -175,7 +176,8 @@ std::string Reply::chunk(const Event& event) const {
   Json chunk = head(true);
   chunk["choices"] = Json::array({std::move(one)});
   if (!tracers_.empty()) {
-    chunk["evo"] = Json::parse(trace_line(tracers_.at(event.text).record(event.piece, event.pass)));
+    chunk["evo"] =
+        Json::parse(decode::trace_line(tracers_.at(event.text).record(event.piece, event.pass)));
     // Only here it is known when the pass ended: clients may get several at once.
     chunk["evo"]["ms"] = std::round(texts_.at(event.text).ms * 100) / 100;
   }
@@ -191,14 +193,14 @@ std::string Reply::closing() const {
 }
 
 Json Reply::logprobs_json(const Text& text, size_t first) const {
-  const std::span<const TokenLogprob> all = text.logprobs, tokens = all.subspan(first);
+  const std::span<const decode::TokenLogprob> all = text.logprobs, tokens = all.subspan(first);
   return is_chat() ? chat_logprobs(tokens)
                    : completion_logprobs(tokens, characters(all.first(first)));
 }
 
-int64_t Reply::characters(std::span<const TokenLogprob> tokens) const {
+int64_t Reply::characters(std::span<const decode::TokenLogprob> tokens) const {
   int64_t count = 0;
-  for (const TokenLogprob& token : tokens) {
+  for (const decode::TokenLogprob& token : tokens) {
     count += std::ranges::count_if(tokenizer_.token_bytes(token.token), [](char byte) {
       return (static_cast<unsigned char>(byte) & 0xC0) != 0x80;  // begins a character
     });
@@ -206,13 +208,13 @@ int64_t Reply::characters(std::span<const TokenLogprob> tokens) const {
   return count;
 }
 
-Json Reply::chat_logprobs(std::span<const TokenLogprob> tokens) const {
+Json Reply::chat_logprobs(std::span<const decode::TokenLogprob> tokens) const {
   const auto entry = [&](int32_t token, float logprob) -> Json {
     const std::string_view bytes = tokenizer_.token_bytes(token);
     return {{"token", bytes}, {"logprob", logprob}, {"bytes", bytes_of(bytes)}};
   };
   Json content = Json::array();
-  for (const TokenLogprob& token : tokens) {
+  for (const decode::TokenLogprob& token : tokens) {
     Json one = entry(token.token, token.logprob);
     one["top_logprobs"] = Json::array();
     for (const auto& [other, logprob] : token.top) {
@@ -223,9 +225,10 @@ Json Reply::chat_logprobs(std::span<const TokenLogprob> tokens) const {
   return {{"content", std::move(content)}};
 }
 
-Json Reply::completion_logprobs(std::span<const TokenLogprob> tokens, int64_t offset) const {
+Json Reply::completion_logprobs(std::span<const decode::TokenLogprob> tokens,
+                                int64_t offset) const {
   Json texts = Json::array(), values = Json::array(), tops = Json::array(), offsets = Json::array();
-  for (const TokenLogprob& token : tokens) {
+  for (const decode::TokenLogprob& token : tokens) {
     texts.push_back(tokenizer_.token_bytes(token.token));
     values.push_back(token.logprob);
     offsets.push_back(offset);

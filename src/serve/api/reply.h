@@ -43,7 +43,8 @@ struct ReplyOptions {
 class Reply {
  public:
   /// `tracers`: none, or one per text. The tokenizer must outlive the object.
-  Reply(ReplyOptions options, const Tokenizer& tokenizer, std::vector<Tracer> tracers);
+  Reply(ReplyOptions options, const tokenizer::Tokenizer& tokenizer,
+        std::vector<decode::Tracer> tracers);
 
   /// To be called with every event, in order.
   void add(const Event& event);
@@ -64,10 +65,10 @@ class Reply {
   using Clock = std::chrono::steady_clock;
   struct Text {
     std::string text;
-    std::vector<TokenLogprob> logprobs;
+    std::vector<decode::TokenLogprob> logprobs;
     size_t told = 0;  ///< of them, by the events before the last one
     double ms = 0;    ///< from the request to the last event
-    Generation end;
+    decode::Generation end;
   };
 
   [[nodiscard]] bool is_chat() const { return options_.endpoint == Endpoint::kChat; }
@@ -76,16 +77,16 @@ class Reply {
   [[nodiscard]] Json choice(size_t index, const Json& finish) const;
   /// Of the text's tokens from `first` on.
   [[nodiscard]] Json logprobs_json(const Text& text, size_t first) const;
-  [[nodiscard]] Json chat_logprobs(std::span<const TokenLogprob> tokens) const;
+  [[nodiscard]] Json chat_logprobs(std::span<const decode::TokenLogprob> tokens) const;
   /// The tokens begin at the character `offset` of the text.
-  [[nodiscard]] Json completion_logprobs(std::span<const TokenLogprob> tokens,
+  [[nodiscard]] Json completion_logprobs(std::span<const decode::TokenLogprob> tokens,
                                          int64_t offset) const;
-  [[nodiscard]] int64_t characters(std::span<const TokenLogprob> tokens) const;
+  [[nodiscard]] int64_t characters(std::span<const decode::TokenLogprob> tokens) const;
 
   Clock::time_point begin_ = Clock::now();
   ReplyOptions options_;
-  const Tokenizer& tokenizer_;
-  std::vector<Tracer> tracers_;
+  const tokenizer::Tokenizer& tokenizer_;
+  std::vector<decode::Tracer> tracers_;
   std::vector<Text> texts_;
 };
 

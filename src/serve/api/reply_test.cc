@@ -32,7 +32,7 @@ Event piece(const std::string& text) {
 
 Event last(const std::string& text, const std::string& finish) {
   Event event = piece(text);
-  event.end = Generation{"abc", finish, {'a', 'b', 'c'}, 2, 4, 1, 0};
+  event.end = decode::Generation{"abc", finish, {'a', 'b', 'c'}, 2, 4, 1, 0};
   return event;
 }
 
@@ -129,7 +129,7 @@ TEST(Reply, AStopStringCutsTheLogprobsOfAStream) {
   Reply reply(options_of(Endpoint::kCompletion, true), byte_tokenizer(), {});
   reply.add(several("ab"));
   Event event = several("cde");  // of which the stop string leaves the first
-  event.end = Generation{"abc", "stop", {'a', 'b', 'c'}, 2, 4, 1, 0};
+  event.end = decode::Generation{"abc", "stop", {'a', 'b', 'c'}, 2, 4, 1, 0};
   reply.add(event);
   const Json chunk = Json::parse(reply.chunk(event).substr(6));
   EXPECT_EQ(chunk["choices"][0]["logprobs"]["tokens"], Json({"c"}));

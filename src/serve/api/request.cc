@@ -133,7 +133,7 @@ void read_length(Fields& fields, GenerationRequest& request) {
 }
 
 void read_sampling(Fields& fields, GenerationRequest& request) {
-  SamplerOptions& sampler = request.sampler;
+  decode::SamplerOptions& sampler = request.sampler;
   sampler.temperature = fields.number("temperature", sampler.temperature, 0, 100);
   if (!is_default(fields, "top_p", 0)) {
     sampler.top_p = fields.number("top_p", sampler.top_p, 0, 1);
@@ -190,7 +190,7 @@ void read_format(Fields& fields, GenerationRequest& request) {
     format.refuse("type", "text, json_object or json_schema");
   }
   request.json = type != "text";
-  if (request.json && request.mode == Mode::kDiffusion) {
+  if (request.json && request.mode == decode::Mode::kDiffusion) {
     fields.refuse_as_unsupported(kName,
                                  "diffusion mode settles tokens in any order: ask for exact "
                                  "or evo");
@@ -198,7 +198,7 @@ void read_format(Fields& fields, GenerationRequest& request) {
 }
 
 void read_shape(Fields& fields, GenerationRequest& request) {
-  ShapeOptions& shape = request.shape;
+  decode::ShapeOptions& shape = request.shape;
   shape.presence_penalty = fields.number("presence_penalty", 0, -2, 2);
   shape.frequency_penalty = fields.number("frequency_penalty", 0, -2, 2);
   read_bias(fields, request);
@@ -208,14 +208,17 @@ void read_shape(Fields& fields, GenerationRequest& request) {
 void read_mode(Fields& fields, GenerationRequest& request) {
   if (fields.find("balance") != nullptr) {
     const double balance = request.balance = fields.number("balance", 0, 0, 1);
-    request.mode = balance == 0 ? Mode::kExact : balance == 1 ? Mode::kDiffusion : Mode::kEvo;
+    request.mode = balance == 0   ? decode::Mode::kExact
+                   : balance == 1 ? decode::Mode::kDiffusion
+                                  : decode::Mode::kEvo;
   }
   if (fields.find("mode") != nullptr) {
     constexpr const char* kExpected = "ar, exact, evo or diffusion, as the balance has it";
     const std::string name = fields.text("mode");
-    std::optional<Mode> named;
-    for (const Mode mode : {Mode::kAr, Mode::kExact, Mode::kEvo, Mode::kDiffusion}) {
-      if (name == mode_name(mode)) named = mode;
+    std::optional<decode::Mode> named;
+    for (const decode::Mode mode :
+         {decode::Mode::kAr, decode::Mode::kExact, decode::Mode::kEvo, decode::Mode::kDiffusion}) {
+      if (name == decode::mode_name(mode)) named = mode;
     }
     if (!named || (request.mode && request.mode != named)) fields.refuse("mode", kExpected);
     request.mode = named;
@@ -233,7 +236,7 @@ void read_logprobs(Fields& fields, GenerationRequest& request) {
   } else {
     request.logprobs = fields.whole("logprobs", -1, 0, kMostAlternatives);
   }
-  if (request.logprobs >= 0 && request.mode == Mode::kDiffusion) {
+  if (request.logprobs >= 0 && request.mode == decode::Mode::kDiffusion) {
     fields.refuse_as_unsupported("logprobs",
                                  "diffusion mode asks the model for no such probabilities");
   }

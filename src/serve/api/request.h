@@ -29,7 +29,7 @@ struct GenerationRequest {
   Endpoint endpoint = Endpoint::kCompletion;
   std::vector<PromptText> prompts;    ///< kCompletion
   bool parse_special = true;          ///< names of special tokens in their texts are those tokens
-  std::vector<ChatMessage> messages;  ///< kChat
+  std::vector<text::ChatMessage> messages;  ///< kChat
   std::string prefix, suffix;         ///< kInfill
 
   std::string model;  ///< empty: not named
@@ -37,11 +37,11 @@ struct GenerationRequest {
   std::vector<std::string> stop;
   std::optional<uint64_t> seed;
   std::optional<int64_t> max_tokens;
-  SamplerOptions sampler{.temperature = 1};
-  ShapeOptions shape;        ///< without the grammar, which is made of the next two
-  bool json = false;         ///< the text is to be JSON:
-  std::string schema;        ///< as this JSON Schema has it; empty: any object
-  std::optional<Mode> mode;  ///< nothing: what suits the model
+  decode::SamplerOptions sampler{.temperature = 1};
+  decode::ShapeOptions shape;        ///< without the grammar, which is made of the next two
+  bool json = false;                 ///< the text is to be JSON:
+  std::string schema;                ///< as this JSON Schema has it; empty: any object
+  std::optional<decode::Mode> mode;  ///< nothing: what suits the model
   double balance = 0.5;
   int64_t window = 0, steps = 1;
   int64_t logprobs = -1;  ///< alternatives per token; negative: none asked for

@@ -82,7 +82,7 @@ TEST(Request, FieldsAreRead) {
   EXPECT_EQ(request.sampler.top_p, 0.9);
   EXPECT_EQ(request.sampler.top_k, 4);
   EXPECT_EQ(request.logprobs, 3);
-  EXPECT_EQ(request.mode, Mode::kEvo);
+  EXPECT_EQ(request.mode, decode::Mode::kEvo);
   EXPECT_EQ(request.balance, 0.25);
   EXPECT_EQ(request.window, 6);
   EXPECT_EQ(request.steps, 2);
@@ -193,13 +193,14 @@ TEST(Request, OtherServersWordsForTheDefault) {
 }
 
 TEST(Request, BiasesAndPenalties) {
-  const ShapeOptions shape = completion(R"(, "presence_penalty": 0.5, "frequency_penalty": -1.5,
+  const decode::ShapeOptions shape =
+      completion(R"(, "presence_penalty": 0.5, "frequency_penalty": -1.5,
       "logit_bias": {"7": -100, "0": 2.5})")
-                                 .shape;
+          .shape;
   EXPECT_EQ(shape.presence_penalty, 0.5);
   EXPECT_EQ(shape.frequency_penalty, -1.5);
   EXPECT_EQ(shape.bias, (std::vector<std::pair<int32_t, float>>{{7, -100.0f}, {0, 2.5f}}));
-  EXPECT_TRUE(Shaper(completion("").shape).is_idle());
+  EXPECT_TRUE(decode::Shaper(completion("").shape).is_idle());
 }
 
 TEST(Request, FormatsOfBothWorlds) {
@@ -226,10 +227,10 @@ TEST(Request, FormatsOfBothWorlds) {
 }
 
 TEST(Request, BalanceAndModeAgree) {
-  EXPECT_EQ(completion(R"(, "balance": 0)").mode, Mode::kExact);
-  EXPECT_EQ(completion(R"(, "balance": 1)").mode, Mode::kDiffusion);
-  EXPECT_EQ(completion(R"(, "balance": 0.5)").mode, Mode::kEvo);
-  EXPECT_EQ(completion(R"(, "mode": "ar")").mode, Mode::kAr);
+  EXPECT_EQ(completion(R"(, "balance": 0)").mode, decode::Mode::kExact);
+  EXPECT_EQ(completion(R"(, "balance": 1)").mode, decode::Mode::kDiffusion);
+  EXPECT_EQ(completion(R"(, "balance": 0.5)").mode, decode::Mode::kEvo);
+  EXPECT_EQ(completion(R"(, "mode": "ar")").mode, decode::Mode::kAr);
   EXPECT_EQ(refused(Endpoint::kCompletion, R"({"prompt": "x", "balance": 0.5, "mode": "ar"})"),
             "mode");
 }

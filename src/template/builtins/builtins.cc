@@ -21,7 +21,7 @@ Bound::Bound(std::string_view function, const Arguments& arguments,
       fault("{} has no argument '{}': expected {}", function, name,
             names_.empty() ? "none" : fmt::format("one of {}", fmt::join(names_, ", ")));
     }
-    const Value*& place = values_[static_cast<size_t>(found - names_.begin())];
+    const Value*& place = values_[found - names_.begin()];
     if (place) fault("{} was given '{}' twice", function, name);
     place = &value;
   }

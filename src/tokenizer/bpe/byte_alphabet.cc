@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdint>
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 struct Alphabet {
@@ -63,4 +63,4 @@ std::optional<std::string> from_byte_alphabet(std::string_view text) {
   return bytes;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// UTF-8 text of one character per byte.
 std::string to_byte_alphabet(std::string_view bytes);
@@ -14,4 +14,4 @@ std::string to_byte_alphabet(std::string_view bytes);
 /// The inverse; nothing if `text` has a character outside the alphabet.
 std::optional<std::string> from_byte_alphabet(std::string_view text);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

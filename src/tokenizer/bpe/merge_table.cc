@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Up to here scanning all ranks for the lowest is quicker than a heap.
@@ -133,4 +133,4 @@ void MergeTable::apply_short(std::vector<int32_t>& tokens) const {
   tokens.resize(count);
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -7,7 +7,7 @@
 
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// Two token ids as one number: the key of a pair.
 inline uint64_t pair_key(int32_t left, int32_t right) {
@@ -44,4 +44,4 @@ class MergeTable {
   int shift_ = 0;             // 64 - log2(slots)
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -4,7 +4,7 @@
 
 #include "text/testing.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using Tokens = std::vector<int32_t>;
@@ -96,4 +96,4 @@ TEST(MergeTable, AHugeWordTakesBoundedTime) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

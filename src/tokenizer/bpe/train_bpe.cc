@@ -15,7 +15,7 @@
 #include "tokenizer/bpe/merge_table.h"
 #include "tokenizer/bpe/word_counts.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 constexpr int32_t kBytes = 256;
@@ -194,4 +194,4 @@ Tokenizer train_bpe(std::span<const std::string_view> texts, const BpeTrainingOp
   return BpeTrainer(count_words(texts, options.quiet, options.stop), options).train();
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -9,7 +9,7 @@
 #include "base/process/interrupt.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 struct BpeTrainingOptions {
   int32_t vocab_size = 4096;                 ///< 256 bytes + merges + <|endoftext|>: at least 257
@@ -25,4 +25,4 @@ struct BpeTrainingOptions {
 /// Throws Error if the texts hold no byte at all or an option is out of range.
 Tokenizer train_bpe(std::span<const std::string_view> texts, const BpeTrainingOptions& options);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

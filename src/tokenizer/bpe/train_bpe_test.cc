@@ -10,7 +10,7 @@
 #include "tokenizer/steps/split_pattern.h"
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using testing::error_of;
@@ -194,4 +194,4 @@ TEST(TrainBpe, LearnsFromBytesThatAreNotText) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -11,7 +11,7 @@
 #include "base/threads/parallel.h"
 #include "tokenizer/steps/split_pattern.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Large enough that making and merging a table per batch costs little.
@@ -92,4 +92,4 @@ WordCounts count_words(std::span<const std::string_view> texts, bool quiet,
   return counts;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

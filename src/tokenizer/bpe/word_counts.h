@@ -10,7 +10,7 @@
 
 #include "base/process/interrupt.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// A longer word is counted in parts of this many bytes. Without a limit every merge would go
 /// through all of a text without spaces; no useful token is longer.
@@ -24,4 +24,4 @@ using WordCounts = std::unordered_map<std::string_view, int64_t>;
 WordCounts count_words(std::span<const std::string_view> texts, bool quiet,
                        const std::function<bool()>& stop = interrupted);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

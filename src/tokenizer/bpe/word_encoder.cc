@@ -6,7 +6,7 @@
 #include "text/utf8.h"
 #include "tokenizer/bpe/byte_alphabet.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 std::span<const int32_t> WordCache::find(std::string_view word) const {
   const Slot& slot = slots_[slot_of(word)];
@@ -109,7 +109,7 @@ void WordEncoder::begin_with_bytes(std::string_view word) {
 // Bytes that are not UTF-8 come one at a time, so that with byte fallback nothing is lost.
 void WordEncoder::begin_with_characters(std::string_view word) {
   for (size_t length; !word.empty(); word.remove_prefix(length)) {
-    length = std::max<size_t>(1, utf8_character_length(word));
+    length = std::max<size_t>(1, text::utf8_character_length(word));
     const auto found = tables_.characters.find(word.substr(0, length));
     if (found != tables_.characters.end()) {
       add_known(found->second);
@@ -147,4 +147,4 @@ void WordEncoder::add_pending() {
   unknown_pending_ = false;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -9,7 +9,7 @@
 
 #include "tokenizer/bpe/word_tables.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// The ids of short words, so that the common words of a language are merged once. Direct-mapped:
 /// a word that falls on another one's slot replaces it, so the size is fixed.
@@ -58,4 +58,4 @@ class WordEncoder {
   bool unknown_pending_ = false;  // an unknown token that is not in tokens_ yet
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

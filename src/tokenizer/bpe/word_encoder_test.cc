@@ -8,7 +8,7 @@
 
 #include "tokenizer/bpe/byte_alphabet.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // The tokens of `word`, each with a space behind it.
@@ -84,4 +84,4 @@ TEST(WordEncoder, ByteFallbackMayHaveGaps) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

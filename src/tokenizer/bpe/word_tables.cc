@@ -11,7 +11,7 @@
 #include "tokenizer/bpe/byte_alphabet.h"
 #include "tokenizer/steps/text_decoder.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Published vocabularies have tokens of a few hundred bytes at most.
@@ -20,7 +20,8 @@ constexpr size_t kMostTokenBytes = 1 << 16;
 std::string shown(std::string_view token) {
   constexpr size_t kLength = 80;
   if (token.size() > kLength) return to_byte_alphabet(token.substr(0, kLength)) + "...";
-  return valid_utf8_prefix(token) == token.size() ? std::string(token) : to_byte_alphabet(token);
+  return text::valid_utf8_prefix(token) == token.size() ? std::string(token)
+                                                        : to_byte_alphabet(token);
 }
 
 // The tokens that text can become: all but the added ones.
@@ -103,7 +104,7 @@ std::vector<bool> special_ids(const TokenizerSpec& spec) {
 TokenIds find_characters(const TokenizerSpec& spec, const TokenIds& ids) {
   TokenIds characters;
   const auto add = [&](const std::string_view token, int32_t id) {
-    if (utf8_character_length(token) == token.size()) characters.emplace(token, id);
+    if (text::utf8_character_length(token) == token.size()) characters.emplace(token, id);
   };
   for (const auto& [token, id] : ids) add(token, id);
   for (const AddedToken& token : spec.added) {
@@ -175,4 +176,4 @@ WordTables::WordTables(const TokenizerSpec& spec, bool words_are_bytes)
   }
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

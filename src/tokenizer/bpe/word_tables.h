@@ -12,7 +12,7 @@
 #include "tokenizer/models/word_piece.h"
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// Token text -> id. The keys are views into a spec.
 using TokenIds = std::unordered_map<std::string_view, int32_t>;
@@ -47,4 +47,4 @@ struct WordTables {
   bool cut_at_space_marks;
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

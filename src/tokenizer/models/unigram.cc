@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // What an unknown character costs more than the least likely piece: SentencePiece's constant.
@@ -62,7 +62,7 @@ std::vector<UnigramTable::Part> UnigramTable::cut(std::string_view text) const {
   std::vector<Node> nodes(text.size() + 1);  // ways that end there
   size_t character = 0;
   for (size_t at = 0; at < text.size(); at += character) {
-    character = std::max<size_t>(1, utf8_character_length(text.substr(at)));
+    character = std::max<size_t>(1, text::utf8_character_length(text.substr(at)));
     const auto try_part = [&](size_t length, double score, int32_t id) {
       Node& node = nodes[at + length];
       const double total = nodes[at].score + score;
@@ -88,4 +88,4 @@ std::vector<UnigramTable::Part> UnigramTable::cut(std::string_view text) const {
   return parts;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

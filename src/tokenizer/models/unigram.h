@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace evo {
+namespace evo::tokenizer {
 
 struct UnigramPiece {
   std::string_view text;
@@ -45,4 +45,4 @@ class UnigramTable {
   int32_t unknown_;
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -4,7 +4,7 @@
 
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 bool begins_character(char byte) {
@@ -43,4 +43,4 @@ void WordPieceTable::encode_append(std::string_view word, std::vector<int32_t>& 
   }
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

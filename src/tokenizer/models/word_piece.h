@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace evo {
+namespace evo::tokenizer {
 
 struct WordPieceTable {
   std::unordered_map<std::string_view, int32_t> ids;
@@ -19,4 +19,4 @@ struct WordPieceTable {
   void encode_append(std::string_view word, std::vector<int32_t>& out) const;
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -16,7 +16,7 @@
 #include "tokenizer/readers/tokenizer_json.h"
 #include "tokenizer/steps/pre_tokenizer.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 namespace fs = std::filesystem;
@@ -33,7 +33,7 @@ template <class Fn>
 void with_object(const fs::path& path, const Fn& fn) {
   if (!fs::exists(path)) return;
   try {
-    const Json value = parse_hostile_json(read_file(path, kMaxTokenizerFile));
+    const Json value = parse_hostile_json(files::read_file(path, kMaxTokenizerFile));
     if (!value.is_object()) fail("expected an object, found {}", shown_json(value));
     fn(value);
   } catch (const Error& error) {
@@ -195,4 +195,4 @@ void apply_companion_files(const fs::path& folder, TokenizerSpec& spec) {
   spec.end_of_text = companions.end;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -6,7 +6,7 @@
 
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// Adds to `spec` what the files in `folder` say, those that are there, as transformers does:
 ///  - the tokens of "added_tokens_decoder", or where that is missing of added_tokens.json, by
@@ -18,4 +18,4 @@ namespace evo {
 /// Throws Error naming the file at fault.
 void apply_companion_files(const std::filesystem::path& folder, TokenizerSpec& spec);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

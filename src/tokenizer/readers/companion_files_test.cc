@@ -5,7 +5,7 @@
 #include "tokenizer/readers/tokenizer_json.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using Ids = std::vector<int32_t>;
@@ -100,4 +100,4 @@ TEST(CompanionFiles, FaultsNameTheFile) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 using Json = nlohmann::json;
 
@@ -96,4 +96,4 @@ class JsonSection {
   std::string name_;
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

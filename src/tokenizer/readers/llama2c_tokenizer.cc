@@ -9,7 +9,7 @@
 #include "tokenizer/readers/piece_vocabulary.h"
 #include "tokenizer/steps/text_decoder.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 constexpr const char* kSpecialNames[] = {"<unk>", "<s>", "</s>"};
@@ -47,7 +47,7 @@ Piece read_piece(std::string_view& bytes, size_t id, int32_t longest) {
         "left in the file",
         id, length, longest, bytes.size());
   }
-  piece.text = with_space_marks(bytes.substr(0, static_cast<size_t>(length)));
+  piece.text = with_space_marks(bytes.substr(0, length));
   bytes.remove_prefix(static_cast<size_t>(length));
   if (id < std::size(kSpecialNames)) {
     piece.text = kSpecialNames[id];  // written with line ends around it
@@ -76,4 +76,4 @@ TokenizerSpec parse_llama2c_tokenizer(std::string_view content) {
   return spec_of_pieces(pieces, {.byte_fallback = has_bytes});
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

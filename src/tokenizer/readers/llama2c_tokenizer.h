@@ -6,7 +6,7 @@
 
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 bool is_llama2c_tokenizer(std::string_view content);
 
@@ -14,4 +14,4 @@ bool is_llama2c_tokenizer(std::string_view content);
 /// and pieces named <0x00> to <0xFF> are bytes. Throws Error naming what is damaged.
 TokenizerSpec parse_llama2c_tokenizer(std::string_view content);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

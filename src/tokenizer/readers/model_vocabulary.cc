@@ -7,7 +7,7 @@
 #include "tokenizer/bpe/byte_alphabet.h"
 #include "tokenizer/readers/json_section.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Ids come from the file, and each takes memory, whether it has a token or not. The largest
@@ -143,4 +143,4 @@ void ModelVocabulary::set_tokens(const JsonSection& root, bool byte_level,
   if (!scores_.empty()) spec.scores.resize(spec.tokens.size());
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

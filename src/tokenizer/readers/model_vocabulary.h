@@ -9,7 +9,7 @@
 #include "tokenizer/readers/json_section.h"
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// What Hugging Face's files say of an added token, but for its id and content.
 AddedToken read_added_flags(const nlohmann::json& object);
@@ -51,4 +51,4 @@ class ModelVocabulary {
   int32_t end_ = 0;             // one behind the highest id
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

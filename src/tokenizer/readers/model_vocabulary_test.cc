@@ -4,7 +4,7 @@
 #include "tokenizer/readers/tokenizer_json.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using testing::error_of;
@@ -82,4 +82,4 @@ TEST(ModelVocabulary, ByteLevelNeedsMerges) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

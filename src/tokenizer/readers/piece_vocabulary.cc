@@ -14,7 +14,7 @@
 #include "tokenizer/steps/character_map.h"
 #include "tokenizer/steps/post_processor.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Finding the merges takes time in the square of a piece's length; SentencePiece makes pieces of at
@@ -37,7 +37,7 @@ void check(const std::vector<Piece>& pieces) {
       fail("piece {} has {} bytes, but at most {} are supported", i, piece.text.size(),
            kLongestPiece);
     }
-    if (valid_utf8_prefix(piece.text) != piece.text.size()) fail("piece {} is not UTF-8", i);
+    if (text::valid_utf8_prefix(piece.text) != piece.text.size()) fail("piece {} is not UTF-8", i);
   }
 }
 
@@ -62,8 +62,8 @@ void append_splits(const std::vector<Piece>& pieces, int32_t id, const TokenIds&
                    std::vector<Split>& out) {
   const std::string_view text = pieces[id].text;
   const size_t first = out.size();
-  for (size_t cut = utf8_character_length(text); cut < text.size();
-       cut += utf8_character_length(text.substr(cut))) {
+  for (size_t cut = text::utf8_character_length(text); cut < text.size();
+       cut += text::utf8_character_length(text.substr(cut))) {
     const std::string_view left = text.substr(0, cut), right = text.substr(cut);
     const auto left_id = ids.find(left), right_id = ids.find(right);
     if (left_id == ids.end() || right_id == ids.end()) continue;
@@ -108,7 +108,7 @@ void set_pipeline(const PieceOptions& options, TokenizerSpec& spec) {
   Json normalizers = Json::array(), decoders = Json::array();
   if (!options.character_map.empty()) {
     normalizers.push_back({{"type", "Precompiled"},
-                           {"precompiled_charsmap", encode_base64(options.character_map)},
+                           {"precompiled_charsmap", text::encode_base64(options.character_map)},
                            {"longest_prefixes", true}});
   }
   if (options.one_space_at_a_time) {
@@ -195,4 +195,4 @@ TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, const PieceOption
   return spec;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

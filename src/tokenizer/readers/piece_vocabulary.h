@@ -6,7 +6,7 @@
 
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 struct Piece {
   /// The numbers are SentencePiece's.
@@ -38,4 +38,4 @@ struct PieceOptions {
 /// such pair of pieces becomes a merge, in the order of Hugging Face's converter: by falling score.
 TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, const PieceOptions& options);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "tokenizer/readers/piece_vocabulary.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Walks over the fields of a protobuf message.
@@ -166,4 +166,4 @@ TokenizerSpec parse_sentencepiece(std::string_view content) {
                                  .character_map = settings.character_map});
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

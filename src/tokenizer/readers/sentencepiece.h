@@ -9,7 +9,7 @@
 
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 bool is_sentencepiece(std::string_view content);
 
@@ -17,4 +17,4 @@ bool is_sentencepiece(std::string_view content);
 /// characters, spaces behind words or not escaped, unused pieces in BPE models).
 TokenizerSpec parse_sentencepiece(std::string_view content);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

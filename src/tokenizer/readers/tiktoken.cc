@@ -14,7 +14,7 @@
 #include "tokenizer/steps/known_patterns.h"
 #include "tokenizer/steps/post_processor.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 constexpr size_t kLlama3Tokens = 128'000;
@@ -30,7 +30,7 @@ struct Line {
 std::optional<Line> read_line(std::string_view text) {
   const size_t space = text.find(' ');
   if (space == std::string_view::npos) return std::nullopt;
-  std::optional<std::string> token = decode_base64(text.substr(0, space));
+  std::optional<std::string> token = text::decode_base64(text.substr(0, space));
   Line line;
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data() + space + 1, end, line.rank);
@@ -150,4 +150,4 @@ TokenizerSpec parse_tiktoken(std::string_view content) {
   return spec;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -6,7 +6,7 @@
 
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 bool is_tiktoken(std::string_view content);
 
@@ -15,4 +15,4 @@ bool is_tiktoken(std::string_view content);
 /// tokens. Others are refused. Throws Error naming what is damaged or not supported.
 TokenizerSpec parse_tiktoken(std::string_view content);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -12,7 +12,7 @@
 #include "tokenizer/readers/tokenizer_json.h"
 #include "tokenizer/readers/vocab_merges.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 namespace fs = std::filesystem;
@@ -25,7 +25,7 @@ bool is_json(std::string_view text) {
 }
 
 TokenizerSpec read_file_of_any_form(const fs::path& path) {
-  const std::string content = read_file(path, kMaxTokenizerFile);
+  const std::string content = files::read_file(path, kMaxTokenizerFile);
   if (content.empty()) fail("the file is empty");
   if (is_json(content)) return parse_tokenizer_json(content);
   if (is_tiktoken(content)) return parse_tiktoken(content);
@@ -57,4 +57,4 @@ TokenizerSpec read_tokenizer(const fs::path& path) {
       "vocab.json and merges.txt");
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

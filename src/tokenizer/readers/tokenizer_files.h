@@ -13,11 +13,11 @@
 
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// `path`: a file whose content, not name, tells its form; or a folder with one of the files above,
 /// of which tokenizer.json counts first. The files beside it count too (companion_files.h), and so
 /// they do for a tokenizer.json by its path. Throws Error naming what is damaged or missing.
 TokenizerSpec read_tokenizer(const std::filesystem::path& path);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -10,7 +10,7 @@
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/tokenizer_samples.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using testing::error_of;
@@ -251,4 +251,4 @@ TEST_F(VocabMerges, FaultsAreNamed) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

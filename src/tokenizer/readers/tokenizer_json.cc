@@ -11,7 +11,7 @@
 #include "tokenizer/readers/model_vocabulary.h"
 #include "tokenizer/steps/pre_tokenizer.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using nlohmann::json;
@@ -167,4 +167,4 @@ TokenizerSpec spec_of_document(const json& document) {
   return spec;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

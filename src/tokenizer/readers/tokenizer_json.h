@@ -8,7 +8,7 @@
 
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// Far above published vocabularies (35 MB for 262,000 tokens); bounds the memory of a bad file.
 inline constexpr int64_t kMaxTokenizerFile = int64_t{128} << 20;
@@ -24,4 +24,4 @@ TokenizerSpec spec_of_document(const nlohmann::json& document);
 
 std::string format_tokenizer_json(const TokenizerSpec& spec);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -7,7 +7,7 @@
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using testing::error_of;
@@ -236,4 +236,4 @@ TEST(TokenizerJson, ASaveThatFailsLeavesTheOldFile) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

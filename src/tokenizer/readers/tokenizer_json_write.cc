@@ -8,7 +8,7 @@
 #include "tokenizer/readers/tokenizer_json.h"
 #include "tokenizer/steps/pre_tokenizer.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using nlohmann::ordered_json;
@@ -149,4 +149,4 @@ std::string format_tokenizer_json(const TokenizerSpec& spec) {
   return document.dump(2) + "\n";
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -11,14 +11,14 @@
 #include "tokenizer/readers/tokenizer_json.h"
 #include "tokenizer/steps/known_patterns.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 namespace fs = std::filesystem;
 Json read_json(const fs::path& path) {
   Json value;
   try {
-    value = parse_hostile_json(read_file(path, kMaxTokenizerFile));
+    value = parse_hostile_json(files::read_file(path, kMaxTokenizerFile));
   } catch (const Error& error) {
     fail("{}: {}", path.filename().string(), error.what());
   }
@@ -34,7 +34,7 @@ Json read_json_if_there(const fs::path& path) {
 
 // One merge a line; the first may be a "#version" comment.
 Json read_merges(const fs::path& path) {
-  const std::string text = read_file(path, kMaxTokenizerFile);
+  const std::string text = files::read_file(path, kMaxTokenizerFile);
   Json merges = Json::array();
   std::string_view rest = text;
   while (!rest.empty()) {
@@ -112,4 +112,4 @@ TokenizerSpec read_vocab_and_merges(const fs::path& folder) {
   return spec_of_document(document);
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

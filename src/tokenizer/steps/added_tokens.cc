@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "text/unicode.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Finding takes at most this many steps per byte of text; published tokens have a few dozen bytes.
@@ -108,14 +108,14 @@ void AddedTokenFinder::find(std::string_view text, bool special, std::vector<Tex
     at = end;
     const AddedToken& token = tokens_[index];
     if (token.special && !special) continue;
-    if (token.single_word && (ends_with_word_character(text.substr(0, begin)) ||
-                              begins_with_word_character(text.substr(end)))) {
+    if (token.single_word && (text::ends_with_word_character(text.substr(0, begin)) ||
+                              text::begins_with_word_character(text.substr(end)))) {
       continue;
     }
     if (token.lstrip) {
-      begin -= trailing_white_space(text.substr(done, begin - done));
+      begin -= text::trailing_white_space(text.substr(done, begin - done));
     }
-    if (token.rstrip) at = end += leading_white_space(text.substr(end));
+    if (token.rstrip) at = end += text::leading_white_space(text.substr(end));
     if (begin > done) parts.push_back({text.substr(done, begin - done)});
     parts.push_back({text.substr(begin, end - begin), token.id});
     done = end;
@@ -123,4 +123,4 @@ void AddedTokenFinder::find(std::string_view text, bool special, std::vector<Tex
   if (done < text.size()) parts.push_back({text.substr(done)});
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

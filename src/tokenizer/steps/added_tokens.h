@@ -9,7 +9,7 @@
 
 #include "tokenizer/tokenizer_spec.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// A part of a text: a token, or text without tokens.
 struct TextPart {
@@ -56,4 +56,4 @@ class AddedTokenFinder {
   bool has_special_ = false, has_ordinary_ = false;
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -2,7 +2,7 @@
 
 #include "text/testing.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using Pattern = AddedTokenFinder::Pattern;
@@ -76,4 +76,4 @@ TEST(AddedTokenFinder, GuardedNamesAreText) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

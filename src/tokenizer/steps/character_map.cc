@@ -7,7 +7,7 @@
 #include "text/unicode.h"
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // A grapheme of more bytes is taken character by character.
@@ -69,7 +69,7 @@ void CharacterMap::append_longest(std::string_view text, std::string& out) const
       content = replacement;
     });
     if (length == 0) {
-      length = std::max<size_t>(1, utf8_character_length(text));
+      length = std::max<size_t>(1, text::utf8_character_length(text));
       content = text.substr(0, length);
     }
     out += content;
@@ -88,12 +88,12 @@ bool CharacterMap::append_shortest(std::string_view text, std::string& out) cons
 
 void CharacterMap::append_graphemes(std::string_view text, std::string& out) const {
   while (!text.empty()) {
-    const size_t length = grapheme_length(text);
+    const size_t length = text::grapheme_length(text);
     std::string_view grapheme = text.substr(0, length);
     text.remove_prefix(length);
     if (length <= kLongestGrapheme && append_shortest(grapheme, out)) continue;
     while (!grapheme.empty()) {
-      const size_t character = std::max<size_t>(1, utf8_character_length(grapheme));
+      const size_t character = std::max<size_t>(1, text::utf8_character_length(grapheme));
       if (!append_shortest(grapheme.substr(0, character), out)) {
         out += grapheme.substr(0, character);
       }
@@ -102,4 +102,4 @@ void CharacterMap::append_graphemes(std::string_view text, std::string& out) con
   }
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

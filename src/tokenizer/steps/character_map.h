@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// May be shared by threads.
 class CharacterMap {
@@ -35,4 +35,4 @@ class CharacterMap {
   std::string texts_;
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

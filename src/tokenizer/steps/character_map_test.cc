@@ -4,7 +4,7 @@
 
 #include "text/testing.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // A table is a trie that only SentencePiece's trainer makes: tokenizers with one are in
@@ -42,4 +42,4 @@ TEST(CharacterMap, SizesThatDoNotFitAreErrors) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

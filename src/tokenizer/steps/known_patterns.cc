@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdint>
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 enum Class : uint8_t { kLetter, kDigit, kSpace, kSign, kBeyond, kEnd };
@@ -121,4 +121,4 @@ WordScanner find_word_scanner(std::string_view pattern) {
   return nullptr;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

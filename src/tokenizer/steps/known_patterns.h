@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// GPT-2's pattern, which is also what Hugging Face's ByteLevel uses with `use_regex`: an English
 /// contraction; letters, digits or other signs with at most one space before them; white space.
@@ -30,4 +30,4 @@ using WordScanner = size_t (*)(std::string_view text, size_t from);
 /// Null if the pattern is none of those above.
 WordScanner find_word_scanner(std::string_view pattern);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

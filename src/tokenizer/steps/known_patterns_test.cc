@@ -3,7 +3,7 @@
 #include "text/regex.h"
 #include "text/testing.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Made of what the patterns tell apart: both ends of ASCII's classes, and characters beyond it that
@@ -27,8 +27,8 @@ std::string random_parts(Random& random) {
 void expect_scanner_agrees(const char* pattern) {
   const WordScanner scan = find_word_scanner(pattern);
   ASSERT_NE(scan, nullptr);
-  const Regex regex(pattern);
-  RegexMatcher matcher(regex);
+  const text::Regex regex(pattern);
+  text::RegexMatcher matcher(regex);
   Random random(1);
   int decided = 0, asked = 0;
   for (int trial = 0; trial < 20'000; ++trial) {
@@ -39,7 +39,7 @@ void expect_scanner_agrees(const char* pattern) {
       const size_t end = scan(text, from);
       ++(end == 0 ? asked : decided);
       if (end == 0) continue;
-      RegexMatch match;
+      text::RegexMatch match;
       matcher.skip_to(from);
       ASSERT_TRUE(matcher.next(match)) << text << " at " << from;
       ASSERT_EQ(match.begin, from) << text;
@@ -73,4 +73,4 @@ TEST(KnownPatterns, ScannersDecideAsciiWords) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -11,7 +11,7 @@
 #include "tokenizer/steps/character_map.h"
 #include "tokenizer/steps/text_cleaner.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // The numbers are part of fingerprints.
@@ -35,17 +35,17 @@ constexpr size_t kLongestContent = 1024;
 constexpr size_t kGrowth = 64;
 constexpr size_t kFreeGrowth = 1 << 16;
 
-constexpr std::pair<const char*, NormalForm> kForms[] = {{"NFC", NormalForm::kNfc},
-                                                         {"NFD", NormalForm::kNfd},
-                                                         {"NFKC", NormalForm::kNfkc},
-                                                         {"NFKD", NormalForm::kNfkd}};
+constexpr std::pair<const char*, text::NormalForm> kForms[] = {{"NFC", text::NormalForm::kNfc},
+                                                               {"NFD", text::NormalForm::kNfd},
+                                                               {"NFKC", text::NormalForm::kNfkc},
+                                                               {"NFKD", text::NormalForm::kNfkd}};
 
 // Calls fn(part, valid) for the runs of valid UTF-8 and of other bytes.
 template <class Fn>
 void for_each_run(std::string_view text, const Fn& fn) {
   while (!text.empty()) {
-    const size_t valid = valid_utf8_prefix(text);
-    const size_t length = valid > 0 ? valid : invalid_utf8_prefix(text);
+    const size_t valid = text::valid_utf8_prefix(text);
+    const size_t length = valid > 0 ? valid : text::invalid_utf8_prefix(text);
     fn(text.substr(0, length), valid > 0);
     text.remove_prefix(length);
   }
@@ -55,10 +55,10 @@ void for_each_run(std::string_view text, const Fn& fn) {
 
 struct Normalizer::Step {
   Kind kind{};
-  NormalForm form{};
+  text::NormalForm form{};
   std::string pattern{}, content{};  // Replace; Prepend has content only
   bool left = false, right = false;
-  std::shared_ptr<const Regex> regex{};
+  std::shared_ptr<const text::Regex> regex{};
   CharacterFn characters = nullptr;  // `pattern` is its name
   std::shared_ptr<const CharacterMap> map{};
 
@@ -88,7 +88,7 @@ Step read_replace(const JsonSection& section) {
   } else {
     step.kind = Kind::kReplaceRegex;
     step.pattern = pattern.string("Regex");
-    step.regex = std::make_shared<const Regex>(step.pattern);
+    step.regex = std::make_shared<const text::Regex>(step.pattern);
   }
   return step;
 }
@@ -108,7 +108,7 @@ void read_bert(const JsonSection& section, std::vector<Step>& steps) {
     steps.push_back(character_step<Step>("BertChinese", append_spaced_chinese));
   }
   if (section.boolean("strip_accents", lowercase)) {
-    steps.push_back({.kind = Kind::kNormalForm, .form = NormalForm::kNfd});
+    steps.push_back({.kind = Kind::kNormalForm, .form = text::NormalForm::kNfd});
     steps.push_back(character_step<Step>("BertAccents", append_without_accents));
   }
   if (lowercase) steps.push_back({.kind = Kind::kLowercase});
@@ -122,7 +122,7 @@ void read_precompiled(const JsonSection& section, std::vector<Step>& steps) {
   Step step{.kind = longest ? Kind::kLongestPrefixes : Kind::kGraphemes,
             .pattern = section.string("precompiled_charsmap")};
   if (step.pattern.empty()) return;
-  const std::optional<std::string> table = decode_base64(step.pattern);
+  const std::optional<std::string> table = text::decode_base64(step.pattern);
   if (!table) fail("'{}' is not base64", section.path("precompiled_charsmap"));
   step.map = std::make_shared<const CharacterMap>(*table);
   steps.push_back(std::move(step));
@@ -191,12 +191,12 @@ void Normalizer::Step::replace(std::string_view text, size_t limit, std::string&
 }
 
 void Normalizer::Step::replace_regex(std::string_view text, size_t limit, std::string& out) const {
-  RegexMatcher matcher(*regex);
+  text::RegexMatcher matcher(*regex);
   for_each_run(text, [&](std::string_view run, bool valid) {
     size_t done = 0;
     if (valid) {
       matcher.start(run);
-      for (RegexMatch match; matcher.next(match);) {
+      for (text::RegexMatch match; matcher.next(match);) {
         out.append(run.substr(done, match.begin - done)).append(content);
         done = match.end;
         check_growth(out, limit);
@@ -207,8 +207,8 @@ void Normalizer::Step::replace_regex(std::string_view text, size_t limit, std::s
 }
 
 void Normalizer::Step::apply_to_valid(std::string_view text, std::string& out) const {
-  if (kind == Kind::kNormalForm) append_normal_form(text, form, out);
-  if (kind == Kind::kLowercase) append_lowercase(text, out);
+  if (kind == Kind::kNormalForm) text::append_normal_form(text, form, out);
+  if (kind == Kind::kLowercase) text::append_lowercase(text, out);
   if (kind == Kind::kCharacters) characters(text, out);
   if (kind == Kind::kGraphemes) map->append_graphemes(text, out);
   if (kind == Kind::kLongestPrefixes) map->append_longest(text, out);
@@ -226,8 +226,8 @@ void Normalizer::Step::apply(std::string_view text, size_t limit, std::string& o
       replace_regex(text, limit, out);
       break;
     case Kind::kStrip:
-      if (left) text.remove_prefix(leading_white_space(text));
-      if (right) text.remove_suffix(trailing_white_space(text));
+      if (left) text.remove_prefix(text::leading_white_space(text));
+      if (right) text.remove_suffix(text::trailing_white_space(text));
       out.append(text);
       break;
     default:
@@ -274,4 +274,4 @@ bool Normalizer::keeps_parts_apart() const {
   return true;
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// May be shared by threads.
 class Normalizer {
@@ -36,4 +36,4 @@ class Normalizer {
   std::vector<Step> steps_;
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -2,7 +2,7 @@
 
 #include "text/testing.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using testing::error_of;
@@ -80,4 +80,4 @@ TEST(Normalizer, FaultsAreNamed) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

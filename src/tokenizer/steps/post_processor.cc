@@ -2,7 +2,7 @@
 
 #include "tokenizer/readers/json_section.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Hugging Face's files have one or two; a template of millions would precede every prompt.
@@ -103,4 +103,4 @@ std::string PostProcessor::json_with_prefix(const std::string& name, int32_t id)
       .dump();
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace evo {
+namespace evo::tokenizer {
 
 struct PostProcessor {
   std::vector<int32_t> prefix, suffix;  ///< ids around the text
@@ -20,4 +20,4 @@ struct PostProcessor {
   static std::string json_with_prefix(const std::string& name, int32_t id);
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

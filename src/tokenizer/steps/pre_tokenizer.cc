@@ -6,7 +6,7 @@
 #include "tokenizer/bpe/byte_alphabet.h"
 #include "tokenizer/readers/json_section.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 enum class Behavior { kIsolated, kRemoved, kWithPrevious, kWithNext, kContiguous };
@@ -153,7 +153,7 @@ class StepReader {
   static std::string literal(const JsonSection& section, const char* key) {
     const std::string text = section.string(key);
     if (text.empty()) fail("'{}' is empty", section.path(key));
-    return regex_of_literal(text);
+    return text::regex_of_literal(text);
   }
 
   void expect_before_byte_level(const JsonSection& section) const {
@@ -325,4 +325,4 @@ void WordCutter::split(size_t step, std::string_view piece, bool at_start, const
   for (const TextPiece& part : pieces) pass_on(part.text);
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

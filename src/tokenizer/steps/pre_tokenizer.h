@@ -10,7 +10,7 @@
 
 #include "tokenizer/steps/split_pattern.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// May be shared by threads.
 class PreTokenizer {
@@ -62,4 +62,4 @@ class WordCutter {
   bool in_alphabet_ = false;                         // whether the last steps see GPT-2's alphabet
 };
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -2,7 +2,7 @@
 
 #include "text/testing.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using testing::error_of;
@@ -119,4 +119,4 @@ TEST(PreTokenizer, FaultsAreNamed) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -5,7 +5,7 @@
 
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 void Splitter::start(std::string_view text) {
   rest_ = text;
@@ -14,9 +14,9 @@ void Splitter::start(std::string_view text) {
 }
 
 void Splitter::start_run() {
-  const size_t length = valid_utf8_prefix(rest_);
+  const size_t length = text::valid_utf8_prefix(rest_);
   valid_ = length > 0;
-  run_ = rest_.substr(0, valid_ ? length : invalid_utf8_prefix(rest_));
+  run_ = rest_.substr(0, valid_ ? length : text::invalid_utf8_prefix(rest_));
   rest_.remove_prefix(run_.size());
   position_ = 0;
   match_ = {};
@@ -80,4 +80,4 @@ size_t next_common_cut(std::string_view text, size_t from) {
   return text.size();
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

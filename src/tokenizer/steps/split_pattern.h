@@ -8,7 +8,7 @@
 #include "text/regex.h"
 #include "tokenizer/steps/known_patterns.h"
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// A compiled pattern; may be shared by threads.
 class SplitPattern {
@@ -21,7 +21,7 @@ class SplitPattern {
 
  private:
   friend class Splitter;
-  Regex regex_;
+  text::Regex regex_;
   WordScanner scanner_;  // null: the pattern is not a well-known one
 };
 
@@ -48,12 +48,12 @@ class Splitter {
   void take(std::string_view& piece, size_t end);
 
   const SplitPattern& pattern_;
-  RegexMatcher matcher_;
-  std::string_view rest_;  // what follows run_
-  std::string_view run_;   // valid UTF-8, or invalid bytes
-  bool valid_ = false;     // which of the two
-  size_t position_ = 0;    // in run_: all before it has been returned
-  RegexMatch match_;       // in run_, not yet returned if position_ < match_.end
+  text::RegexMatcher matcher_;
+  std::string_view rest_;   // what follows run_
+  std::string_view run_;    // valid UTF-8, or invalid bytes
+  bool valid_ = false;      // which of the two
+  size_t position_ = 0;     // in run_: all before it has been returned
+  text::RegexMatch match_;  // in run_, not yet returned if position_ < match_.end
   bool matched_ = false;
 };
 
@@ -66,4 +66,4 @@ size_t next_safe_cut(std::string_view text, size_t from);
 /// The same for all patterns of known_patterns.h: between an ASCII letter or digit and a space.
 size_t next_common_cut(std::string_view text, size_t from);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

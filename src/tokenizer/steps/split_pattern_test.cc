@@ -3,7 +3,7 @@
 #include "text/testing.h"
 #include "text/utf8.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using Words = std::vector<std::string>;
@@ -130,17 +130,18 @@ TEST(Utf8, KnowsAllCharacters) {
       const std::string text = encoded(code, length);
       const bool surrogate = code >= 0xD800 && code < 0xE000;
       const bool valid = code >= kEnds[length - 1] && code < kEnds[length] && !surrogate;
-      ASSERT_EQ(utf8_character_length(text), valid ? text.size() : 0) << code << ", " << length;
-      ASSERT_EQ(utf8_character_length(text.substr(0, text.size() - 1)), 0u) << code;
+      ASSERT_EQ(text::utf8_character_length(text), valid ? text.size() : 0)
+          << code << ", " << length;
+      ASSERT_EQ(text::utf8_character_length(text.substr(0, text.size() - 1)), 0u) << code;
     }
   }
   int two_byte_characters = 0;
   for (int i = 0; i < 65536; ++i) {
     const char bytes[] = {static_cast<char>(i >> 8), static_cast<char>(i)};
-    two_byte_characters += utf8_character_length({bytes, 2}) == 2;
+    two_byte_characters += text::utf8_character_length({bytes, 2}) == 2;
   }
   EXPECT_EQ(two_byte_characters, 0x800 - 0x80);
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -6,14 +6,14 @@
 
 #include "text/unicode.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Calls fn(character, its bytes) for each.
 template <class Fn>
 void for_each_character(std::string_view text, const Fn& fn) {
   for (size_t length = 0; !text.empty(); text.remove_prefix(length)) {
-    const uint32_t character = first_character(text, length);
+    const uint32_t character = text::first_character(text, length);
     fn(character, text.substr(0, length));
   }
 }
@@ -44,22 +44,22 @@ constexpr Range kNmtSpaces[] = {{0x09, 0x0A},     {0x0C, 0x0D},     {0x1680, 0x1
 
 void append_without_marks(std::string_view text, std::string& out) {
   for_each_character(text, [&](uint32_t character, std::string_view bytes) {
-    if (!category_of(character).starts_with('M')) out += bytes;
+    if (!text::category_of(character).starts_with('M')) out += bytes;
   });
 }
 
 void append_without_accents(std::string_view text, std::string& out) {
   for_each_character(text, [&](uint32_t character, std::string_view bytes) {
-    if (category_of(character) != "Mn") out += bytes;
+    if (text::category_of(character) != "Mn") out += bytes;
   });
 }
 
 void append_clean_for_bert(std::string_view text, std::string& out) {
   for_each_character(text, [&](uint32_t character, std::string_view bytes) {
     const bool line = character == '\t' || character == '\n' || character == '\r';
-    const std::string_view category = category_of(character);
+    const std::string_view category = text::category_of(character);
     const bool control = category == "Cc" || category == "Cf" || category == "Co";
-    if (line || (!control && is_white_space(character))) {
+    if (line || (!control && text::is_white_space(character))) {
       out += ' ';
     } else if (!control && character != 0xFFFD) {
       out += bytes;
@@ -87,4 +87,4 @@ void append_clean_for_nmt(std::string_view text, std::string& out) {
   });
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

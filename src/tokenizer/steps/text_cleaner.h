@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace evo {
+namespace evo::tokenizer {
 
 // All append valid UTF-8 to `out`.
 
@@ -21,4 +21,4 @@ void append_spaced_chinese(std::string_view text, std::string& out);
 /// Without some control characters, and with spaces for others and for white space.
 void append_clean_for_nmt(std::string_view text, std::string& out);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

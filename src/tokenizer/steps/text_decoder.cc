@@ -4,7 +4,7 @@
 
 #include "tokenizer/readers/json_section.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 // Of one character, so that steps cannot multiply a token's length; files have "\u2581" and " ".
@@ -187,4 +187,4 @@ std::optional<char> byte_of_token(std::string_view token) {
   return static_cast<char>(high << 4 | low);
 }
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace evo {
+namespace evo::tokenizer {
 
 /// What the beginning of a decoded text loses: up to `count` times `content`.
 struct LeadingRule {
@@ -45,4 +45,4 @@ class TextDecoder {
 /// The byte of a token named <0x00> to <0xFF>.
 std::optional<char> byte_of_token(std::string_view token);
 
-}  // namespace evo
+}  // namespace evo::tokenizer

@@ -2,7 +2,7 @@
 
 #include "text/testing.h"
 
-namespace evo {
+namespace evo::tokenizer {
 namespace {
 
 using testing::error_of;
@@ -60,4 +60,4 @@ TEST(TextDecoder, FaultsAreNamed) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::tokenizer

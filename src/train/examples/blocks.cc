@@ -6,7 +6,7 @@
 #include "base/shuffle.h"
 #include "flow/elbo.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 // Shares of the ways to draw the times of a block; the rest is independent.
@@ -85,9 +85,7 @@ void blocks_of_one_length(const TrainConfig& config, int64_t length, Random& ran
 /// text ends is not known when its block is opened. What comes before an answer is a block too.
 template <class Add>
 void answer_blocks(std::span<const uint8_t> learn, int64_t length, Random& random, const Add& add) {
-  const auto is_answer = [&](int64_t row) {
-    return learn.empty() || learn[static_cast<size_t>(row)] != 0;
-  };
+  const auto is_answer = [&](int64_t row) { return learn.empty() || learn[row] != 0; };
   int64_t row = 0;
   while (row < length) {
     const int64_t first = row;
@@ -152,8 +150,8 @@ BlockPlan sample_blocks(const TrainConfig& config, const BlockRows& rows, double
 BlockPlan elbo_blocks(int64_t sequences, int64_t length, int64_t block, double min_time,
                       Random& random) {
   const int64_t per_sequence = (length + block - 1) / block;
-  std::vector<double> times =
-      stratified_times(static_cast<int>(sequences * per_sequence), random.uniform(), min_time);
+  std::vector<double> times = flow::stratified_times(static_cast<int>(sequences * per_sequence),
+                                                     random.uniform(), min_time);
   shuffle(times, random);
   BlockPlan plan;
   for (size_t i = 0; i < times.size(); ++i) {
@@ -167,4 +165,4 @@ BlockPlan elbo_blocks(int64_t sequences, int64_t length, int64_t block, double m
   return plan;
 }
 
-}  // namespace evo
+}  // namespace evo::train

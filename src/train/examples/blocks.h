@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "train/config.h"
 
-namespace evo {
+namespace evo::train {
 
 /// Per evolving row of `sequences` sequences of `length` rows; rows of a sequence are in order.
 struct BlockPlan {
@@ -39,4 +39,4 @@ BlockPlan sample_blocks(const TrainConfig& config, const BlockRows& rows, double
 BlockPlan elbo_blocks(int64_t sequences, int64_t length, int64_t block, double min_time,
                       Random& random);
 
-}  // namespace evo
+}  // namespace evo::train

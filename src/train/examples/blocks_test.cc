@@ -9,7 +9,7 @@
 
 #include "train/testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 using testing::share_tolerance;
@@ -102,13 +102,13 @@ TEST(SampleBlocks, LengthsAreEquallyProbableAndSomeSequencesAreWhole) {
       ++whole;
     } else {
       ASSERT_LT(found, 6);
-      ++of_length[static_cast<size_t>(found)];
+      ++of_length[found];
     }
   }
   EXPECT_NEAR(static_cast<double>(whole) / kSequences, 0.2, share_tolerance(0.2, kSequences));
   const auto rest = static_cast<double>(kSequences - whole);
   for (int64_t length : lengths) {
-    EXPECT_NEAR(static_cast<double>(of_length[static_cast<size_t>(length)]) / rest, 1.0 / 3,
+    EXPECT_NEAR(static_cast<double>(of_length[length]) / rest, 1.0 / 3,
                 share_tolerance(1.0 / 3, rest));
   }
 }
@@ -119,9 +119,9 @@ TEST(SampleBlocks, OffsetsAreUniform) {
   const BlockPlan plan = sample_blocks(with_blocks({4}), {kSequences, kLength}, kMinTime, random);
   std::vector<int64_t> of_first_length(5, 0);
   for (int64_t s = 0; s < kSequences; ++s) {
-    const int32_t first_end = plan.end[static_cast<size_t>(s * kLength)];
+    const int32_t first_end = plan.end[s * kLength];
     ASSERT_TRUE(first_end >= 1 && first_end <= 4);
-    ++of_first_length[static_cast<size_t>(first_end)];
+    ++of_first_length[first_end];
   }
   for (size_t length = 1; length <= 4; ++length) {
     EXPECT_NEAR(static_cast<double>(of_first_length[length]) / kSequences, 0.25,
@@ -220,7 +220,7 @@ TEST(ElboBlocks, TimesAreStratifiedAndEachIsUniform) {
     for (size_t i = 0; i < plan.times.size(); ++i) {
       if (plan.starts[i] == 0) continue;
       const double fraction = (plan.times[i] - kMinTime) / (1 - kMinTime);
-      ++in_stratum[static_cast<size_t>(std::min(kCount - 1.0, kCount * fraction))];
+      ++in_stratum[std::min(kCount - 1.0, kCount * fraction)];
     }
     ASSERT_EQ(in_stratum, std::vector<int>(kCount, 1));
     first_block.push_back(plan.times[0]);
@@ -269,7 +269,7 @@ TEST(Blocks, RipeningTokensAreRipeOrFresh) {
     const auto begin = plan.times.begin() + s * kLength;
     const auto ripe = std::count(begin, begin + kLength, static_cast<float>(kMinTime));
     EXPECT_EQ(std::count(begin, begin + kLength, 1.0f), kLength - ripe);
-    ++counts[static_cast<size_t>(ripe)];
+    ++counts[ripe];
   }
   for (const double count : counts) {
     const double expected = kSequences / 17.0;
@@ -278,4 +278,4 @@ TEST(Blocks, RipeningTokensAreRipeOrFresh) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

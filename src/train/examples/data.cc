@@ -6,15 +6,16 @@
 #include "base/process/interrupt.h"
 #include "base/random.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 uint64_t checksum_of(std::string_view text) {
-  return checksum64(std::as_bytes(std::span(text)));
+  return files::checksum64(std::as_bytes(std::span(text)));
 }
 
 template <class Take>
-void encode_all(const CorpusOptions& options, const Tokenizer& tokenizer, const Take& take) {
+void encode_all(const CorpusOptions& options, const tokenizer::Tokenizer& tokenizer,
+                const Take& take) {
   EncodingPlan plan;
   plan.take = take;
   if (encode_documents(options, tokenizer, plan)) return;
@@ -27,10 +28,10 @@ uint64_t corpus_fingerprint(const CorpusOptions& options) {
   uint64_t hash = stream_id(
       {checksum_of(options.text_field), checksum_of(fmt::format("{}", options.held_out))});
   for (const std::string& file : options.files) {
-    hash = stream_id({hash, checksum_of(TextReader(file).stored())});
+    hash = stream_id({hash, checksum_of(files::TextReader(file).stored())});
   }
   if (!options.chat_format) return hash;
-  const ChatMessage probe[] = {{"user", "a"}, {"assistant", "b"}};
+  const text::ChatMessage probe[] = {{"user", "a"}, {"assistant", "b"}};
   for (const ChatPart& part : options.chat_format(probe)) {
     hash = stream_id({hash, checksum_of(part.text), part.learn ? 1u : 0u});
   }
@@ -39,15 +40,15 @@ uint64_t corpus_fingerprint(const CorpusOptions& options) {
 
 std::vector<std::string> sample_texts(const CorpusOptions& options, size_t max_bytes,
                                       std::vector<std::string>* notes) {
-  DocumentReader reader(options.files, options.text_field);
+  data::DocumentReader reader(options.files, options.text_field);
   std::vector<std::string> texts;
   size_t bytes = 0;
   while (bytes < max_bytes) {
     if (options.stop())
       fail_interrupted("interrupted while the text was read: nothing was written");
-    std::optional<Document> document = reader.next();
+    std::optional<data::Document> document = reader.next();
     if (!document) break;
-    for (ChatMessage& message : document->messages) document->text += message.content + "\n";
+    for (text::ChatMessage& message : document->messages) document->text += message.content + "\n";
     document->text.insert(0, document->prompt);
     bytes += document->text.size();
     texts.push_back(std::move(document->text));
@@ -57,7 +58,8 @@ std::vector<std::string> sample_texts(const CorpusOptions& options, size_t max_b
   return texts;
 }
 
-std::vector<int32_t> encode_corpus(const CorpusOptions& options, const Tokenizer& tokenizer) {
+std::vector<int32_t> encode_corpus(const CorpusOptions& options,
+                                   const tokenizer::Tokenizer& tokenizer) {
   std::vector<int32_t> tokens = {tokenizer.need_end_of_text()};
   encode_all(options, tokenizer, [&](int64_t, const EncodedDocument& document) {
     for (const EncodedPart& part : document.parts) {
@@ -67,15 +69,15 @@ std::vector<int32_t> encode_corpus(const CorpusOptions& options, const Tokenizer
   return tokens;
 }
 
-TokenFile prepare_tokens(const CorpusOptions& options, const Tokenizer& tokenizer,
-                         const std::filesystem::path& path) {
+data::TokenFile prepare_tokens(const CorpusOptions& options, const tokenizer::Tokenizer& tokenizer,
+                               const std::filesystem::path& path) {
   const uint64_t fingerprint = corpus_fingerprint(options);
   if (std::filesystem::exists(path)) {
     try {
-      TokenShard tokens(path);
+      data::TokenShard tokens(path);
       if (tokens.tokenizer_fingerprint() == tokenizer.fingerprint() &&
           tokens.source_fingerprint() == fingerprint) {
-        return TokenFile(std::move(tokens));
+        return data::TokenFile(std::move(tokens));
       }
     } catch (const Error& error) {
       log_warning("making the tokens again: {}", error.what());
@@ -85,7 +87,7 @@ TokenFile prepare_tokens(const CorpusOptions& options, const Tokenizer& tokenize
   encode_all(options, tokenizer,
              [&](int64_t, const EncodedDocument& document) { writer.append(document); });
   writer.commit(fingerprint);
-  return TokenFile(path);
+  return data::TokenFile(path);
 }
 
-}  // namespace evo
+}  // namespace evo::train

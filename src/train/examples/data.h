@@ -11,7 +11,7 @@
 #include "tokenizer/tokenizer.h"
 #include "train/examples/data_encoder.h"
 
-namespace evo {
+namespace evo::train {
 
 /// Changes with the stored bytes of any file, with the order of the files and with the options.
 [[nodiscard]] uint64_t corpus_fingerprint(const CorpusOptions& options);
@@ -26,12 +26,12 @@ namespace evo {
 /// All tokens in memory: <|endoftext|> before every document and after the last one; behind it what
 /// texts begin with, if the tokenizer says so.
 [[nodiscard]] std::vector<int32_t> encode_corpus(const CorpusOptions& options,
-                                                 const Tokenizer& tokenizer);
+                                                 const tokenizer::Tokenizer& tokenizer);
 
 /// The token file of the corpus at `path`: the one that is there if text, options and tokenizer are
 /// the same, else a new one. Both of its parts are as encode_corpus() says. Ctrl-C is an Error, and
 /// leaves what was there.
-TokenFile prepare_tokens(const CorpusOptions& options, const Tokenizer& tokenizer,
-                         const std::filesystem::path& path);
+data::TokenFile prepare_tokens(const CorpusOptions& options, const tokenizer::Tokenizer& tokenizer,
+                               const std::filesystem::path& path);
 
-}  // namespace evo
+}  // namespace evo::train

@@ -11,7 +11,7 @@
 #include "chat/chat_template.h"
 #include "data/documents.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 constexpr uint64_t kHeldOutStream = 0x686F6C64;
@@ -21,24 +21,24 @@ constexpr size_t kBatchBytes = size_t{4} << 20;  // of text, of one reader, enco
 double place_of(std::span<const ChatPart> parts) {
   uint64_t hash = kHeldOutStream;
   for (const ChatPart& part : parts) {
-    hash = stream_id({hash, checksum64(std::as_bytes(std::span(part.text)))});
+    hash = stream_id({hash, files::checksum64(std::as_bytes(std::span(part.text)))});
   }
   return static_cast<double>(hash >> 11) * 0x1p-53;
 }
 
 class DocumentEncoder {
  public:
-  DocumentEncoder(const CorpusOptions& options, const Tokenizer& tokenizer)
+  DocumentEncoder(const CorpusOptions& options, const tokenizer::Tokenizer& tokenizer)
       : options_(options), tokenizer_(tokenizer) {}
 
-  [[nodiscard]] EncodedDocument encode(const Document& document) const {
+  [[nodiscard]] EncodedDocument encode(const data::Document& document) const {
     const std::vector<ChatPart> parts = parts_of(document);
     EncodedDocument encoded;
     encoded.held_out = options_.held_out > 0 && place_of(parts) < options_.held_out;
     const std::span<const int32_t> prefix = tokenizer_.prefix();
     encoded.parts.push_back({{prefix.begin(), prefix.end()}, false});
     // A chat template writes special tokens by their names.
-    const EncodeOptions encode{.special = document.is_chat()};
+    const tokenizer::EncodeOptions encode{.special = document.is_chat()};
     for (const ChatPart& part : parts) {
       encoded.parts.push_back({tokenizer_.encode(part.text, encode), part.learn});
     }
@@ -47,7 +47,7 @@ class DocumentEncoder {
   }
 
  private:
-  [[nodiscard]] std::vector<ChatPart> parts_of(const Document& document) const {
+  [[nodiscard]] std::vector<ChatPart> parts_of(const data::Document& document) const {
     if (!document.prompt.empty()) return {{document.prompt, false}, {document.text, true}};
     if (!document.is_chat()) return {{document.text, true}};
     if (!options_.chat_format) fail("the data has conversations; expected texts only");
@@ -55,45 +55,47 @@ class DocumentEncoder {
   }
 
   const CorpusOptions& options_;
-  const Tokenizer& tokenizer_;
+  const tokenizer::Tokenizer& tokenizer_;
 };
 
-std::vector<Document> read_batch(DocumentReader& reader) {
-  std::vector<Document> batch;
+std::vector<data::Document> read_batch(data::DocumentReader& reader) {
+  std::vector<data::Document> batch;
   for (size_t bytes = 0; bytes < kBatchBytes;) {
-    std::optional<Document> document = reader.next();
+    std::optional<data::Document> document = reader.next();
     if (!document) break;
     bytes += document->prompt.size() + document->text.size();
-    for (const ChatMessage& message : document->messages) bytes += message.content.size();
+    for (const text::ChatMessage& message : document->messages) bytes += message.content.size();
     batch.push_back(std::move(*document));
   }
   return batch;
 }
 
 /// Every n-th file to each of n readers.
-std::vector<DocumentReader> open_readers(const CorpusOptions& options, int64_t most) {
+std::vector<data::DocumentReader> open_readers(const CorpusOptions& options, int64_t most) {
   const size_t count = std::min(options.files.size(), static_cast<size_t>(most));
   std::vector<std::vector<std::string>> files(count);
   for (size_t i = 0; i < options.files.size(); ++i) files[i % count].push_back(options.files[i]);
-  std::vector<DocumentReader> readers;
+  std::vector<data::DocumentReader> readers;
   for (auto& own : files) readers.emplace_back(std::move(own), options.text_field);
   return readers;
 }
 
-double megabytes(std::span<const DocumentReader> readers, size_t (DocumentReader::*bytes)() const) {
+double megabytes(std::span<const data::DocumentReader> readers,
+                 size_t (data::DocumentReader::*bytes)() const) {
   double sum = 0;
-  for (const DocumentReader& reader : readers) sum += static_cast<double>((reader.*bytes)()) / 1e6;
+  for (const data::DocumentReader& reader : readers)
+    sum += static_cast<double>((reader.*bytes)()) / 1e6;
   return sum;
 }
 
 /// The next documents of all readers, those of the first one first.
-std::vector<Document> read_round(std::span<DocumentReader> readers) {
-  std::vector<std::vector<Document>> batches(readers.size());
+std::vector<data::Document> read_round(std::span<data::DocumentReader> readers) {
+  std::vector<std::vector<data::Document>> batches(readers.size());
   parallel_items(std::ssize(readers), [&](int64_t i) {
     const auto at = static_cast<size_t>(i);
     batches[at] = read_batch(readers[at]);
   });
-  std::vector<Document> documents;
+  std::vector<data::Document> documents;
   for (auto& batch : batches) std::ranges::move(batch, std::back_inserter(documents));
   return documents;
 }
@@ -102,18 +104,18 @@ std::vector<Document> read_round(std::span<DocumentReader> readers) {
 
 ChatFormat chat_format_beside(const std::filesystem::path& tokenizer) {
   const bool is_folder = std::filesystem::is_directory(tokenizer);
-  ChatTemplate chat = tokenizer.empty()
-                          ? ChatTemplate::chatml()
-                          : ChatTemplate::load(is_folder ? tokenizer : tokenizer.parent_path());
-  return [chat = std::move(chat)](std::span<const ChatMessage> messages) {
-    const ChatText text = chat.render_answers(messages);
+  chat::ChatTemplate chat =
+      tokenizer.empty() ? chat::ChatTemplate::chatml()
+                        : chat::ChatTemplate::load(is_folder ? tokenizer : tokenizer.parent_path());
+  return [chat = std::move(chat)](std::span<const text::ChatMessage> messages) {
+    const chat::ChatText text = chat.render_answers(messages);
     std::vector<ChatPart> parts;
     size_t place = 0;
     const auto add = [&](size_t end, bool learn) {
       if (end > place) parts.push_back({text.text.substr(place, end - place), learn});
       place = end;
     };
-    for (const TextSpan& answer : text.answers) {
+    for (const chat::TextSpan& answer : text.answers) {
       add(answer.begin, false);
       add(answer.end, true);
     }
@@ -122,16 +124,16 @@ ChatFormat chat_format_beside(const std::filesystem::path& tokenizer) {
   };
 }
 
-bool encode_documents(const CorpusOptions& options, const Tokenizer& tokenizer,
+bool encode_documents(const CorpusOptions& options, const tokenizer::Tokenizer& tokenizer,
                       const EncodingPlan& plan) {
-  std::vector<DocumentReader> readers = open_readers(options, plan.files_at_once);
+  std::vector<data::DocumentReader> readers = open_readers(options, plan.files_at_once);
   const DocumentEncoder encoder(options, tokenizer);
-  Progress progress("encoding", megabytes(readers, &DocumentReader::stored_bytes), "MB",
+  Progress progress("encoding", megabytes(readers, &data::DocumentReader::stored_bytes), "MB",
                     options.quiet);
   int64_t number = 0;
   while (true) {
-    const std::vector<Document> documents = read_round(readers);
-    for (DocumentReader& reader : readers) {
+    const std::vector<data::Document> documents = read_round(readers);
+    for (data::DocumentReader& reader : readers) {
       for (const std::string& note : reader.take_notes()) log_warning("{}", note);
     }
     if (documents.empty()) break;
@@ -145,7 +147,7 @@ bool encode_documents(const CorpusOptions& options, const Tokenizer& tokenizer,
       ++number;
     }
     if (options.stop()) return false;
-    progress.update(megabytes(readers, &DocumentReader::stored_bytes_read),
+    progress.update(megabytes(readers, &data::DocumentReader::stored_bytes_read),
                     plan.note ? plan.note() : "");
   }
   progress.finish();
@@ -153,7 +155,8 @@ bool encode_documents(const CorpusOptions& options, const Tokenizer& tokenizer,
   return true;
 }
 
-DocumentWriter::DocumentWriter(const std::filesystem::path& path, const Tokenizer& tokenizer)
+DocumentWriter::DocumentWriter(const std::filesystem::path& path,
+                               const tokenizer::Tokenizer& tokenizer)
     : writer_(path, tokenizer.vocab_size()),
       end_of_text_(tokenizer.need_end_of_text()),
       tokenizer_fingerprint_(tokenizer.fingerprint()) {
@@ -177,4 +180,4 @@ uint64_t DocumentWriter::commit(uint64_t source_fingerprint) {
   return writer_.commit(tokenizer_fingerprint_, source_fingerprint);
 }
 
-}  // namespace evo
+}  // namespace evo::train

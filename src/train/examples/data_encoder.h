@@ -13,7 +13,7 @@
 #include "text/chat_message.h"
 #include "tokenizer/tokenizer.h"
 
-namespace evo {
+namespace evo::train {
 
 /// A piece of a conversation as its chat template writes it; only what the assistant says is
 /// learnt.
@@ -21,7 +21,7 @@ struct ChatPart {
   std::string text;
   bool learn = false;
 };
-using ChatFormat = std::function<std::vector<ChatPart>(std::span<const ChatMessage>)>;
+using ChatFormat = std::function<std::vector<ChatPart>(std::span<const text::ChatMessage>)>;
 
 /// Conversations as the chat template beside `tokenizer`, a file or a folder, writes them; as
 /// ChatML if there is none, or if the name is empty.
@@ -61,23 +61,24 @@ struct EncodingPlan {
 
 /// Calls plan.take for every document, in order, on the calling thread. Returns false if
 /// options.stop() came first. Throws Error if there is no text at all.
-[[nodiscard]] bool encode_documents(const CorpusOptions& options, const Tokenizer& tokenizer,
+[[nodiscard]] bool encode_documents(const CorpusOptions& options,
+                                    const tokenizer::Tokenizer& tokenizer,
                                     const EncodingPlan& plan);
 
 /// Writes documents to a token file, whose parts each begin with <|endoftext|>.
 class DocumentWriter {
  public:
-  DocumentWriter(const std::filesystem::path& path, const Tokenizer& tokenizer);
+  DocumentWriter(const std::filesystem::path& path, const tokenizer::Tokenizer& tokenizer);
 
   void append(const EncodedDocument& document);
-  [[nodiscard]] const TokenWriter& tokens() const { return writer_; }
+  [[nodiscard]] const data::TokenWriter& tokens() const { return writer_; }
   /// See TokenWriter.
   uint64_t commit(uint64_t source_fingerprint);
 
  private:
-  TokenWriter writer_;
+  data::TokenWriter writer_;
   int32_t end_of_text_;
   uint64_t tokenizer_fingerprint_;
 };
 
-}  // namespace evo
+}  // namespace evo::train

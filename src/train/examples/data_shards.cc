@@ -9,7 +9,7 @@
 #include "base/terminal/progress.h"
 #include "train/examples/data.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -26,7 +26,7 @@ void remove_leftovers(const fs::path& folder) {
 
 class ShardMaker {
  public:
-  ShardMaker(const Tokenizer& tokenizer, fs::path folder, int64_t shard_tokens)
+  ShardMaker(const tokenizer::Tokenizer& tokenizer, fs::path folder, int64_t shard_tokens)
       : tokenizer_(tokenizer), folder_(std::move(folder)), shard_tokens_(shard_tokens) {}
 
   /// Goes on with what is in the folder.
@@ -39,33 +39,33 @@ class ShardMaker {
   void end();
 
   [[nodiscard]] std::string note() const;
-  [[nodiscard]] const ShardIndex& index() const { return index_; }
+  [[nodiscard]] const data::ShardIndex& index() const { return index_; }
 
  private:
   [[nodiscard]] size_t shard_of(int64_t document) const;
   void finish();
 
-  const Tokenizer& tokenizer_;
+  const tokenizer::Tokenizer& tokenizer_;
   fs::path folder_;
   int64_t shard_tokens_;
-  ShardIndex index_;
+  data::ShardIndex index_;
   // Of the shards that the index had at first:
   std::vector<int64_t> ends_;  // first document behind each
   std::vector<bool> good_;
   // Being written:
   std::optional<DocumentWriter> writer_;
-  ShardInfo info_;
+  data::ShardInfo info_;
   size_t number_ = 0;
 };
 
 void ShardMaker::begin(uint64_t corpus) {
   const uint64_t tokenizer = tokenizer_.fingerprint();
   const uint64_t source = stream_id({corpus, tokenizer, static_cast<uint64_t>(shard_tokens_)});
-  if (!fs::exists(ShardIndex::path_in(folder_))) {
+  if (!fs::exists(data::ShardIndex::path_in(folder_))) {
     index_ = {tokenizer, source, tokenizer_.vocab_size(), false, {}};
     return;
   }
-  index_ = ShardIndex::load(folder_);
+  index_ = data::ShardIndex::load(folder_);
   if (index_.source_fingerprint != source || index_.tokenizer_fingerprint != tokenizer) {
     fail(
         "{}: this folder has shards of other texts (or of the files in another order), with other "
@@ -76,7 +76,7 @@ void ShardMaker::begin(uint64_t corpus) {
   for (size_t i = 0; i < index_.shards.size(); ++i) {
     ends_.push_back((i > 0 ? ends_.back() : 0) + index_.shards[i].documents);
     try {
-      (void)open_shard(folder_, index_, i);
+      (void)data::open_shard(folder_, index_, i);
       good_.push_back(true);
     } catch (const Error& error) {
       log_warning("making a shard again: {}", error.what());
@@ -113,7 +113,7 @@ void ShardMaker::take(int64_t document, const EncodedDocument& encoded) {
 void ShardMaker::finish() {
   info_.tokens = writer_->tokens().size();
   info_.held_out_tokens = writer_->tokens().held_out_size();
-  info_.checksum = writer_->commit(shard_fingerprint(index_.source_fingerprint, number_));
+  info_.checksum = writer_->commit(data::shard_fingerprint(index_.source_fingerprint, number_));
   writer_.reset();
   if (number_ == index_.shards.size()) index_.shards.emplace_back();
   index_.shards[number_] = info_;
@@ -133,12 +133,12 @@ std::string ShardMaker::note() const {
 
 }  // namespace
 
-ShardingSummary make_shards(const CorpusOptions& options, const Tokenizer& tokenizer,
+ShardingSummary make_shards(const CorpusOptions& options, const tokenizer::Tokenizer& tokenizer,
                             const fs::path& folder, int64_t shard_tokens) {
   EVO_CHECK(shard_tokens > 0);
   const uint64_t corpus =
       corpus_fingerprint(options);  // before the folder is made: all can be read
-  const FolderLock lock(folder);
+  const files::FolderLock lock(folder);
   ShardMaker maker(tokenizer, folder, shard_tokens);
   maker.begin(corpus);
   if (maker.complete()) return {maker.index(), maker.kept()};
@@ -160,4 +160,4 @@ ShardingSummary make_shards(const CorpusOptions& options, const Tokenizer& token
   return {maker.index(), maker.kept()};
 }
 
-}  // namespace evo
+}  // namespace evo::train

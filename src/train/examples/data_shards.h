@@ -8,10 +8,10 @@
 #include "tokenizer/tokenizer.h"
 #include "train/examples/data_encoder.h"
 
-namespace evo {
+namespace evo::train {
 
 struct ShardingSummary {
-  ShardIndex index;
+  data::ShardIndex index;
   size_t kept = 0;  ///< shards that were there already
 };
 
@@ -20,8 +20,9 @@ struct ShardingSummary {
 /// which ones are; so the same call goes on after an interrupt (an Error, which says so), a full
 /// disk or the end of the process, and makes anew what was damaged. Throws Error if the folder has
 /// shards of other texts, of other options or by another tokenizer, or if somebody is using it.
-[[nodiscard]] ShardingSummary make_shards(const CorpusOptions& options, const Tokenizer& tokenizer,
+[[nodiscard]] ShardingSummary make_shards(const CorpusOptions& options,
+                                          const tokenizer::Tokenizer& tokenizer,
                                           const std::filesystem::path& folder,
                                           int64_t shard_tokens);
 
-}  // namespace evo
+}  // namespace evo::train

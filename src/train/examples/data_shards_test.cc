@@ -10,7 +10,7 @@
 #include "tokenizer/bpe/train_bpe.h"
 #include "train/examples/data.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -30,20 +30,21 @@ class Sharding : public ::testing::Test {
     corpus_.held_out = 0.1;
     corpus_.quiet = true;
   }
-  static Tokenizer trained() {
+  static tokenizer::Tokenizer trained() {
     const std::string_view texts[] = {"one two one two one two three three"};
-    BpeTrainingOptions options;
+    tokenizer::BpeTrainingOptions options;
     options.vocab_size = 262;
     options.quiet = true;
-    return train_bpe(texts, options);
+    return tokenizer::train_bpe(texts, options);
   }
   ShardingSummary make(int64_t shard_tokens = 500, std::string_view name = "shards") const {
     return make_shards(corpus_, tokenizer_, folder_ / name, shard_tokens);
   }
-  TokenFile open(std::string_view name = "shards") const {
-    std::vector<TokenSource> sources(1);
+  data::TokenFile open(std::string_view name = "shards") const {
+    std::vector<data::TokenSource> sources(1);
     sources.front().shards =
-        open_shards(folder_ / name, ShardIndex::load(folder_ / name), {false, true}).good;
+        data::open_shards(folder_ / name, data::ShardIndex::load(folder_ / name), {false, true})
+            .good;
     return {std::string(name), std::move(sources)};
   }
   /// Everything in the folder, by name.
@@ -55,20 +56,20 @@ class Sharding : public ::testing::Test {
     }
     return all;
   }
-  static std::vector<int32_t> all_tokens(const TokenFile& tokens) {
+  static std::vector<int32_t> all_tokens(const data::TokenFile& tokens) {
     std::vector<int32_t> ids(static_cast<size_t>(tokens.size()));
     tokens.copy(0, ids);
     return ids;
   }
 
   const TemporaryFolder folder_;
-  const Tokenizer tokenizer_ = trained();
+  const tokenizer::Tokenizer tokenizer_ = trained();
   std::string text_;
   CorpusOptions corpus_;
 };
 
 TEST_F(Sharding, ShardsAreTheTokenFile) {
-  const ShardIndex index = make().index;
+  const data::ShardIndex index = make().index;
   EXPECT_GT(index.shards.size(), 5u);
   EXPECT_TRUE(index.complete);
   EXPECT_EQ(index.documents(), 400);
@@ -76,11 +77,12 @@ TEST_F(Sharding, ShardsAreTheTokenFile) {
     EXPECT_GE(index.shards[i].tokens, 500);
     EXPECT_LT(index.shards[i].tokens, 520);  // a document has less than 20
   }
-  const TokenFile whole = prepare_tokens(corpus_, tokenizer_, folder_ / "tokens.bin");
-  const TokenFile joined = open();
+  const data::TokenFile whole = prepare_tokens(corpus_, tokenizer_, folder_ / "tokens.bin");
+  const data::TokenFile joined = open();
   EXPECT_EQ(joined.held_out_begin(), whole.held_out_begin());
   EXPECT_EQ(all_tokens(joined), all_tokens(whole));
-  EXPECT_EQ(Tokenizer::load((folder_ / "shards").string()).fingerprint(), tokenizer_.fingerprint());
+  EXPECT_EQ(tokenizer::Tokenizer::load((folder_ / "shards").string()).fingerprint(),
+            tokenizer_.fingerprint());
 }
 
 /// Files are read side by side, in an order that does not depend on threads; all of them are there.
@@ -112,7 +114,7 @@ TEST_F(Sharding, GoesOnWhereItStopped) {
     SCOPED_TRACE(done);
     fs::remove_all(folder_ / "shards");
     fs::copy(folder_ / "straight", folder_ / "shards");
-    ShardIndex index = ShardIndex::load(folder_ / "shards");
+    data::ShardIndex index = data::ShardIndex::load(folder_ / "shards");
     for (size_t i = done; i < count; ++i) fs::remove(folder_ / "shards" / index.shards[i].file);
     index.shards.resize(done);
     index.complete = false;
@@ -141,7 +143,8 @@ TEST_F(Sharding, DamagedShardsAreMadeAgain) {
 TEST_F(Sharding, OtherShardsAreNotTouched) {
   (void)make();
   const auto before = bytes();
-  const auto refused = [&](const CorpusOptions& corpus, const Tokenizer& tokenizer, int64_t size) {
+  const auto refused = [&](const CorpusOptions& corpus, const tokenizer::Tokenizer& tokenizer,
+                           int64_t size) {
     expect_error([&] { (void)make_shards(corpus, tokenizer, folder_ / "shards", size); },
                  {"other texts", "another --out"});
     EXPECT_EQ(bytes(), before);
@@ -151,13 +154,13 @@ TEST_F(Sharding, OtherShardsAreNotTouched) {
   other.held_out = 0.2;
   refused(other, tokenizer_, 500);
   const std::pair<int32_t, int32_t> merge[] = {{1, 2}};
-  refused(corpus_, Tokenizer::from_merges(merge), 500);
+  refused(corpus_, tokenizer::Tokenizer::from_merges(merge), 500);
   write_bytes(folder_ / "text", text_ + "more");
   refused(corpus_, tokenizer_, 500);
 }
 
 TEST_F(Sharding, FolderInUse) {
-  const FolderLock lock(folder_ / "shards");
+  const files::FolderLock lock(folder_ / "shards");
   expect_error([&] { (void)make(); }, {"shards", "in use by process"});
 }
 
@@ -182,10 +185,10 @@ TEST_F(Sharding, FullDiskLosesNothing) {
   for (const auto& [name, content] : bytes()) {
     EXPECT_EQ(name.find(".tmp"), std::string::npos) << name;
   }
-  EXPECT_FALSE(ShardIndex::load(folder_ / "shards").complete);
+  EXPECT_FALSE(data::ShardIndex::load(folder_ / "shards").complete);
   EXPECT_EQ(make().kept, count - 1);
   EXPECT_EQ(bytes(), bytes("straight"));
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

@@ -8,7 +8,7 @@
 #include "base/testing.h"
 #include "tokenizer/bpe/train_bpe.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -26,15 +26,15 @@ class DataTest : public ::testing::Test {
   const TemporaryFolder folder_;
 };
 
-Tokenizer some_tokenizer(int32_t size = 258) {
+tokenizer::Tokenizer some_tokenizer(int32_t size = 258) {
   const std::string_view texts[] = {"one two one two one two three three"};
-  BpeTrainingOptions options;
+  tokenizer::BpeTrainingOptions options;
   options.vocab_size = size;
   options.quiet = true;
-  return train_bpe(texts, options);
+  return tokenizer::train_bpe(texts, options);
 }
 
-std::vector<int32_t> all_tokens(const TokenFile& tokens) {
+std::vector<int32_t> all_tokens(const data::TokenFile& tokens) {
   std::vector<int32_t> ids(static_cast<size_t>(tokens.size()));
   tokens.copy(0, ids);
   return ids;
@@ -61,7 +61,7 @@ TEST_F(DataTest, SamplesFromTheBeginning) {
 }
 
 TEST_F(DataTest, EndOfTextIsAroundEveryDocument) {
-  const Tokenizer tokenizer = some_tokenizer();
+  const tokenizer::Tokenizer tokenizer = some_tokenizer();
   const int32_t end = tokenizer.end_of_text();
   std::vector<int32_t> expected = {end};
   for (const char* document : {"one", "two"}) {
@@ -73,7 +73,7 @@ TEST_F(DataTest, EndOfTextIsAroundEveryDocument) {
 
 /// More text than is encoded at a time, by several threads.
 TEST_F(DataTest, OrderIsThatOfTheDocuments) {
-  const Tokenizer tokenizer = some_tokenizer();
+  const tokenizer::Tokenizer tokenizer = some_tokenizer();
   std::string text, joined;
   for (int i = 0; joined.size() < 9'000'000; ++i) {
     const std::string document(static_cast<size_t>(1 + i * 7919 % 30'000), "otw"[i % 3]);
@@ -81,7 +81,7 @@ TEST_F(DataTest, OrderIsThatOfTheDocuments) {
     joined += document;
   }
   const CorpusOptions corpus = corpus_of({file("a", text)});
-  const TokenFile tokens = prepare_tokens(corpus, tokenizer, folder_ / "tokens.bin");
+  const data::TokenFile tokens = prepare_tokens(corpus, tokenizer, folder_ / "tokens.bin");
   std::string decoded;
   for (const int32_t id : all_tokens(tokens)) {
     if (id != tokenizer.end_of_text()) decoded += tokenizer.token_bytes(id);
@@ -92,7 +92,7 @@ TEST_F(DataTest, OrderIsThatOfTheDocuments) {
 
 /// Held-out documents are chosen by content: the same in another order, copies together.
 TEST_F(DataTest, HeldOutDocumentsAreChosenByContent) {
-  const Tokenizer tokenizer = some_tokenizer();
+  const tokenizer::Tokenizer tokenizer = some_tokenizer();
   const auto held_out = [&](bool backwards) {
     std::string text;
     for (int i = 0; i < 1000; ++i) {
@@ -101,7 +101,7 @@ TEST_F(DataTest, HeldOutDocumentsAreChosenByContent) {
     }
     CorpusOptions corpus = corpus_of({file("a", text)});
     corpus.held_out = 0.2;
-    const TokenFile tokens = prepare_tokens(corpus, tokenizer, folder_ / "tokens.bin");
+    const data::TokenFile tokens = prepare_tokens(corpus, tokenizer, folder_ / "tokens.bin");
     const auto ids = all_tokens(tokens);
     const auto begin = ids.begin() + tokens.held_out_begin();
     EXPECT_EQ(ids.front(), tokenizer.end_of_text());
@@ -127,18 +127,18 @@ TEST_F(DataTest, HeldOutDocumentsAreChosenByContent) {
 }
 
 TEST_F(DataTest, OnlyWhatTheAssistantSaysIsLearnt) {
-  const Tokenizer tokenizer = some_tokenizer();
+  const tokenizer::Tokenizer tokenizer = some_tokenizer();
   CorpusOptions corpus =
       corpus_of({file("a.jsonl",
                       "{\"messages\": [{\"role\": \"user\", \"content\": \"one\"}, "
                       "{\"role\": \"assistant\", \"content\": \"two\"}]}\n{\"text\": \"three\"}")});
   expect_error([&] { (void)encode_corpus(corpus, tokenizer); }, {"conversations"});
-  corpus.chat_format = [](std::span<const ChatMessage> messages) {
+  corpus.chat_format = [](std::span<const text::ChatMessage> messages) {
     std::vector<ChatPart> parts;
-    for (const ChatMessage& m : messages) parts.push_back({m.content, m.role == "assistant"});
+    for (const text::ChatMessage& m : messages) parts.push_back({m.content, m.role == "assistant"});
     return parts;
   };
-  const TokenFile tokens = prepare_tokens(corpus, tokenizer, folder_ / "tokens.bin");
+  const data::TokenFile tokens = prepare_tokens(corpus, tokenizer, folder_ / "tokens.bin");
   std::vector<uint8_t> learnt(static_cast<size_t>(tokens.size()));
   tokens.copy_learnt(0, learnt);
   std::string said, heard;
@@ -155,10 +155,10 @@ TEST_F(DataTest, OnlyWhatTheAssistantSaysIsLearnt) {
 }
 
 TEST_F(DataTest, OfAPromptNothingIsLearnt) {
-  const Tokenizer tokenizer = some_tokenizer();
+  const tokenizer::Tokenizer tokenizer = some_tokenizer();
   const CorpusOptions corpus =
       corpus_of({file("a.jsonl", "{\"prompt\": \"one\", \"completion\": \"two\"}")});
-  const TokenFile tokens = prepare_tokens(corpus, tokenizer, folder_ / "tokens.bin");
+  const data::TokenFile tokens = prepare_tokens(corpus, tokenizer, folder_ / "tokens.bin");
   std::vector<uint8_t> learnt(static_cast<size_t>(tokens.size()));
   tokens.copy_learnt(0, learnt);
   const size_t prompt = tokenizer.encode("one").size(), text = tokenizer.encode("two").size();
@@ -169,10 +169,10 @@ TEST_F(DataTest, OfAPromptNothingIsLearnt) {
 }
 
 TEST_F(DataTest, TokensAreMadeAgainOnlyIfSomethingDiffers) {
-  const Tokenizer tokenizer = some_tokenizer();
+  const tokenizer::Tokenizer tokenizer = some_tokenizer();
   const CorpusOptions corpus = corpus_of({file("a", "one two three")});
   const fs::path path = folder_ / "tokens.bin";
-  const auto is_kept = [&](const CorpusOptions& from, const Tokenizer& by) {
+  const auto is_kept = [&](const CorpusOptions& from, const tokenizer::Tokenizer& by) {
     const auto long_ago = fs::last_write_time(path) - std::chrono::hours(1);
     fs::last_write_time(path, long_ago);
     EXPECT_EQ(all_tokens(prepare_tokens(from, by, path)), encode_corpus(from, by));
@@ -195,4 +195,4 @@ TEST_F(DataTest, TokensAreMadeAgainOnlyIfSomethingDiffers) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

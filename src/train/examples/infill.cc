@@ -4,7 +4,7 @@
 
 #include "train/examples/streams.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 constexpr int64_t kLongestMiddle = 64;
@@ -12,15 +12,12 @@ constexpr double kExactShare = 0.5;  // of the splits: the suffix stays where it
 
 std::span<int32_t> rows_of(std::vector<int32_t>& rows, const TrainingBatch& batch,
                            int64_t sequence) {
-  return std::span(rows).subspan(static_cast<size_t>(sequence * batch.length),
-                                 static_cast<size_t>(batch.length));
+  return std::span(rows).subspan(sequence * batch.length, batch.length);
 }
 
 bool has_unlearnt(const TrainingBatch& batch, int64_t sequence) {
   if (batch.learn.empty()) return false;
-  const auto rows =
-      std::span(batch.learn)
-          .subspan(static_cast<size_t>(sequence * batch.length), static_cast<size_t>(batch.length));
+  const auto rows = std::span(batch.learn).subspan(sequence * batch.length, batch.length);
   return std::ranges::find(rows, 0) != rows.end();
 }
 
@@ -52,7 +49,7 @@ std::optional<InfillSplit> sample_split(std::span<const int32_t> text, const Inf
   InfillSplit split;
   split.prefix = uniform_int(1, length - 3, random);
   const int64_t room = std::min(kLongestMiddle, length - 2 - split.prefix);
-  const auto rest = text.subspan(static_cast<size_t>(split.prefix), static_cast<size_t>(room));
+  const auto rest = text.subspan(split.prefix, room);
   const int64_t longest = std::ranges::find(rest, options.end_of_text) - rest.begin();
   if (longest == 0) return std::nullopt;
   split.middle = uniform_int(1, longest, random);
@@ -76,8 +73,8 @@ void rearrange(TrainingBatch& batch, int64_t sequence, const InfillSplit& split,
   auto row = static_cast<size_t>(split.prefix);
   const auto append = [&](int64_t first, int64_t count, int64_t shift) {
     for (int64_t i = first; i < first + count; ++i, ++row) {
-      ids[row] = text[static_cast<size_t>(i)];
-      targets[row] = text[static_cast<size_t>(i + 1)];
+      ids[row] = text[i];
+      targets[row] = text[i + 1];
       positions[row] = static_cast<int32_t>(i + shift);
     }
   };
@@ -90,4 +87,4 @@ void rearrange(TrainingBatch& batch, int64_t sequence, const InfillSplit& split,
   batch.plan.cut(sequence * batch.length, split.prefix + suffix_rows);
 }
 
-}  // namespace evo
+}  // namespace evo::train

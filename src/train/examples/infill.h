@@ -19,7 +19,7 @@
 #include "base/random.h"
 #include "train/loss/loss.h"
 
-namespace evo {
+namespace evo::train {
 
 struct InfillOptions {
   double share = 0;            ///< of the sequences that are rearranged
@@ -50,4 +50,4 @@ std::optional<InfillSplit> sample_split(std::span<const int32_t> text, const Inf
 void rearrange(TrainingBatch& batch, int64_t sequence, const InfillSplit& split,
                int32_t end_of_text);
 
-}  // namespace evo
+}  // namespace evo::train

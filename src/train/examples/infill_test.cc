@@ -10,7 +10,7 @@
 
 #include "train/testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 using testing::noisy_model;
@@ -72,13 +72,13 @@ TEST(Rearrange, PutsTheSuffixBeforeTheMiddle) {
   EXPECT_EQ(batch.plan.uniform_time, before.uniform_time);
 
   // An evolving row stands where its target does, after the mature row of the same rank.
-  const ForwardInput input = two_stream_input(batch, {{}, {}, batch.plan.times});
+  const model::ForwardInput input = two_stream_input(batch, {{}, {}, batch.plan.times});
   for (size_t r = 0; r < 16; ++r) {
     EXPECT_EQ(input.positions[r], batch.positions[r]);
     EXPECT_EQ(input.positions[16 + r], batch.positions[r] + 1);
   }
   // The block of the middle sees prefix, suffix, the repeated token, and itself.
-  const KeyRange& middle = input.ranges[16 + 8 + 6];
+  const ops::KeyRange& middle = input.ranges[16 + 8 + 6];
   EXPECT_EQ(middle.context_begin, 8);
   EXPECT_EQ(middle.context_end, 8 + 6);
   EXPECT_EQ(middle.self_begin, 16 + 8 + 5);
@@ -269,7 +269,7 @@ TEST(Infill, TheShareIsThatOfSequences) {
     infill(batch, {share, kNoEnd, 32, 8}, 0);
     int64_t rearranged = 0;
     for (int64_t s = 0; s < kSequences; ++s) {
-      rearranged += batch.targets[static_cast<size_t>(6 * s + 5)] == kNoEnd ? 1 : 0;
+      rearranged += batch.targets[6 * s + 5] == kNoEnd ? 1 : 0;
     }
     const auto count = static_cast<double>(kSequences);
     EXPECT_NEAR(static_cast<double>(rearranged) / count, share, share_tolerance(share, count));
@@ -303,20 +303,21 @@ TEST(Infill, IsAFunctionOfSeedAndSequence) {
 
 /// Logits of the next tokens [n, V] of one sequence of random tokens, rearranged so that its last
 /// tokens are `suffix`.
-std::vector<float> logits_with(const Model& model, const std::vector<int32_t>& text,
+std::vector<float> logits_with(const model::Model& model, const std::vector<int32_t>& text,
                                const InfillSplit& split) {
   TrainingBatch batch = TrainingBatch::from_texts(text, 1);
   rearrange(batch, 0, split, 15);
-  Tape tape(Tape::Mode::kInference);
-  const Tensor h = model.forward(tape, two_stream_input(batch, {}));
-  const Tensor logits = head_logits(tape, h, 0, batch.length, model.unembedding(), nullptr);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor h = model.forward(tape, two_stream_input(batch, {}));
+  const tensor::Tensor logits =
+      ops::head_logits(tape, h, 0, batch.length, model.unembedding(), nullptr);
   return {logits.values().begin(), logits.values().end()};
 }
 
 TEST(Infill, TheMiddleSeesTheSuffixAndThePrefixDoesNot) {
   const testing::ThreadsInTest one_thread(1);
   const RunConfig config = testing::tiny_run(1);
-  const Model model = noisy_model(config, 3);
+  const model::Model model = noisy_model(config, 3);
   std::vector<int32_t> text = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9};  // n = 12
   const InfillSplit split{4, 3, 0};                                     // ranks 0-3, 4-7, 8-11
   const std::vector<float> before = logits_with(model, text, split);
@@ -334,4 +335,4 @@ TEST(Infill, TheMiddleSeesTheSuffixAndThePrefixDoesNot) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

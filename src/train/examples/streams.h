@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace evo {
+namespace evo::train {
 
 enum RunStream : uint64_t {
   kPlanStream = 101,
@@ -15,4 +15,4 @@ enum RunStream : uint64_t {
   kInfillStream,
 };
 
-}  // namespace evo
+}  // namespace evo::train

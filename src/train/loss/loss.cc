@@ -9,7 +9,7 @@
 #include "ops/embedding.h"
 #include "ops/maturity.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 // Purposes of random streams within a batch.
@@ -61,13 +61,12 @@ double mean(const Counted& counted, std::span<const float> values) {
 }
 
 /// Standard normal [Ne, d]; every row has its own stream, so threads do not matter.
-Tensor noise_rows(const TrainingBatch& batch, const EvolvingRows& evolving, NoiseUse use,
-                  int64_t width) {
-  Tensor noise = Tensor::empty({evolving.size(), width});
+tensor::Tensor noise_rows(const TrainingBatch& batch, const EvolvingRows& evolving, NoiseUse use,
+                          int64_t width) {
+  tensor::Tensor noise = tensor::Tensor::empty({evolving.size(), width});
   parallel_for(evolving.size(), 64, [&](int64_t begin, int64_t end) {
     for (int64_t e = begin; e < end; ++e) {
-      const auto row =
-          static_cast<uint64_t>(batch.first_row + evolving.rows[static_cast<size_t>(e)]);
+      const auto row = static_cast<uint64_t>(batch.first_row + evolving.rows[e]);
       Random random(batch.seed, stream_id({batch.stream, use, row}));
       random.fill_normal({noise.row(e), static_cast<size_t>(width)});
     }
@@ -103,41 +102,41 @@ class PolicyDraws {
   bool trust_truth_ = true;
 };
 
-std::vector<float> kappas(const EntropicTime& time, std::span<const float> times) {
+std::vector<float> kappas(const flow::EntropicTime& time, std::span<const float> times) {
   std::vector<float> kappa(times.size());
   time.kappa(times, kappa);
   return kappa;
 }
 
 /// Latents of the true codes at the planned times.
-Latents first_latents(Tape& tape, const Model& model, const TrainingBatch& batch,
-                      const EvolvingRows& evolving, const Tensor& codes) {
+Latents first_latents(tensor::Tape& tape, const model::Model& model, const TrainingBatch& batch,
+                      const EvolvingRows& evolving, const tensor::Tensor& codes) {
   std::vector<float> signal(evolving.times.size());
   model.time().signal(evolving.times, signal);
   const int64_t width = model.config().code_size;
-  return {gaussian_bridge(tape, codes, evolving.targets, signal,
-                          noise_rows(batch, evolving, kFirstNoise, width)),
-          Tensor::zeros({evolving.size(), width}), evolving.times};
+  return {ops::gaussian_bridge(tape, codes, evolving.targets, signal,
+                               noise_rows(batch, evolving, kFirstNoise, width)),
+          tensor::Tensor::zeros({evolving.size(), width}), evolving.times};
 }
 
 /// The self-conditioned start: a pass without gradient gives each row's posterior; the policy moves
 /// the row to t' <= t, in proportion to how sure it is; z is bridged to t' towards the true code on
 /// half of the sequences and towards the model's own hypothesis on the others, where the target
 /// stays the truth: that teaches revision, and how far a hint can be trusted.
-Latents self_conditioned_latents(const Model& model, const TrainingBatch& batch,
-                                 const EvolvingRows& evolving, const Tensor& codes,
+Latents self_conditioned_latents(const model::Model& model, const TrainingBatch& batch,
+                                 const EvolvingRows& evolving, const tensor::Tensor& codes,
                                  const Latents& first) {
-  Tape tape(Tape::Mode::kInference);
-  const ForwardInput input = two_stream_input(batch, first);
-  const Tensor h = model.forward(tape, input);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const model::ForwardInput input = two_stream_input(batch, first);
+  const tensor::Tensor h = model.forward(tape, input);
   const std::vector<float> kappa = kappas(model.time(), first.times);
-  const PosteriorTerm term{first.z, kappa, codes.detach()};
-  const HeadResult posterior =
-      head(tape, h, input.mature(), input.evolving(), model.unembedding(), &term, nullptr);
+  const ops::PosteriorTerm term{first.z, kappa, codes.detach()};
+  const ops::HeadResult posterior =
+      ops::head(tape, h, input.mature(), input.evolving(), model.unembedding(), &term, nullptr);
 
   const int64_t width = model.config().code_size;
-  const Tensor noise = noise_rows(batch, evolving, kBridgeNoise, width);
-  Latents next{Tensor::empty(first.z.shape()), posterior.mean_code, first.times};
+  const tensor::Tensor noise = noise_rows(batch, evolving, kBridgeNoise, width);
+  Latents next{tensor::Tensor::empty(first.z.shape()), posterior.mean_code, first.times};
   PolicyDraws draws(batch);
   for (int64_t r = 0; r < first.z.rows(); ++r) {
     const auto i = static_cast<size_t>(r);
@@ -145,25 +144,27 @@ Latents self_conditioned_latents(const Model& model, const TrainingBatch& batch,
     const double confidence = std::exp(static_cast<double>(posterior.log_pmax[i]));
     const double t = first.times[i];
     const double to = std::max(std::min(t, model.time().min_time()), t * (1 - pace * confidence));
-    const BridgeCoefficients step = bridge(model.time().signal(t), model.time().signal(to));
+    const flow::BridgeCoefficients step =
+        flow::bridge(model.time().signal(t), model.time().signal(to));
     const auto size = static_cast<size_t>(width);
     const int32_t hypothesis = trust_truth ? evolving.targets[i] : posterior.argmax[i];
-    blend(step, {first.z.row(r), size}, {codes.row(hypothesis), size}, {noise.row(r), size},
-          {next.z.row(r), size});
+    flow::blend(step, {first.z.row(r), size}, {codes.row(hypothesis), size}, {noise.row(r), size},
+                {next.z.row(r), size});
     next.times[i] = static_cast<float>(to);
   }
   return next;
 }
 
 /// Weights of |c - x|^2 whose sum is the ELBO's integral, as a mean over rows of uniform time.
-std::vector<float> elbo_weights(const EntropicTime& time, const TrainingBatch& batch,
+std::vector<float> elbo_weights(const flow::EntropicTime& time, const TrainingBatch& batch,
                                 const EvolvingRows& evolving, std::span<const float> times,
                                 double scale) {
   const auto rows = static_cast<double>(batch.row_counts().elbo);
   std::vector<float> weights(times.size(), 0.0f);
   for (size_t i = 0; i < times.size(); ++i) {
     if (!batch.has_uniform_time(static_cast<size_t>(evolving.rows[i]))) continue;
-    const double rate = elbo_rate(1, time.snr_slope(times[i])) * elbo_weight(time.min_time());
+    const double rate =
+        flow::elbo_rate(1, time.snr_slope(times[i])) * flow::elbo_weight(time.min_time());
     weights[i] = static_cast<float>(scale * rate / rows);
   }
   return weights;
@@ -177,9 +178,9 @@ double dot(std::span<const float> a, std::span<const float> b) {
 
 /// What a field drafted, o [rows, D], what it should have, and which rows' losses count.
 struct Drafts {
-  Tensor o;
-  Tensor maturity_weight;
-  const PosteriorTerm* term;
+  tensor::Tensor o;
+  tensor::Tensor maturity_weight;
+  const ops::PosteriorTerm* term;
   std::span<const int32_t> targets;
   Counted counted;
 };
@@ -189,33 +190,38 @@ struct DraftLosses {
 };
 
 /// Cross-entropy of the drafts, and of the guess whether the drafted token is the right one.
-DraftLosses draft_losses(Tape& tape, const Model& model, const Drafts& drafts,
+DraftLosses draft_losses(tensor::Tape& tape, const model::Model& model, const Drafts& drafts,
                          const LossWeights& weights, double scale) {
   const std::vector<float> nll_weights = shares(drafts.counted, weights.inner * scale);
-  const HeadLosses losses{drafts.targets, nll_weights};
+  const ops::HeadLosses losses{drafts.targets, nll_weights};
   const auto rows = std::ssize(drafts.targets);
-  const HeadResult drafted =
-      head(tape, drafts.o, 0, rows, model.detached_unembedding(), drafts.term, &losses);
+  const ops::HeadResult drafted =
+      ops::head(tape, drafts.o, 0, rows, model.detached_unembedding(), drafts.term, &losses);
   std::vector<float> kept(drafts.targets.size());
   for (size_t i = 0; i < kept.size(); ++i) {
     kept[i] = drafted.argmax[i] == drafts.targets[i] ? 1.0f : 0.0f;
   }
   const std::vector<float> maturity_weights = shares(drafts.counted, weights.maturity * scale);
-  const MaturityResult mature = maturity(tape, drafts.o.detach(), drafted.log_pmax, drafted.entropy,
-                                         drafts.maturity_weight, kept, maturity_weights);
+  const ops::MaturityResult mature =
+      ops::maturity(tape, drafts.o.detach(), drafted.log_pmax, drafted.entropy,
+                    drafts.maturity_weight, kept, maturity_weights);
   return {mean(drafts.counted, drafted.nll),
           weights.maturity > 0 ? mature.loss / (weights.maturity * scale) : 0};
 }
 
 /// What the field that drafts ahead sees of a batch; first rows of blocks stand alone.
-AheadInput ahead_input(const TrainingBatch& batch, const EvolvingRows& evolving, const Tensor& h,
-                       const Tensor& keys) {
-  AheadInput ahead{
-      Tensor::empty({evolving.size(), h.cols()}), keys, evolving.previous, {}, {}, evolving.starts};
+model::AheadInput ahead_input(const TrainingBatch& batch, const EvolvingRows& evolving,
+                              const tensor::Tensor& h, const tensor::Tensor& keys) {
+  model::AheadInput ahead{tensor::Tensor::empty({evolving.size(), h.cols()}),
+                          keys,
+                          evolving.previous,
+                          {},
+                          {},
+                          evolving.starts};
   for (size_t e = 0; e < evolving.rows.size(); ++e) {
     const int32_t row = evolving.rows[e], before = evolving.sees[e].context_end - 1;
     std::copy_n(h.row(before), h.cols(), ahead.h.row(static_cast<int64_t>(e)));
-    ahead.positions.push_back(batch.positions[static_cast<size_t>(row)]);
+    ahead.positions.push_back(batch.positions[row]);
     ahead.context.push_back({evolving.sees[e].context_begin, before + 1, 0, 0});
     if (row == before + 1) ahead.starts[e] = 1;
   }
@@ -224,16 +230,16 @@ AheadInput ahead_input(const TrainingBatch& batch, const EvolvingRows& evolving,
 
 }  // namespace
 
-LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& batch,
+LossReport training_loss(tensor::Tape& tape, const model::Model& model, const TrainingBatch& batch,
                          const LossWeights& weights, double scale) {
   LossReport report;
   const auto rows = static_cast<int64_t>(batch.targets.size());
   const EvolvingRows evolving = batch.evolving_rows();
   const bool flow = evolving.size() > 0;
-  using CodeGradient = HeadLosses::CodeGradient;
+  using CodeGradient = ops::HeadLosses::CodeGradient;
 
   // Latents of both streams, then one pass.
-  Tensor codes;
+  tensor::Tensor codes;
   Latents latents;
   if (flow) {
     codes = model.codes(tape);
@@ -245,21 +251,22 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
       latents = self_conditioned_latents(model, batch, evolving, codes, latents);
     }
   }
-  Tape unrecorded(Tape::Mode::kInference, tape.precision());
+  tensor::Tape unrecorded(tensor::Tape::Mode::kInference, tape.precision());
   const bool trains_trunk = weights.ar > 0 || weights.flow > 0;
   const bool drafts_ahead = flow && model.config().ahead_size > 0;
-  Tensor ahead_keys;
-  const Tensor h = model.forward(trains_trunk ? tape : unrecorded, two_stream_input(batch, latents),
-                                 {}, drafts_ahead ? &ahead_keys : nullptr);
+  tensor::Tensor ahead_keys;
+  const tensor::Tensor h =
+      model.forward(trains_trunk ? tape : unrecorded, two_stream_input(batch, latents), {},
+                    drafts_ahead ? &ahead_keys : nullptr);
 
   // The staircase leg: exact autoregressive cross-entropy.
   const bool trains_ar = weights.ar > 0;
   const Counted mature = mature_counted(batch);
   const std::vector<float> ar_weights = shares(mature, trains_ar ? weights.ar * scale : scale);
-  const HeadLosses ar_losses{batch.targets, ar_weights};
-  const HeadResult ar =
-      trains_ar ? head(tape, h, 0, rows, model.unembedding(), nullptr, &ar_losses)
-                : head(unrecorded, h, 0, rows, model.unembedding(), nullptr, &ar_losses);
+  const ops::HeadLosses ar_losses{batch.targets, ar_weights};
+  const ops::HeadResult ar =
+      trains_ar ? ops::head(tape, h, 0, rows, model.unembedding(), nullptr, &ar_losses)
+                : ops::head(unrecorded, h, 0, rows, model.unembedding(), nullptr, &ar_losses);
   report.ar_nll = mean(mature, ar.nll);
   report.total = weights.ar * report.ar_nll;
   if (!flow) return report;
@@ -272,10 +279,10 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
   const bool estimates_elbo = !batch.self_condition && weights.flow > 0;
   const std::vector<float> squared = elbo_weights(model.time(), batch, evolving, latents.times,
                                                   estimates_elbo ? weights.flow * scale : 0);
-  const PosteriorTerm term{latents.z, kappa, codes};
-  const HeadLosses flow_losses{evolving.targets, flow_weights, weights.code_gradient, squared};
-  const HeadResult posterior =
-      head(tape, h, rows, evolving.size(), model.unembedding(), &term, &flow_losses);
+  const ops::PosteriorTerm term{latents.z, kappa, codes};
+  const ops::HeadLosses flow_losses{evolving.targets, flow_weights, weights.code_gradient, squared};
+  const ops::HeadResult posterior =
+      ops::head(tape, h, rows, evolving.size(), model.unembedding(), &term, &flow_losses);
   report.flow = mean(counted, posterior.nll);
   if (estimates_elbo) {
     report.elbo_rows = batch.own_row_counts().elbo;
@@ -285,8 +292,8 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
 
   // The fields draft each block left to right from the truth before each row; everything that they
   // read is detached, so the backbone does not notice them.
-  const Tensor states = slice_rows(tape, h.detach(), rows, h.rows());
-  const PosteriorTerm inner_term{latents.z.detach(), kappa, codes.detach()};
+  const tensor::Tensor states = ops::slice_rows(tape, h.detach(), rows, h.rows());
+  const ops::PosteriorTerm inner_term{latents.z.detach(), kappa, codes.detach()};
   const DraftLosses inner =
       draft_losses(tape, model,
                    {model.inner_field(tape, states, evolving.previous, evolving.starts),
@@ -310,11 +317,11 @@ LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& ba
   return report;
 }
 
-ForwardInput two_stream_input(const TrainingBatch& batch, const Latents& latents) {
+model::ForwardInput two_stream_input(const TrainingBatch& batch, const Latents& latents) {
   const int64_t n = batch.length;
   const auto rows = static_cast<int32_t>(batch.targets.size());
   EVO_CHECK(batch.positions.size() == batch.targets.size());
-  ForwardInput input;
+  model::ForwardInput input;
   input.ids = batch.ids;
   input.positions = batch.positions;
   for (int32_t r = 0; r < rows; ++r) {
@@ -327,12 +334,12 @@ ForwardInput two_stream_input(const TrainingBatch& batch, const Latents& latents
   input.times = latents.times;
   const EvolvingRows evolving = batch.evolving_rows();
   for (size_t e = 0; e < evolving.rows.size(); ++e) {
-    input.positions.push_back(batch.positions[static_cast<size_t>(evolving.rows[e])] + 1);
-    const KeyRange& sees = evolving.sees[e];
+    input.positions.push_back(batch.positions[evolving.rows[e]] + 1);
+    const ops::KeyRange& sees = evolving.sees[e];
     input.ranges.push_back(
         {sees.context_begin, sees.context_end, rows + sees.self_begin, rows + sees.self_end});
   }
   return input;
 }
 
-}  // namespace evo
+}  // namespace evo::train

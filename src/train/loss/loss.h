@@ -11,7 +11,7 @@
 #include "model/model.h"
 #include "train/examples/blocks.h"
 
-namespace evo {
+namespace evo::train {
 
 /// Rows of a batch over which losses are means.
 struct RowCounts {
@@ -26,15 +26,15 @@ struct EvolvingRows {
   std::vector<int32_t> targets, previous;  ///< [Ne] the token that a row stands for; that before it
   std::vector<float> times;                ///< [Ne] as planned
   std::vector<uint8_t> learn, starts;      ///< [Ne] 1: its target counts; it begins a block
-  std::vector<KeyRange> sees;  ///< [Ne] mature rows of the batch; its own block, from the first of
-                               ///< the Ne rows
+  std::vector<ops::KeyRange> sees;  ///< [Ne] mature rows of the batch; its own block, from the
+                                    ///< first of the Ne rows
 
   [[nodiscard]] int64_t size() const { return std::ssize(rows); }
   /// What these rows have of one value per row of the batch.
   template <class Value>
   [[nodiscard]] std::vector<Value> of(const std::vector<Value>& column) const {
     std::vector<Value> own;
-    for (int32_t row : rows) own.push_back(column[static_cast<size_t>(row)]);
+    for (int32_t row : rows) own.push_back(column[row]);
     return own;
   }
 };
@@ -54,7 +54,8 @@ struct TrainingBatch {
   /// `texts` [B * (n + 1)].
   static TrainingBatch from_texts(std::span<const int32_t> texts, int64_t sequences);
   /// Of the loader's sequences from `first` on.
-  static TrainingBatch from_loader(const SequenceLoader& loader, int64_t first, int64_t sequences);
+  static TrainingBatch from_loader(const data::SequenceLoader& loader, int64_t first,
+                                   int64_t sequences);
 
   /// Its sequences [first, first + count), with the noise that they have in the whole batch.
   /// Losses of a share are divided by the rows of the whole batch: over all shares, losses and
@@ -73,13 +74,13 @@ struct TrainingBatch {
 
 /// What the evolving rows start from.
 struct Latents {
-  Tensor z, previous_x;      ///< [Ne, d]
-  std::vector<float> times;  ///< [Ne]
+  tensor::Tensor z, previous_x;  ///< [Ne, d]
+  std::vector<float> times;      ///< [Ne]
 };
 
 struct LossWeights {
   double flow = 0, inner = 0, maturity = 0;  ///< `inner`: of both fields that draft
-  HeadLosses::CodeGradient code_gradient = HeadLosses::CodeGradient::kNone;
+  ops::HeadLosses::CodeGradient code_gradient = ops::HeadLosses::CodeGradient::kNone;
   double ar = 1;  ///< 0: the autoregressive loss is reported, but trains nothing
 };
 
@@ -97,14 +98,14 @@ struct LossReport {
 
 /// How `sequences` are cut into as few nearly equal parts of at most `most` as there can be; 0:
 /// one.
-[[nodiscard]] std::vector<IndexRange> micro_batches(int64_t sequences, int64_t most);
+[[nodiscard]] std::vector<comm::IndexRange> micro_batches(int64_t sequences, int64_t most);
 
 /// On a recording tape, backward() then adds the gradient of `total` times `scale` to the model's
 /// parameters. On an inference tape: the losses only.
-LossReport training_loss(Tape& tape, const Model& model, const TrainingBatch& batch,
+LossReport training_loss(tensor::Tape& tape, const model::Model& model, const TrainingBatch& batch,
                          const LossWeights& weights, double scale = 1);
 
 /// The rows of one two-stream pass (see docs/design/training.md, "Objective").
-ForwardInput two_stream_input(const TrainingBatch& batch, const Latents& latents);
+model::ForwardInput two_stream_input(const TrainingBatch& batch, const Latents& latents);
 
-}  // namespace evo
+}  // namespace evo::train

@@ -1,7 +1,7 @@
 // What a training pass starts from.
 #include "train/loss/loss.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 template <class Value>
@@ -24,9 +24,9 @@ LossReport& LossReport::operator+=(const LossReport& share) {
   return *this;
 }
 
-std::vector<IndexRange> micro_batches(int64_t sequences, int64_t most) {
+std::vector<comm::IndexRange> micro_batches(int64_t sequences, int64_t most) {
   const int64_t count = most == 0 ? 1 : (sequences + most - 1) / most;
-  std::vector<IndexRange> parts;
+  std::vector<comm::IndexRange> parts;
   for (int64_t i = 0; i < count; ++i) {
     parts.push_back({sequences * i / count, sequences * (i + 1) / count});
   }
@@ -108,8 +108,7 @@ TrainingBatch TrainingBatch::from_texts(std::span<const int32_t> texts, int64_t 
   batch.sequences = sequences;
   batch.length = static_cast<int64_t>(texts.size()) / sequences - 1;
   for (int64_t s = 0; s < sequences; ++s) {
-    const auto text = texts.subspan(static_cast<size_t>(s * (batch.length + 1)),
-                                    static_cast<size_t>(batch.length + 1));
+    const auto text = texts.subspan(s * (batch.length + 1), batch.length + 1);
     batch.ids.insert(batch.ids.end(), text.begin(), text.end() - 1);
     batch.targets.insert(batch.targets.end(), text.begin() + 1, text.end());
     for (int64_t i = 0; i < batch.length; ++i) batch.positions.push_back(static_cast<int32_t>(i));
@@ -117,7 +116,7 @@ TrainingBatch TrainingBatch::from_texts(std::span<const int32_t> texts, int64_t 
   return batch;
 }
 
-TrainingBatch TrainingBatch::from_loader(const SequenceLoader& loader, int64_t first,
+TrainingBatch TrainingBatch::from_loader(const data::SequenceLoader& loader, int64_t first,
                                          int64_t sequences) {
   const auto window = static_cast<size_t>(loader.length() + 1);
   std::vector<int32_t> texts(static_cast<size_t>(sequences) * window);
@@ -134,4 +133,4 @@ TrainingBatch TrainingBatch::from_loader(const SequenceLoader& loader, int64_t f
   return batch;
 }
 
-}  // namespace evo
+}  // namespace evo::train

@@ -7,12 +7,12 @@
 #include "base/testing.h"
 #include "train/testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 TEST(Shares, AreTheBatchCutIntoPieces) {
   const RunConfig config = testing::tiny_run(1);
-  const Model model = testing::noisy_model(config, 1);
+  const model::Model model = testing::noisy_model(config, 1);
   TrainingBatch batch = testing::planned_batch(config, model, 6, 2);
   batch.learn.assign(batch.targets.size(), 1);
   batch.learn[3] = 0;
@@ -20,7 +20,7 @@ TEST(Shares, AreTheBatchCutIntoPieces) {
   for (const int ranks : {1, 2, 3, 6}) {
     TrainingBatch joined;
     for (int rank = 0; rank < ranks; ++rank) {
-      const IndexRange part = part_of(batch.sequences, rank, ranks);
+      const comm::IndexRange part = comm::part_of(batch.sequences, rank, ranks);
       const TrainingBatch share = batch.share(part.begin, part.size());
       EXPECT_EQ(share.first_row, std::ssize(joined.ids));
       EXPECT_EQ(share.row_counts().learnt, batch.row_counts().learnt);
@@ -79,13 +79,13 @@ TEST(EvolvingRowsOfABatch, AreThoseOfBlocksFromWhichSomethingIsLearnt) {
   const int32_t expected[5][4] = {
       {0, 3, 0, 3}, {0, 3, 0, 3}, {0, 3, 0, 3}, {5, 6, 3, 5}, {5, 6, 3, 5}};
   for (size_t e = 0; e < 5; ++e) {
-    const KeyRange& sees = evolving.sees[e];
+    const ops::KeyRange& sees = evolving.sees[e];
     EXPECT_EQ(sees.context_begin, expected[e][0]) << e;
     EXPECT_EQ(sees.context_end, expected[e][1]) << e;
     EXPECT_EQ(sees.self_begin, expected[e][2]) << e;
     EXPECT_EQ(sees.self_end, expected[e][3]) << e;
   }
-  const ForwardInput input = two_stream_input(batch, {{}, {}, evolving.times});
+  const model::ForwardInput input = two_stream_input(batch, {{}, {}, evolving.times});
   EXPECT_EQ(input.positions, (std::vector<int32_t>{0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 3, 4, 5, 1, 2}));
   EXPECT_EQ(input.ranges[13].self_begin, 13);
   EXPECT_EQ(input.ranges[13].self_end, 15);
@@ -97,9 +97,10 @@ TEST(Shares, EverySequenceOfAnEpochComesOnceOnAnyNumbersOfRanks) {
   const testing::TemporaryFolder folder;
   std::vector<int32_t> ids(5000);
   std::iota(ids.begin(), ids.end(), 0);  // a token tells its place
-  write_tokens(folder / "tokens", ids, 1, 2);
-  const TokenFile tokens(folder / "tokens");
-  const SequenceLoader loader(tokens, {.begin = 0, .end = 5000, .length = 16, .vocab_size = 5000});
+  data::write_tokens(folder / "tokens", ids, 1, 2);
+  const data::TokenFile tokens(folder / "tokens");
+  const data::SequenceLoader loader(tokens,
+                                    {.begin = 0, .end = 5000, .length = 16, .vocab_size = 5000});
   const int64_t epoch = loader.sequences_per_epoch();
   std::set<int32_t> seen;
   int64_t next = 0;
@@ -108,11 +109,11 @@ TEST(Shares, EverySequenceOfAnEpochComesOnceOnAnyNumbersOfRanks) {
     const TrainingBatch batch =
         TrainingBatch::from_loader(loader, next, std::min<int64_t>(12, epoch - next));
     for (int rank = 0; rank < ranks; ++rank) {
-      const IndexRange part = part_of(batch.sequences, rank, ranks);
+      const comm::IndexRange part = comm::part_of(batch.sequences, rank, ranks);
       if (part.size() == 0) continue;
       const TrainingBatch share = batch.share(part.begin, part.size());
       for (int64_t s = 0; s < share.sequences; ++s) {
-        const int32_t first = share.ids[static_cast<size_t>(s * share.length)];
+        const int32_t first = share.ids[s * share.length];
         EXPECT_TRUE(seen.insert(first).second) << first;
       }
     }
@@ -123,4 +124,4 @@ TEST(Shares, EverySequenceOfAnEpochComesOnceOnAnyNumbersOfRanks) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

@@ -9,7 +9,7 @@
 #include "ops/codes.h"
 #include "train/testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 using testing::random_batch;
@@ -20,13 +20,13 @@ using testing::random_batch;
 struct TwoTokens {
   TwoTokens() : config(testing::tiny_run(1)), model((config.vocab_size = 2, config), false) {
     model.initialize(3);
-    ParameterStore& store = model.parameters();
+    model::ParameterStore& store = model.parameters();
     config.block_lengths = {1, 2};  // many independent times
     config.whole_block_share = 0;
-    for (const Parameter& p : store.list()) {
+    for (const model::Parameter& p : store.list()) {
       if (p.name.ends_with("o_proj.weight")) std::ranges::fill(store.values_of(p), 0.0f);
     }
-    const Tensor evolve_in = store.tensor("evo.evolve_in.weight");
+    const tensor::Tensor evolve_in = store.tensor("evo.evolve_in.weight");
     for (int64_t r = 0; r < evolve_in.rows(); ++r) {
       for (int64_t c = 0; c < evolve_in.cols(); ++c) {
         evolve_in.row(r)[c] = c == 2 * config.code_size ? 1.0f + 0.1f * static_cast<float>(r) : 0;
@@ -37,22 +37,22 @@ struct TwoTokens {
 
   /// Logit of token 0 less that of token 1, without the latent.
   [[nodiscard]] double prior_margin() const {
-    ForwardInput input;
-    input.z = Tensor::zeros({1, config.code_size});
-    input.previous_x = Tensor::zeros({1, config.code_size});
+    model::ForwardInput input;
+    input.z = tensor::Tensor::zeros({1, config.code_size});
+    input.previous_x = tensor::Tensor::zeros({1, config.code_size});
     input.times = {0.5f};
     input.positions = {1};
     input.ranges = {{0, 0, 0, 1}};
-    Tape tape(Tape::Mode::kInference);
-    const Tensor h = model.forward(tape, input);
-    const Tensor logits = head_logits(tape, h, 0, 1, model.unembedding(), nullptr);
+    tensor::Tape tape(tensor::Tape::Mode::kInference);
+    const tensor::Tensor h = model.forward(tape, input);
+    const tensor::Tensor logits = ops::head_logits(tape, h, 0, 1, model.unembedding(), nullptr);
     return static_cast<double>(logits.f32()[0]) - logits.f32()[1];
   }
 
   /// |c(0) - c(1)|^2.
   [[nodiscard]] double distance() const {
-    Tape tape(Tape::Mode::kInference);
-    const Tensor codes = model.codes(tape);
+    tensor::Tape tape(tensor::Tape::Mode::kInference);
+    const tensor::Tensor codes = model.codes(tape);
     double sum = 0;
     for (int64_t j = 0; j < config.code_size; ++j) {
       const double difference = static_cast<double>(codes.row(0)[j]) - codes.row(1)[j];
@@ -62,7 +62,7 @@ struct TwoTokens {
   }
 
   RunConfig config;
-  Model model;
+  model::Model model;
 };
 
 /// Integral over g in [0, g_max] of 1/2 E |c - x|^2, the mean over both tokens being the true one.
@@ -90,15 +90,15 @@ double elbo_by_quadrature(double prior, double distance, double g_max) {
 }
 
 /// Mean of the ELBO that training_loss reports for random texts, plans and noise.
-RunningMean reported_elbo(const TwoTokens& net, bool mixed, int batches) {
-  RunningMean mean;
+flow::RunningMean reported_elbo(const TwoTokens& net, bool mixed, int batches) {
+  flow::RunningMean mean;
   for (int b = 0; b < batches; ++b) {
     TrainingBatch batch = random_batch(net.config, 8, static_cast<uint64_t>(1000 + b));
     Random random(static_cast<uint64_t>(b), 5);
     const double min_time = net.model.time().min_time();
     batch.plan = mixed ? sample_blocks(net.config, {8, batch.length}, min_time, random)
                        : elbo_blocks(8, batch.length, 3, min_time, random);
-    Tape tape(Tape::Mode::kInference);
+    tensor::Tape tape(tensor::Tape::Mode::kInference);
     const LossReport report = training_loss(tape, net.model, batch, {1, 0, 0});
     EXPECT_EQ(report.elbo_rows, std::ranges::count(batch.plan.uniform_time, 1));
     if (report.elbo_rows > 0) mean.add(report.elbo);
@@ -113,19 +113,19 @@ TEST(ReportedElbo, IsUnbiasedForEveryTableAndPlan) {
   ASSERT_TRUE(std::abs(prior) > 0.3 && std::abs(prior) < 3) << prior;  // wrong, but not absurd
   // A fine table, and one so coarse that its length 1 - min_time and every slope matter. Both end
   // before mistakes are so rare, and count so much, that their mean would be far from normal.
-  Tape tape(Tape::Mode::kInference);
-  EntropicTimeOptions options;
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  flow::EntropicTimeOptions options;
   options.max_log_snr = 0;
   const std::vector<float> unigram = {0.5f, 0.5f};
-  const EntropicTime fine = estimate_entropic_time(net.model.codes(tape).values(),
-                                                   net.config.code_size, unigram, options);
-  const EntropicTime coarse({-3.0, -1.0, 0.5}, {0.75, 0.5, 0.25});
-  for (const EntropicTime& table : {fine, coarse}) {
+  const flow::EntropicTime fine = flow::estimate_entropic_time(
+      net.model.codes(tape).values(), net.config.code_size, unigram, options);
+  const flow::EntropicTime coarse({-3.0, -1.0, 0.5}, {0.75, 0.5, 0.25});
+  for (const flow::EntropicTime& table : {fine, coarse}) {
     net.model.set_time(table);
     const double g_max = std::exp(net.model.time().log_snr().back());
     const double expected = elbo_by_quadrature(prior, distance, g_max);
     for (bool mixed : {false, true}) {
-      const RunningMean mean = reported_elbo(net, mixed, mixed ? 1200 : 600);
+      const flow::RunningMean mean = reported_elbo(net, mixed, mixed ? 1200 : 600);
       SCOPED_TRACE(fmt::format("min_time {:.3f}, mixed {}: {:.5f} +- {:.5f}, expected {:.5f}",
                                net.model.time().min_time(), mixed, mean.mean(),
                                mean.standard_error(), expected));
@@ -140,7 +140,7 @@ TEST(ReportedElbo, IsUnbiasedForEveryTableAndPlan) {
 TEST(ReportedElbo, IsAbsentWhereTimesAreNotUniformOrTheFlowIsOff) {
   const testing::ThreadsInTest one_thread(1);
   const TwoTokens net;
-  Tape tape(Tape::Mode::kInference);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   TrainingBatch batch = testing::planned_batch(net.config, net.model, 8, 1);
   const LossReport report = training_loss(tape, net.model, batch, {1, 0, 0});
   ASSERT_GT(report.elbo_rows, 0);
@@ -154,4 +154,4 @@ TEST(ReportedElbo, IsAbsentWhereTimesAreNotUniformOrTheFlowIsOff) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

@@ -11,7 +11,7 @@
 #include "ops/testing/testing.h"
 #include "train/testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 using testing::noisy_model;
@@ -19,7 +19,7 @@ using testing::planned_batch;
 using testing::random_batch;
 using testing::same_bits;
 using testing::tiny_run;
-using CodeGradient = HeadLosses::CodeGradient;
+using CodeGradient = ops::HeadLosses::CodeGradient;
 
 constexpr LossWeights kEveryPart{0.5, 0.5, 0.1, CodeGradient::kCrossEntropy};
 
@@ -30,15 +30,15 @@ double largest(std::span<const float> values) {
 }
 
 /// Adds the gradient of the loss to the model's.
-LossReport add_gradient(const Model& model, const TrainingBatch& batch, const LossWeights& weights,
-                        double scale = 1) {
-  Tape tape(Tape::Mode::kTraining);
+LossReport add_gradient(const model::Model& model, const TrainingBatch& batch,
+                        const LossWeights& weights, double scale = 1) {
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
   const LossReport report = training_loss(tape, model, batch, weights, scale);
   tape.backward();
   return report;
 }
 
-std::vector<float> gradient(const Model& model, const TrainingBatch& batch,
+std::vector<float> gradient(const model::Model& model, const TrainingBatch& batch,
                             const LossWeights& weights, double scale = 1) {
   model.parameters().zero_gradients();
   add_gradient(model, batch, weights, scale);
@@ -46,16 +46,16 @@ std::vector<float> gradient(const Model& model, const TrainingBatch& batch,
   return {gradients.begin(), gradients.end()};
 }
 
-std::span<const float> part(const std::vector<float>& all, const Parameter& p) {
-  return std::span(all).subspan(static_cast<size_t>(p.offset), static_cast<size_t>(p.numel()));
+std::span<const float> part(const std::vector<float>& all, const model::Parameter& p) {
+  return std::span(all).subspan(p.offset, p.numel());
 }
 
 /// Entries of two gradients differ by the rounding of sums over `terms` products, in any order:
 /// terms 2^-24 relative to the sum of the terms' magnitudes, for which the largest entry of the
 /// parameter stands in with a factor of 8 for what cancels.
-void expect_equal_within_rounding(const Model& model, const std::vector<float>& actual,
+void expect_equal_within_rounding(const model::Model& model, const std::vector<float>& actual,
                                   const std::vector<float>& expected, double terms) {
-  for (const Parameter& p : model.parameters().list()) {
+  for (const model::Parameter& p : model.parameters().list()) {
     const double tolerance = 8 * terms * 0x1p-24 * largest(part(expected, p));
     double worst = 0;
     for (size_t i = 0; i < part(actual, p).size(); ++i) {
@@ -77,7 +77,7 @@ TEST(Backends, TheReferenceAgreesAboutLossAndGradients) {
     RunConfig config = tiny_run(1);
     config.qk_norm = checkpointed;
     config.ahead_size = config.hidden_size;
-    const Model model = noisy_model(config, 4);
+    const model::Model model = noisy_model(config, 4);
     const TrainingBatch batch = planned_batch(config, model, 3, 5);
     model.parameters().zero_gradients();
     const LossReport expected = add_gradient(model, batch, kEveryPart);
@@ -105,7 +105,7 @@ TEST(FromTexts, TargetsAreTheNextTokens) {
 /// What a row that does not count should predict changes nothing; where all count, nothing is said.
 TEST_F(TrainingLoss, RowsThatDoNotCountHaveNoInfluence) {
   const RunConfig config = tiny_run(12);
-  const Model model = noisy_model(config, 1);
+  const model::Model model = noisy_model(config, 1);
   const LossWeights ar_only{};
   TrainingBatch batch = random_batch(config, 3, 5);
   const std::vector<float> everywhere = gradient(model, batch, ar_only);
@@ -125,7 +125,7 @@ TEST_F(TrainingLoss, RowsThatDoNotCountHaveNoInfluence) {
 /// are those of that sequence alone, but for the noise, which is drawn by row.
 TEST_F(TrainingLoss, MeansAreOverTheRowsThatCount) {
   const RunConfig config = tiny_run(12);
-  const Model model = noisy_model(config, 1);
+  const model::Model model = noisy_model(config, 1);
   TrainingBatch batch = planned_batch(config, model, 3, 6);
   batch.learn.assign(batch.targets.size(), 0);
   std::fill_n(batch.learn.begin(), batch.length, uint8_t{1});
@@ -140,7 +140,7 @@ TEST_F(TrainingLoss, MeansAreOverTheRowsThatCount) {
   first.plan.times.resize(rows);
   first.plan.uniform_time.resize(rows);
   first.learn.clear();
-  Tape tape(Tape::Mode::kInference);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   const LossReport expected = training_loss(tape, model, first, kEveryPart);
   const LossReport actual = training_loss(tape, model, batch, kEveryPart);
   EXPECT_FLOAT_EQ(static_cast<float>(actual.ar_nll), static_cast<float>(expected.ar_nll));
@@ -155,7 +155,7 @@ TEST(TwoStreamInput, AnEvolvingRowSeesTheTextBeforeItsBlockAndItsBlock) {
   TrainingBatch batch = TrainingBatch::from_texts(std::vector<int32_t>(10, 1), 2);
   Random random(1);
   batch.plan = elbo_blocks(2, 4, 3, 0.1, random);  // blocks of positions 1 2 3 | 4
-  const ForwardInput input = two_stream_input(batch, {{}, {}, batch.plan.times});
+  const model::ForwardInput input = two_stream_input(batch, {{}, {}, batch.plan.times});
   ASSERT_EQ(input.mature(), 8);
   ASSERT_EQ(input.evolving(), 8);
   EXPECT_EQ(input.positions, (std::vector<int32_t>{0, 1, 2, 3, 0, 1, 2, 3,  //
@@ -166,7 +166,7 @@ TEST(TwoStreamInput, AnEvolvingRowSeesTheTextBeforeItsBlockAndItsBlock) {
       {0, 1, 8, 11},  {0, 1, 8, 11},  {0, 1, 8, 11},  {0, 4, 11, 12},  // first sequence
       {4, 5, 12, 15}, {4, 5, 12, 15}, {4, 5, 12, 15}, {4, 8, 15, 16}};
   for (size_t r = 0; r < 16; ++r) {
-    const KeyRange& range = input.ranges[r];
+    const ops::KeyRange& range = input.ranges[r];
     EXPECT_EQ(range.context_begin, expected[r][0]) << r;
     EXPECT_EQ(range.context_end, expected[r][1]) << r;
     if (r < 8) {
@@ -182,26 +182,28 @@ TEST(TwoStreamInput, AnEvolvingRowSeesTheTextBeforeItsBlockAndItsBlock) {
 // the mature rows.
 TEST_F(TrainingLoss, MatureRowsDoNotNoticeTheFlow) {
   for (const auto& [sequences, precision] :
-       {std::pair(1, Precision::kF32), std::pair(3, Precision::kF32),
-        std::pair(3, Precision::kBF16)}) {
+       {std::pair(1, tensor::Precision::kF32), std::pair(3, tensor::Precision::kF32),
+        std::pair(3, tensor::Precision::kBF16)}) {
     const RunConfig config = tiny_run(1);
-    const Model model = noisy_model(config, 11);
+    const model::Model model = noisy_model(config, 11);
     TrainingBatch with_flow = planned_batch(config, model, sequences, 12);
     TrainingBatch alone = with_flow;
     alone.plan = {};
     const auto rows = static_cast<int64_t>(alone.ids.size());
 
-    const Tensor z = Tensor::empty({rows, config.code_size});
+    const tensor::Tensor z = tensor::Tensor::empty({rows, config.code_size});
     Random(13).fill_normal(z.values());
-    const Latents latents{z, Tensor::zeros({rows, config.code_size}), with_flow.plan.times};
-    Tape tape(Tape::Mode::kInference, precision);
-    const Tensor both = model.forward(tape, two_stream_input(with_flow, latents));
-    const Tensor mature = model.forward(tape, two_stream_input(alone, {}));
+    const Latents latents{z, tensor::Tensor::zeros({rows, config.code_size}), with_flow.plan.times};
+    tensor::Tape tape(tensor::Tape::Mode::kInference, precision);
+    const tensor::Tensor both = model.forward(tape, two_stream_input(with_flow, latents));
+    const tensor::Tensor mature = model.forward(tape, two_stream_input(alone, {}));
     ASSERT_EQ(both.rows(), 2 * rows);
-    const auto mature_part = both.values().first(static_cast<size_t>(mature.numel()));
+    const auto mature_part = both.values().first(mature.numel());
     EXPECT_TRUE(same_bits(mature_part, mature.values()));
-    const Tensor logits_beside = head_logits(tape, both, 0, rows, model.unembedding(), nullptr);
-    const Tensor logits_alone = head_logits(tape, mature, 0, rows, model.unembedding(), nullptr);
+    const tensor::Tensor logits_beside =
+        ops::head_logits(tape, both, 0, rows, model.unembedding(), nullptr);
+    const tensor::Tensor logits_alone =
+        ops::head_logits(tape, mature, 0, rows, model.unembedding(), nullptr);
     EXPECT_TRUE(same_bits(logits_beside.values(), logits_alone.values()));
 
     for (bool self_condition : {false, true}) {
@@ -215,7 +217,7 @@ TEST_F(TrainingLoss, MatureRowsDoNotNoticeTheFlow) {
 TEST_F(TrainingLoss, FieldsThatDraftAndMaturityDoNotTouchTheBackbone) {
   RunConfig config = tiny_run(1);
   config.ahead_size = 24;
-  const Model model = noisy_model(config, 21);
+  const model::Model model = noisy_model(config, 21);
   const std::set<std::string> own = {"evo.inner.in.weight", "evo.inner.out.weight",
                                      "evo.maturity.weight"};
   for (bool self_condition : {false, true}) {
@@ -223,7 +225,7 @@ TEST_F(TrainingLoss, FieldsThatDraftAndMaturityDoNotTouchTheBackbone) {
     batch.self_condition = self_condition;
     const auto with = gradient(model, batch, {0.5, 0.7, 0.3, CodeGradient::kCrossEntropy});
     const auto without = gradient(model, batch, {0.5, 0, 0, CodeGradient::kCrossEntropy});
-    for (const Parameter& p : model.parameters().list()) {
+    for (const model::Parameter& p : model.parameters().list()) {
       SCOPED_TRACE(p.name);
       if (own.contains(p.name) || p.name.starts_with("evo.ahead.")) {
         EXPECT_GT(largest(part(with, p)), 0);
@@ -237,7 +239,7 @@ TEST_F(TrainingLoss, FieldsThatDraftAndMaturityDoNotTouchTheBackbone) {
     const auto immature = gradient(model, batch, {0.5, 0.7, 0, CodeGradient::kCrossEntropy});
     for (const char* name : {"evo.inner.in.weight", "evo.inner.out.weight", "evo.ahead.in.weight",
                              "evo.ahead.out.weight"}) {
-      const Parameter& p = model.parameters().find(name);
+      const model::Parameter& p = model.parameters().find(name);
       EXPECT_TRUE(same_bits(part(with, p), part(immature, p))) << name;
     }
   }
@@ -249,9 +251,9 @@ TEST_F(TrainingLoss, FieldsThatDraftAndMaturityDoNotTouchTheBackbone) {
 TEST_F(TrainingLoss, TheFieldAheadSeesNoWindowAndLearnsTheChoiceOfMatureRows) {
   RunConfig config = tiny_run(1);
   config.ahead_size = 24;
-  const Model model = noisy_model(config, 23);
+  const model::Model model = noisy_model(config, 23);
   TrainingBatch batch = planned_batch(config, model, 4, 24);
-  Tape tape(Tape::Mode::kInference);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   const LossReport before = training_loss(tape, model, batch, kEveryPart);
   batch.seed += 1;
   const LossReport after = training_loss(tape, model, batch, kEveryPart);
@@ -269,10 +271,10 @@ TEST_F(TrainingLoss, TheFieldAheadSeesNoWindowAndLearnsTheChoiceOfMatureRows) {
 
 TEST_F(TrainingLoss, OnlyTheChosenLossShapesTheCodes) {
   const RunConfig config = tiny_run(1);
-  const Model model = noisy_model(config, 31);
+  const model::Model model = noisy_model(config, 31);
   const TrainingBatch batch = planned_batch(config, model, 4, 32);
   ASSERT_GT(std::ranges::count(batch.plan.uniform_time, 1), 0);  // else mse has no row
-  const Parameter& codes = model.parameters().find("evo.codes");
+  const model::Parameter& codes = model.parameters().find("evo.codes");
   const auto of_codes = [&](CodeGradient kind) {
     const auto all = gradient(model, batch, {0.5, 0.5, 0.1, kind});
     const auto found = part(all, codes);
@@ -287,13 +289,13 @@ TEST_F(TrainingLoss, OnlyTheChosenLossShapesTheCodes) {
   // What shapes the codes does not change what the network learns.
   const auto none = gradient(model, batch, {0.5, 0.5, 0.1, CodeGradient::kNone});
   const auto with = gradient(model, batch, {0.5, 0.5, 0.1, CodeGradient::kSquaredError});
-  const Parameter& evolve_in = model.parameters().find("evo.evolve_in.weight");
+  const model::Parameter& evolve_in = model.parameters().find("evo.evolve_in.weight");
   EXPECT_TRUE(same_bits(part(none, evolve_in), part(with, evolve_in)));
 }
 
 TEST_F(TrainingLoss, ScaleMultipliesEveryPartOfTheGradientExactly) {
   const RunConfig config = tiny_run(1);
-  const Model model = noisy_model(config, 41);
+  const model::Model model = noisy_model(config, 41);
   for (CodeGradient kind : {CodeGradient::kCrossEntropy, CodeGradient::kSquaredError}) {
     const LossWeights weights{0.5, 0.7, 0.3, kind};
     const TrainingBatch batch = planned_batch(config, model, 6, 42);
@@ -315,7 +317,7 @@ TEST_F(TrainingLoss, ScaleMultipliesEveryPartOfTheGradientExactly) {
 
 TEST_F(TrainingLoss, TwoHalvesMakeAWhole) {
   const RunConfig config = tiny_run(1);
-  const Model model = noisy_model(config, 51);
+  const model::Model model = noisy_model(config, 51);
   const TrainingBatch whole = random_batch(config, 4, 52);
   const auto expected = gradient(model, whole, {});
   model.parameters().zero_gradients();
@@ -334,7 +336,7 @@ TEST_F(TrainingLoss, TwoHalvesMakeAWhole) {
   const std::span<const float> sum = model.parameters().gradients();
   expect_equal_within_rounding(model, {sum.begin(), sum.end()}, expected,
                                static_cast<double>(whole.ids.size()));
-  Tape tape(Tape::Mode::kInference);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   const double once = training_loss(tape, model, whole, {}).ar_nll;
   EXPECT_NEAR(nll, once, 1e-6 * once);  // f32 logits, summed in double
 }
@@ -343,7 +345,7 @@ TEST_F(TrainingLoss, TwoHalvesMakeAWhole) {
 // over one batch add up.
 TEST_F(TrainingLoss, PassesAddUp) {
   const RunConfig config = tiny_run(1);
-  const Model model = noisy_model(config, 61);
+  const model::Model model = noisy_model(config, 61);
   for (bool self_condition : {false, true}) {
     TrainingBatch batch = planned_batch(config, model, 2, 62);
     batch.self_condition = self_condition;
@@ -359,9 +361,9 @@ TEST_F(TrainingLoss, PassesAddUp) {
 
 TEST_F(TrainingLoss, TotalIsTheWeightedSum) {
   const RunConfig config = tiny_run(1);
-  const Model model = noisy_model(config, 71);
+  const model::Model model = noisy_model(config, 71);
   const TrainingBatch batch = planned_batch(config, model, 3, 72);
-  Tape tape(Tape::Mode::kInference);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   const LossReport r = training_loss(tape, model, batch, {0.5, 0.25, 2, CodeGradient::kNone});
   for (double value : {r.ar_nll, r.flow, r.inner, r.maturity, r.elbo}) EXPECT_GT(value, 0);
   EXPECT_DOUBLE_EQ(r.total, r.ar_nll + 0.5 * r.flow + 0.25 * r.inner + 2 * r.maturity);
@@ -369,13 +371,13 @@ TEST_F(TrainingLoss, TotalIsTheWeightedSum) {
 
 TEST_F(TrainingLoss, NoiseFollowsSeedAndStream) {
   const RunConfig config = tiny_run(1);
-  const Model model = noisy_model(config, 81);
+  const model::Model model = noisy_model(config, 81);
   TrainingBatch batch = planned_batch(config, model, 3, 82);
   const auto flow = [&](uint64_t seed, uint64_t stream, bool self_condition) {
     batch.seed = seed;
     batch.stream = stream;
     batch.self_condition = self_condition;
-    Tape tape(Tape::Mode::kInference);
+    tensor::Tape tape(tensor::Tape::Mode::kInference);
     return training_loss(tape, model, batch, kEveryPart).flow;
   };
   EXPECT_EQ(flow(1, 2, false), flow(1, 2, false));
@@ -386,4 +388,4 @@ TEST_F(TrainingLoss, NoiseFollowsSeedAndStream) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

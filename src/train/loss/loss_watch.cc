@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 // A loss this far above its running mean, in deviations and at least in nats, on this many steps in
@@ -24,4 +24,4 @@ bool LossWatch::steady(double loss, int64_t step) {
   return true;
 }
 
-}  // namespace evo
+}  // namespace evo::train

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace evo {
+namespace evo::train {
 
 /// A running mean of the loss and of its distance from the mean, and how far the newest ones are
 /// off. Plain numbers, which a checkpoint holds.
@@ -16,4 +16,4 @@ struct LossWatch {
   bool steady(double loss, int64_t step);
 };
 
-}  // namespace evo
+}  // namespace evo::train

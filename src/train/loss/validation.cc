@@ -5,7 +5,7 @@
 #include "train/examples/streams.h"
 #include "train/metrics.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 // Sequences are scored along block:8 for the ELBO shown while training.
@@ -13,7 +13,7 @@ constexpr int64_t kValidationBlock = 8;
 
 }  // namespace
 
-int64_t held_out_begin(const TokenFile& tokens, const RunConfig& config) {
+int64_t held_out_begin(const data::TokenFile& tokens, const RunConfig& config) {
   const int64_t window = config.sequence_length + 1;
   if (tokens.size() < 2 * window) {
     fail(
@@ -39,9 +39,9 @@ int64_t validation_passes(const RunConfig& config, int64_t sequences, int ranks)
   return passes;
 }
 
-LossReport validation_loss(const Model& model, const SequenceLoader& held_out,
+LossReport validation_loss(const model::Model& model, const data::SequenceLoader& held_out,
                            const RunConfig& config, const ValidationOptions& options,
-                           Communicator& ranks) {
+                           comm::Communicator& ranks) {
   const LossWeights every_part{1, 1, 1};
   LossMean mean;
   int64_t pass = 0;
@@ -56,18 +56,18 @@ LossReport validation_loss(const Model& model, const SequenceLoader& held_out,
       batch.stream = stream;
     }
     LossReport own;
-    const IndexRange part = part_of(sequences, ranks.rank(), ranks.size());
-    for (const IndexRange micro : micro_batches(part.size(), config.micro_batch)) {
+    const comm::IndexRange part = comm::part_of(sequences, ranks.rank(), ranks.size());
+    for (const comm::IndexRange micro : micro_batches(part.size(), config.micro_batch)) {
       if (micro.size() == 0) continue;  // more ranks than sequences
       if (options.before_pass) options.before_pass(pass++);
-      Tape tape(Tape::Mode::kInference, options.precision);
+      tensor::Tape tape(tensor::Tape::Mode::kInference, options.precision);
       own += training_loss(tape, model, batch.share(part.begin + micro.begin, micro.size()),
                            every_part);
     }
-    const RankTable shares(ranks, to_numbers(own));
+    const comm::RankTable shares(ranks, to_numbers(own));
     mean.add(sum_of_reports(shares, 0), static_cast<double>(sequences));
   }
   return mean.mean();
 }
 
-}  // namespace evo
+}  // namespace evo::train

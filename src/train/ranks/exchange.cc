@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -15,7 +15,7 @@ double seconds_since(Clock::time_point start) {
 
 }  // namespace
 
-Exchange::Exchange(Communicator& ranks, const Partition& partition, Wire wire)
+Exchange::Exchange(comm::Communicator& ranks, const Partition& partition, comm::Wire wire)
     : ranks_(ranks), partition_(partition), wire_(wire), thread_([this] { work(); }) {}
 
 Exchange::~Exchange() {
@@ -38,7 +38,7 @@ void Exchange::expect(std::span<float> gradients) {
   }
 }
 
-void Exchange::backward(Tape& tape) {
+void Exchange::backward(tensor::Tape& tape) {
   tape.backward([this] { send_complete(); });
   send_complete();  // those that are on no tape
   EVO_CHECK(expected_.empty());
@@ -60,8 +60,7 @@ void Exchange::share(const Bucket& bucket, std::span<float> weights) {
 }
 
 void Exchange::hand_over(Direction direction, const Bucket& bucket, std::span<float> array) {
-  const auto values =
-      array.subspan(static_cast<size_t>(bucket.begin), static_cast<size_t>(bucket.size()));
+  const auto values = array.subspan(bucket.begin, bucket.size());
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back({direction, values});
@@ -127,4 +126,4 @@ void Exchange::run(const Job& job) {
   }
 }
 
-}  // namespace evo
+}  // namespace evo::train

@@ -15,7 +15,7 @@
 #include "tensor/tape.h"
 #include "train/ranks/partition.h"
 
-namespace evo {
+namespace evo::train {
 
 /// Where the time of communication went.
 struct ExchangeTimes {
@@ -28,7 +28,7 @@ struct ExchangeTimes {
 /// While it is at work (from a call to finish() on it is not), nobody else may communicate.
 class Exchange {
  public:
-  Exchange(Communicator& ranks, const Partition& partition, Wire wire);
+  Exchange(comm::Communicator& ranks, const Partition& partition, comm::Wire wire);
   ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
@@ -37,7 +37,7 @@ class Exchange {
   void expect(std::span<float> gradients);
   /// tape.backward(), sending buckets of gradients as they become complete. Returns when each rank
   /// has the sum of its part of every bucket.
-  void backward(Tape& tape);
+  void backward(tensor::Tape& tape);
 
   /// Sends the rank's part of a bucket of `weights`; the others' have come after finish(), or after
   /// await() of what the bucket is first used for.
@@ -61,12 +61,12 @@ class Exchange {
   void work();
   void run(const Job& job);
 
-  Communicator& ranks_;
+  comm::Communicator& ranks_;
   const Partition& partition_;
-  Wire wire_;
+  comm::Wire wire_;
 
   std::span<float> gradients_;
-  std::optional<GradientWatch> watch_;
+  std::optional<tensor::GradientWatch> watch_;
   std::vector<const Bucket*> expected_;  // not handed over yet
   struct Share {
     int64_t use, job;
@@ -84,4 +84,4 @@ class Exchange {
   std::thread thread_;  // last: it uses all of the above
 };
 
-}  // namespace evo
+}  // namespace evo::train

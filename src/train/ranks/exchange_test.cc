@@ -16,7 +16,7 @@
 #include "comm/testing.h"
 #include "train/testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 using testing::Ranks;
@@ -31,18 +31,18 @@ RunConfig lively_run() {
 }
 
 /// Its gradient on every rank, as each computes it alone: of share `rank` of `ranks` of a batch.
-std::vector<float> gradient_of_share(const Model& model, const TrainingBatch& batch, int rank,
-                                     int ranks) {
-  const IndexRange part = part_of(batch.sequences, rank, ranks);
+std::vector<float> gradient_of_share(const model::Model& model, const TrainingBatch& batch,
+                                     int rank, int ranks) {
+  const comm::IndexRange part = comm::part_of(batch.sequences, rank, ranks);
   model.parameters().zero_gradients();
-  Tape tape(Tape::Mode::kTraining);
+  tensor::Tape tape(tensor::Tape::Mode::kTraining);
   training_loss(tape, model, batch.share(part.begin, part.size()), {0.5, 0.5, 0.1});
   tape.backward();
   const std::span<const float> gradients = model.parameters().gradients();
   return {gradients.begin(), gradients.end()};
 }
 
-TrainingBatch lively_batch(const RunConfig& config, const Model& model) {
+TrainingBatch lively_batch(const RunConfig& config, const model::Model& model) {
   TrainingBatch batch = testing::planned_batch(config, model, 4, 3);
   batch.self_condition = true;
   batch.learn.assign(batch.targets.size(), 1);
@@ -50,22 +50,22 @@ TrainingBatch lively_batch(const RunConfig& config, const Model& model) {
   return batch;
 }
 
-Partition small_buckets(const ParameterStore& store) {
-  const Communicator& all = Ranks::all();
-  return {store.list(), [](const Parameter&) { return true; }, all.rank(), all.size(), 1000};
+Partition small_buckets(const model::ParameterStore& store) {
+  const comm::Communicator& all = Ranks::all();
+  return {store.list(), [](const model::Parameter&) { return true; }, all.rank(), all.size(), 1000};
 }
 
 /// Of this rank's share, in which its own parts are sums over all ranks.
-std::span<const float> exchanged_gradients(const Model& model, const TrainingBatch& batch,
-                                           Wire wire, Tape::Keep keep) {
-  Communicator& all = Ranks::all();
-  const ParameterStore& store = model.parameters();
+std::span<const float> exchanged_gradients(const model::Model& model, const TrainingBatch& batch,
+                                           comm::Wire wire, tensor::Tape::Keep keep) {
+  comm::Communicator& all = Ranks::all();
+  const model::ParameterStore& store = model.parameters();
   const Partition partition = small_buckets(store);
   Exchange exchange(all, partition, wire);
-  const IndexRange part = part_of(batch.sequences, all.rank(), all.size());
+  const comm::IndexRange part = comm::part_of(batch.sequences, all.rank(), all.size());
   store.zero_gradients();
   exchange.expect(store.gradients());
-  Tape tape(Tape::Mode::kTraining, Precision::kF32, keep);
+  tensor::Tape tape(tensor::Tape::Mode::kTraining, tensor::Precision::kF32, keep);
   training_loss(tape, model, batch.share(part.begin, part.size()), {0.5, 0.5, 0.1});
   exchange.backward(tape);
   return store.gradients();
@@ -75,26 +75,26 @@ std::span<const float> exchanged_gradients(const Model& model, const TrainingBat
 /// as the sum of what each rank computes alone, in the order of ranks, bit for bit. Also where
 /// layers are computed again.
 TEST(RanksExchange, GradientsAddUpBitForBitWhileTheyAreComputed) {
-  Communicator& all = Ranks::all();
+  comm::Communicator& all = Ranks::all();
   const RunConfig config = lively_run();
-  const Model model = testing::noisy_model(config, 4);
-  const ParameterStore& store = model.parameters();
+  const model::Model model = testing::noisy_model(config, 4);
+  const model::ParameterStore& store = model.parameters();
   const TrainingBatch batch = lively_batch(config, model);
   const std::vector<Bucket> buckets = small_buckets(store).in_order_of_use();
-  for (const Wire wire : {Wire::kF32, Wire::kBF16}) {
+  for (const comm::Wire wire : {comm::Wire::kF32, comm::Wire::kBF16}) {
     std::vector<float> expected(store.values().size());
     for (int rank = 0; rank < all.size(); ++rank) {
       const std::vector<float> term = gradient_of_share(model, batch, rank, all.size());
       for (size_t i = 0; i < term.size(); ++i) {
-        const float value = wire == Wire::kBF16 ? from_bf16(to_bf16(term[i])) : term[i];
+        const float value = wire == comm::Wire::kBF16 ? from_bf16(to_bf16(term[i])) : term[i];
         expected[i] = rank == 0 ? value : expected[i] + value;
       }
     }
-    for (const Tape::Keep keep : {Tape::Keep::kAll, Tape::Keep::kInputs}) {
+    for (const tensor::Tape::Keep keep : {tensor::Tape::Keep::kAll, tensor::Tape::Keep::kInputs}) {
       const std::span<const float> found = exchanged_gradients(model, batch, wire, keep);
       for (const Bucket& bucket : buckets) {
-        const IndexRange own = {bucket.own_begin, bucket.own_end};
-        EXPECT_TRUE(same_bits(part_of(found, own), part_of(std::span(expected), own)))
+        const comm::IndexRange own = {bucket.own_begin, bucket.own_end};
+        EXPECT_TRUE(same_bits(comm::part_of(found, own), comm::part_of(std::span(expected), own)))
             << bucket.begin;
       }
     }
@@ -105,27 +105,28 @@ TEST(RanksExchange, GradientsAddUpBitForBitWhileTheyAreComputed) {
 /// computed again; and layers become complete one after the other.
 TEST(RanksExchange, CompleteGradientsDoNotChangeAnyMore) {
   const RunConfig config = lively_run();
-  const Model model = testing::noisy_model(config, 4);
-  const ParameterStore& store = model.parameters();
+  const model::Model model = testing::noisy_model(config, 4);
+  const model::ParameterStore& store = model.parameters();
   const TrainingBatch batch = lively_batch(config, model);
-  for (const Tape::Keep keep : {Tape::Keep::kAll, Tape::Keep::kInputs}) {
+  for (const tensor::Tape::Keep keep : {tensor::Tape::Keep::kAll, tensor::Tape::Keep::kInputs}) {
     store.zero_gradients();
-    const GradientWatch watch(store.gradients());
-    Tape tape(Tape::Mode::kTraining, Precision::kF32, keep);
+    const tensor::GradientWatch watch(store.gradients());
+    tensor::Tape tape(tensor::Tape::Mode::kTraining, tensor::Precision::kF32, keep);
     training_loss(tape, model, batch, {0.5, 0.5, 0.1});
     std::map<std::string, std::vector<float>> complete;
     std::set<size_t> sizes;
-    const auto gradient = [&](const Parameter& p) {
-      return part_of(std::span<const float>(store.gradients()), {p.offset, p.offset + p.numel()});
+    const auto gradient = [&](const model::Parameter& p) {
+      return comm::part_of(std::span<const float>(store.gradients()),
+                           {p.offset, p.offset + p.numel()});
     };
     tape.backward([&] {
-      for (const Parameter& p : store.list()) {
+      for (const model::Parameter& p : store.list()) {
         if (complete.contains(p.name) || !watch.complete(p.offset, p.offset + p.numel())) continue;
         complete[p.name] = {gradient(p).begin(), gradient(p).end()};
       }
       sizes.insert(complete.size());
     });
-    for (const Parameter& p : store.list()) {
+    for (const model::Parameter& p : store.list()) {
       EXPECT_TRUE(same_bits(complete[p.name], gradient(p))) << p.name;
     }
     EXPECT_GT(std::ssize(sizes), config.num_hidden_layers + 1);
@@ -137,7 +138,7 @@ TEST(RanksExchange, CompleteGradientsDoNotChangeAnyMore) {
 /// for which the largest entry of the parameter stands in with a factor of 8 for what cancels.
 TEST(RanksExchange, SharesAddUpToTheWholeBatch) {
   const RunConfig config = lively_run();
-  const Model model = testing::noisy_model(config, 4);
+  const model::Model model = testing::noisy_model(config, 4);
   const TrainingBatch batch = lively_batch(config, model);
   const std::vector<float> whole = gradient_of_share(model, batch, 0, 1);
   for (const int ranks : {2, 4}) {
@@ -146,7 +147,7 @@ TEST(RanksExchange, SharesAddUpToTheWholeBatch) {
       const std::vector<float> term = gradient_of_share(model, batch, rank, ranks);
       for (size_t i = 0; i < sum.size(); ++i) sum[i] += term[i];
     }
-    for (const Parameter& p : model.parameters().list()) {
+    for (const model::Parameter& p : model.parameters().list()) {
       double largest = 0, worst = 0;
       for (int64_t i = p.offset; i < p.offset + p.numel(); ++i) {
         const auto at = static_cast<size_t>(i);
@@ -161,11 +162,11 @@ TEST(RanksExchange, SharesAddUpToTheWholeBatch) {
 }
 
 /// Ranks whose weights take a while to arrive.
-class SlowRanks final : public Communicator {
+class SlowRanks final : public comm::Communicator {
  public:
   [[nodiscard]] int rank() const override { return all_.rank(); }
   [[nodiscard]] int size() const override { return all_.size(); }
-  void reduce_scatter(std::span<float> values, Wire wire) override {
+  void reduce_scatter(std::span<float> values, comm::Wire wire) override {
     all_.reduce_scatter(values, wire);
   }
   void all_gather(std::span<float> values) override {
@@ -186,11 +187,11 @@ class SlowRanks final : public Communicator {
   std::atomic<int> gathered = 0;
 
  private:
-  Communicator& all_ = Ranks::all();
+  comm::Communicator& all_ = Ranks::all();
 };
 
-Tensor hidden_states(const Model& model, const TrainingBatch& batch) {
-  Tape tape(Tape::Mode::kInference);
+tensor::Tensor hidden_states(const model::Model& model, const TrainingBatch& batch) {
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   return model.forward(tape, two_stream_input(batch, {}));
 }
 
@@ -198,9 +199,9 @@ Tensor hidden_states(const Model& model, const TrainingBatch& batch) {
 /// reads none too early.
 TEST(RanksExchange, APassWaitsForTheWeightsThatItReads) {
   const RunConfig config = lively_run();
-  Model model = testing::noisy_model(config, 5);
+  model::Model model = testing::noisy_model(config, 5);
   const TrainingBatch batch = testing::random_batch(config, 2, 6);
-  const Tensor expected = hidden_states(model, batch);
+  const tensor::Tensor expected = hidden_states(model, batch);
   const std::span<float> weights = model.parameters().values();
   const Partition partition = small_buckets(model.parameters());
   for (const Bucket& bucket : partition.buckets()) {  // the other ranks have them
@@ -208,7 +209,7 @@ TEST(RanksExchange, APassWaitsForTheWeightsThatItReads) {
     std::fill(weights.begin() + bucket.own_end, weights.begin() + bucket.end, NAN);
   }
   SlowRanks ranks;
-  Exchange exchange(ranks, partition, Wire::kF32);
+  Exchange exchange(ranks, partition, comm::Wire::kF32);
   std::vector<int> arrived;
   model.set_gate([&](int64_t use) {
     exchange.await(use);
@@ -221,7 +222,7 @@ TEST(RanksExchange, APassWaitsForTheWeightsThatItReads) {
   for (int64_t use = 0; use < std::ssize(arrived); ++use) {
     const auto needed =
         std::ranges::count_if(buckets, [&](const Bucket& b) { return b.first_use <= use; });
-    EXPECT_GE(arrived[static_cast<size_t>(use)], needed) << use;
+    EXPECT_GE(arrived[use], needed) << use;
   }
   if (ranks.size() > 1) {
     EXPECT_LT(arrived.front(), arrived.back());
@@ -231,4 +232,4 @@ TEST(RanksExchange, APassWaitsForTheWeightsThatItReads) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

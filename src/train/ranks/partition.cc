@@ -2,19 +2,19 @@
 
 #include <algorithm>
 
-namespace evo {
+namespace evo::train {
 
-Partition::Partition(std::span<const Parameter> parameters, const Trains& trains, int rank,
+Partition::Partition(std::span<const model::Parameter> parameters, const Trains& trains, int rank,
                      int size, int64_t bucket_floats) {
-  const Parameter& last = parameters.back();
+  const model::Parameter& last = parameters.back();
   const int64_t total = last.offset + last.numel();
   if (size == 1) {
     buckets_.push_back({.begin = 0, .end = total});
   } else {
-    for (const Parameter& p : parameters) add(p, trains(p), bucket_floats);
+    for (const model::Parameter& p : parameters) add(p, trains(p), bucket_floats);
   }
   for (Bucket& bucket : buckets_) {
-    const IndexRange own = part_of(bucket.size(), rank, size);
+    const comm::IndexRange own = comm::part_of(bucket.size(), rank, size);
     bucket.own_begin = bucket.begin + own.begin;
     bucket.own_end = bucket.begin + own.end;
     bucket.own_at = own_size_;
@@ -24,7 +24,7 @@ Partition::Partition(std::span<const Parameter> parameters, const Trains& trains
 
 /// A parameter joins the bucket before it, or begins one; a large one has several. What trains and
 /// what does not are apart: only the first is sent.
-void Partition::add(const Parameter& p, bool trained, int64_t most) {
+void Partition::add(const model::Parameter& p, bool trained, int64_t most) {
   const int64_t end = p.offset + p.numel();
   const bool joins = !buckets_.empty() && buckets_.back().trained == trained &&
                      end - buckets_.back().begin <= most;
@@ -47,4 +47,4 @@ std::vector<Bucket> Partition::in_order_of_use() const {
   return sorted;
 }
 
-}  // namespace evo
+}  // namespace evo::train

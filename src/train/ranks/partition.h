@@ -10,7 +10,7 @@
 #include "comm/communicator.h"
 #include "model/parameters.h"
 
-namespace evo {
+namespace evo::train {
 
 /// A stretch of the flat array whose gradients travel together. Every rank owns one part of it
 /// (part_of()): it adds up the gradients of that part, keeps its moments and its average, and
@@ -35,12 +35,12 @@ class Partition {
     return std::clamp(ranks << 16, int64_t{1} << 20, int64_t{1} << 26);
   }
 
-  using Trains = std::function<bool(const Parameter&)>;
+  using Trains = std::function<bool(const model::Parameter&)>;
 
   /// Of rank `rank` of `size`. A rank alone has one bucket, all of which it owns.
-  Partition(std::span<const Parameter> parameters, const Trains& trains, int rank, int size,
+  Partition(std::span<const model::Parameter> parameters, const Trains& trains, int rank, int size,
             int64_t bucket_floats);
-  Partition(std::span<const Parameter> parameters, const Trains& trains, int rank, int size)
+  Partition(std::span<const model::Parameter> parameters, const Trains& trains, int rank, int size)
       : Partition(parameters, trains, rank, size, bucket_floats(size)) {}
 
   [[nodiscard]] const std::vector<Bucket>& buckets() const { return buckets_; }
@@ -50,21 +50,21 @@ class Partition {
   /// Calls visit(parameter, part) for what of each parameter lies in the rank's own part of
   /// `bucket`; `part` counts from there.
   template <class Visit>
-  static void for_each_owned(const Bucket& bucket, std::span<const Parameter> parameters,
+  static void for_each_owned(const Bucket& bucket, std::span<const model::Parameter> parameters,
                              const Visit& visit) {
-    for (const Parameter& p : parameters) {
+    for (const model::Parameter& p : parameters) {
       const int64_t begin = std::max(p.offset, bucket.own_begin);
       const int64_t end = std::min(p.offset + p.numel(), bucket.own_end);
       if (begin >= end) continue;
-      visit(p, IndexRange{begin - bucket.own_begin, end - bucket.own_begin});
+      visit(p, comm::IndexRange{begin - bucket.own_begin, end - bucket.own_begin});
     }
   }
 
  private:
-  void add(const Parameter& parameter, bool trained, int64_t most);
+  void add(const model::Parameter& parameter, bool trained, int64_t most);
 
   std::vector<Bucket> buckets_;
   int64_t own_size_ = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::train

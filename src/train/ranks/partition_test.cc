@@ -6,17 +6,17 @@
 #include "train/testing.h"
 #include "train/trainer/checkpointing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
-bool all(const Parameter&) {
+bool all(const model::Parameter&) {
   return true;
 }
 
 /// Every number of the flat array belongs to exactly one rank, at exactly one place there.
 TEST(Partition, EveryNumberHasOneOwner) {
-  ParameterStore store;
-  declare_parameters(testing::tiny_run(1), store);
+  model::ParameterStore store;
+  model::declare_parameters(testing::tiny_run(1), store);
   const auto total = static_cast<size_t>(store.list().back().offset + store.list().back().numel());
   for (const int ranks : {1, 2, 3, 4}) {
     for (const int64_t bucket_floats : {100, 1000, 1 << 20}) {
@@ -27,13 +27,14 @@ TEST(Partition, EveryNumberHasOneOwner) {
         for (const Bucket& bucket : partition.buckets()) {
           EXPECT_EQ(bucket.own_at, owned);
           owned += bucket.own_size();
-          Partition::for_each_owned(bucket, store.list(), [&](const Parameter& p, IndexRange part) {
-            for (int64_t i = part.begin; i < part.end; ++i) {
-              const int64_t at = bucket.own_begin + i;
-              ++owners[static_cast<size_t>(at)];
-              EXPECT_TRUE(p.offset <= at && at < p.offset + p.numel());
-            }
-          });
+          Partition::for_each_owned(bucket, store.list(),
+                                    [&](const model::Parameter& p, comm::IndexRange part) {
+                                      for (int64_t i = part.begin; i < part.end; ++i) {
+                                        const int64_t at = bucket.own_begin + i;
+                                        ++owners[at];
+                                        EXPECT_TRUE(p.offset <= at && at < p.offset + p.numel());
+                                      }
+                                    });
         }
         EXPECT_EQ(partition.own_size(), owned);
       }
@@ -43,8 +44,8 @@ TEST(Partition, EveryNumberHasOneOwner) {
 }
 
 TEST(Partition, BucketsAreTheSameOnEveryRankAndNotTooLarge) {
-  ParameterStore store;
-  declare_parameters(testing::tiny_run(1), store);
+  model::ParameterStore store;
+  model::declare_parameters(testing::tiny_run(1), store);
   const Partition first(store.list(), all, 0, 3, 1000), last(store.list(), all, 2, 3, 1000);
   ASSERT_EQ(first.buckets().size(), last.buckets().size());
   int64_t end = 0;
@@ -62,8 +63,8 @@ TEST(Partition, BucketsAreTheSameOnEveryRankAndNotTooLarge) {
 /// A bucket is needed when the first of its parameters is.
 TEST(Partition, OrderOfUseIsThatOfAPass) {
   RunConfig config = testing::tiny_run(1);
-  ParameterStore store;
-  declare_parameters(config, store);
+  model::ParameterStore store;
+  model::declare_parameters(config, store);
   const Partition partition(store.list(), all, 0, 2, 1000);
   const std::vector<Bucket> buckets = partition.in_order_of_use();
   ASSERT_EQ(buckets.size(), partition.buckets().size());
@@ -71,7 +72,7 @@ TEST(Partition, OrderOfUseIsThatOfAPass) {
   for (const Bucket& bucket : buckets) {
     EXPECT_GE(bucket.first_use, reached);
     reached = bucket.first_use;
-    for (const Parameter& p : store.list()) {
+    for (const model::Parameter& p : store.list()) {
       const bool apart = p.offset + p.numel() <= bucket.begin || bucket.end <= p.offset;
       EXPECT_TRUE(apart || bucket.first_use <= p.first_use) << p.name;
     }
@@ -86,17 +87,17 @@ TEST(Partition, OrderOfUseIsThatOfAPass) {
 TEST(Partition, WhatTrainsIsApart) {
   RunConfig config = testing::tiny_run(1);
   config.freeze_backbone = true;
-  ParameterStore store;
-  declare_parameters(config, store);
-  const auto trains = [&](const Parameter& p) { return is_trained(config, p); };
+  model::ParameterStore store;
+  model::declare_parameters(config, store);
+  const auto trains = [&](const model::Parameter& p) { return is_trained(config, p); };
   const Partition partition(store.list(), trains, 0, 2, 3000);
-  for (const Parameter& p : store.list()) {
+  for (const model::Parameter& p : store.list()) {
     for (const Bucket& bucket : partition.buckets()) {
       const bool apart = p.offset + p.numel() <= bucket.begin || bucket.end <= p.offset;
-      EXPECT_TRUE(apart || bucket.trained == is_flow_parameter(p.name)) << p.name;
+      EXPECT_TRUE(apart || bucket.trained == model::is_flow_parameter(p.name)) << p.name;
     }
   }
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

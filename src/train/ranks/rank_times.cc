@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace evo {
+namespace evo::train {
 
 void RankTimes::add(std::span<const double> busy, std::span<const double> transfer,
                     std::span<const double> waiting) {
@@ -36,4 +36,4 @@ double RankTimes::hidden_share() const {
   return std::max(0.0, 1 - waiting_ / transfer_);
 }
 
-}  // namespace evo
+}  // namespace evo::train

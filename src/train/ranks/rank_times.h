@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-namespace evo {
+namespace evo::train {
 
 /// Sums over steps, of every rank.
 class RankTimes {
@@ -27,4 +27,4 @@ class RankTimes {
   double transfer_ = 0, waiting_ = 0;  // of all ranks
 };
 
-}  // namespace evo
+}  // namespace evo::train

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 TEST(RankTimes, NamesTheSlowestRank) {
@@ -28,4 +28,4 @@ TEST(RankTimes, NamesTheSlowestRank) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

@@ -18,11 +18,11 @@
 #include "train/ranks/partition.h"
 #include "weights/checkpoint.h"
 
-namespace evo {
+namespace evo::train {
 
 /// Whether the optimizer changes a parameter: not those of a frozen backbone; nor codes that are
 /// made from the embedding, which have no gradient, and are not decayed either.
-[[nodiscard]] bool is_trained(const RunConfig& config, const Parameter& parameter);
+[[nodiscard]] bool is_trained(const RunConfig& config, const model::Parameter& parameter);
 /// Whether a backward pass may write its gradient: not that of a frozen part.
 [[nodiscard]] bool has_gradient(const RunConfig& config, std::string_view name);
 
@@ -35,20 +35,20 @@ namespace evo {
 struct TrainedArrays {
   explicit TrainedArrays(const RunConfig& config, int rank = 0, int ranks = 1);
 
-  Model model;
+  model::Model model;
   Partition partition;
-  std::function<bool(const Parameter&)> trains;
-  std::shared_ptr<void> pages;         ///< which the three arrays below lie in
-  Tensor average;                      ///< [own_size] exponential average of the model's weights
-  Tensor first_moment, second_moment;  ///< [own_size] of AdamW
+  std::function<bool(const model::Parameter&)> trains;
+  std::shared_ptr<void> pages;  ///< which the three arrays below lie in
+  tensor::Tensor average;       ///< [own_size] exponential average of the model's weights
+  tensor::Tensor first_moment, second_moment;  ///< [own_size] of AdamW
 
   /// The rank's part of a bucket: in the weights and gradients, and in the arrays of own parts.
   [[nodiscard]] std::span<float> own_weights(const Bucket& bucket) const;
   [[nodiscard]] std::span<float> own_gradients(const Bucket& bucket) const;
-  [[nodiscard]] static std::span<float> own_part(const Tensor& array, const Bucket& bucket);
+  [[nodiscard]] static std::span<float> own_part(const tensor::Tensor& array, const Bucket& bucket);
 
   /// What of the rank's part of a bucket is trained, counted from there, in order.
-  [[nodiscard]] std::vector<IndexRange> trained_parts(const Bucket& bucket) const;
+  [[nodiscard]] std::vector<comm::IndexRange> trained_parts(const Bucket& bucket) const;
 
   /// The average becomes what the weights are now.
   void start_average() const;
@@ -56,7 +56,7 @@ struct TrainedArrays {
   [[nodiscard]] size_t written_bytes() const;
 
  private:
-  [[nodiscard]] Tensor own_array(size_t place) const;
+  [[nodiscard]] tensor::Tensor own_array(size_t place) const;
 };
 
 /// How far a run is.
@@ -72,14 +72,15 @@ struct RunState {
 
 /// All ranks together, each its own parts. The file is the same for every number of ranks, and so
 /// any number can go on.
-void save_run(const CheckpointFolder& folder, const TrainedArrays& arrays, const RunState& state,
-              Communicator& ranks);
+void save_run(const weights::CheckpointFolder& folder, const TrainedArrays& arrays,
+              const RunState& state, comm::Communicator& ranks);
 
 /// Fills `arrays` and returns the state, both bit for bit. Throws Error if the checkpoint is of
 /// another shape.
-RunState restore_run(const Checkpoint& checkpoint, TrainedArrays& arrays);
+RunState restore_run(const weights::Checkpoint& checkpoint, TrainedArrays& arrays);
 
 /// What CheckpointFolder::load_latest_good() finds, which the first rank looks for.
-std::optional<Checkpoint> latest_good(const CheckpointFolder& folder, Communicator& ranks);
+std::optional<weights::Checkpoint> latest_good(const weights::CheckpointFolder& folder,
+                                               comm::Communicator& ranks);
 
-}  // namespace evo
+}  // namespace evo::train

@@ -6,7 +6,7 @@
 
 #include "train/trainer/trainer_testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 /// Everything in `arrays` is another number.
@@ -23,11 +23,11 @@ TEST(Checkpointing, ARunComesBackBitForBit) {
   const RunConfig config = testing::tiny_run(1);
   TrainedArrays saved(config);
   fill(saved, 1);
-  saved.model.set_time(EntropicTime({-3.0, -1.0, 0.5}, {0.75, 0.5, 0.25}));
+  saved.model.set_time(flow::EntropicTime({-3.0, -1.0, 0.5}, {0.75, 0.5, 0.25}));
   RunState state{7, 28, 1.0 / 3, {2.5, 0.1, 2}, 1, {}, "bf16, AVX2"};
   state.since_line.add({1, 0.5, 0.25, 0.125, 0.0625, 0.75, 3});
-  CheckpointFolder checkpoints = testing::checkpoints_in(folder.path());
-  save_run(checkpoints, saved, state, *single_communicator());
+  weights::CheckpointFolder checkpoints = testing::checkpoints_in(folder.path());
+  save_run(checkpoints, saved, state, *comm::single_communicator());
 
   TrainedArrays restored(config);
   const RunState back = restore_run(checkpoints.load(7), restored);
@@ -52,4 +52,4 @@ TEST(Checkpointing, ARunComesBackBitForBit) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

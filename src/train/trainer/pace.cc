@@ -6,7 +6,7 @@
 #include <limits>
 #include <utility>
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 // In the unit of patience: how long the rest of the work may take where the run is to stop, and
@@ -67,4 +67,4 @@ void Pace::decide(double seconds, Clock::time_point now) {
   throw Abandoned();
 }
 
-}  // namespace evo
+}  // namespace evo::train

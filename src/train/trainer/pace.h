@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-namespace evo {
+namespace evo::train {
 
 /// Thrown between two layers of a pass that is not to be completed. No std::exception: only who
 /// began the work knows what to do.
@@ -50,4 +50,4 @@ class Pace {
   Clock::time_point begin_, deadline_, looked_;
 };
 
-}  // namespace evo
+}  // namespace evo::train

@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 constexpr auto kNever = Pace::Clock::time_point::max();
@@ -107,4 +107,4 @@ TEST(Pace, SomeWorkMayNotBeAbandoned) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace evo {
+namespace evo::train {
 
 double learning_rate_at(double progress, const TrainConfig& config) {
   if (progress < config.warmup) {
@@ -18,4 +18,4 @@ double learning_rate_at(double progress, const TrainConfig& config) {
          (config.final_learning_rate + (1 - config.final_learning_rate) * cosine);
 }
 
-}  // namespace evo
+}  // namespace evo::train

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 TEST(LearningRate, RisesThenFollowsACosine) {
@@ -23,4 +23,4 @@ TEST(LearningRate, RisesThenFollowsACosine) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

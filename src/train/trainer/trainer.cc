@@ -12,7 +12,7 @@
 #include "ops/machine.h"
 #include "train/loss/validation.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 const RunConfig& validated(const RunConfig& config, int ranks) {
@@ -20,10 +20,10 @@ const RunConfig& validated(const RunConfig& config, int ranks) {
   return config;
 }
 
-LoaderOptions loader_options(const TokenFile& tokens, const RunConfig& config, int32_t end_of_text,
-                             bool held_out) {
+data::LoaderOptions loader_options(const data::TokenFile& tokens, const RunConfig& config,
+                                   int32_t end_of_text, bool held_out) {
   const int64_t middle = held_out_begin(tokens, config);
-  LoaderOptions options;
+  data::LoaderOptions options;
   options.begin = held_out ? middle : 0;
   options.end = held_out ? tokens.size() : middle;
   options.length = config.sequence_length;
@@ -35,14 +35,15 @@ LoaderOptions loader_options(const TokenFile& tokens, const RunConfig& config, i
 }
 
 /// What decides, beside the threads, on the bits of a training product.
-std::string arithmetic(Precision precision) {
-  return fmt::format("{}, {}", precision == Precision::kBF16 ? "bf16" : "f32", isa_name(isa()));
+std::string arithmetic(tensor::Precision precision) {
+  return fmt::format("{}, {}", precision == tensor::Precision::kBF16 ? "bf16" : "f32",
+                     ops::isa_name(ops::isa()));
 }
 
 }  // namespace
 
-Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions options)
-    : alone_(options.ranks == nullptr ? single_communicator() : nullptr),
+Trainer::Trainer(const RunConfig& config, const data::TokenFile& tokens, TrainOptions options)
+    : alone_(options.ranks == nullptr ? comm::single_communicator() : nullptr),
       ranks_(alone_ ? *alone_ : *options.ranks),
       config_(validated(config, ranks_.size())),
       options_(std::move(options)),
@@ -60,7 +61,7 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
              .explain = [this](const std::string& text) { explain_pace(text); }}) {
   std::vector<float> counts(static_cast<size_t>(config.vocab_size),
                             1.0f);  // no token is impossible
-  for (int64_t i = 0; i < tokens.size(); ++i) counts[static_cast<size_t>(tokens.at(i))] += 1;
+  for (int64_t i = 0; i < tokens.size(); ++i) counts[tokens.at(i)] += 1;
   const float total = static_cast<float>(tokens.size() + config.vocab_size);
   for (float& count : counts) count /= total;
   arrays_.model.set_unigram(counts);
@@ -72,7 +73,7 @@ Trainer::Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions 
     pace_.at(forward_share(use));
   });
 
-  std::optional<Checkpoint> checkpoint;
+  std::optional<weights::Checkpoint> checkpoint;
   if (options_.resume) checkpoint = latest_good(checkpoints_, ranks_);
   if (checkpoint) {
     restore(*checkpoint);
@@ -105,7 +106,7 @@ TrainSummary Trainer::run() {
 }
 
 TrainSummary Trainer::train() {
-  peak_gflops_ = RankTable(ranks_, options_.peak_gflops).sum(0);
+  peak_gflops_ = comm::RankTable(ranks_, options_.peak_gflops).sum(0);
   start_rate();
   const bool by_steps = config_.steps > 0;
   Progress progress("training",
@@ -148,20 +149,20 @@ TrainSummary Trainer::train() {
   summary_.interrupted = !finished();
   if (state_.step > 0 || !summary_.interrupted) {  // else there is nothing that was learnt
     save_checkpoint();
-    with_average([&](const Model& model) {
+    with_average([&](const model::Model& model) {
       if (ranks_.is_first()) model.save(options_.out);
     });
   }
   summary_.step = state_.step;
   summary_.seconds = elapsed();
-  summary_.peak_bytes = pool_stats().peak_bytes + arrays_.written_bytes();
+  summary_.peak_bytes = tensor::pool_stats().peak_bytes + arrays_.written_bytes();
   summary_.ranks = ranks_.size();
   return summary_;
 }
 
 bool Trainer::agree_to_stop() {
   const double own[] = {options_.stop() ? 1.0 : 0.0, elapsed(), closing_seconds()};
-  const RankTable all(ranks_, own);
+  const comm::RankTable all(ranks_, own);
   agreed_time_ = all.row(0)[1];
   agreed_closing_ = all.row(0)[2];
   return all.sum(0) > 0;
@@ -203,7 +204,7 @@ void Trainer::recover(const StepResult& result) {
   const std::string what = fmt::format(
       "step {}{}: loss {} and gradient norm {} (running mean of the AR loss {:.3f})", state_.step,
       where, std::abs(result.loss.total), result.gradient_norm, state_.watch.mean);
-  const std::optional<Checkpoint> checkpoint = latest_good(checkpoints_, ranks_);
+  const std::optional<weights::Checkpoint> checkpoint = latest_good(checkpoints_, ranks_);
   if (state_.recoveries > 0 || !checkpoint) {
     const std::string when =
         checkpoint ? fmt::format(
@@ -252,9 +253,9 @@ void Trainer::with_average(const Use& use) {
 void Trainer::exchange_average() {
   const std::span<float> weights = arrays_.model.parameters().values();
   for (const Bucket& bucket : arrays_.partition.buckets()) {
-    for (const IndexRange part : arrays_.trained_parts(bucket)) {
-      std::ranges::swap_ranges(part_of(arrays_.own_weights(bucket), part),
-                               part_of(arrays_.own_part(arrays_.average, bucket), part));
+    for (const comm::IndexRange part : arrays_.trained_parts(bucket)) {
+      std::ranges::swap_ranges(comm::part_of(arrays_.own_weights(bucket), part),
+                               comm::part_of(arrays_.own_part(arrays_.average, bucket), part));
     }
     if (exchange_) exchange_->share(bucket, weights);
   }
@@ -269,7 +270,7 @@ LossReport Trainer::validate() {
   pace_.begin("the validation", passes, Clock::time_point::max());
   LossReport report = LossMean().mean();
   try {
-    with_average([&](const Model& model) {
+    with_average([&](const model::Model& model) {
       report = validation_loss(model, validation_, config_, options, ranks_);
     });
     seconds_per_validated_ = std::chrono::duration<double>(Clock::now() - start).count() /
@@ -284,7 +285,7 @@ LossReport Trainer::validate() {
 
 void Trainer::sample() {
   if (!options_.on_sample) return;
-  with_average([&](const Model& model) {
+  with_average([&](const model::Model& model) {
     if (ranks_.is_first()) options_.on_sample(model, state_.step);
   });
 }
@@ -303,7 +304,7 @@ void Trainer::save_checkpoint() {
       std::chrono::duration<double>(Clock::now() - start).count() / checkpoint_bytes();
 }
 
-void Trainer::restore(const Checkpoint& checkpoint) {
+void Trainer::restore(const weights::Checkpoint& checkpoint) {
   state_ = restore_run(checkpoint, arrays_);
   unvalidated_.reset();
   const std::string before = std::exchange(state_.arithmetic, arithmetic(options_.precision));
@@ -316,4 +317,4 @@ void Trainer::restore(const Checkpoint& checkpoint) {
   start_ = Clock::now();
 }
 
-}  // namespace evo
+}  // namespace evo::train

@@ -20,7 +20,7 @@
 #include "train/trainer/checkpointing.h"
 #include "train/trainer/pace.h"
 
-namespace evo {
+namespace evo::train {
 
 /// How far a run is after a step.
 struct StepReport {
@@ -35,13 +35,13 @@ struct TrainOptions {
   std::string out;  ///< model folder; also metrics.jsonl, loss.svg, checkpoints/
   bool resume = false;
   bool quiet = false;
-  Precision precision = Precision::kF32;
+  tensor::Precision precision = tensor::Precision::kF32;
   int32_t end_of_text = -1;  ///< what ends a text and a filled-in middle; -1: no infilling
   /// Speed of this rank's large matrix products, which progress is set against. To be measured
   /// before there is a trainer: it takes memory that a small model does not.
   double peak_gflops = 1;
   /// Called with the model of a new run, which has random weights: gives it others.
-  std::function<void(Model& model)> initialize;
+  std::function<void(model::Model& model)> initialize;
   /// Asked after every step, and within one that takes longer than `patience` seconds; true ends
   /// the run as an interrupt does. A step that would go on for long is abandoned, as it is when the
   /// time is over: the run then ends as it was before that step. Several ranks complete theirs.
@@ -51,10 +51,11 @@ struct TrainOptions {
   double closing_seconds = 0;
   /// Called with the averaged model every sample_every steps before the last one, on the first
   /// rank only; to be given on all or none.
-  std::function<void(const Model& model, int64_t step)> on_sample;
+  std::function<void(const model::Model& model, int64_t step)> on_sample;
   /// Called after every step, on the first rank only; may be empty.
   std::function<void(const StepReport& report)> on_step;
-  Communicator* ranks = nullptr;  ///< who train together, each with a Trainer; null: one alone
+  comm::Communicator* ranks =
+      nullptr;  ///< who train together, each with a Trainer; null: one alone
 };
 
 struct TrainSummary {
@@ -78,7 +79,7 @@ struct TrainSummary {
 class Trainer {
  public:
   /// `tokens` must outlive the trainer. The folder must be locked by the caller.
-  Trainer(const RunConfig& config, const TokenFile& tokens, TrainOptions options);
+  Trainer(const RunConfig& config, const data::TokenFile& tokens, TrainOptions options);
 
   /// Trains until the end of the schedule or an interrupt; leaves a checkpoint and a model either
   /// way.
@@ -113,7 +114,7 @@ class Trainer {
   [[nodiscard]] double progress() const;  ///< of the schedule, 0 .. 1
   [[nodiscard]] bool finished() const;
   [[nodiscard]] double elapsed() const;
-  [[nodiscard]] std::vector<IndexRange> own_micro_batches() const;
+  [[nodiscard]] std::vector<comm::IndexRange> own_micro_batches() const;
   [[nodiscard]] double forward_share(
       int64_t use) const;  ///< of a pass, before Parameter::first_use
   /// Seconds until the training has to end so that the whole run ends within `minutes`; infinite
@@ -147,19 +148,19 @@ class Trainer {
   [[nodiscard]] double checkpoint_bytes() const;
   void start_rate();    ///< of tokens per second, which validation does not count into
   void measure_rate();  ///< since start_rate()
-  [[nodiscard]] Record metrics_line(const StepResult& result) const;
-  void add_rank_metrics(Record& line) const;
+  [[nodiscard]] json::Record metrics_line(const StepResult& result) const;
+  void add_rank_metrics(json::Record& line) const;
   void open_metrics();
   void save_checkpoint();
-  void restore(const Checkpoint& checkpoint);
+  void restore(const weights::Checkpoint& checkpoint);
 
-  const std::unique_ptr<Communicator> alone_;  // if no ranks were given
-  Communicator& ranks_;
+  const std::unique_ptr<comm::Communicator> alone_;  // if no ranks were given
+  comm::Communicator& ranks_;
   RunConfig config_;
   TrainOptions options_;
   TrainedArrays arrays_;
-  SequenceLoader training_, validation_;
-  CheckpointFolder checkpoints_;
+  data::SequenceLoader training_, validation_;
+  weights::CheckpointFolder checkpoints_;
   std::optional<MetricsLog> metrics_;   // of the first rank
   std::unique_ptr<Exchange> exchange_;  // of several ranks
 
@@ -182,4 +183,4 @@ class Trainer {
   TrainSummary summary_;
 };
 
-}  // namespace evo
+}  // namespace evo::train

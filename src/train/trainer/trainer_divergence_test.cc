@@ -7,7 +7,7 @@
 
 #include "train/trainer/trainer_testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -33,12 +33,12 @@ std::string log_of(const Fn& fn) {
   return ::testing::internal::GetCapturedStderr();
 }
 
-void poison(const Model& model) {
+void poison(const model::Model& model) {
   model.parameters().tensor("model.norm.weight").f32()[0] = NAN;
 }
 
 void expect_finite(const fs::path& out, int64_t step) {
-  const Checkpoint checkpoint = checkpoints_in(out).load(step);
+  const weights::Checkpoint checkpoint = checkpoints_in(out).load(step);
   const int64_t size = checkpoint.arrays.find("weights")->shape[0];
   std::vector<float> weights(static_cast<size_t>(size));
   checkpoint.arrays.read_f32("weights", std::vector<int64_t>{size}, weights);
@@ -51,7 +51,7 @@ TEST_F(DivergenceTest, NotANumberGoesBackToTheCheckpointOnce) {
   config.keep_checkpoints = 5;
   config.sample_every = 8;
   bool poisoned = false;
-  const OnSample once = [&](const Model& model, int64_t) {
+  const OnSample once = [&](const model::Model& model, int64_t) {
     if (!poisoned) poison(model);
     poisoned = true;
   };
@@ -65,7 +65,7 @@ TEST_F(DivergenceTest, NotANumberGoesBackToTheCheckpointOnce) {
   // Steps 7 to 9 were taken twice, the second time on later data.
   EXPECT_EQ(checkpoints_in(folder_ / "run").load(12).state.get_int("next_sequence"),
             (12 + 3) * config.batch_size);
-  const std::vector<Record> lines = metrics_of(folder_ / "run");
+  const std::vector<json::Record> lines = metrics_of(folder_ / "run");
   ASSERT_EQ(lines.size(), 12u);
   for (size_t i = 0; i < lines.size(); ++i) {
     EXPECT_EQ(lines[i].get_int("step"), static_cast<int64_t>(i + 1));
@@ -78,7 +78,7 @@ TEST_F(DivergenceTest, ASecondDivergenceIsAnErrorAndLeavesTheCheckpoint) {
   config.checkpoint_every = 6;
   config.sample_every = 8;
   std::string at_first;
-  const OnSample always = [&](const Model& model, int64_t) {
+  const OnSample always = [&](const model::Model& model, int64_t) {
     if (at_first.empty()) at_first = arrays_at(folder_ / "run", 6);
     poison(model);
   };
@@ -98,7 +98,9 @@ TEST_F(DivergenceTest, DivergenceBeforeTheFirstCheckpointIsAnError) {
   RunConfig config = bare_run(12);
   config.sample_every = 2;
   expect_error(
-      [&] { train(config, folder_ / "run", false, [](const Model& m, int64_t) { poison(m); }); },
+      [&] {
+        train(config, folder_ / "run", false, [](const model::Model& m, int64_t) { poison(m); });
+      },
       {"before the first checkpoint", "step 3", "`learning_rate`"});
   EXPECT_TRUE(checkpoints_in(folder_ / "run").steps().empty());
 }
@@ -126,13 +128,13 @@ RunConfig long_run() {
   return config;
 }
 
-std::span<float> head_of(const Model& model) {
+std::span<float> head_of(const model::Model& model) {
   return model.parameters().tensor("lm_head.weight").values();
 }
 
 TEST_F(DivergenceTest, ASpikeOfTheLossGoesBackToo) {
   bool damaged = false;
-  const OnSample damage = [&](const Model& model, int64_t step) {
+  const OnSample damage = [&](const model::Model& model, int64_t step) {
     if (step != 60 || damaged) return;
     damaged = true;
     for (float& value : head_of(model)) value *= -30;
@@ -149,7 +151,7 @@ TEST_F(DivergenceTest, ASpikeOfTheLossGoesBackToo) {
 
 TEST_F(DivergenceTest, TwoBadStepsInARowAreNoSpike) {
   std::vector<float> kept;
-  const OnSample damage_for_two_steps = [&](const Model& model, int64_t step) {
+  const OnSample damage_for_two_steps = [&](const model::Model& model, int64_t step) {
     if (step == 58 || step == 62) {
       kept.assign(head_of(model).begin(), head_of(model).end());
       for (float& value : head_of(model)) value *= -30;
@@ -157,10 +159,10 @@ TEST_F(DivergenceTest, TwoBadStepsInARowAreNoSpike) {
     if (step == 60 || step == 64) std::ranges::copy(kept, head_of(model).begin());
   };
   EXPECT_EQ(log_of([&] { train(long_run(), folder_ / "run", false, damage_for_two_steps); }), "");
-  const std::vector<Record> lines = metrics_of(folder_ / "run");
+  const std::vector<json::Record> lines = metrics_of(folder_ / "run");
   ASSERT_EQ(lines.size(), 70u);
   for (size_t bad : {58, 59, 62, 63}) EXPECT_GT(lines[bad].get_double("ar_nll"), 3) << bad;
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

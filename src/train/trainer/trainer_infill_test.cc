@@ -6,7 +6,7 @@
 #include "train/examples/infill.h"
 #include "train/trainer/trainer_testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -58,8 +58,8 @@ TEST_F(InfillTraining, EverySequenceHasItsOwnDraw) {
   train(config, folder_ / "plain");
   config.infill_share = 0.5;
   train(config, folder_ / "half");
-  const std::vector<Record> plain = metrics_of(folder_ / "plain");
-  const std::vector<Record> half = metrics_of(folder_ / "half");
+  const std::vector<json::Record> plain = metrics_of(folder_ / "plain");
+  const std::vector<json::Record> half = metrics_of(folder_ / "half");
   ASSERT_EQ(half.size(), 20u);
   int in_order = 0;
   for (size_t i = 0; i < 20; ++i) {
@@ -89,20 +89,19 @@ std::vector<int32_t> linked_tokens(int64_t count, uint64_t seed) {
 constexpr int64_t kLength = 4, kMiddleRow = 2;
 
 /// Mean loss of the middle's token, in nats.
-double middle_loss(const Model& model) {
+double middle_loss(const model::Model& model) {
   constexpr int64_t kSequences = 400;
   TrainingBatch batch =
       TrainingBatch::from_texts(linked_tokens(kSequences * (kLength + 1), 2), kSequences);
   infill(batch, {1, kEndOfText, model.config().max_position_embeddings, 3}, 0);
-  Tape tape(Tape::Mode::kInference);
-  const Tensor h = model.forward(tape, two_stream_input(batch, {}));
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor h = model.forward(tape, two_stream_input(batch, {}));
   const std::vector<float> ones(batch.targets.size(), 1.0f);
-  const HeadLosses losses{batch.targets, ones};
+  const ops::HeadLosses losses{batch.targets, ones};
   const std::vector<float> nll =
-      head(tape, h, 0, h.rows(), model.unembedding(), nullptr, &losses).nll;
+      ops::head(tape, h, 0, h.rows(), model.unembedding(), nullptr, &losses).nll;
   double sum = 0;
-  for (int64_t s = 0; s < kSequences; ++s)
-    sum += nll[static_cast<size_t>(s * kLength + kMiddleRow)];
+  for (int64_t s = 0; s < kSequences; ++s) sum += nll[s * kLength + kMiddleRow];
   return sum / static_cast<double>(kSequences);
 }
 
@@ -116,13 +115,13 @@ TEST_F(InfillTraining, TheSuffixTellsTheMiddle) {
   config.weight_decay = 0;
   config.average_decay = 0;
   config.validate_every = 1000;
-  write_tokens(folder_ / "linked", linked_tokens(20000, 1), 1, 2);
-  const TokenFile tokens(folder_ / "linked");
+  data::write_tokens(folder_ / "linked", linked_tokens(20000, 1), 1, 2);
+  const data::TokenFile tokens(folder_ / "linked");
   const auto loss_at = [&](double share) {
     const fs::path out = folder_ / fmt::format("{}", share);
     config.infill_share = share;
     Trainer(config, tokens, options_for(out)).run();
-    return middle_loss(Model::load(out.string()));
+    return middle_loss(model::Model::load(out.string()));
   };
   // Without the suffix nothing gets below ln 2, but for the luck of 400 draws.
   const double of_prefix = std::log(2.0), with = loss_at(1), without = loss_at(0);
@@ -131,4 +130,4 @@ TEST_F(InfillTraining, TheSuffixTellsTheMiddle) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

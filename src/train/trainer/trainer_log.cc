@@ -7,7 +7,7 @@
 #include "model/layout.h"
 #include "train/trainer/trainer.h"
 
-namespace evo {
+namespace evo::train {
 
 void Trainer::log(const StepResult& result, bool stopped) {
   state_.since_line.add(result.loss);
@@ -33,7 +33,7 @@ void Trainer::add_line(const StepResult& result, bool validates) {
   if (!std::isnan(mean.total)) summary_.last = mean;  // else this step has had its line
   measure_rate();
   summary_.communication_hidden = rank_times_.hidden_share();
-  Record line = metrics_line(result);
+  json::Record line = metrics_line(result);
   if (validates) {
     summary_.validation = validate();
     validates = !std::isnan(summary_.validation.ar_nll);  // it was not abandoned
@@ -147,7 +147,7 @@ void Trainer::start_rate() {
 
 void Trainer::measure_rate() {
   const double seconds = std::chrono::duration<double>(Clock::now() - rate_start_).count();
-  const ModelCost cost = model_cost(config_, config_.sequence_length);
+  const model::ModelCost cost = model::model_cost(config_, config_.sequence_length);
   const double first_passes =
       config_.flow ? config_.self_conditioning * cost.first_pass_flops_per_token : 0;
   summary_.tokens_per_second =
@@ -160,8 +160,8 @@ void Trainer::measure_rate() {
                                         : std::numeric_limits<double>::quiet_NaN();
 }
 
-Record Trainer::metrics_line(const StepResult& result) const {
-  Record line;
+json::Record Trainer::metrics_line(const StepResult& result) const {
+  json::Record line;
   line.set("step", state_.step)
       .set("tokens", state_.step * tokens_per_step())
       .set("loss", summary_.last.total);
@@ -178,7 +178,7 @@ Record Trainer::metrics_line(const StepResult& result) const {
   return line;
 }
 
-void Trainer::add_rank_metrics(Record& line) const {
+void Trainer::add_rank_metrics(json::Record& line) const {
   const double steps = static_cast<double>(state_.step - rate_start_step_);
   line.set("ranks", ranks_.size()).set("slowest_rank", rank_times_.slowest());
   line.set("slowest_to_median", rank_times_.slowest_to_median());
@@ -186,4 +186,4 @@ void Trainer::add_rank_metrics(Record& line) const {
   line.set("communication_hidden", rank_times_.hidden_share());
 }
 
-}  // namespace evo
+}  // namespace evo::train

@@ -6,7 +6,7 @@
 
 #include "train/trainer/trainer_testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -20,9 +20,10 @@ using testing::tiny_run;
 class TrainerPace : public testing::TrainerTest {
  protected:
   /// Weights after one step, and its line of metrics.
-  std::pair<std::vector<float>, Record> step_of(const RunConfig& config, const std::string& name) {
+  std::pair<std::vector<float>, json::Record> step_of(const RunConfig& config,
+                                                      const std::string& name) {
     train(config, folder_ / name);
-    const Model model = Model::load((folder_ / name).string());
+    const model::Model model = model::Model::load((folder_ / name).string());
     const std::span<const float> weights = model.parameters().values();
     return {{weights.begin(), weights.end()}, metrics_of(folder_ / name).back()};
   }
@@ -132,21 +133,21 @@ TEST_F(TrainerPace, OfAFrozenBackboneNothingButWeightsIsWritten) {
   config.code_gradient = "pca";
   const TrainedArrays arrays(config);
   int64_t trained = 0, all = 0;
-  for (const Parameter& p : arrays.model.parameters().list()) {
+  for (const model::Parameter& p : arrays.model.parameters().list()) {
     all += p.numel();
     trained += is_trained(config, p) ? p.numel() : 0;
   }
   EXPECT_LT(trained, all);
-  EXPECT_EQ(arrays.written_bytes(), static_cast<size_t>(4 * trained) * sizeof(float));
+  EXPECT_EQ(arrays.written_bytes(), 4 * trained * sizeof(float));
   int64_t parts = 0;
   for (const Bucket& bucket : arrays.partition.buckets()) {
-    for (const IndexRange part : arrays.trained_parts(bucket)) parts += part.size();
+    for (const comm::IndexRange part : arrays.trained_parts(bucket)) parts += part.size();
   }
   EXPECT_EQ(parts, trained);
 
   // In a checkpoint the average of what is frozen is its weights, and the moments are zero.
   train(config, folder_ / "run");
-  const Checkpoint checkpoint = checkpoints_in(folder_ / "run").load(2);
+  const weights::Checkpoint checkpoint = checkpoints_in(folder_ / "run").load(2);
   const auto read = [&](const char* name) {
     std::vector<float> values(static_cast<size_t>(all));
     checkpoint.arrays.read_f32(name, std::vector<int64_t>{all}, values);
@@ -155,7 +156,7 @@ TEST_F(TrainerPace, OfAFrozenBackboneNothingButWeightsIsWritten) {
   const std::vector<float> weights = read("weights"), average = read("average"),
                            moments = read("second_moment");
   int64_t moving = 0;
-  for (const Parameter& p : arrays.model.parameters().list()) {
+  for (const model::Parameter& p : arrays.model.parameters().list()) {
     for (int64_t i = p.offset; i < p.offset + p.numel(); ++i) {
       const auto at = static_cast<size_t>(i);
       if (is_trained(config, p)) {
@@ -170,4 +171,4 @@ TEST_F(TrainerPace, OfAFrozenBackboneNothingButWeightsIsWritten) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

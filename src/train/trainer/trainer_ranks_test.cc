@@ -6,7 +6,7 @@
 #include "comm/testing.h"
 #include "train/trainer/trainer_testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -63,12 +63,12 @@ class RanksTraining : public ::testing::Test {
 
   const testing::ThreadsInTest one_thread_{1};
   const testing::SharedFolder folder_;
-  std::optional<TokenFile> tokens_;
+  std::optional<data::TokenFile> tokens_;
 
  private:
   /// Texts of which only a part is learnt, so that ranks have unequal numbers of targets.
   void write_half_learnt_tokens() const {
-    TokenWriter writer(folder_ / "tokens", 16);
+    data::TokenWriter writer(folder_ / "tokens", 16);
     for (int32_t document = 0; document < 120; ++document) {
       std::vector<int32_t> prompt, answer;
       for (int32_t i = 0; i < 9; ++i) prompt.push_back((document + 3 * i) % 13);
@@ -82,12 +82,12 @@ class RanksTraining : public ::testing::Test {
 
 std::vector<double> losses_of(const fs::path& out) {
   std::vector<double> losses;
-  for (const Record& line : metrics_of(out)) losses.push_back(line.get_double("loss"));
+  for (const json::Record& line : metrics_of(out)) losses.push_back(line.get_double("loss"));
   return losses;
 }
 
 /// Changes every weight by up to one unit in its last place.
-void perturb(Model& model) {
+void perturb(model::Model& model) {
   Random random(9, 9);
   for (float& value : model.parameters().values()) {
     value *= 1 + static_cast<float>(random.uniform() - 0.5) * 0x1p-23f;
@@ -197,7 +197,7 @@ TEST_F(RanksTraining, NotANumberOnOneRankSendsAllBack) {
   bool poisoned = false;
   ::testing::internal::CaptureStderr();
   const TrainSummary summary = train(config, "run", false, [&](TrainOptions& options) {
-    options.on_sample = [&](const Model& model, int64_t) {
+    options.on_sample = [&](const model::Model& model, int64_t) {
       if (!poisoned) model.parameters().tensor("model.norm.weight").f32()[0] = NAN;
       poisoned = true;
     };
@@ -223,9 +223,9 @@ TEST_F(RanksTraining, RecomputedLayersChangeNothing) {
 TEST_F(RanksTraining, MetricsTellWhatCommunicationCost) {
   train(lively_run(4), "run");
   if (!Ranks::all().is_first()) return;
-  const std::vector<Record> lines = metrics_of(folder_ / "run");
+  const std::vector<json::Record> lines = metrics_of(folder_ / "run");
   ASSERT_EQ(lines.size(), 4u);
-  for (const Record& line : lines) {
+  for (const json::Record& line : lines) {
     const int ranks = Ranks::all().size();
     ASSERT_EQ(line.has("ranks"), ranks > 1);
     if (ranks == 1) continue;
@@ -249,4 +249,4 @@ TEST_F(RanksTraining, GradientsOf16BitsTrainAsWell) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

@@ -11,7 +11,7 @@
 #include "train/trainer/schedule.h"
 #include "train/trainer/trainer.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 constexpr double kForward = 0.35;  // of a pass, about; the rest is backward
@@ -49,13 +49,12 @@ std::optional<Trainer::StepResult> Trainer::step() {
 }
 
 std::vector<LossReport> Trainer::accumulate_gradients() {
-  const ParameterStore& parameters = arrays_.model.parameters();
-  for (const Parameter& p : parameters.list()) {
+  const model::ParameterStore& parameters = arrays_.model.parameters();
+  for (const model::Parameter& p : parameters.list()) {
     if (!has_gradient(config_, p.name)) continue;
-    set_zero(parameters.gradients().subspan(static_cast<size_t>(p.offset),
-                                            static_cast<size_t>(p.numel())));
+    tensor::set_zero(parameters.gradients().subspan(p.offset, p.numel()));
   }
-  const IndexRange own = part_of(config_.batch_size, ranks_.rank(), ranks_.size());
+  const comm::IndexRange own = comm::part_of(config_.batch_size, ranks_.rank(), ranks_.size());
   const int64_t parts = std::ssize(own_micro_batches());
   std::vector<LossReport> passes;
   for (int64_t pass = 0; pass < config_.gradient_accumulation; ++pass) {
@@ -69,14 +68,14 @@ std::vector<LossReport> Trainer::accumulate_gradients() {
 LossReport Trainer::accumulate_pass(const TrainingBatch& own, int64_t first, bool completes) {
   const LossWeights weights = loss_weights();
   const double share = 1.0 / static_cast<double>(config_.gradient_accumulation);
-  const std::vector<IndexRange> parts = own_micro_batches();
+  const std::vector<comm::IndexRange> parts = own_micro_batches();
   LossReport report;
   for (size_t i = 0; i < parts.size(); ++i) {
     pace_.begin_pass(first + static_cast<int64_t>(i));
     const bool last = completes && i + 1 == parts.size();
     if (last) exchange_->expect(arrays_.model.parameters().gradients());
-    Tape tape(Tape::Mode::kTraining, options_.precision,
-              config_.recompute ? Tape::Keep::kInputs : Tape::Keep::kAll);
+    tensor::Tape tape(tensor::Tape::Mode::kTraining, options_.precision,
+                      config_.recompute ? tensor::Tape::Keep::kInputs : tensor::Tape::Keep::kAll);
     report += training_loss(tape, arrays_.model, own.share(parts[i].begin, parts[i].size()),
                             weights, share);
     if (last) {
@@ -94,8 +93,8 @@ LossReport Trainer::accumulate_pass(const TrainingBatch& own, int64_t first, boo
   return report;
 }
 
-std::vector<IndexRange> Trainer::own_micro_batches() const {
-  return micro_batches(part_of(config_.batch_size, ranks_.rank(), ranks_.size()).size(),
+std::vector<comm::IndexRange> Trainer::own_micro_batches() const {
+  return micro_batches(comm::part_of(config_.batch_size, ranks_.rank(), ranks_.size()).size(),
                        config_.micro_batch);
 }
 
@@ -119,7 +118,7 @@ Trainer::StepResult Trainer::combine(const std::vector<LossReport>& passes, doub
     const LossNumbers numbers = to_numbers(pass);
     own.insert(own.end(), numbers.begin(), numbers.end());
   }
-  const RankTable table(ranks_, own);
+  const comm::RankTable table(ranks_, own);
 
   agreed_time_ = table.row(0)[kElapsed];
   agreed_closing_ = table.row(0)[kClosing];
@@ -145,7 +144,7 @@ Trainer::StepResult Trainer::combine(const std::vector<LossReport>& passes, doub
 double Trainer::own_squares() const {
   double squares = 0;
   for (const Bucket& bucket : arrays_.partition.buckets()) {
-    if (bucket.trained) squares += sum_of_squares(arrays_.own_gradients(bucket));
+    if (bucket.trained) squares += ops::sum_of_squares(arrays_.own_gradients(bucket));
   }
   return squares;
 }
@@ -180,7 +179,7 @@ TrainingBatch Trainer::next_batch() {
 void Trainer::update_weights(double rate, double gradient_norm) {
   const double clip =
       config_.clip > 0 ? std::min(1.0, config_.clip / (gradient_norm + 1e-12)) : 1.0;
-  AdamwStep update;
+  ops::AdamwStep update;
   update.learning_rate = static_cast<float>(rate);
   update.beta1 = static_cast<float>(config_.beta1);
   update.beta2 = static_cast<float>(config_.beta2);
@@ -189,20 +188,21 @@ void Trainer::update_weights(double rate, double gradient_norm) {
   // A short memory at first, so that the average does not remember the initial weights.
   const double warm = static_cast<double>(1 + state_.step) / static_cast<double>(10 + state_.step);
   const double decay = std::min(config_.average_decay, warm);
-  const ParameterStore& store = arrays_.model.parameters();
+  const model::ParameterStore& store = arrays_.model.parameters();
   for (const Bucket& bucket : arrays_.partition.in_order_of_use()) {
     if (!bucket.trained) continue;
-    Partition::for_each_owned(bucket, store.list(), [&](const Parameter& p, IndexRange part) {
-      if (!is_trained(config_, p)) return;
-      const std::span<float> weights = part_of(arrays_.own_weights(bucket), part);
-      const auto own = [&](const Tensor& array) {
-        return part_of(arrays_.own_part(array, bucket), part);
-      };
-      update.weight_decay = p.decays() ? static_cast<float>(config_.weight_decay) : 0.0f;
-      adamw(weights, part_of(arrays_.own_gradients(bucket), part), own(arrays_.first_moment),
-            own(arrays_.second_moment), update);
-      exponential_average(own(arrays_.average), weights, static_cast<float>(decay));
-    });
+    Partition::for_each_owned(
+        bucket, store.list(), [&](const model::Parameter& p, comm::IndexRange part) {
+          if (!is_trained(config_, p)) return;
+          const std::span<float> weights = comm::part_of(arrays_.own_weights(bucket), part);
+          const auto own = [&](const tensor::Tensor& array) {
+            return comm::part_of(arrays_.own_part(array, bucket), part);
+          };
+          update.weight_decay = p.decays() ? static_cast<float>(config_.weight_decay) : 0.0f;
+          ops::adamw(weights, comm::part_of(arrays_.own_gradients(bucket), part),
+                     own(arrays_.first_moment), own(arrays_.second_moment), update);
+          ops::exponential_average(own(arrays_.average), weights, static_cast<float>(decay));
+        });
     // On its way while the next one is updated, and while the next step's first layers run.
     if (exchange_) exchange_->share(bucket, store.values());
   }
@@ -210,17 +210,17 @@ void Trainer::update_weights(double rate, double gradient_norm) {
 
 void Trainer::estimate_time() {
   settle();
-  Tape tape(Tape::Mode::kInference);
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
   if (config_.code_gradient == "pca") {
-    const Tensor table = arrays_.model.parameters().tensor("evo.codes");
-    principal_codes(arrays_.model.embedding().values(), config_.hidden_size, config_.code_size,
-                    table.values());
+    const tensor::Tensor table = arrays_.model.parameters().tensor("evo.codes");
+    flow::principal_codes(arrays_.model.embedding().values(), config_.hidden_size,
+                          config_.code_size, table.values());
   }
-  EntropicTimeOptions options;
+  flow::EntropicTimeOptions options;
   options.seed = stream_id({kTimeTableStream, static_cast<uint64_t>(config_.seed)});
-  const Tensor codes = arrays_.model.codes(tape);
-  arrays_.model.set_time(
-      estimate_entropic_time(codes.values(), config_.code_size, arrays_.model.unigram(), options));
+  const tensor::Tensor codes = arrays_.model.codes(tape);
+  arrays_.model.set_time(flow::estimate_entropic_time(codes.values(), config_.code_size,
+                                                      arrays_.model.unigram(), options));
 }
 
-}  // namespace evo
+}  // namespace evo::train

@@ -6,7 +6,7 @@
 #include "flow/pca.h"
 #include "train/trainer/trainer_testing.h"
 
-namespace evo {
+namespace evo::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -54,7 +54,7 @@ TEST_F(TrainerTest, AResumedRunIsBitIdenticalToAStraightOne) {
     SCOPED_TRACE(killed_after);
     const fs::path resumed = folder_ / fmt::format("resumed-{}", killed_after);
     config.sample_every = killed_after;
-    const OnSample kill = [](const Model&, int64_t) { throw Interruption(); };
+    const OnSample kill = [](const model::Model&, int64_t) { throw Interruption(); };
     EXPECT_THROW(train(config, resumed, false, kill), Interruption);
     EXPECT_FALSE(fs::exists(resumed / "model.safetensors"));
     const TrainSummary summary = train(config, resumed, true);
@@ -98,9 +98,9 @@ TEST_F(TrainerTest, AStoppedRunAddsALineOfMetricsAndIsThenResumedBitForBit) {
 TEST_F(TrainerTest, CheckpointsHoldWeightsAveragesMomentsAndTime) {
   const RunConfig config = interrupted_run();
   train(config, folder_ / "run");
-  const Checkpoint checkpoint = checkpoints_in(folder_ / "run").load(13);
+  const weights::Checkpoint checkpoint = checkpoints_in(folder_ / "run").load(13);
   for (const char* name : {"weights", "average", "first_moment", "second_moment"}) {
-    const TensorInfo* info = checkpoint.arrays.find(name);
+    const weights::TensorInfo* info = checkpoint.arrays.find(name);
     ASSERT_NE(info, nullptr) << name;
     std::vector<float> values(info->bytes.size() / sizeof(float));
     checkpoint.arrays.read_f32(name, info->shape, values);
@@ -168,7 +168,8 @@ TEST_F(TrainerTest, AccumulatedPassesAreOneLargerBatch) {
   config.batch_size = 2;
   config.gradient_accumulation = 2;
   train(config, folder_ / "twice");
-  const Record once = metrics_of(folder_ / "once")[0], twice = metrics_of(folder_ / "twice")[0];
+  const json::Record once = metrics_of(folder_ / "once")[0],
+                     twice = metrics_of(folder_ / "twice")[0];
   // Sums of 64 rows in f32, in another order: far below 1e-5. Half of the batch has another loss.
   for (const char* key : {"loss", "ar_nll", "gradient_norm"}) {
     EXPECT_NEAR(twice.get_double(key), once.get_double(key), 1e-5 * once.get_double(key)) << key;
@@ -184,7 +185,7 @@ TEST_F(TrainerTest, TheLearningRateNeverExceedsItsPeak) {
     const auto lines = metrics_of(folder_ / fmt::format("{}", steps));
     ASSERT_EQ(std::ssize(lines), steps);
     double largest = 0;
-    for (const Record& line : lines) {
+    for (const json::Record& line : lines) {
       const double rate = line.get_double("learning_rate");
       EXPECT_TRUE(rate > 0 && rate <= config.learning_rate) << steps << ": " << rate;
       largest = std::max(largest, rate);
@@ -211,11 +212,11 @@ TEST_F(TrainerTest, PcaCodesFollowTheEmbeddingAndNothingElse) {
   config.weight_decay = 0.5;  // of everything else
   config.sample_every = 1;
   std::vector<float> last;
-  train(config, folder_ / "run", false, [&](const Model& model, int64_t step) {
+  train(config, folder_ / "run", false, [&](const model::Model& model, int64_t step) {
     const std::span<const float> codes = model.parameters().tensor("evo.codes").values();
     if (step == 2) {  // just made from the embedding as it is now
       last.resize(codes.size());
-      principal_codes(model.embedding().values(), config.hidden_size, config.code_size, last);
+      flow::principal_codes(model.embedding().values(), config.hidden_size, config.code_size, last);
     }
     EXPECT_TRUE(step < 2 || std::ranges::equal(codes, last)) << step;  // and then kept
   });
@@ -226,11 +227,11 @@ TEST_F(TrainerTest, PcaCodesFollowTheEmbeddingAndNothingElse) {
 
 TEST_F(TrainerTest, TooFewTokensIsAnErrorThatCountsThem) {
   for (int32_t count : {0, 10, 33}) {
-    const TokenFile few(testing::write_repetitive_tokens(folder_ / "few", count));
+    const data::TokenFile few(testing::write_repetitive_tokens(folder_ / "few", count));
     expect_error([&] { Trainer(tiny_run(2), few, options_for(folder_ / "run")); },
                  {"few", fmt::format("has {} tokens", count), "`sequence_length` 16", "34"});
   }
-  const TokenFile enough(testing::write_repetitive_tokens(folder_ / "enough", 34));
+  const data::TokenFile enough(testing::write_repetitive_tokens(folder_ / "enough", 34));
   EXPECT_NO_THROW(Trainer(tiny_run(2), enough, options_for(folder_ / "run")).run());
 }
 
@@ -247,4 +248,4 @@ TEST_F(TrainerTest, AnImpossibleConfigurationIsAnErrorBeforeAnythingElse) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::train

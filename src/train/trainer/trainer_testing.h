@@ -15,11 +15,11 @@
 
 namespace evo::testing {
 
-using OnSample = std::function<void(const Model&, int64_t step)>;
+using OnSample = std::function<void(const model::Model&, int64_t step)>;
 
-inline TrainOptions options_for(const std::filesystem::path& out) {
+inline train::TrainOptions options_for(const std::filesystem::path& out) {
   std::filesystem::create_directories(out);
-  TrainOptions options;
+  train::TrainOptions options;
   options.out = out.string();
   options.quiet = true;
   options.end_of_text = 15;                                         // which the texts do not hold
@@ -27,7 +27,7 @@ inline TrainOptions options_for(const std::filesystem::path& out) {
   return options;
 }
 
-inline CheckpointFolder checkpoints_in(const std::filesystem::path& out) {
+inline weights::CheckpointFolder checkpoints_in(const std::filesystem::path& out) {
   return {out / "checkpoints", 1000};
 }
 
@@ -37,16 +37,16 @@ inline std::string arrays_at(const std::filesystem::path& out, int64_t step) {
 
 /// The state of a checkpoint but for what the clock decides.
 inline std::string state_at(const std::filesystem::path& out, int64_t step) {
-  Record state = checkpoints_in(out).load(step).state;
+  json::Record state = checkpoints_in(out).load(step).state;
   state.erase("seconds");
   return state.dump();
 }
 
-inline std::vector<Record> metrics_of(const std::filesystem::path& out) {
-  std::vector<Record> lines;
+inline std::vector<json::Record> metrics_of(const std::filesystem::path& out) {
+  std::vector<json::Record> lines;
   std::ifstream file(out / "metrics.jsonl");
   for (std::string text; std::getline(file, text);) {
-    lines.push_back(Record::parse(text, "metrics"));
+    lines.push_back(json::Record::parse(text, "metrics"));
   }
   return lines;
 }
@@ -54,7 +54,7 @@ inline std::vector<Record> metrics_of(const std::filesystem::path& out) {
 /// The metrics but for what the clock decides.
 inline std::vector<std::string> timeless_metrics_of(const std::filesystem::path& out) {
   std::vector<std::string> lines;
-  for (Record& line : metrics_of(out)) {
+  for (json::Record& line : metrics_of(out)) {
     for (const char* key : {"tokens_per_second", "gemm_peak_fraction", "seconds", "slowest_rank",
                             "slowest_to_median", "communication_seconds", "communication_hidden"}) {
       line.erase(key);
@@ -65,25 +65,25 @@ inline std::vector<std::string> timeless_metrics_of(const std::filesystem::path&
 }
 
 /// A run whose sampled model is the very one that is trained.
-inline RunConfig bare_run(int64_t steps) {
-  RunConfig config = tiny_run(steps);
+inline train::RunConfig bare_run(int64_t steps) {
+  train::RunConfig config = tiny_run(steps);
   config.average_decay = 0;
   return config;
 }
 
 class TrainerTest : public ::testing::Test {
  protected:
-  TrainSummary train(const RunConfig& config, const std::filesystem::path& out, bool resume = false,
-                     OnSample on_sample = {}) const {
-    TrainOptions options = options_for(out);
+  train::TrainSummary train(const train::RunConfig& config, const std::filesystem::path& out,
+                            bool resume = false, OnSample on_sample = {}) const {
+    train::TrainOptions options = options_for(out);
     options.resume = resume;
     options.on_sample = std::move(on_sample);
-    return Trainer(config, tokens_, std::move(options)).run();
+    return train::Trainer(config, tokens_, std::move(options)).run();
   }
 
   const ThreadsInTest one_thread_{1};
   const TemporaryFolder folder_;
-  const TokenFile tokens_{write_repetitive_tokens(folder_ / "tokens", 2000)};
+  const data::TokenFile tokens_{write_repetitive_tokens(folder_ / "tokens", 2000)};
 };
 
 }  // namespace evo::testing

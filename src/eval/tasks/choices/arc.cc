@@ -14,21 +14,21 @@ struct Question {
 };
 
 /// Hugging Face's rows have lists of texts and of labels, the original ones a list of choices.
-Question parse(const Record& row) {
+Question parse(const json::Record& row) {
   if (row.has("choices")) {
-    const Record choices = row.get_record("choices");
+    const json::Record choices = row.get_record("choices");
     return {row.get_string("question"), choices.get_strings("text"), choices.get_strings("label")};
   }
-  const Record question = row.get_record("question");
+  const json::Record question = row.get_record("question");
   Question result{question.get_string("stem"), {}, {}};
-  for (const Record& choice : question.get_records("choices")) {
+  for (const json::Record& choice : question.get_records("choices")) {
     result.choices.push_back(choice.get_string("text"));
     result.labels.push_back(choice.get_string("label"));
   }
   return result;
 }
 
-int64_t index_of_answer(const Question& question, const Record& row) {
+int64_t index_of_answer(const Question& question, const json::Record& row) {
   const std::string answer = row.get_string("answerKey");
   const auto found = std::find(question.labels.begin(), question.labels.end(), answer);
   if (found == question.labels.end() || question.labels.size() != question.choices.size()) {
@@ -42,7 +42,7 @@ int64_t index_of_answer(const Question& question, const Record& row) {
 
 std::vector<Example> load(const DataFile& file, const DataFolder& /*data*/,
                           const TaskOptions& options) {
-  const std::vector<Record> rows = read_rows(file);
+  const std::vector<json::Record> rows = read_rows(file);
   std::vector<Example> examples;
   for (size_t i = 0; i < limited(rows.size(), options); ++i) {
     const Question question = parse(rows[i]);

@@ -60,7 +60,7 @@ constexpr Exam::Subject kSubjects[] = {
     {"physician", "医师资格"},
 };
 
-ExamQuestion parse(const Record& row) {
+ExamQuestion parse(const json::Record& row) {
   return lettered_question(row, "question", "answer");
 }
 

@@ -75,7 +75,7 @@ constexpr Exam::Subject kSubjects[] = {
     {"world_religions", "世界宗教"},
 };
 
-ExamQuestion parse(const Record& row) {
+ExamQuestion parse(const json::Record& row) {
   return lettered_question(row, "Question", "Answer");
 }
 

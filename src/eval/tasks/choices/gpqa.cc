@@ -25,7 +25,7 @@ struct Question {
   std::string key;    // equal for equal rows
 };
 
-std::string answer_text(const Record& row, std::string_view field) {
+std::string answer_text(const json::Record& row, std::string_view field) {
   // A value that is missing is empty in a .csv file, and what Python calls None.
   if (row.is_null(field) || row.get_string(field).empty()) return " ";
   return without_markup(row.get_string(field));
@@ -33,7 +33,7 @@ std::string answer_text(const Record& row, std::string_view field) {
 
 /// The answers are shuffled by one generator that goes on from question to question. (The harness
 /// shuffles again when it draws shots, but gets the first result from the cache of `datasets`.)
-Question parse(const Record& row, PythonRandom& random) {
+Question parse(const json::Record& row, PythonRandom& random) {
   const std::string right = answer_text(row, "Correct Answer");
   std::vector<std::string> answers;
   for (const char* const field :
@@ -59,7 +59,7 @@ std::vector<Example> load(const DataFile& file, const DataFolder& /*data*/,
   PythonRandom random(kShuffleSeed);
   std::vector<Question> questions;
   std::vector<ShotSampler::Document> pool;
-  for (const Record& row : read_rows(file)) {
+  for (const json::Record& row : read_rows(file)) {
     const Question& question = questions.emplace_back(parse(row, random));
     pool.push_back(
         {question.key, fmt::format("{} {}\n\n", question.prompt, kNames[question.answer])});

@@ -27,7 +27,7 @@ int64_t parse_label(std::string_view label, std::string_view source) {
 }
 
 /// Hugging Face's labels are texts, the original ones numbers.
-std::string label_of(const Record& row) {
+std::string label_of(const json::Record& row) {
   try {
     return row.get_string("label");
   } catch (const Error&) {
@@ -35,7 +35,7 @@ std::string label_of(const Record& row) {
   }
 }
 
-Question from_row(const Record& row) {
+Question from_row(const json::Record& row) {
   const std::string context = row.get_string("ctx_a") + " " + capitalized(row.get_string("ctx_b"));
   Question question{without_markup(row.get_string("activity_label") + ": " + context),
                     {},
@@ -88,7 +88,7 @@ std::vector<Question> from_lines(const DataFile& file) {
 std::vector<Question> read_questions(const DataFile& file) {
   if (without_compression(file.name).ends_with(".txt")) return from_lines(file);
   std::vector<Question> questions;
-  for (const Record& row : json_rows(file)) questions.push_back(from_row(row));
+  for (const json::Record& row : json_rows(file)) questions.push_back(from_row(row));
   return questions;
 }
 

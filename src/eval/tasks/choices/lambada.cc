@@ -14,7 +14,7 @@ std::vector<std::string> read_passages(const DataFile& file) {
   if (without_compression(file.name).ends_with(".txt")) {
     for (const std::string_view line : lines_of(file.text)) passages.emplace_back(strip(line));
   } else {
-    for (const Record& row : json_rows(file)) passages.push_back(row.get_string("text"));
+    for (const json::Record& row : json_rows(file)) passages.push_back(row.get_string("text"));
   }
   return passages;
 }

@@ -70,7 +70,7 @@ constexpr Exam::Subject kSubjects[] = {
 
 /// Hugging Face's rows have "choices" and the index of the right one, the original files have
 /// columns.
-ExamQuestion parse(const Record& row) {
+ExamQuestion parse(const json::Record& row) {
   if (!row.has("choices")) return lettered_question(row, "question", "answer");
   ExamQuestion result{row.get_string("question"), {}, row.get_int("answer")};
   const std::vector<std::string> choices = row.get_strings("choices");

@@ -29,16 +29,17 @@ std::vector<int64_t> read_labels(const DataFile& file, size_t rows) {
   return labels;
 }
 
-std::vector<int64_t> labels_of(const std::vector<Record>& rows, const DataFolder& data) {
+std::vector<int64_t> labels_of(const std::vector<json::Record>& rows, const DataFolder& data) {
   if (!rows[0].has("label")) return read_labels(data.read({"piqa/valid-labels.lst"}), rows.size());
   std::vector<int64_t> labels;
-  for (const Record& row : rows) labels.push_back(expect_label(row.get_int("label"), row.source()));
+  for (const json::Record& row : rows)
+    labels.push_back(expect_label(row.get_int("label"), row.source()));
   return labels;
 }
 
 std::vector<Example> load(const DataFile& file, const DataFolder& data,
                           const TaskOptions& options) {
-  const std::vector<Record> rows = read_rows(file);
+  const std::vector<json::Record> rows = read_rows(file);
   const std::vector<int64_t> labels = labels_of(rows, data);
   std::vector<Example> examples;
   for (size_t i = 0; i < limited(rows.size(), options); ++i) {

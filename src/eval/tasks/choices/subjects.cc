@@ -27,7 +27,7 @@ TaskInfo with_files(TaskInfo info, const Exam& exam) {
 
 }  // namespace
 
-ExamQuestion lettered_question(const Record& row, std::string_view question,
+ExamQuestion lettered_question(const json::Record& row, std::string_view question,
                                std::string_view answer) {
   ExamQuestion result{row.get_string(question), {}, 0};
   for (size_t i = 0; i < kLetters.size(); ++i) {
@@ -45,8 +45,8 @@ ExamQuestion lettered_question(const Record& row, std::string_view question,
 ExamTask::ExamTask(TaskInfo info, Exam exam)
     : Task(with_files(std::move(info), exam)), exam_(std::move(exam)) {}
 
-std::vector<Record> ExamTask::rows(const DataFolder& data, const Exam::Subject& subject,
-                                   std::string_view split) const {
+std::vector<json::Record> ExamTask::rows(const DataFolder& data, const Exam::Subject& subject,
+                                         std::string_view split) const {
   return read_rows(data.read(file_names(exam_, subject.key, split)), exam_.columns);
 }
 
@@ -59,7 +59,7 @@ std::string ExamTask::prompt(const ExamQuestion& question) const {
 }
 
 std::string ExamTask::preamble(const DataFolder& data, const Exam::Subject& subject) const {
-  const std::vector<Record> rows = this->rows(data, subject, exam_.shot_split);
+  const std::vector<json::Record> rows = this->rows(data, subject, exam_.shot_split);
   const auto shots = static_cast<size_t>(info().shots);
   if (rows.size() < shots) {
     fail("{}: expected {} worked examples, found {}", rows[0].source(), shots, rows.size());
@@ -69,8 +69,7 @@ std::string ExamTask::preamble(const DataFolder& data, const Exam::Subject& subj
   std::string text = replaced(exam_.description, "{}", name);
   for (size_t i = 0; i < shots; ++i) {
     const ExamQuestion question = exam_.parse(rows[i]);
-    text +=
-        fmt::format("{} {}\n\n", prompt(question), kLetters[static_cast<size_t>(question.answer)]);
+    text += fmt::format("{} {}\n\n", prompt(question), kLetters[question.answer]);
   }
   return text;
 }
@@ -79,7 +78,7 @@ std::vector<Example> ExamTask::load(const DataFolder& data, const TaskOptions& o
   std::vector<Example> examples;
   for (const Exam::Subject& subject : exam_.subjects) {
     const std::string before = preamble(data, subject);
-    const std::vector<Record> rows = this->rows(data, subject, exam_.test_split);
+    const std::vector<json::Record> rows = this->rows(data, subject, exam_.test_split);
     for (size_t i = 0; i < limited(rows.size(), options); ++i) {
       const ExamQuestion question = exam_.parse(rows[i]);
       Example& example = examples.emplace_back();

@@ -30,11 +30,11 @@ struct Exam {
   /// Candidates, in which "SUBJECT" and "SPLIT" stand for themselves.
   std::vector<std::string> files;
   std::vector<std::string> columns;  ///< of a .csv file, if its first line does not name them
-  ExamQuestion (*parse)(const Record& row);
+  ExamQuestion (*parse)(const json::Record& row);
 };
 
 /// Reads the row's options "A" to "D" and the letter in `answer`.
-[[nodiscard]] ExamQuestion lettered_question(const Record& row, std::string_view question,
+[[nodiscard]] ExamQuestion lettered_question(const json::Record& row, std::string_view question,
                                              std::string_view answer);
 
 /// Every question after the description and the first five questions of the shot split.
@@ -49,8 +49,8 @@ class ExamTask : public Task {
                                           const Outcome& outcome) const override;
 
  private:
-  [[nodiscard]] std::vector<Record> rows(const DataFolder& data, const Exam::Subject& subject,
-                                         std::string_view split) const;
+  [[nodiscard]] std::vector<json::Record> rows(const DataFolder& data, const Exam::Subject& subject,
+                                               std::string_view split) const;
   [[nodiscard]] std::string preamble(const DataFolder& data, const Exam::Subject& subject) const;
   [[nodiscard]] std::string prompt(const ExamQuestion& question) const;
 

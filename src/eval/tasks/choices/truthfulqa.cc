@@ -31,8 +31,8 @@ struct Answers {
 };
 
 /// Hugging Face's rows have lists of choices and labels, the original ones labels by choice.
-Answers parse(const Record& row) {
-  const Record targets = row.get_record("mc2_targets");
+Answers parse(const json::Record& row) {
+  const json::Record targets = row.get_record("mc2_targets");
   if (targets.has("choices"))
     return {targets.get_strings("choices"), targets.get_doubles("labels")};
   Answers answers{targets.keys(), {}};
@@ -52,7 +52,7 @@ class TruthfulQa : public Task {
 
   [[nodiscard]] std::vector<Example> load(const DataFolder& data,
                                           const TaskOptions& options) const override {
-    const std::vector<Record> rows = read_rows(data.read(info().files));
+    const std::vector<json::Record> rows = read_rows(data.read(info().files));
     std::vector<Example> examples;
     for (size_t i = 0; i < limited(rows.size(), options); ++i) {
       const Answers answers = parse(rows[i]);

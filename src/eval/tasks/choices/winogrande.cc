@@ -50,7 +50,7 @@ void set_answer(Sentence& result, std::string_view answer, std::string_view sour
   result.answer = answer == "1" ? 0 : 1;
 }
 
-Sentence from_instruction(const Record& row) {
+Sentence from_instruction(const json::Record& row) {
   const std::string instruction = row.get_string("instruction");
   std::string_view rest = instruction;
   Sentence result;
@@ -65,7 +65,7 @@ Sentence from_instruction(const Record& row) {
   return result;
 }
 
-Sentence parse(const Record& row) {
+Sentence parse(const json::Record& row) {
   if (row.has("instruction")) return from_instruction(row);
   Sentence result;
   set_sentence(result, row.get_string("sentence"), row.source());
@@ -76,7 +76,7 @@ Sentence parse(const Record& row) {
 
 std::vector<Sentence> read_sentences(const DataFile& file) {
   std::vector<Sentence> sentences;
-  for (const Record& row : read_rows(file)) sentences.push_back(parse(row));
+  for (const json::Record& row : read_rows(file)) sentences.push_back(parse(row));
   return sentences;
 }
 

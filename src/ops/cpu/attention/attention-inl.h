@@ -14,12 +14,12 @@
 #include "ops/cpu/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 
 inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(FloatTag()));
 inline constexpr int kTileWidth = 2 * kLanes;
-static_assert(kTileWidth <= kMaxTileWidth);
+static_assert(kTileWidth <= ops::kMaxTileWidth);
 
 /// Rows of the block of sums, two vectors each, that is kept in registers: 16 of the 32 that
 /// AVX-512 has, 8 of the 16 of older targets. A power of two: the last rows go by blocks of half
@@ -214,7 +214,7 @@ void store_panel(const float* panel, int size, int count,
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #endif  // include guard

@@ -7,7 +7,7 @@
 
 #include "ops/cpu/attention/attention_plan.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 namespace {
 
 void check_ranges(std::span<const KeyRange> ranges, int64_t rows, bool context_in_pass) {
@@ -23,8 +23,8 @@ void check_ranges(std::span<const KeyRange> ranges, int64_t rows, bool context_i
 
 }  // namespace
 
-Tensor attention(Tape& tape, const Tensor& qkv, const HeadLayout& layout,
-                 std::span<const KeyRange> ranges, const KeyValueView* context) {
+tensor::Tensor attention(tensor::Tape& tape, const tensor::Tensor& qkv, const HeadLayout& layout,
+                         std::span<const KeyRange> ranges, const KeyValueView* context) {
   EVO_CHECK(layout.head_size > 0 && layout.kv_heads > 0 && layout.query_heads > 0);
   EVO_CHECK(layout.query_heads % layout.kv_heads == 0);
   EVO_CHECK(qkv.shape().size() == 2 && qkv.shape()[1] == layout.row_cols());
@@ -35,18 +35,20 @@ Tensor attention(Tape& tape, const Tensor& qkv, const HeadLayout& layout,
   const float* keys = qkv.f32() + layout.q_cols();
   const KeyValueView self{keys, keys + layout.kv_cols(), layout.row_cols()};
   const AttentionCall call{layout, ranges, qkv.f32(), context ? *context : self, self};
-  const Tensor out = tape.output({rows, layout.q_cols()});
-  const Tensor log_sums = tape.recording() ? Tensor::empty({rows, layout.query_heads}) : Tensor();
-  attention_forward(call, out.f32(), log_sums.defined() ? log_sums.f32() : nullptr);
+  const tensor::Tensor out = tape.output({rows, layout.q_cols()});
+  const tensor::Tensor log_sums =
+      tape.recording() ? tensor::Tensor::empty({rows, layout.query_heads}) : tensor::Tensor();
+  ops::attention_forward(call, out.f32(), log_sums.defined() ? log_sums.f32() : nullptr);
 
   if (tape.recording()) {
     tape.record([=, kept = std::vector<KeyRange>(ranges.begin(), ranges.end())] {
       if (!out.has_grad() || !qkv.wants_grad()) return;
       const AttentionCall same{layout, kept, qkv.f32(), self, self};
-      attention_backward(same, {out.f32(), log_sums.f32(), out.grad().f32(), qkv.grad().f32()});
+      ops::attention_backward(same,
+                              {out.f32(), log_sums.f32(), out.grad().f32(), qkv.grad().f32()});
     });
   }
   return out;
 }
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu

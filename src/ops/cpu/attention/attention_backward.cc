@@ -10,7 +10,7 @@
 #include "ops/cpu/simd/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -159,17 +159,17 @@ class BackwardTile {
 };
 
 void backward(const AttentionCall& call, const AttentionGradient& gradient) {
-  const auto tiles = query_tiles(call.ranges, call.group(), kTileWidth);
-  const auto groups = independent_groups(call.ranges, call.group(), tiles);
+  const auto tiles = ops::query_tiles(call.ranges, call.group(), kTileWidth);
+  const auto groups = ops::independent_groups(call.ranges, call.group(), tiles);
   const int64_t count = std::ssize(groups);
   parallel_items(count * call.layout.kv_heads, [&](int64_t item) {
     const int kv_head = static_cast<int>(item / count);
     const std::vector<QueryTile>& group = groups[item % count];
     std::vector<BackwardTile> batch;
-    batch.reserve(kBatchTiles);
-    for (int64_t n = 0; n < batch_count(group, kBatchTiles); ++n) {
+    batch.reserve(ops::kBatchTiles);
+    for (int64_t n = 0; n < ops::batch_count(group, ops::kBatchTiles); ++n) {
       batch.clear();
-      for (const QueryTile& tile : nth_batch(group, kBatchTiles, n)) {
+      for (const QueryTile& tile : ops::nth_batch(group, ops::kBatchTiles, n)) {
         batch.emplace_back(call, gradient, tile, kv_head);
       }
       walk_together(batch);
@@ -180,11 +180,11 @@ void backward(const AttentionCall& call, const AttentionGradient& gradient) {
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace evo {
+namespace evo::ops {
 
 HWY_EXPORT(backward);
 
@@ -192,5 +192,5 @@ void attention_backward(const AttentionCall& call, const AttentionGradient& grad
   HWY_DYNAMIC_DISPATCH(backward)(call, gradient);
 }
 
-}  // namespace evo
+}  // namespace evo::ops
 #endif  // HWY_ONCE

@@ -12,7 +12,7 @@
 #include "ops/cpu/simd/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -119,16 +119,16 @@ class ForwardTile {
 };
 
 void forward(const AttentionCall& call, float* out, float* log_sums) {
-  const auto tiles = query_tiles(call.ranges, call.group(), kTileWidth);
+  const auto tiles = ops::query_tiles(call.ranges, call.group(), kTileWidth);
   const int64_t work = std::ssize(tiles) * call.layout.kv_heads;
-  const int64_t size = std::clamp<int64_t>(work / (4 * threads()), 1, kBatchTiles);
-  const int64_t batches = batch_count(tiles, size);
+  const int64_t size = std::clamp<int64_t>(work / (4 * threads()), 1, ops::kBatchTiles);
+  const int64_t batches = ops::batch_count(tiles, size);
   // One head's batches in a row: they share its keys and values, which then stay in cache.
   parallel_items(batches * call.layout.kv_heads, [&](int64_t item) {
     const int kv_head = static_cast<int>(item / batches);
     std::vector<ForwardTile> batch;
-    batch.reserve(static_cast<size_t>(size));
-    for (const QueryTile& tile : nth_batch(tiles, size, item % batches)) {
+    batch.reserve(size);
+    for (const QueryTile& tile : ops::nth_batch(tiles, size, item % batches)) {
       batch.emplace_back(call, tile, kv_head);
     }
     walk_together(batch);
@@ -138,11 +138,11 @@ void forward(const AttentionCall& call, float* out, float* log_sums) {
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace evo {
+namespace evo::ops {
 
 HWY_EXPORT(forward);
 
@@ -150,5 +150,5 @@ void attention_forward(const AttentionCall& call, float* out, float* log_sums) {
   HWY_DYNAMIC_DISPATCH(forward)(call, out, log_sums);
 }
 
-}  // namespace evo
+}  // namespace evo::ops
 #endif  // HWY_ONCE

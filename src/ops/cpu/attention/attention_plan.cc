@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 /// Disjoint sets of rows.
@@ -146,4 +146,4 @@ bool KeyWindows::next(KeyWindow& window) {
   return true;
 }
 
-}  // namespace evo
+}  // namespace evo::ops

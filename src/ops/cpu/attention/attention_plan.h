@@ -10,7 +10,7 @@
 
 #include "ops/attention.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// One call of attention.
 struct AttentionCall {
@@ -113,4 +113,4 @@ class KeyWindows {
   int64_t begin_;  // of the next window
 };
 
-}  // namespace evo
+}  // namespace evo::ops

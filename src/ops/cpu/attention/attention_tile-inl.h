@@ -15,19 +15,19 @@
 #include "tensor/tensor.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 
 /// A value for each query of a tile.
 using LaneArray = std::array<float, kTileWidth>;
 
-inline constexpr int64_t kScoreFloats = int64_t{kWindowKeys} * kTileWidth;
+inline constexpr int64_t kScoreFloats = int64_t{ops::kWindowKeys} * kTileWidth;
 
 /// Scratch memory of a tile: arrays of floats.
 class Scratch {
  public:
   explicit Scratch(int64_t floats)
-      : storage_(pooled_bytes(static_cast<size_t>(floats) * sizeof(float))),
+      : storage_(tensor::pooled_bytes(floats * sizeof(float))),
         next_(static_cast<float*>(storage_.get())) {}
 
   float* take(int64_t floats) { return std::exchange(next_, next_ + floats); }
@@ -149,7 +149,7 @@ HWY_INLINE void for_each_hidden(const KeyWindow& window, const Fn& fn) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #endif  // include guard

@@ -23,12 +23,12 @@
 #include "ops/cpu/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 
 inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(FloatTag()));
-inline constexpr int kBlockVectors = kCacheBlock / kLanes;
-static_assert(kLanes <= kCachePadding && kCacheBlock % kLanes == 0);
+inline constexpr int kBlockVectors = ops::kCacheBlock / kLanes;
+static_assert(kLanes <= ops::kCachePadding && ops::kCacheBlock % kLanes == 0);
 
 /// Sums that are kept in registers: 16 of the 32 that AVX-512 has, 8 of the 16 of older targets.
 inline constexpr int kSums = HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3 ? 8 : 16;
@@ -51,7 +51,8 @@ HWY_INLINE void score_vectors(const float* const* queries, const float* HWY_REST
   }
   for (int i = 0; i < head_size; ++i) {
     FloatVec key[kVectors];
-    for (int v = 0; v < kVectors; ++v) key[v] = hn::Load(d, keys + i * kCacheBlock + v * kLanes);
+    for (int v = 0; v < kVectors; ++v)
+      key[v] = hn::Load(d, keys + i * ops::kCacheBlock + v * kLanes);
     for (int q = 0; q < kQueries; ++q) {
       const FloatVec factor = hn::Set(d, queries[q][i]);
       for (int v = 0; v < kVectors; ++v) sum[q][v] = hn::MulAdd(factor, key[v], sum[q][v]);
@@ -59,7 +60,7 @@ HWY_INLINE void score_vectors(const float* const* queries, const float* HWY_REST
   }
   for (int q = 0; q < kQueries; ++q) {
     for (int v = 0; v < kVectors; ++v) {
-      hn::Store(sum[q][v], d, scores + q * kCacheBlock + v * kLanes);
+      hn::Store(sum[q][v], d, scores + q * ops::kCacheBlock + v * kLanes);
     }
   }
 }
@@ -102,7 +103,7 @@ HWY_INLINE void add_value(const float* HWY_RESTRICT value, const float* HWY_REST
   for (int v = 0; v < kVectors; ++v) part[v] = hn::LoadU(d, value + v * kLanes);
   for (int q = 0; q < kQueries; ++q) {
     if (!kAll && (k < keys.begin[q] || k >= keys.end[q])) continue;
-    const FloatVec weight = hn::Set(d, weights[q * kCacheBlock + k]);
+    const FloatVec weight = hn::Set(d, weights[q * ops::kCacheBlock + k]);
     for (int v = 0; v < kVectors; ++v) sums[q][v] = hn::MulAdd(weight, part[v], sums[q][v]);
   }
 }
@@ -188,8 +189,8 @@ class QueryWalk {
 
   void run() {
     const PlannedRow& first = *rows_[0];
-    const int64_t first_block = first.range.context_begin / kCacheBlock;
-    for (int64_t b = first_block; b * kCacheBlock < first.range.context_end; ++b) {
+    const int64_t first_block = first.range.context_begin / ops::kCacheBlock;
+    for (int64_t b = first_block; b * ops::kCacheBlock < first.range.context_end; ++b) {
       for (int j = 0; j < batch_.count; ++j) {
         seen_begin_[j] = std::max(0, keys_of_block(rows_[j]->range.context_begin, b));
         seen_end_[j] = keys_of_block(rows_[j]->range.context_end, b);
@@ -215,7 +216,7 @@ class QueryWalk {
   [[nodiscard]] int64_t stride() const { return int64_t{vectors_} * kLanes; }
 
   static int keys_of_block(int64_t keys, int64_t block) {
-    return static_cast<int>(std::min<int64_t>(keys - block * kCacheBlock, kCacheBlock));
+    return static_cast<int>(std::min<int64_t>(keys - block * ops::kCacheBlock, ops::kCacheBlock));
   }
 
   /// Takes query `begin` and those behind it that see the same rows of the pass to them. Returns
@@ -224,17 +225,17 @@ class QueryWalk {
     const auto [self, keys] = std::pair(rows_[begin]->self, rows_[begin]->self_keys());
     int end = begin + 1;
     while (end < batch_.count && rows_[end]->self == self) ++end;
-    for (int64_t b = 0; b * kCacheBlock < keys; ++b) {
+    for (int64_t b = 0; b * ops::kCacheBlock < keys; ++b) {
       std::fill(seen_begin_.data() + begin, seen_begin_.data() + end, 0);
       std::fill(seen_end_.data() + begin, seen_end_.data() + end, keys_of_block(keys, b));
-      attend(self + b * cache_block_floats(plan_.layout()), begin, end);
+      attend(self + b * ops::cache_block_floats(plan_.layout()), begin, end);
     }
     return end;
   }
 
   /// Queries [j, end) meet a block, of which `layer` is one layer.
   void attend(const float* layer, int j, int end) {
-    const float* keys = layer + int64_t{kv_head_} * 2 * kCacheBlock * size_;
+    const float* keys = layer + int64_t{kv_head_} * 2 * ops::kCacheBlock * size_;
     for (; j + 4 <= end; j += 4) attend_together<4>(j, keys);
     for (; j + 2 <= end; j += 2) attend_together<2>(j, keys);
     if (j < end) attend_together<1>(j, keys);
@@ -243,16 +244,16 @@ class QueryWalk {
   /// Queries [j, j + kQueries) share the loads of keys and values.
   template <int kQueries>
   HWY_INLINE void attend_together(int j, const float* keys) {
-    HWY_ALIGN float weights[kQueries * kCacheBlock];
+    HWY_ALIGN float weights[kQueries * ops::kCacheBlock];
     float corrections[kQueries];
     const SeenKeys seen = seen_keys<kQueries>(seen_begin_.data() + j, seen_end_.data() + j);
     const int vectors = (seen.last + kLanes - 1) / kLanes;
     score_keys<kQueries>(queries_.data() + j, keys, size_, vectors, weights);
     for (int q = 0; q < kQueries; ++q) {
-      corrections[q] = update_softmax(j + q, vectors, weights + q * kCacheBlock);
+      corrections[q] = update_softmax(j + q, vectors, weights + q * ops::kCacheBlock);
     }
-    add_values<kQueries>(keys + int64_t{kCacheBlock} * size_, size_, vectors_, weights, corrections,
-                         seen, sums_ + j * stride(), stride());
+    add_values<kQueries>(keys + int64_t{ops::kCacheBlock} * size_, size_, vectors_, weights,
+                         corrections, seen, sums_ + j * stride(), stride());
   }
 
   /// Scores of query j become weights, 0 of keys that it does not see. Returns the factor that
@@ -293,18 +294,18 @@ class QueryWalk {
   int kv_head_, size_;
   int vectors_;  // of a head
   float scale_;
-  std::array<const PlannedRow*, kBatchQueries> rows_{};
-  std::array<const float*, kBatchQueries> queries_;
-  std::array<float*, kBatchQueries> results_;
-  std::array<int, kBatchQueries> seen_begin_;       // of the block at hand,
-  std::array<int, kBatchQueries> seen_end_;         // keys [begin, end)
-  std::array<float, kBatchQueries> maxima_;         // largest score
-  HWY_ALIGN float totals_[kBatchQueries * kLanes];  // sum of exp(score - maximum), by lane
-  HWY_ALIGN float sums_[kBatchFloats];              // [count, stride] the same times value
+  std::array<const PlannedRow*, ops::kBatchQueries> rows_{};
+  std::array<const float*, ops::kBatchQueries> queries_;
+  std::array<float*, ops::kBatchQueries> results_;
+  std::array<int, ops::kBatchQueries> seen_begin_;       // of the block at hand,
+  std::array<int, ops::kBatchQueries> seen_end_;         // keys [begin, end)
+  std::array<float, ops::kBatchQueries> maxima_;         // largest score
+  HWY_ALIGN float totals_[ops::kBatchQueries * kLanes];  // sum of exp(score - maximum), by lane
+  HWY_ALIGN float sums_[ops::kBatchFloats];              // [count, stride] the same times value
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #endif  // include guard

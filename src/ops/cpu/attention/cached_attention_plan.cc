@@ -7,7 +7,7 @@
 
 #include "base/threads/parallel.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 int64_t divide_up(int64_t a, int64_t b) {
@@ -45,8 +45,7 @@ void CachedAttentionPlan::sort_rows() {
   float* out = call_.out.f32();
   for (size_t r = 0; r < call_.ranges.size(); ++r) {
     const KeyRange& range = call_.ranges[r];
-    rows_.push_back(
-        {range, &call_.contexts[static_cast<size_t>(call_.sequences[r])], nullptr, qkv, out});
+    rows_.push_back({range, &call_.contexts[call_.sequences[r]], nullptr, qkv, out});
     work_ += 2 * (range.context_end - range.context_begin + rows_.back().self_keys()) *
              call_.layout.q_cols();
     qkv += call_.layout.row_cols();
@@ -66,8 +65,7 @@ void CachedAttentionPlan::copy_self_keys() {
     const float*& copy = copies[{row.range.self_begin, row.range.self_end}];
     if (copy == nullptr) {
       const int64_t count = blocks_of(row.self_keys());
-      self_blocks_.push_back(
-          pooled_bytes(static_cast<size_t>(count * layer + kCachePadding) * sizeof(float)));
+      self_blocks_.push_back(tensor::pooled_bytes((count * layer + kCachePadding) * sizeof(float)));
       std::vector<float*> blocks;
       for (int64_t b = 0; b < count; ++b) {
         blocks.push_back(static_cast<float*>(self_blocks_.back().get()) + b * layer);
@@ -103,4 +101,4 @@ int64_t CachedAttentionPlan::batch_size() const {
   return std::min(divide_up(share, 4) * 4, room);  // four queries share loads
 }
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -8,7 +8,7 @@
 
 #include "ops/cached_attention.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// One call of cached_attention().
 struct CachedAttentionCall {
@@ -16,8 +16,8 @@ struct CachedAttentionCall {
   std::span<const KeyRange> ranges;      // [N]
   std::span<const int32_t> sequences;    // [N]
   std::span<const CachedKeys> contexts;  // by sequence
-  Tensor qkv;                            // [N, row_cols]
-  Tensor out;                            // [N, H e]
+  tensor::Tensor qkv;                    // [N, row_cols]
+  tensor::Tensor out;                    // [N, H e]
 };
 
 /// A row of the pass and what it sees.
@@ -70,4 +70,4 @@ class CachedAttentionPlan {
   int64_t work_ = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::ops

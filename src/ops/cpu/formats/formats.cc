@@ -8,7 +8,7 @@
 #include "ops/cpu/formats/f32/float_weight.h"
 #include "ops/cpu/formats/int8/int8_product.h"
 
-namespace evo::cpu {
+namespace evo::ops::cpu {
 namespace {
 
 using Packed = std::shared_ptr<const PackedWeight>;
@@ -20,37 +20,39 @@ Packed pack_as(const float* weight, int64_t out, int64_t in) {
 
 Packed round_to_bf16_and_pack(const float* weight, int64_t out, int64_t in) {
   const int64_t count = out * in;
-  const std::shared_ptr<void> bits = pooled_bytes(static_cast<size_t>(count) * sizeof(uint16_t));
+  const std::shared_ptr<void> bits = tensor::pooled_bytes(count * sizeof(uint16_t));
   auto* const rounded = static_cast<uint16_t*>(bits.get());
   parallel_for(count, 65536, [&](int64_t begin, int64_t end) {
-    convert_to_bf16(weight + begin, end - begin, rounded + begin);
+    ops::convert_to_bf16(weight + begin, end - begin, rounded + begin);
   });
   return std::make_shared<const BF16Weight>(rounded, out, in);
 }
 
 struct Format {
-  Precision precision;
+  tensor::Precision precision;
   Packed (*pack)(const float* weight, int64_t out, int64_t in);
 };
 
 constexpr std::array kFormats = {
-    Format{Precision::kF32, pack_as<FloatWeight>},
-    Format{Precision::kBF16, round_to_bf16_and_pack},
-    Format{Precision::kInt8, pack_as<Int8Weight>},
+    Format{tensor::Precision::kF32, pack_as<FloatWeight>},
+    Format{tensor::Precision::kBF16, round_to_bf16_and_pack},
+    Format{tensor::Precision::kInt8, pack_as<Int8Weight>},
 };
 
 }  // namespace
 
-Packed pack_weight(const float* weight, int64_t out, int64_t in, Precision precision) {
+Packed pack_weight(const float* weight, int64_t out, int64_t in, tensor::Precision precision) {
   const auto* const format = std::ranges::find(kFormats, precision, &Format::precision);
   EVO_CHECK(out > 0 && in > 0 && format != kFormats.end());
   return format->pack(weight, out, in);
 }
 
-Packed pack_bf16_weight(const uint16_t* weight, int64_t out, int64_t in, Precision precision) {
-  if (precision == Precision::kInt8) return std::make_shared<const Int8Weight>(weight, out, in);
-  EVO_CHECK(precision == Precision::kBF16);
+Packed pack_bf16_weight(const uint16_t* weight, int64_t out, int64_t in,
+                        tensor::Precision precision) {
+  if (precision == tensor::Precision::kInt8)
+    return std::make_shared<const Int8Weight>(weight, out, in);
+  EVO_CHECK(precision == tensor::Precision::kBF16);
   return std::make_shared<const BF16Weight>(weight, out, in);
 }
 
-}  // namespace evo::cpu
+}  // namespace evo::ops::cpu

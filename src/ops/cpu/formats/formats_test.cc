@@ -8,13 +8,13 @@
 #include "ops/cpu/formats/int8/int8_product.h"
 #include "ops/reference/matmul_formula.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::random_values;
 
-constexpr std::array<Precision, 3> kPrecisions = {Precision::kF32, Precision::kBF16,
-                                                  Precision::kInt8};
+constexpr std::array<tensor::Precision, 3> kPrecisions = {
+    tensor::Precision::kF32, tensor::Precision::kBF16, tensor::Precision::kInt8};
 constexpr int64_t kMostPackedRows = 150;
 
 std::vector<float> multiply(const PackedWeight& weight, const float* x, int64_t rows) {
@@ -28,11 +28,11 @@ TEST(PackedWeight, IsCloseToReference) {
     const std::vector<float> w = random_values(static_cast<size_t>(out * in), 1);
     const std::vector<float> x = random_values(static_cast<size_t>(19 * in), 2);
     // The bound for kInt8 is another one: int8_product_test.cc.
-    for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
+    for (const tensor::Precision precision : {tensor::Precision::kF32, tensor::Precision::kBF16}) {
       const auto packed = pack_weight(w.data(), out, in, precision);
       EXPECT_EQ(packed->out(), out);
       EXPECT_EQ(packed->in(), in);
-      const int64_t element = precision == Precision::kBF16 ? 2 : 4;
+      const int64_t element = precision == tensor::Precision::kBF16 ? 2 : 4;
       EXPECT_GE(packed->bytes(), static_cast<size_t>(out * in * element));
       for (const int64_t rows : {0, 1, 2, 19}) {
         const std::vector<float> y = multiply(*packed, x.data(), rows);
@@ -49,7 +49,7 @@ TEST(PackedWeight, IsCloseToReference) {
 }
 
 /// The promise that speculative decoding rests on.
-void expect_rows_keep_their_bits(int64_t out, int64_t in, Precision precision) {
+void expect_rows_keep_their_bits(int64_t out, int64_t in, tensor::Precision precision) {
   SCOPED_TRACE(fmt::format("out {} in {} precision {} threads {}", out, in,
                            static_cast<int>(precision), threads()));
   const std::vector<float> w = random_values(static_cast<size_t>(out * in), 3);
@@ -76,7 +76,7 @@ TEST(PackedWeight, RowsKeepTheirBitsInAnyCompany) {
                                   {5, 7},
                                   {65, 2048},
                                   {48, 5000}}) {
-      for (const Precision precision : kPrecisions) {
+      for (const tensor::Precision precision : kPrecisions) {
         expect_rows_keep_their_bits(out, in, precision);
       }
     }
@@ -87,7 +87,7 @@ TEST(PackedWeight, RowsKeepTheirBitsInAnyCompany) {
 TEST(PackedWeight, SameBitsForAnyThreads) {
   const std::vector<float> w = random_values(300 * 500, 5), x = random_values(9 * 500, 6);
   const int before = threads();
-  for (const Precision precision : kPrecisions) {
+  for (const tensor::Precision precision : kPrecisions) {
     const auto packed = pack_weight(w.data(), 300, 500, precision);
     set_threads(1);
     const std::vector<float> one = multiply(*packed, x.data(), 9);
@@ -101,7 +101,7 @@ TEST(PackedWeight, SameBitsForAnyThreads) {
 
 TEST(PackedWeight, TwoThreadsMayMultiply) {
   const std::vector<float> w = random_values(128 * 96, 7), x = random_values(64 * 96, 8);
-  const auto packed = pack_weight(w.data(), 128, 96, Precision::kF32);
+  const auto packed = pack_weight(w.data(), 128, 96, tensor::Precision::kF32);
   const std::vector<float> expected = multiply(*packed, x.data(), 64);
   std::array<int, 2> wrong = {};
   const auto work = [&](size_t who) {
@@ -120,7 +120,7 @@ TEST(PackedWeight, NaNStaysInItsRow) {
   const std::vector<float> w(50 * 40, 1.0f);
   std::vector<float> x(3 * 40, 1.0f);
   x[45] = std::numeric_limits<float>::quiet_NaN();
-  for (const Precision precision : kPrecisions) {
+  for (const tensor::Precision precision : kPrecisions) {
     const std::vector<float> y = multiply(*pack_weight(w.data(), 50, 40, precision), x.data(), 3);
     for (size_t i = 0; i < y.size(); ++i) {
       if (i / 50 == 1) {
@@ -137,9 +137,9 @@ TEST(PackedWeight, GivesRowsBack) {
   const std::vector<float> w = random_values(kOut * kIn, 9);
   std::vector<float> rounded(w.size()), row(kIn), quantized(kIn);
   round_to_bf16(w.data(), kOut * kIn, rounded.data());
-  const auto f32 = pack_weight(w.data(), kOut, kIn, Precision::kF32);
-  const auto bf16 = pack_weight(w.data(), kOut, kIn, Precision::kBF16);
-  const auto int8 = pack_weight(w.data(), kOut, kIn, Precision::kInt8);
+  const auto f32 = pack_weight(w.data(), kOut, kIn, tensor::Precision::kF32);
+  const auto bf16 = pack_weight(w.data(), kOut, kIn, tensor::Precision::kBF16);
+  const auto int8 = pack_weight(w.data(), kOut, kIn, tensor::Precision::kInt8);
   const Int8Weight int8_expected(w.data(), kOut, kIn);
   for (int64_t o = 0; o < kOut; ++o) {
     f32->row(o, row.data());
@@ -155,18 +155,18 @@ TEST(PackedWeight, GivesRowsBack) {
 TEST(PackedWeightDeathTest, HasNoOtherRows) {
   const std::vector<float> w(6, 1.0f);
   std::vector<float> row(3);
-  const auto packed = pack_weight(w.data(), 2, 3, Precision::kF32);
+  const auto packed = pack_weight(w.data(), 2, 3, tensor::Precision::kF32);
   EXPECT_DEATH(packed->row(2, row.data()), "index");
 }
 
 TEST(PackedWeight, Int8TakesAQuarterOfTheMemory) {
   const std::vector<float> w(512 * 512, 1.0f);
-  const auto bytes = [&](Precision precision) {
+  const auto bytes = [&](tensor::Precision precision) {
     return static_cast<double>(pack_weight(w.data(), 512, 512, precision)->bytes());
   };
-  EXPECT_LT(bytes(Precision::kInt8), 0.26 * bytes(Precision::kF32));
-  EXPECT_LT(bytes(Precision::kBF16), 0.51 * bytes(Precision::kF32));
+  EXPECT_LT(bytes(tensor::Precision::kInt8), 0.26 * bytes(tensor::Precision::kF32));
+  EXPECT_LT(bytes(tensor::Precision::kBF16), 0.51 * bytes(tensor::Precision::kF32));
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

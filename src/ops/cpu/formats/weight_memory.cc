@@ -6,10 +6,10 @@
 
 #include "tensor/tensor.h"
 
-namespace evo {
+namespace evo::ops {
 
 std::shared_ptr<void> weight_bytes(size_t size) {
-  std::shared_ptr<void> memory = pooled_bytes(size);
+  std::shared_ptr<void> memory = tensor::pooled_bytes(size);
 #ifdef MADV_HUGEPAGE
   constexpr uintptr_t kPage = uintptr_t{1} << 21;
   const auto begin = reinterpret_cast<uintptr_t>(memory.get());
@@ -21,4 +21,4 @@ std::shared_ptr<void> weight_bytes(size_t size) {
   return memory;
 }
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -8,7 +8,7 @@
 #include <memory>
 #include <mutex>
 
-namespace evo {
+namespace evo::ops {
 
 /// get() makes a missing value under the lock, so that threads that want the same one make it once.
 /// When full, the value used longest ago makes room; who still holds it may go on using it.
@@ -54,4 +54,4 @@ class BoundedCache {
   uint64_t clock_ = 0;
 };
 
-}  // namespace evo
+}  // namespace evo::ops

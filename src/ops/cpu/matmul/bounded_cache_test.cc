@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 TEST(BoundedCache, MakesOnceAndDropsWhatWasUsedLongestAgo) {
@@ -59,4 +59,4 @@ TEST(BoundedCache, ThreadsMayDropEachOthersValues) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

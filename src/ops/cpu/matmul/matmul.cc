@@ -11,7 +11,7 @@
 #include "ops/cpu/matmul/onednn.h"
 #include "ops/weight.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 /// m, n, k, strides of a, b and out, flags: what a primitive depends on.
@@ -101,14 +101,14 @@ void fill_zero(float* out, int64_t rows, int64_t cols, int64_t stride) {
 
 }  // namespace
 
-MatmulOperand::MatmulOperand(const MatrixView& view, Precision precision)
+MatmulOperand::MatmulOperand(const MatrixView& view, tensor::Precision precision)
     : data_(reinterpret_cast<const std::byte*>(view.data)),
       rows_(view.rows),
       cols_(view.cols),
       row_stride_(view.row_stride),
       col_stride_(view.col_stride) {
-  EVO_CHECK(precision != Precision::kInt8 && (row_stride_ == 1 || col_stride_ == 1));
-  if (precision == Precision::kBF16 && rows_ > 0 && cols_ > 0) keep_rounded(view);
+  EVO_CHECK(precision != tensor::Precision::kInt8 && (row_stride_ == 1 || col_stride_ == 1));
+  if (precision == tensor::Precision::kBF16 && rows_ > 0 && cols_ > 0) keep_rounded(view);
 }
 
 /// A dense copy of the same orientation, rounded to bf16: as bf16 where the CPU multiplies that, as
@@ -119,7 +119,7 @@ void MatmulOperand::keep_rounded(const MatrixView& view) {
   const int64_t length = by_rows ? view.cols : view.rows;
   const int64_t stride = by_rows ? view.row_stride : view.col_stride;
   stored_as_bf16_ = native_bf16();
-  rounded_ = pooled_bytes(static_cast<size_t>(lines * length * (stored_as_bf16_ ? 2 : 4)));
+  rounded_ = tensor::pooled_bytes(static_cast<size_t>(lines * length * (stored_as_bf16_ ? 2 : 4)));
   parallel_for(lines, std::max<int64_t>(1, 65536 / length), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const float* from = view.data + i * stride;
@@ -171,7 +171,7 @@ void matmul(const MatmulOperand& a, const MatmulOperand& b, float* out, int64_t 
 }
 
 void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_stride,
-            bool accumulate, Precision precision) {
+            bool accumulate, tensor::Precision precision) {
   matmul(MatmulOperand(a, precision), MatmulOperand(b, precision), out, out_stride, accumulate);
 }
 
@@ -179,18 +179,18 @@ bool native_bf16() {
   return isa() == Isa::kAmx || (isa() == Isa::kAvx512BF16 && !made_by_intel());
 }
 
-Precision best_precision() {
-  return native_bf16() ? Precision::kBF16 : Precision::kF32;
+tensor::Precision best_precision() {
+  return native_bf16() ? tensor::Precision::kBF16 : tensor::Precision::kF32;
 }
 
-double measure_matmul_peak(Precision precision, double seconds) {
+double measure_matmul_peak(tensor::Precision precision, double seconds) {
   using Clock = std::chrono::steady_clock;
   constexpr int64_t kSize = 1536;
-  const Tensor a = Tensor::zeros({kSize, kSize});
-  const Tensor b = Tensor::zeros({kSize, kSize});
-  const Tensor out = Tensor::empty({kSize, kSize});
+  const tensor::Tensor a = tensor::Tensor::zeros({kSize, kSize});
+  const tensor::Tensor b = tensor::Tensor::zeros({kSize, kSize});
+  const tensor::Tensor out = tensor::Tensor::empty({kSize, kSize});
   std::shared_ptr<const PackedWeight> packed;
-  if (precision == Precision::kInt8) packed = pack_weight(b.f32(), kSize, kSize, precision);
+  if (precision == tensor::Precision::kInt8) packed = pack_weight(b.f32(), kSize, kSize, precision);
   const auto run = [&] {
     const auto start = Clock::now();
     if (packed) {
@@ -210,4 +210,4 @@ double measure_matmul_peak(Precision precision, double seconds) {
   return 2e-9 * kSize * kSize * kSize / best;
 }
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -8,7 +8,7 @@
 
 #include "tensor/tape.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// A read-only matrix [rows, cols] in memory; element (i, j) is data[i * row_stride + j *
 /// col_stride] and one of the two strides is 1.
@@ -30,7 +30,7 @@ inline MatrixView matrix(const float* data, int64_t rows, int64_t cols) {
 class MatmulOperand {
  public:
   /// What `view` views outlives the operand. kInt8 is for PackedWeight only.
-  MatmulOperand(const MatrixView& view, Precision precision);
+  MatmulOperand(const MatrixView& view, tensor::Precision precision);
 
   [[nodiscard]] MatmulOperand transposed() const;
   [[nodiscard]] int64_t rows() const { return rows_; }
@@ -62,6 +62,6 @@ void matmul(const MatmulOperand& a, const MatmulOperand& b, float* out, int64_t 
 
 /// The same of matrices that no other product reads.
 void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_stride,
-            bool accumulate, Precision precision);
+            bool accumulate, tensor::Precision precision);
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -9,7 +9,7 @@
 #include "base/threads/parallel.h"
 #include "ops/reference/matmul_formula.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::random_values;
@@ -30,13 +30,13 @@ struct Case {
   int64_t m, n, k;
   bool a_transposed, b_transposed, accumulate;
   int64_t gap;
-  Precision precision;
+  tensor::Precision precision;
 };
 
 void check(const Case& c) {
   SCOPED_TRACE(fmt::format("m {} n {} k {} ta {} tb {} accumulate {} gap {} bf16 {}", c.m, c.n, c.k,
                            c.a_transposed, c.b_transposed, c.accumulate, c.gap,
-                           c.precision == Precision::kBF16));
+                           c.precision == tensor::Precision::kBF16));
   const Stored a(c.m, c.k, c.a_transposed, c.gap, 1), b(c.k, c.n, c.b_transposed, c.gap, 2);
   const int64_t stride = c.n + c.gap;
   const std::vector<float> before = random_values(static_cast<size_t>(c.m * stride), 3);
@@ -78,7 +78,8 @@ TEST(Matmul, EveryFormIsCloseToReference) {
   for (const auto& [m, n, k] : kSizes) {
     for (int form = 0; form < 8; ++form) {
       for (const int64_t gap : {0, 3}) {
-        for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
+        for (const tensor::Precision precision :
+             {tensor::Precision::kF32, tensor::Precision::kBF16}) {
           check({m, n, k, (form & 1) != 0, (form & 2) != 0, (form & 4) != 0, gap, precision});
         }
       }
@@ -106,7 +107,8 @@ TEST(Matmul, BandsAreCloseToReference) {
     for (int form = 0; form < 8; ++form) {
       for (const int count : {2, 3}) {
         const WithThreads several(count);
-        for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
+        for (const tensor::Precision precision :
+             {tensor::Precision::kF32, tensor::Precision::kBF16}) {
           check({m, n, k, (form & 1) != 0, (form & 2) != 0, (form & 4) != 0, 3, precision});
         }
       }
@@ -115,7 +117,7 @@ TEST(Matmul, BandsAreCloseToReference) {
 }
 
 TEST(Matmul, BandsHaveTheSameBitsForAnyThreads) {
-  for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
+  for (const tensor::Precision precision : {tensor::Precision::kF32, tensor::Precision::kBF16}) {
     const Stored a(300, 96, false, 0, 1), b(96, 128, false, 0, 2);
     const auto product = [&] {
       std::vector<float> out(300 * 128);
@@ -129,7 +131,7 @@ TEST(Matmul, BandsHaveTheSameBitsForAnyThreads) {
     }
     const WithThreads three(3);
     std::array<std::vector<float>, 4> inside;
-    parallel_items(4, [&](int64_t i) { inside[static_cast<size_t>(i)] = product(); });
+    parallel_items(4, [&](int64_t i) { inside[i] = product(); });
     results.insert(results.end(), inside.begin(), inside.end());
     for (const std::vector<float>& other : results) {
       EXPECT_EQ(std::memcmp(other.data(), results[0].data(), other.size() * sizeof(float)), 0);
@@ -141,14 +143,14 @@ TEST(Matmul, BF16RoundsItsInputs) {
   // 1 + 2^-9 is not a bf16 number and rounds to 1; the sum stays f32.
   const std::vector<float> a{1.0f + 0x1p-9f, 0x1p-20f}, b{1.0f, 1.0f};
   float out = 0;
-  matmul(matrix(a.data(), 1, 2), matrix(b.data(), 2, 1), &out, 1, false, Precision::kBF16);
+  matmul(matrix(a.data(), 1, 2), matrix(b.data(), 2, 1), &out, 1, false, tensor::Precision::kBF16);
   EXPECT_EQ(out, 1.0f + 0x1p-20f);
-  matmul(matrix(a.data(), 1, 2), matrix(b.data(), 2, 1), &out, 1, false, Precision::kF32);
+  matmul(matrix(a.data(), 1, 2), matrix(b.data(), 2, 1), &out, 1, false, tensor::Precision::kF32);
   EXPECT_EQ(out, 1.0f + 0x1p-9f + 0x1p-20f);
 }
 
 TEST(Matmul, EmptyDimensions) {
-  for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
+  for (const tensor::Precision precision : {tensor::Precision::kF32, tensor::Precision::kBF16}) {
     const std::vector<float> values(12, 1.0f);
     std::vector<float> out(12, 5.0f);
     const auto run = [&](int64_t m, int64_t n, int64_t k, bool accumulate) {
@@ -167,7 +169,7 @@ TEST(Matmul, EmptyDimensions) {
 TEST(Matmul, NaNInputsGiveNaN) {
   std::vector<float> a(64, 1.0f), out(4);
   a[17] = std::numeric_limits<float>::quiet_NaN();
-  for (const Precision precision : {Precision::kF32, Precision::kBF16}) {
+  for (const tensor::Precision precision : {tensor::Precision::kF32, tensor::Precision::kBF16}) {
     matmul(matrix(a.data(), 2, 32), matrix(a.data() + 32, 32, 1), out.data(), 1, false, precision);
     EXPECT_TRUE(std::isnan(out[0]));
     EXPECT_EQ(out[1], 32.0f);
@@ -185,7 +187,7 @@ class Rounds {
       const std::vector<float> got = product(i % kShapes);
       for (size_t j = 0; j < got.size(); ++j) {
         const float allowed = 1e-4f;  // 64 f32 additions of numbers of size 1, in any order
-        if (!(std::abs(got[j] - expected_[static_cast<size_t>(i % kShapes)][j]) <= allowed)) {
+        if (!(std::abs(got[j] - expected_[i % kShapes][j]) <= allowed)) {
           return false;
         }
       }
@@ -199,7 +201,7 @@ class Rounds {
     const int64_t m = 40 + i, n = 96;
     std::vector<float> out(static_cast<size_t>(m * n));
     matmul(matrix(a_.data(), m, 64), matrix(b_.data(), n, 64).transposed(), out.data(), n, false,
-           Precision::kF32);
+           tensor::Precision::kF32);
     return out;
   }
   std::vector<float> a_ = random_values(64 * 64, 5), b_ = random_values(96 * 64, 6);
@@ -220,18 +222,18 @@ TEST(Matmul, WorksInsideAParallelRegion) {
   const Rounds rounds;
   const WithThreads three(3);
   std::array<bool, 4> right = {};
-  parallel_items(4, [&](int64_t i) { right[static_cast<size_t>(i)] = rounds.all_right(); });
+  parallel_items(4, [&](int64_t i) { right[i] = rounds.all_right(); });
   EXPECT_EQ(right, (std::array<bool, 4>{true, true, true, true}));
 }
 
 TEST(Matmul, PeakIsANumber) {
-  EXPECT_TRUE(measure_matmul_peak(Precision::kF32, 0.0) > 0.1);
-  EXPECT_TRUE(std::isfinite(measure_matmul_peak(Precision::kF32, 0.0)));
+  EXPECT_TRUE(measure_matmul_peak(tensor::Precision::kF32, 0.0) > 0.1);
+  EXPECT_TRUE(std::isfinite(measure_matmul_peak(tensor::Precision::kF32, 0.0)));
 }
 
 TEST(Matmul, BestPrecisionFollowsTheCpu) {
-  EXPECT_EQ(best_precision() == Precision::kBF16, native_bf16());
+  EXPECT_EQ(best_precision() == tensor::Precision::kBF16, native_bf16());
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -61,7 +61,7 @@ Product::Product(const Layout& src, const Layout& weights, const Layout& dst, bo
       scratch_(description_.scratchpad_desc()) {}
 
 void Product::run(const void* src, const void* weights, void* dst) const {
-  const std::shared_ptr<void> scratch = pooled_bytes(scratch_.get_size());
+  const std::shared_ptr<void> scratch = tensor::pooled_bytes(scratch_.get_size());
   primitive_.execute(stream(), {{DNNL_ARG_SRC, wrap(src_, src)},
                                 {DNNL_ARG_WEIGHTS, wrap(weights_, weights)},
                                 {DNNL_ARG_DST, wrap(dst_, dst)},

@@ -14,7 +14,7 @@
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -39,11 +39,11 @@ uint64_t sum(const uint64_t* from, size_t count) {
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace evo {
+namespace evo::ops {
 namespace {
 
 HWY_EXPORT(sum);
@@ -75,5 +75,5 @@ double measure_read_bandwidth(size_t bytes, double seconds) {
   return static_cast<double>(words.size() * sizeof(uint64_t)) / best;
 }
 
-}  // namespace evo
+}  // namespace evo::ops
 #endif

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #endif
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 /// Linux gives a process the tiles' registers (8 KB a thread) only if it asks.
@@ -77,4 +77,4 @@ const char* isa_name(Isa level) {
   check_failed("a level of instructions", __FILE__, __LINE__);
 }
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -11,7 +11,7 @@
 
 #include "ops/cpu/formats/bf16/bf16_product.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 /// What holds at every level; cmake/isa.cmake runs this at all that the CPU has.
@@ -36,4 +36,4 @@ TEST(Isa, IsNoMoreThanTheEnvironmentAllows) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -13,7 +13,7 @@
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
@@ -80,7 +80,7 @@ HWY_INLINE V Tanh(D d, V x) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #endif  // include guard

@@ -7,7 +7,7 @@
 #include "ops/cpu/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -43,7 +43,7 @@ int64_t this_target() {
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -52,7 +52,7 @@ HWY_AFTER_NAMESPACE();
 
 #include "ops/testing/testing.h"
 
-namespace evo {
+namespace evo::ops {
 HWY_EXPORT(exp_all);
 HWY_EXPORT(sigmoid_all);
 HWY_EXPORT(tanh_all);
@@ -190,5 +190,5 @@ TEST(SimdMath, TanhAtTheEdges) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops
 #endif  // HWY_ONCE

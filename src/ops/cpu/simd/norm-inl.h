@@ -14,7 +14,7 @@
 #include "ops/cpu/simd/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 
 /// Writes y [n]; returns inverse_rms = 1 / sqrt(mean(x^2) + eps).
@@ -73,7 +73,7 @@ HWY_INLINE void norm_factor_gradient(const float* x, const float* other, bool pl
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #endif  // include guard

@@ -8,7 +8,7 @@
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -53,11 +53,11 @@ void round_row(const float* from, size_t count, float* to) {
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace evo {
+namespace evo::ops {
 
 HWY_EXPORT(convert_row);
 HWY_EXPORT(round_row);
@@ -70,5 +70,5 @@ void round_to_bf16(const float* from, int64_t count, float* to) {
   HWY_DYNAMIC_DISPATCH(round_row)(from, static_cast<size_t>(count), to);
 }
 
-}  // namespace evo
+}  // namespace evo::ops
 #endif

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace evo {
+namespace evo::ops {
 
 /// to[i] = bf16(from[i]), i < count.
 void convert_to_bf16(const float* from, int64_t count, uint16_t* to);
@@ -11,4 +11,4 @@ void convert_to_bf16(const float* from, int64_t count, uint16_t* to);
 /// The same, but kept as f32: to[i] = float(bf16(from[i])). `to` may be `from`.
 void round_to_bf16(const float* from, int64_t count, float* to);
 
-}  // namespace evo
+}  // namespace evo::ops

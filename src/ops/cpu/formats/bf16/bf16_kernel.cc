@@ -20,20 +20,20 @@
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-constexpr int64_t kBlock = kRowProductBlock, kHalf = kBlock / 2;
+constexpr int64_t kBlock = ops::kRowProductBlock, kHalf = kBlock / 2;
 
 template <class Of>
 struct Kernel {
   using Input = Of;
   using Sum = float;
-  static constexpr int64_t kStepInputs = kBF16Step;
-  static constexpr int64_t kStepBytes = kBlock * kBF16Step * sizeof(uint16_t);
+  static constexpr int64_t kStepInputs = ops::kBF16Step;
+  static constexpr int64_t kStepBytes = kBlock * ops::kBF16Step * sizeof(uint16_t);
   using Part = Piece<Input, uint16_t>;
 
   explicit Kernel(const BF16Task& of)
@@ -97,7 +97,7 @@ struct Widened : Kernel<float> {
         fetch(piece, k);
         const auto* pairs = reinterpret_cast<const uint32_t*>(piece.w) + k * kBlock + j;
         const auto low_pairs = hn::Load(bits, pairs), high_pairs = hn::Load(bits, pairs + kHalf);
-        const float* x = piece.x + k * kBF16Step;
+        const float* x = piece.x + k * ops::kBF16Step;
         Vec factor, w_low = first_of(low_pairs), w_high = first_of(high_pairs);
         ((factor = hn::Set(d, x[kRow * piece.x_stride]),
           low[kRow] = hn::MulAdd(factor, w_low, low[kRow]),
@@ -145,7 +145,7 @@ EVO_TARGET_BF16 void add_rows_of(Rows<kRow...>, const Kernel<uint16_t>::Part& pi
     Kernel<uint16_t>::fetch(piece, k);
     const auto* pairs = reinterpret_cast<const uint32_t*>(piece.w) + k * kBlock;
     const auto w_low = hn::Load(bits, pairs), w_high = hn::Load(bits, pairs + kHalf);
-    const uint16_t* x = piece.x + k * kBF16Step;
+    const uint16_t* x = piece.x + k * ops::kBF16Step;
     hn::Vec<Bits> pair;
     ((pair = hn::Set(bits, pair_at(x + kRow * piece.x_stride)),
       low[kRow] = add_dots(low[kRow], pair, w_low),
@@ -179,11 +179,11 @@ void dots(const BF16Task& /*task*/, int64_t /*begin*/, int64_t /*end*/) {
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace evo {
+namespace evo::ops {
 
 HWY_EXPORT(widened);
 HWY_EXPORT(dots);
@@ -196,5 +196,5 @@ void bf16_multiply_dots(const BF16Task& task, int64_t begin, int64_t end) {
   HWY_DYNAMIC_DISPATCH(dots)(task, begin, end);
 }
 
-}  // namespace evo
+}  // namespace evo::ops
 #endif

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace evo {
+namespace evo::ops {
 
 /// Inputs that a kernel takes at once, and those of a tile, to which `in` is padded.
 inline constexpr int64_t kBF16Step = 2;
@@ -24,4 +24,4 @@ void bf16_multiply_widened(const BF16Task& task, int64_t begin, int64_t end);
 void bf16_multiply_dots(const BF16Task& task, int64_t begin, int64_t end);
 void bf16_multiply_tiles(const BF16Task& task, int64_t begin, int64_t end);
 
-}  // namespace evo
+}  // namespace evo::ops

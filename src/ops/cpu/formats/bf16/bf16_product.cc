@@ -16,7 +16,7 @@
 #include "ops/machine.h"
 #include "tensor/tensor.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 constexpr int64_t kStepWeights = kRowProductBlock * kBF16Step;
@@ -90,8 +90,8 @@ std::shared_ptr<void> BF16Weight::inputs(const float* x, int64_t rows, int64_t s
   const bool widened = kernel_ == BF16Kernel::kWidened;
   const bool pad = kernel_ == BF16Kernel::kTiles && rows > kBF16TileRows;
   const int64_t padded_rows = pad ? round_up(rows, kBF16TileRows) : rows;
-  const auto copy = pooled_bytes(static_cast<size_t>(padded_rows * stride) *
-                                 (widened ? sizeof(float) : sizeof(uint16_t)));
+  const auto copy = tensor::pooled_bytes(static_cast<size_t>(padded_rows * stride) *
+                                         (widened ? sizeof(float) : sizeof(uint16_t)));
   parallel_for(padded_rows, 65536 / in() + 1, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const int64_t count = r < rows ? in() : 0;
@@ -131,4 +131,4 @@ size_t BF16Weight::bytes() const {
   return static_cast<size_t>(row_product_blocks(out()) * steps_ * kStepWeights) * sizeof(uint16_t);
 }
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -7,7 +7,7 @@
 
 #include "ops/weight.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// How the products are computed. All of them read the same layout of weights, and in all of them
 /// an element of y is one fixed order of additions along `in`: its bits depend on its row of x
@@ -44,4 +44,4 @@ class BF16Weight final : public PackedWeight {
   std::shared_ptr<uint16_t> weights_;
 };
 
-}  // namespace evo
+}  // namespace evo::ops

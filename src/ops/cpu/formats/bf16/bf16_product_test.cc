@@ -12,7 +12,7 @@
 #include "ops/machine.h"
 #include "ops/reference/matmul_formula.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 // out, in: whole and broken blocks, pairs, tiles and pieces (128) of `in`.
@@ -85,7 +85,8 @@ TEST_P(BF16Product, IsCloseToReference) {
       const std::vector<float> y = multiply(packed, out, problem.x(), kMostBF16Rows);
       for (size_t i = 0; i < y.size(); ++i) {
         // Products of two bf16 numbers are exact in f32: what is left is the sum of `in` of them.
-        const double allowed = reference::rounding(in, Precision::kF32) * expected.magnitude[i];
+        const double allowed =
+            reference::rounding(in, tensor::Precision::kF32) * expected.magnitude[i];
         ASSERT_TRUE(std::abs(y[i] - expected.value[i]) <= allowed) << i;
       }
     });
@@ -117,7 +118,7 @@ TEST_P(BF16Product, NaNAndInfinityStayInTheirRows) {
   for_each_target([&] {
     const std::vector<float> y = multiply(packed, kOut, problem.x(), kRows);
     for (int64_t i = 0; i < kRows * kOut; ++i) {
-      const float value = y[static_cast<size_t>(i)];
+      const float value = y[i];
       if (i / kOut == 17) {
         ASSERT_TRUE(std::isnan(value)) << i;
       } else if (i / kOut == 33) {
@@ -151,9 +152,7 @@ TEST_P(BF16Product, GivesRowsBack) {
     std::vector<float> row(static_cast<size_t>(in));
     for (int64_t o = 0; o < out; ++o) {
       packed.row(o, row.data());
-      ASSERT_EQ(std::memcmp(row.data(), &problem.weight[static_cast<size_t>(o * in)],
-                            row.size() * sizeof(float)),
-                0)
+      ASSERT_EQ(std::memcmp(row.data(), &problem.weight[o * in], row.size() * sizeof(float)), 0)
           << "row " << o << " of " << out << " x " << in;
     }
   }
@@ -173,4 +172,4 @@ TEST(BF16Kernel, BestIsOneThatTheCpuHas) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

@@ -7,7 +7,7 @@
 #include "base/float_formats.h"
 #include "ops/testing/testing.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 /// Ties, neighbours of ties, infinities, NaNs, subnormals and 3000 random bit patterns.
@@ -58,4 +58,4 @@ TEST(Bf16, EveryLengthAndNothingBeyondIt) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

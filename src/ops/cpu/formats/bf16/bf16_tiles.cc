@@ -12,7 +12,7 @@
 #include <immintrin.h>
 #endif
 
-namespace evo {
+namespace evo::ops {
 
 #if defined(__x86_64__)
 
@@ -163,4 +163,4 @@ void bf16_multiply_tiles(const BF16Task& /*task*/, int64_t /*begin*/, int64_t /*
 
 #endif
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -3,7 +3,7 @@
 #include "ops/cpu/formats/f32/row_product.h"
 #include "ops/cpu/formats/weight_memory.h"
 
-namespace evo {
+namespace evo::ops {
 
 FloatWeight::FloatWeight(const float* weight, int64_t out, int64_t in)
     : PackedWeight(out, in), data_(weight_bytes(bytes())) {
@@ -22,4 +22,4 @@ void FloatWeight::read_row(int64_t index, float* values) const {
   unpack_row(packed(), in(), index, values);
 }
 
-}  // namespace evo
+}  // namespace evo::ops

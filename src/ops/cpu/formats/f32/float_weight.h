@@ -6,7 +6,7 @@
 
 #include "ops/weight.h"
 
-namespace evo {
+namespace evo::ops {
 
 class FloatWeight final : public PackedWeight {
  public:
@@ -22,4 +22,4 @@ class FloatWeight final : public PackedWeight {
   std::shared_ptr<void> data_;
 };
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -25,7 +25,7 @@
 #include "ops/cpu/formats/f32/row_product.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 
 // Twelve rows times two vectors of outputs are 24 sums, of 32 registers; six rows 12, of 16.
@@ -97,16 +97,16 @@ void add_piece(const Kernel& kernel, int64_t b, int64_t first, int64_t count, in
          .steps = steps,
          .ahead = w + kFetchedAhead + steps * kBytes * g / groups,
          .ahead_step = kBytes / groups},
-        sums + row * kRowProductBlock);
+        sums + row * ops::kRowProductBlock);
   }
 }
 
 /// Writes block b of a row of y [out]; the last block may have fewer than 32 outputs.
 inline void copy_block(const float* HWY_RESTRICT from, int64_t b, int64_t out,
                        float* HWY_RESTRICT y_row) {
-  const int64_t begin = b * kRowProductBlock;
-  if (out - begin >= kRowProductBlock) {
-    std::copy_n(from, kRowProductBlock, y_row + begin);
+  const int64_t begin = b * ops::kRowProductBlock;
+  if (out - begin >= ops::kRowProductBlock) {
+    std::copy_n(from, ops::kRowProductBlock, y_row + begin);
   } else {
     std::copy_n(from, out - begin, y_row + begin);
   }
@@ -115,7 +115,7 @@ inline void copy_block(const float* HWY_RESTRICT from, int64_t b, int64_t out,
 /// Blocks [begin, end) of outputs for all rows.
 template <class Kernel>
 void multiply_blocks(const Kernel& kernel, int64_t begin, int64_t end) {
-  alignas(64) typename Kernel::Sum sums[kTileRows * kRowProductBlock];
+  alignas(64) typename Kernel::Sum sums[kTileRows * ops::kRowProductBlock];
   const int64_t tiles = (kernel.rows + kTileRows - 1) / kTileRows;
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t first = kernel.rows * t / tiles, count = kernel.rows * (t + 1) / tiles - first;
@@ -130,7 +130,7 @@ void multiply_blocks(const Kernel& kernel, int64_t begin, int64_t end) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #endif  // include guard

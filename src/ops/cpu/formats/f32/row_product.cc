@@ -12,21 +12,21 @@
 #include "ops/cpu/formats/f32/row_product-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
 /// Half a block is a whole number of these vectors.
-using Tag = hn::CappedTag<float, kRowProductBlock / 2>;
+using Tag = hn::CappedTag<float, ops::kRowProductBlock / 2>;
 using Vec = hn::Vec<Tag>;
-constexpr int64_t kHalf = kRowProductBlock / 2;
+constexpr int64_t kHalf = ops::kRowProductBlock / 2;
 
 struct Kernel {
   using Sum = float;
   static constexpr int64_t kStepInputs = 1;
-  static constexpr int64_t kStepBytes = kRowProductBlock * sizeof(float);
+  static constexpr int64_t kStepBytes = ops::kRowProductBlock * sizeof(float);
 
   const float* x;
   int64_t rows, x_stride;
@@ -41,11 +41,11 @@ struct Kernel {
     for (int64_t j = 0; j < kHalf; j += lanes) {
       float* lows = sums + j;
       float* highs = lows + kHalf;
-      Vec low[] = {hn::Load(d, lows + kRow * kRowProductBlock)...};
-      Vec high[] = {hn::Load(d, highs + kRow * kRowProductBlock)...};
+      Vec low[] = {hn::Load(d, lows + kRow * ops::kRowProductBlock)...};
+      Vec high[] = {hn::Load(d, highs + kRow * ops::kRowProductBlock)...};
       for (int64_t k = 0; k < piece.steps; ++k) {
         fetch_ahead<kStepBytes>(piece, k);
-        const float* w = piece.w + k * kRowProductBlock + j;
+        const float* w = piece.w + k * ops::kRowProductBlock + j;
         const Vec w_low = hn::Load(d, w), w_high = hn::Load(d, w + kHalf);
         Vec factor;
         ((factor = hn::Set(d, piece.x[kRow * piece.x_stride + k]),
@@ -53,17 +53,17 @@ struct Kernel {
           high[kRow] = hn::MulAdd(factor, w_high, high[kRow])),
          ...);
       }
-      (hn::Store(low[kRow], d, lows + kRow * kRowProductBlock), ...);
-      (hn::Store(high[kRow], d, highs + kRow * kRowProductBlock), ...);
+      (hn::Store(low[kRow], d, lows + kRow * ops::kRowProductBlock), ...);
+      (hn::Store(high[kRow], d, highs + kRow * ops::kRowProductBlock), ...);
     }
   }
 
   void start(int64_t /*b*/, int64_t count, float* sums) const {
-    std::fill_n(sums, count * kRowProductBlock, 0.0f);
+    std::fill_n(sums, count * ops::kRowProductBlock, 0.0f);
   }
 
   void finish(int64_t b, int64_t first, int64_t count, const float* sums) const {
-    for (int64_t r = 0; r < count; ++r, sums += kRowProductBlock) {
+    for (int64_t r = 0; r < count; ++r, sums += ops::kRowProductBlock) {
       copy_block(sums, b, out, y + (first + r) * out);
     }
   }
@@ -76,11 +76,11 @@ void blocks(const float* x, int64_t rows, const float* packed, int64_t out, int6
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace evo {
+namespace evo::ops {
 
 HWY_EXPORT(blocks);
 
@@ -118,5 +118,5 @@ void row_product(const float* x, int64_t rows, const float* packed, int64_t out,
       [=](int64_t begin, int64_t end) { multiply(x, rows, packed, out, in, y, begin, end); });
 }
 
-}  // namespace evo
+}  // namespace evo::ops
 #endif

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace evo {
+namespace evo::ops {
 
 /// A weight [out, in] in blocks of 32 outputs, [ceil(out / 32), in, 32], padded with zeros.
 inline constexpr int64_t kRowProductBlock = 32;
@@ -25,4 +25,4 @@ void unpack_row(const float* packed, int64_t in, int64_t index, float* row);
 void row_product(const float* x, int64_t rows, const float* packed, int64_t out, int64_t in,
                  float* y);
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -7,7 +7,7 @@
 #include "ops/reference/matmul_formula.h"
 #include "tensor/tensor.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 // out, in: whole and broken blocks, one and several pieces of `in` (64).
@@ -20,7 +20,7 @@ class Packed {
   Packed(const std::vector<float>& weight, int64_t out, int64_t in)
       : out_(out),
         in_(in),
-        storage_(pooled_bytes(static_cast<size_t>(row_product_size(out, in)) * sizeof(float))) {
+        storage_(tensor::pooled_bytes(row_product_size(out, in) * sizeof(float))) {
     pack_row_product(weight.data(), out, in, data());
   }
   [[nodiscard]] std::vector<float> multiply(const float* x, int64_t rows) const {
@@ -54,7 +54,8 @@ void check(const std::vector<float>& weight, int64_t out, int64_t in) {
     const std::vector<float> all = packed.multiply(x, kMostRows);
     for (size_t i = 0; i < all.size(); ++i) {
       const double error = std::abs(all[i] - expected.value[i]);
-      ASSERT_TRUE(error <= reference::rounding(in, Precision::kF32) * expected.magnitude[i]) << i;
+      ASSERT_TRUE(error <= reference::rounding(in, tensor::Precision::kF32) * expected.magnitude[i])
+          << i;
     }
     for (int64_t rows = 1; rows <= 33; ++rows) {
       const std::vector<float> some = packed.multiply(x + in, rows);  // from row 1 on
@@ -87,4 +88,4 @@ TEST(RowProduct, WakesThreadsForEnoughWorkOnly) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops

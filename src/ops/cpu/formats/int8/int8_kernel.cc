@@ -21,7 +21,7 @@
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace evo {
+namespace evo::ops {
 namespace HWY_NAMESPACE {
 namespace {
 
@@ -35,8 +35,8 @@ using Input = int16_t;
 constexpr int32_t kShift = 0;
 #endif
 
-constexpr int64_t kBlock = kRowProductBlock;
-constexpr int64_t kBytesPerStep = kBlock * kInt8Step;
+constexpr int64_t kBlock = ops::kRowProductBlock;
+constexpr int64_t kBytesPerStep = kBlock * ops::kInt8Step;
 
 /// max |x| as its bits, which order like the numbers, with infinity and then NaN above all others.
 int32_t largest_bits(const float* x, int64_t count) {
@@ -71,7 +71,7 @@ float quantize_as(const float* x, int64_t count, int32_t shift, Output* to) {
   constexpr float kNothing = 0x1p-100f;  // 127 / largest must be finite
   const int32_t bits = largest_bits(x, count);
   const auto largest = std::bit_cast<float>(bits);
-  const int64_t padded = (count + kInt8Step - 1) / kInt8Step * kInt8Step;
+  const int64_t padded = (count + ops::kInt8Step - 1) / ops::kInt8Step * ops::kInt8Step;
   if (bits >= kInfinity || largest < kNothing) {
     std::fill_n(to, padded, static_cast<Output>(shift));
     return bits >= kInfinity ? std::numeric_limits<float>::quiet_NaN() : 0.0f;
@@ -96,7 +96,7 @@ size_t input_size() {
 /// Four inputs of a row.
 template <class Bits>
 HWY_INLINE Bits load(const Input* from) {
-  static_assert(sizeof(Bits) == kInt8Step * sizeof(Input));
+  static_assert(sizeof(Bits) == ops::kInt8Step * sizeof(Input));
   Bits bits;
   std::memcpy(&bits, from, sizeof(bits));
   return bits;
@@ -123,7 +123,7 @@ EVO_TARGET_VNNI void add_rows_of(Rows<kRow...>, const Piece<Input, int8_t>& piec
     fetch_ahead<kBytesPerStep>(piece, s);
     const auto* w = reinterpret_cast<const int32_t*>(piece.w + s * kBytesPerStep);
     const Sums w_low = hn::Load(d, w), w_high = hn::Load(d, w + kBlock / 2);
-    const Input* x = piece.x + s * kInt8Step;
+    const Input* x = piece.x + s * ops::kInt8Step;
     Sums four;
     ((four = hn::Set(d, load<int32_t>(x + kRow * piece.x_stride)),
       low[kRow] = add_dots(low[kRow], four, w_low),
@@ -147,7 +147,7 @@ void add_rows_of(Rows<kRow...>, const Piece<Input, int8_t>& piece, int32_t* HWY_
   const hn::RepartitionToWide<decltype(pairs)> fours;
   using Sums = hn::Vec<decltype(pairs)>;
   constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(words));
-  constexpr int64_t kOutputs = 2 * kLanes / kInt8Step;  // of two vectors of weights
+  constexpr int64_t kOutputs = 2 * kLanes / ops::kInt8Step;  // of two vectors of weights
 
   for (int64_t j = 0; j < kBlock; j += kOutputs) {
     Sums low[] = {(static_cast<void>(kRow), hn::Zero(pairs))...};
@@ -155,10 +155,10 @@ void add_rows_of(Rows<kRow...>, const Piece<Input, int8_t>& piece, int32_t* HWY_
     Sums unused = hn::Zero(pairs);
     for (int64_t s = 0; s < piece.steps; ++s) {
       fetch_ahead<kBytesPerStep>(piece, s);
-      const int8_t* w = piece.w + s * kBytesPerStep + j * kInt8Step;
+      const int8_t* w = piece.w + s * kBytesPerStep + j * ops::kInt8Step;
       const auto w_low = hn::PromoteTo(words, hn::Load(bytes, w));
       const auto w_high = hn::PromoteTo(words, hn::Load(bytes, w + kLanes));
-      const Input* x = piece.x + s * kInt8Step;
+      const Input* x = piece.x + s * ops::kInt8Step;
       hn::Vec<Words> four;
       ((four = hn::BitCast(words, hn::Set(fours, load<int64_t>(x + kRow * piece.x_stride))),
         low[kRow] = hn::ReorderWidenMulAccumulate(pairs, four, w_low, low[kRow], unused),
@@ -180,9 +180,9 @@ template <int... kRow>
 void add_rows_of(Rows<kRow...>, const Piece<Input, int8_t>& piece, int32_t* HWY_RESTRICT sums) {
   for (int64_t r = 0; r < static_cast<int64_t>(sizeof...(kRow)); ++r, sums += kBlock) {
     for (int64_t s = 0; s < piece.steps; ++s) {
-      const Input* x = piece.x + r * piece.x_stride + s * kInt8Step;
+      const Input* x = piece.x + r * piece.x_stride + s * ops::kInt8Step;
       const int8_t* w = piece.w + s * kBytesPerStep;
-      for (int64_t j = 0; j < kBlock; ++j, w += kInt8Step) {
+      for (int64_t j = 0; j < kBlock; ++j, w += ops::kInt8Step) {
         sums[j] += x[0] * w[0] + x[1] * w[1] + x[2] * w[2] + x[3] * w[3];
       }
     }
@@ -193,7 +193,7 @@ void add_rows_of(Rows<kRow...>, const Piece<Input, int8_t>& piece, int32_t* HWY_
 
 struct Kernel {
   using Sum = int32_t;
-  static constexpr int64_t kStepInputs = kInt8Step;
+  static constexpr int64_t kStepInputs = ops::kInt8Step;
   static constexpr int64_t kStepBytes = kBytesPerStep;
 
   explicit Kernel(const Int8Task& of)
@@ -243,11 +243,11 @@ void blocks(const Int8Task& task, int64_t begin, int64_t end) {
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
-}  // namespace evo
+}  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace evo {
+namespace evo::ops {
 
 HWY_EXPORT(quantize);
 HWY_EXPORT(quantize_input);
@@ -270,5 +270,5 @@ void int8_multiply_blocks(const Int8Task& task, int64_t begin, int64_t end) {
   HWY_DYNAMIC_DISPATCH(blocks)(task, begin, end);
 }
 
-}  // namespace evo
+}  // namespace evo::ops
 #endif

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace evo {
+namespace evo::ops {
 
 /// Inputs that a kernel takes at once: the four bytes of a 32-bit lane.
 inline constexpr int64_t kInt8Step = 4;
@@ -32,4 +32,4 @@ float int8_quantize_input(const float* x, int64_t count, void* to);
 /// Computes blocks [begin, end) of outputs, 32 in a block.
 void int8_multiply_blocks(const Int8Task& task, int64_t begin, int64_t end);
 
-}  // namespace evo
+}  // namespace evo::ops

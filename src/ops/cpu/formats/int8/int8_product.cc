@@ -14,7 +14,7 @@
 #include "ops/cpu/formats/weight_memory.h"
 #include "tensor/tensor.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 constexpr int64_t kMaxIn = 66000;  // 255 * 127 * 66,000 < 2^31
@@ -90,8 +90,8 @@ void Int8Weight::pack_block(const Number* weight, int64_t block) {
 void Int8Weight::multiply_rows(const float* x, int64_t rows, float* y) const {
   const int64_t stride = padded(in());
   const size_t row_bytes = static_cast<size_t>(stride) * int8_input_size();
-  const auto inputs = pooled_bytes(static_cast<size_t>(rows) * row_bytes);
-  const auto x_scales = pooled_bytes(static_cast<size_t>(rows) * sizeof(float));
+  const auto inputs = tensor::pooled_bytes(static_cast<size_t>(rows) * row_bytes);
+  const auto x_scales = tensor::pooled_bytes(rows * sizeof(float));
   parallel_for(rows, 65536 / in() + 1, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       static_cast<float*>(x_scales.get())[r] = int8_quantize_input(
@@ -123,4 +123,4 @@ size_t Int8Weight::bytes() const {
          outputs * (sizeof(float) + sizeof(int32_t));
 }
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -7,7 +7,7 @@
 
 #include "ops/weight.h"
 
-namespace evo {
+namespace evo::ops {
 
 /// A matrix [out, in] as whole numbers from -127 to 127 times one scale per row (output), rounded
 /// to nearest even: an element is off by at most half its row's scale, max |w| / 254.
@@ -40,4 +40,4 @@ class Int8Weight final : public PackedWeight {
   int32_t* sums_;                 ///< [blocks, 32] sum of an output's weights
 };
 
-}  // namespace evo
+}  // namespace evo::ops

@@ -13,7 +13,7 @@
 #include "ops/reference/matmul_formula.h"
 #include "ops/testing/testing.h"
 
-namespace evo {
+namespace evo::ops {
 namespace {
 
 using testing::kInfinity;
@@ -217,4 +217,4 @@ TEST(Int8Product, SizeIsAByteAWeightAndEightAnOutput) {
 }
 
 }  // namespace
-}  // namespace evo
+}  // namespace evo::ops
