@@ -2,7 +2,7 @@
 #include <evo/evo.hpp>
 #include <iostream>
 
-using namespace evo::api;
+using namespace evo;
 
 int main(int count, char** arguments) try {
   const Model model(count > 1 ? arguments[1] : "assets/evo-7m");

@@ -2,17 +2,10 @@
 #pragma once
 
 #include <evo/error.hpp>
+#include <evo/messages.hpp>
 #include <evo/model.hpp>
 #include <evo/train.hpp>
-#include <functional>
-#include <string_view>
 
-namespace evo::api {
-
-[[nodiscard]] EVO_API std::string_view version();
-
-/// The library never prints. From now on `sink` gets its remarks and warnings, a line each, from
-/// whatever thread has them, one at a time; an empty one ends that.
-EVO_API void set_message_sink(std::function<void(std::string_view message)> sink);
-
-}  // namespace evo::api
+namespace evo {
+using namespace api;  // so that users say evo::Model; the inside has names of its own
+}  // namespace evo

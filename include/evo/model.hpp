@@ -98,7 +98,9 @@ struct Score {
 class EVO_API Model {
  public:
   /// A model folder: evo's own, or Hugging Face's of one of the families of ModelInfo.
-  explicit Model(const std::filesystem::path& folder, const OpenOptions& options = {});
+  /// Throws Interrupted if `stop` came first.
+  explicit Model(const std::filesystem::path& folder, const OpenOptions& options = {},
+                 const std::stop_token& stop = {});
   Model(Model&& other) noexcept;
   Model& operator=(Model&& other) noexcept;
   ~Model();

@@ -3,11 +3,13 @@
 
 #include <evo/error.hpp>
 #include <exception>
+#include <functional>
 #include <system_error>
+#include <utility>
 
 #include "base/denormals.h"
 #include "base/error.h"
-#include "base/process/interrupt.h"
+#include "base/watcher.h"
 
 namespace evo::api {
 
@@ -22,6 +24,16 @@ class FlushedDenormals {
 
  private:
   unsigned before_;
+};
+
+/// The caller, who may want an end from another thread.
+class CallerWatcher : public Watcher {
+ public:
+  explicit CallerWatcher(std::function<bool()> wants_end) : wants_end_(std::move(wants_end)) {}
+  [[nodiscard]] bool wants_end() const override { return wants_end_(); }
+
+ private:
+  std::function<bool()> wants_end_;
 };
 
 /// What fn() returns; its errors become those of the front door.

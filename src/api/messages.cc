@@ -1,4 +1,4 @@
-#include <evo/evo.hpp>
+#include <evo/messages.hpp>
 #include <utility>
 
 #include "base/log.h"

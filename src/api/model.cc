@@ -215,8 +215,11 @@ Generation result_of(evo::decode::Generation&& own, const Order& order,
 
 }  // namespace
 
-Model::Model(const std::filesystem::path& folder, const OpenOptions& options)
+Model::Model(const std::filesystem::path& folder, const OpenOptions& options,
+             const std::stop_token& stop)
     : impl_(enter([&] {
+        CallerWatcher caller([&] { return stop.stop_requested(); });
+        const WatchScope scope(caller);
         choose_threads(options.threads);
         return std::make_unique<Impl>(folder, options);
       })) {}

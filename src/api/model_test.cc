@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <evo/evo.hpp>
+#include <evo/error.hpp>
+#include <evo/messages.hpp>
+#include <evo/model.hpp>
+#include <evo/train.hpp>
 #include <thread>
 
 #include "api/testing.h"
@@ -185,6 +188,12 @@ TEST_F(ApiModelTest, AnotherThreadStops) {
   expect_same(model_->generate(kPrompt, options),
               below(decode::text_prompt(loaded_->tokenizer, kPrompt), decode::Mode::kAr, 0, 200));
   EXPECT_EQ(model_->generate(kPrompt, options, {}, source.get_token()).tokens.size(), 0u);
+}
+
+TEST_F(ApiModelTest, OpeningCanBeStopped) {
+  std::stop_source source;
+  source.request_stop();
+  EXPECT_THROW(api::Model(model_folder(), {}, source.get_token()), api::Interrupted);
 }
 
 TEST_F(ApiModelTest, TheCallbackStops) {

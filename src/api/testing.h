@@ -1,7 +1,10 @@
 // What the tests of the front door share: a small model that it trained itself.
 #pragma once
 
-#include <evo/evo.hpp>
+#include <evo/error.hpp>
+#include <evo/messages.hpp>
+#include <evo/model.hpp>
+#include <evo/train.hpp>
 #include <string>
 
 #include "base/testing.h"

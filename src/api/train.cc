@@ -68,6 +68,8 @@ TrainResult run_with(const Options& options, const OnProgress& on_progress,
   const TrainResult result = enter([&] {
     TrainRequest request = request_of(options);
     request.stop = [&] { return guard.has_thrown() || stop.stop_requested(); };
+    CallerWatcher caller(request.stop);
+    const WatchScope scope(caller);
     if (on_progress) {
       request.on_step = [&](const train::StepReport& report) {
         guard.call([&] { on_progress(outer_progress(report)); });

@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <evo/evo.hpp>
+#include <evo/error.hpp>
+#include <evo/messages.hpp>
+#include <evo/model.hpp>
+#include <evo/train.hpp>
 #include <thread>
 
 #include "api/run_settings.h"

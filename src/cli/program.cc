@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <memory>
 #include <new>
 #include <string_view>
 #include <system_error>
@@ -17,8 +18,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/process/interrupt.h"
+#include "base/terminal/progress.h"
 #include "base/threads/cpu_limit.h"
 #include "base/threads/thread_pool.h"
+#include "base/watcher.h"
 #include "cli/common_options.h"
 #include "cli/number_range.h"
 
@@ -143,6 +146,16 @@ void check_threads(CLI::App& app, const CLI::Validator& range) {
   }
 }
 
+/// Of all that the program does: ends it after a signal, shows progress on the terminal.
+class TerminalWatcher : public Watcher {
+ public:
+  [[nodiscard]] bool wants_end() const override { return signalled(); }
+  [[nodiscard]] std::unique_ptr<ProgressView> view(const ProgressState& begin) override {
+    if (log_level() == LogLevel::kQuiet) return nullptr;
+    return std::make_unique<TerminalProgress>(begin);
+  }
+};
+
 int parse_and_run(int argc, char** argv) {
   CLI::App app(
       "Evo: autoregressive-diffusion language models. Trains, generates and evaluates.\n"
@@ -177,6 +190,8 @@ void flush_output() {
 int run_program(int argc, char** argv) {
   flush_denormals();  // before there are other threads, which inherit it
   log_to_terminal();
+  static TerminalWatcher watcher;
+  set_program_watcher(&watcher);
   // A write to a closed pipe is to be an error like others, after which temporary files go.
   std::signal(SIGPIPE, SIG_IGN);
   try {

@@ -8,9 +8,8 @@
 
 #include "base/checked.h"
 #include "base/log.h"
-#include "base/process/interrupt.h"
 #include "base/random.h"
-#include "base/terminal/progress.h"
+#include "base/watcher.h"
 
 namespace evo::data {
 namespace {

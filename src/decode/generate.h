@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/process/interrupt.h"
+#include "base/watcher.h"
 #include "decode/session/session.h"
 #include "tokenizer/tokenizer.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/process/child_process.h"
-#include "base/process/interrupt.h"
+#include "base/watcher.h"
 
 namespace evo::eval {
 namespace {

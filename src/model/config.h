@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "json/record.h"
 #include "ops/rope_scaling.h"
 
 namespace evo::model {
@@ -107,9 +108,12 @@ struct ModelConfig : BackboneConfig, FlowConfig {
   static std::vector<std::string> preset_names();
 
   /// config.json, ours or Hugging Face's of those families, with their defaults; beside it
-  /// generation_config.json, if there, says the special tokens.
+  /// generation_config.json, if there, says the special tokens. `path`: that file, the folder with
+  /// it, or a GGUF file, whose metadata says the same.
   static ModelConfig load(const std::string& path);
-  /// `weights` is the number format of the file of weights, "F32" or "BF16".
+  /// What config.json says. `weights` is the number format of the file of weights, "F32" or
+  /// "BF16".
+  [[nodiscard]] json::Record record(std::string_view weights = "F32") const;
   void save(const std::string& path, std::string_view weights = "F32") const;
 };
 

@@ -7,6 +7,8 @@
 
 #include "json/fields.h"
 #include "model/config.h"
+#include "weights/gguf/gguf_file.h"
+#include "weights/model_documents.h"
 
 namespace evo::model {
 namespace {
@@ -210,27 +212,30 @@ void set_special_tokens(const ModelConfig& config, json::Record& record) {
 }  // namespace
 
 ModelConfig ModelConfig::load(const std::string& path) {
-  const json::Record record = json::Record::load(path);
+  const std::filesystem::path given(path);
+  const bool is_model = std::filesystem::is_directory(given) || weights::is_gguf(given);
+  const weights::ModelDocuments documents(is_model ? given : given.parent_path());
+  const json::Record record =
+      documents.required_record(is_model ? "config.json" : given.filename().string());
   require_supported(record);
   ModelConfig config;
   read_backbone(record, config);
   config.flow = record.has("evo");
   if (config.flow)
-    json::read_fields(record.get_record("evo"), static_cast<FlowConfig&>(config), path + ": evo");
+    json::read_fields(record.get_record("evo"), static_cast<FlowConfig&>(config),
+                      record.source() + ": evo");
   try {
     config.validate();
   } catch (const Error& error) {
-    fail("{}: {}", path, error.what());
+    fail("{}: {}", record.source(), error.what());
   }
   read_special_tokens(record, config);
-  const auto generation = std::filesystem::path(path).parent_path() / "generation_config.json";
-  std::error_code ignored;
-  if (std::filesystem::exists(generation, ignored))
-    read_special_tokens(json::Record::load(generation), config);
+  if (const auto generation = documents.record("generation_config.json"))
+    read_special_tokens(*generation, config);
   return config;
 }
 
-void ModelConfig::save(const std::string& path, std::string_view weights) const {
+json::Record ModelConfig::record(std::string_view weights) const {
   const std::string name = family();
   const auto found = std::ranges::find(kFamilies, name, &Family::name);
   EVO_CHECK(found != kFamilies.end());
@@ -248,7 +253,11 @@ void ModelConfig::save(const std::string& path, std::string_view weights) const 
     json::write_fields(static_cast<const FlowConfig&>(*this), evo);
     record.set("evo", evo);
   }
-  record.save(path);
+  return record;
+}
+
+void ModelConfig::save(const std::string& path, std::string_view weights) const {
+  record(weights).save(path);
 }
 
 }  // namespace evo::model

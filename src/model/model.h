@@ -21,7 +21,7 @@
 #include "tensor/tape.h"
 
 namespace evo::weights {
-class WeightFolder;
+class ArraySource;
 }
 
 namespace evo::model {
@@ -61,7 +61,8 @@ class Model {
   /// layers), norms 1, modulation and the inner field's output 0. A pure function of the seed.
   void initialize(uint64_t seed);
 
-  /// A model folder (config.json, model.safetensors). Throws Error for anything missing or wrong.
+  /// A model folder (config.json, model.safetensors) or a GGUF file. Throws Error for anything
+  /// missing or wrong.
   static Model load(const std::string& folder);
   /// The same for inference: packed weight by weight, so that it never takes much more memory than
   /// the packed weights do. Such a model cannot be saved, trained or packed again.
@@ -171,10 +172,10 @@ class Model {
   void set_packed(ops::Weight& weight, std::shared_ptr<const ops::PackedWeight> packed);
   static Model read(
       const std::string& folder,
-      const std::function<void(Model&, const weights::WeightFolder&)>& read_parameters);
-  void read_packed(const weights::WeightFolder& file, const PackedUnit& unit,
+      const std::function<void(Model&, const weights::ArraySource&)>& read_parameters);
+  void read_packed(const weights::ArraySource& file, const PackedUnit& unit,
                    tensor::Precision precision);
-  void pack_bits(const weights::WeightFolder& file, std::span<const Parameter> parts,
+  void pack_bits(const weights::ArraySource& file, std::span<const Parameter> parts,
                  ops::Weight& weight, tensor::Precision precision);
   tensor::Tensor hidden_states(tensor::Tape& tape, const ForwardInput& input, KvPass* pass,
                                tensor::Tensor* ahead_keys) const;

@@ -4,15 +4,16 @@
 #include <set>
 #include <utility>
 
-#include "base/process/interrupt.h"
 #include "base/threads/parallel.h"
+#include "base/watcher.h"
 #include "model/model.h"
 #include "model/sources/weight_source.h"
+#include "weights/gguf/gguf_file.h"
 
 namespace evo::model {
 namespace {
 
-std::vector<double> read_table(const weights::WeightFolder& file, const char* name) {
+std::vector<double> read_table(const weights::ArraySource& file, const char* name) {
   const weights::TensorInfo* info = file.find(name);
   if (info == nullptr || info->shape.size() != 1 || info->shape[0] > (1 << 20)) {
     fail("{}: expected a one-dimensional tensor '{}': is this model's file complete?",
@@ -25,26 +26,24 @@ std::vector<double> read_table(const weights::WeightFolder& file, const char* na
 
 /// What lies under our names must all be used: a config with fewer layers than the file has would
 /// otherwise give a model that works, badly.
-void require_all_used(const weights::WeightFolder& weights, const Model& model) {
+void require_all_used(const weights::ArraySource& weights, const Model& model) {
   std::set<std::string> used = {kTimeLogSnr, kTimeValue, kUnigram};
   for (const Parameter& p : model.parameters().list()) used.insert(p.name);
   // Tied, it is the embedding once more.
   if (model.config().tie_word_embeddings) used.insert("lm_head.weight");
-  for (const weights::SafetensorsFile& file : weights.files()) {
-    for (const weights::TensorInfo& info : file.tensors()) {
-      const bool ours = info.name.starts_with("model.") || info.name.starts_with("lm_head.") ||
-                        info.name.starts_with("evo.");
-      if (info.name.ends_with("rotary_emb.inv_freq")) continue;  // old files repeat rope_theta so
-      if (!ours || used.contains(info.name)) continue;
-      fail(
-          "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
-          "of this very model",
-          file.path().string(), info.name);
-    }
-  }
+  weights.for_each([&](const weights::TensorInfo& info) {
+    const bool ours = info.name.starts_with("model.") || info.name.starts_with("lm_head.") ||
+                      info.name.starts_with("evo.");
+    if (info.name.ends_with("rotary_emb.inv_freq")) return;  // old files repeat rope_theta so
+    if (!ours || used.contains(info.name)) return;
+    fail(
+        "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
+        "of this very model",
+        weights.path().string(), info.name);
+  });
 }
 
-flow::EntropicTime read_time(const weights::WeightFolder& file) {
+flow::EntropicTime read_time(const weights::ArraySource& file) {
   try {
     return {read_table(file, kTimeLogSnr), read_table(file, kTimeValue)};
   } catch (const Error& error) {
@@ -54,13 +53,13 @@ flow::EntropicTime read_time(const weights::WeightFolder& file) {
   }
 }
 
-bool is_bf16(const weights::WeightFolder& file, const std::string& name) {
+bool is_bf16(const weights::ArraySource& file, const std::string& name) {
   const weights::TensorInfo* const info = file.find(name);
   return info != nullptr && info->dtype == "BF16";
 }
 
 /// Arrays one below the other, [out, in] in bf16.
-tensor::Tensor read_bits(const weights::WeightFolder& file, std::span<const Parameter> parts,
+tensor::Tensor read_bits(const weights::ArraySource& file, std::span<const Parameter> parts,
                          const std::vector<int64_t>& shape) {
   const tensor::Tensor bits = tensor::Tensor::empty(shape, tensor::DType::kBF16);
   uint16_t* at = bits.bf16();
@@ -73,7 +72,7 @@ tensor::Tensor read_bits(const weights::WeightFolder& file, std::span<const Para
 }
 
 /// The same in f32.
-tensor::Tensor read_values(const weights::WeightFolder& file, std::span<const Parameter> parts,
+tensor::Tensor read_values(const weights::ArraySource& file, std::span<const Parameter> parts,
                            const std::vector<int64_t>& shape) {
   const tensor::Tensor values = tensor::Tensor::empty(shape);
   std::span<float> rest = values.values();
@@ -88,22 +87,23 @@ tensor::Tensor read_values(const weights::WeightFolder& file, std::span<const Pa
 }  // namespace
 
 Model Model::load(const std::string& folder) {
-  return read(folder, [](Model& model, const weights::WeightFolder& file) {
+  return read(folder, [](Model& model, const weights::ArraySource& file) {
     for (const Parameter& p : model.parameters_.list())
       read_parameter(file, p.name, p.shape, model.parameters_.values_of(p));
   });
 }
 
 Model Model::load_packed(const std::string& folder, tensor::Precision precision) {
-  return read(folder, [&](Model& model, const weights::WeightFolder& file) {
+  return read(folder, [&](Model& model, const weights::ArraySource& file) {
     std::vector<PackedUnit> layers, tables;
     for (const PackedUnit& unit : model.units()) {
       const bool is_table =
           unit.weight == &model.network_.embedding || unit.weight == &model.network_.unembedding;
       (is_table ? tables : layers).push_back(unit);
     }
+    const Watcher& reader = watcher();  // other threads read for this one
     const auto read_unit = [&](const PackedUnit& unit) {
-      if (interrupted()) fail_interrupted("interrupted while {} was read", folder);
+      if (reader.wants_end()) fail_interrupted("interrupted while {} was read", folder);
       model.read_packed(file, unit, precision);
     };
     // Packing works in arrays as large as the weight. All weights of a thread use the same ones,
@@ -116,7 +116,7 @@ Model Model::load_packed(const std::string& folder, tensor::Precision precision)
   });
 }
 
-void Model::read_packed(const weights::WeightFolder& file, const PackedUnit& unit,
+void Model::read_packed(const weights::ArraySource& file, const PackedUnit& unit,
                         tensor::Precision precision) {
   const auto [parts, weight] = unit;
   // What is packed as int8 too, or is none, is read where it belongs.
@@ -135,7 +135,7 @@ void Model::read_packed(const weights::WeightFolder& file, const PackedUnit& uni
   if (weight != nullptr) parameters_.release(weight->value);
 }
 
-void Model::pack_bits(const weights::WeightFolder& file, std::span<const Parameter> parts,
+void Model::pack_bits(const weights::ArraySource& file, std::span<const Parameter> parts,
                       ops::Weight& weight, tensor::Precision precision) {
   const auto mapped = parts.size() == 1 ? mapped_bf16_parameter(file, parts[0].name, parts[0].shape)
                                         : std::span<const uint16_t>();
@@ -146,16 +146,18 @@ void Model::pack_bits(const weights::WeightFolder& file, std::span<const Paramet
                                            precision));
 }
 
-Model Model::read(
-    const std::string& folder,
-    const std::function<void(Model&, const weights::WeightFolder&)>& read_parameters) {
+Model Model::read(const std::string& folder,
+                  const std::function<void(Model&, const weights::ArraySource&)>& read_parameters) {
   const std::filesystem::path path(folder);
-  if (!std::filesystem::is_directory(path)) {
-    fail("{}: expected a model folder with config.json and model.safetensors, found {}", folder,
-         std::filesystem::exists(path) ? "a file" : "nothing");
+  if (!std::filesystem::is_directory(path) && !weights::is_gguf(path)) {
+    fail(
+        "{}: expected a model folder with config.json and model.safetensors or a GGUF file, found "
+        "{}",
+        folder, std::filesystem::exists(path) ? "a file of another kind" : "nothing");
   }
-  const ModelConfig config = ModelConfig::load(path / "config.json");
-  const weights::WeightFolder file(path);
+  const ModelConfig config = ModelConfig::load(path);
+  const std::unique_ptr<const weights::ArraySource> arrays = weights::open_arrays(path);
+  const weights::ArraySource& file = *arrays;
   Model model(config, false);
   // Packing asks for it. Parameters are read before it is missed: what is wrong with them says
   // more.

@@ -18,7 +18,7 @@
 
 #include "base/error.h"
 #include "base/process/descriptor.h"
-#include "base/process/interrupt.h"
+#include "base/watcher.h"
 
 namespace evo {
 namespace {

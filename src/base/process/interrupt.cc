@@ -68,7 +68,7 @@ void catch_interrupts() {
   catch_signal(SIGHUP, on_signal);  // a terminal that was lost
 }
 
-bool interrupted() {
+bool signalled() {
   return signals_seen != 0;
 }
 

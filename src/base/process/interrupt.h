@@ -1,25 +1,10 @@
-// Ctrl-C and SIGTERM as a flag that long loops look at, so that they can finish cleanly.
+// Ctrl-C and SIGTERM as a flag, which the program's watcher (base/watcher.h) looks at.
 #pragma once
 
 #include <csignal>
 #include <string>
 
-#include "base/error.h"
-
 namespace evo {
-
-/// Work that a signal ended before its end: the program exits with 130, as shells have it. The
-/// message says what is left of it, and how to go on.
-class Interrupted : public Error {
- public:
-  using Error::Error;
-};
-
-/// Throws Interrupted with a formatted message.
-template <class... Args>
-[[noreturn]] void fail_interrupted(fmt::format_string<Args...> format, Args&&... args) {
-  throw Interrupted(fmt::format(format, std::forward<Args>(args)...));
-}
 
 /// Calls `handler` whenever `signal` comes; what was done before. System calls then go on, since a
 /// line that waits for a slow terminal is no error, and nobody could tell how much of it is out:
@@ -32,7 +17,7 @@ struct sigaction catch_signal(int signal, void (*handler)(int));
 void catch_interrupts();
 
 /// True once a signal has come.
-bool interrupted();
+bool signalled();
 
 /// A file under a temporary name: from now on a second signal removes it, and with_folder also the
 /// folder that it is in, if nothing else is there.

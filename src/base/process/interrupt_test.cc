@@ -15,9 +15,9 @@ namespace {
 
 void exit_after_one(int signal) {
   catch_interrupts();
-  const bool before = interrupted();
+  const bool before = signalled();
   raise(signal);
-  _exit(!before && interrupted() ? 7 : 1);
+  _exit(!before && signalled() ? 7 : 1);
 }
 
 void exit_after_two() {

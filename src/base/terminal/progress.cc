@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
-#include "base/log.h"
 #include "base/terminal/status_line.h"
 #include "base/terminal/terminal.h"
 #include "base/terminal/text_width.h"
@@ -32,19 +32,17 @@ std::string_view without_last_part(std::string_view text) {
 
 }  // namespace
 
-Progress::Progress(std::string label, double total, std::string unit, bool quiet, double begin)
-    : state_{.label = std::move(label), .unit = std::move(unit), .total = total, .begin = begin},
-      quiet_(quiet || log_level() == LogLevel::kQuiet),
+TerminalProgress::TerminalProgress(ProgressState begin)
+    : state_(std::move(begin)),
       live_(is_live_terminal(STDERR_FILENO)),
       start_(Clock::now()),
       last_(start_) {}
 
-Progress::~Progress() {
-  finish();
+TerminalProgress::~TerminalProgress() {
+  if (shown_) clear_status_line();
 }
 
-void Progress::update(double done, const std::string& note) {
-  if (quiet_) return;
+void TerminalProgress::update(double done, const std::string& note) {
   const auto now = Clock::now();
   const double elapsed = std::chrono::duration<double>(now - start_).count();
   const double since = std::chrono::duration<double>(now - last_).count();
@@ -57,11 +55,6 @@ void Progress::update(double done, const std::string& note) {
   } else {
     write_above_status_line(progress_line(state_, elapsed, note) + "\n");
   }
-}
-
-void Progress::finish() {
-  if (shown_) clear_status_line();
-  shown_ = false;
 }
 
 std::string progress_line(const ProgressState& state, double elapsed, std::string_view note,

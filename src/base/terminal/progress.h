@@ -6,39 +6,29 @@
 #include <string>
 #include <string_view>
 
+#include "base/watcher.h"
+
 namespace evo {
 
-/// How far some work is.
-struct ProgressState {
-  std::string label, unit;
-  double done = 0, total = 0;  ///< in units
-  double begin = 0;            ///< what was done before, by an earlier run
-};
-
-/// What Progress shows after `elapsed` seconds. Of what does not fit into so many columns, first
-/// the last parts of the note go (they are divided by two blanks, and go as a whole: half a number
-/// is a wrong one), then the rate, the time left, and the end of the label.
+/// What TerminalProgress shows after `elapsed` seconds. Of what does not fit into so many columns,
+/// first the last parts of the note go (they are divided by two blanks, and go as a whole: half a
+/// number is a wrong one), then the rate, the time left, and the end of the label.
 std::string progress_line(const ProgressState& state, double elapsed, std::string_view note,
                           size_t columns = std::string::npos);
 
 /// Shows "label  37%  1.2 MB/s  0:41 left  <note>" on standard error: rewritten in place on a
 /// terminal, as wide as it is at that time; one line every ten seconds elsewhere; nothing before
-/// two seconds have passed, nor while the log is quiet.
-class Progress {
+/// two seconds have passed.
+class TerminalProgress : public ProgressView {
  public:
-  /// `total` in `unit`s ("MB", "tokens", "steps").
-  Progress(std::string label, double total, std::string unit, bool quiet = false, double begin = 0);
-  ~Progress();
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
-  void update(double done, const std::string& note = {});
-  void finish();  ///< ends the line; called by the destructor too
+  explicit TerminalProgress(ProgressState begin);
+  ~TerminalProgress() override;
+  void update(double done, const std::string& note) override;
 
  private:
   using Clock = std::chrono::steady_clock;
   ProgressState state_;
-  bool quiet_, live_, shown_ = false;
+  bool live_, shown_ = false;
   Clock::time_point start_, last_;
 };
 

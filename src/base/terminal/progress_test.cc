@@ -95,8 +95,8 @@ TEST(Progress, NotesCannotCommandTheTerminal) {
 TEST(Progress, ShowsNothingBeforeTwoSeconds) {
   ::testing::internal::CaptureStderr();
   {
-    Progress progress("reading", 100, "MB");
-    for (int i = 0; i < 100; ++i) progress.update(i);
+    TerminalProgress progress({.label = "reading", .unit = "MB", .total = 100});
+    for (int i = 0; i < 100; ++i) progress.update(i, "");
   }
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
 }

@@ -5,7 +5,6 @@
 #include <cstdio>
 
 #include "base/process/child_process.h"
-#include "base/process/interrupt.h"
 #include "cli/options.h"
 #include "decode/loaded_model.h"
 #include "model/layout.h"

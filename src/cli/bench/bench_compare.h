@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/terminal/progress.h"
+#include "base/watcher.h"
 #include "cli/bench/bench_peer.h"
 
 namespace evo::cli {

@@ -4,8 +4,7 @@
 #include <cmath>
 #include <memory>
 
-#include "base/process/interrupt.h"
-#include "base/terminal/progress.h"
+#include "base/watcher.h"
 #include "cli/bench/bench_measure.h"
 #include "decode/generate.h"
 #include "model/layout.h"

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <fstream>
 
-#include "base/process/interrupt.h"
+#include "base/watcher.h"
 #include "cli/options.h"
 #include "model/layout.h"
 #include "ops/machine.h"

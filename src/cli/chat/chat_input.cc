@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/process/interrupt.h"
 #include "base/terminal/terminal.h"
+#include "base/watcher.h"
 #include "cli/program.h"
 
 namespace evo::cli {

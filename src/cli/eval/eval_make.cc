@@ -2,9 +2,8 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "base/process/interrupt.h"
-#include "base/terminal/progress.h"
 #include "base/threads/parallel.h"
+#include "base/watcher.h"
 #include "cli/common_options.h"
 #include "cli/number_range.h"
 #include "cli/options.h"

@@ -6,8 +6,8 @@
 
 #include "api/adapt_run.h"
 #include "base/log.h"
-#include "base/process/interrupt.h"
 #include "base/terminal/progress.h"
+#include "base/watcher.h"
 #include "cli/common_options.h"
 #include "cli/options.h"
 #include "cli/program.h"
@@ -65,7 +65,8 @@ void add_adapt_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<AdaptFlags>();
   CLI::App* command =
       app.add_subcommand("adapt", "Teach an autoregressive model to evolve several tokens at once");
-  command->add_option("parent", flags->parent, "model folder: Hugging Face's or ours")->required();
+  command->add_option("parent", flags->parent, "model folder, Hugging Face's or ours, or GGUF file")
+      ->required();
   command
       ->add_option(
           "--recipe", flags->recipe,

@@ -10,8 +10,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/process/interrupt.h"
-#include "base/terminal/progress.h"
+#include "base/watcher.h"
 #include "tokenizer/bpe/merge_table.h"
 #include "tokenizer/bpe/word_counts.h"
 

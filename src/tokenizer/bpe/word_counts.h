@@ -8,7 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "base/process/interrupt.h"
+#include "base/watcher.h"
 
 namespace evo::tokenizer {
 

@@ -153,25 +153,18 @@ void set_added(const std::vector<Piece>& pieces, TokenizerSpec& spec) {
 
 // SentencePiece keeps user-defined pieces from its table of characters. Here they are looked for
 // behind it, which is the same if it does not change them.
-void check_kinds(const std::vector<Piece>& pieces, const TokenizerSpec& spec,
-                 const PieceOptions& options) {
-  const CharacterMap* map = nullptr;
-  std::optional<CharacterMap> owner;
-  if (!options.character_map.empty()) map = &owner.emplace(options.character_map);
+void check_user_defined(const std::vector<Piece>& pieces, const std::string& character_map) {
+  if (character_map.empty()) return;
+  const CharacterMap map(character_map);
   for (size_t i = 0; i < pieces.size(); ++i) {
-    const Piece& piece = pieces[i];
-    if (piece.kind == Piece::Kind::kUnused && spec.model == TokenizerModel::kBpe) {
-      fail("piece {} of the BPE model is of the kind 'unused', which is not supported", i);
-    }
-    if (piece.kind != Piece::Kind::kUserDefined || map == nullptr) continue;
+    if (pieces[i].kind != Piece::Kind::kUserDefined) continue;
     std::string changed;
-    map->append_longest(piece.text, changed);
-    if (changed != piece.text) {
-      fail(
-          "the user-defined piece {} is '{}', which the model's table of characters makes '{}' of: "
-          "that is not supported",
-          i, piece.text, changed);
-    }
+    map.append_longest(pieces[i].text, changed);
+    if (changed == pieces[i].text) continue;
+    fail(
+        "the user-defined piece {} is '{}', which the model's table of characters makes '{}' of: "
+        "that is not supported",
+        i, pieces[i].text, changed);
   }
 }
 
@@ -181,7 +174,7 @@ TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, const PieceOption
   check(pieces);
   TokenizerSpec spec;
   spec.model = options.model;
-  check_kinds(pieces, spec, options);
+  check_user_defined(pieces, options.character_map);
   for (const Piece& piece : pieces) spec.tokens.push_back(piece.text);
   if (spec.model == TokenizerModel::kBpe) {
     spec.merges = find_merges(pieces);
@@ -193,6 +186,38 @@ TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, const PieceOption
   set_pipeline(options, spec);
   set_added(pieces, spec);
   return spec;
+}
+
+PieceVocabulary pieces_of_spec(const TokenizerSpec& spec) {
+  PieceVocabulary vocabulary;
+  for (const std::string& token : spec.tokens) vocabulary.pieces.push_back({token, 0});
+  const auto piece = [&](int32_t id) -> Piece& {
+    return vocabulary.pieces[static_cast<size_t>(id)];
+  };
+  for (const AddedToken& token : spec.added)
+    piece(token.id).kind = token.special ? Piece::Kind::kControl : Piece::Kind::kUserDefined;
+  if (spec.unknown >= 0) piece(spec.unknown).kind = Piece::Kind::kUnknown;
+  if (spec.byte_fallback) {
+    for (Piece& one : vocabulary.pieces) {
+      const bool byte =
+          one.text.size() == 6 && one.text.starts_with("<0x") && one.text.ends_with(">");
+      if (byte && one.kind == Piece::Kind::kNormal) one.kind = Piece::Kind::kByte;
+    }
+  }
+  // The first merge that makes a piece decides when it is made.
+  const auto most = static_cast<float>(spec.merges.size());
+  for (Piece& one : vocabulary.pieces) one.score = -most;
+  for (size_t i = spec.merges.size(); i-- > 0;)
+    piece(spec.merges[i].result).score = -static_cast<float>(i);
+  vocabulary.space_first = spec.normalizer.find("Prepend") != std::string::npos;
+  const TokenizerSpec same =
+      spec_of_pieces(vocabulary.pieces,
+                     {.byte_fallback = spec.byte_fallback, .space_first = vocabulary.space_first});
+  if (same.normalizer != spec.normalizer || same.decoder != spec.decoder)
+    fail("the tokenizer normalizes or decodes in another way than SentencePiece's BPE");
+  if (same.merges != spec.merges)
+    fail("the tokenizer's merges are not those of a SentencePiece vocabulary");
+  return vocabulary;
 }
 
 }  // namespace evo::tokenizer

@@ -38,4 +38,12 @@ struct PieceOptions {
 /// such pair of pieces becomes a merge, in the order of Hugging Face's converter: by falling score.
 TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, const PieceOptions& options);
 
+/// The pieces of a tokenizer that does what spec_of_pieces() would make of them. Throws Error
+/// saying why if it does something else.
+struct PieceVocabulary {
+  std::vector<Piece> pieces;
+  bool space_first = false;
+};
+PieceVocabulary pieces_of_spec(const TokenizerSpec& spec);
+
 }  // namespace evo::tokenizer

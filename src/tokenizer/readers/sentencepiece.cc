@@ -158,6 +158,10 @@ TokenizerSpec parse_sentencepiece(std::string_view content) {
     if (message.number() == 3) read_normalizer(message.content(), settings);
   }
   check(settings);
+  for (size_t i = 0; i < pieces.size() && settings.model_type == kBpe; ++i) {
+    if (pieces[i].kind != Piece::Kind::kUnused) continue;
+    fail("piece {} of the BPE model is of the kind 'unused', which is not supported", i);
+  }
   return spec_of_pieces(pieces, {.model = settings.model_type == kBpe ? TokenizerModel::kBpe
                                                                       : TokenizerModel::kUnigram,
                                  .byte_fallback = settings.byte_fallback,
