@@ -3,13 +3,13 @@
 #include <future>
 
 #include "base/error.h"
+#include "decode/generation_defaults.h"
 
 namespace evo::decode {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kGenerationConfig = "generation_config.json";
 constexpr const char* kFingerprint = "tokenizer_fingerprint";
 
 std::string fingerprint_text(const tokenizer::Tokenizer& tokenizer) {
@@ -27,10 +27,9 @@ void check_vocabulary(const tokenizer::Tokenizer& tokenizer, const model::ModelC
         "back the tokenizer that the model was trained with",
         file.string(), tokenizer.ordinary_size(), config.vocab_size);
   }
-  if (!fs::exists(folder / kGenerationConfig)) return;
-  const json::Record generation = json::Record::load(folder / kGenerationConfig);
-  if (!generation.has(kFingerprint)) return;
-  const std::string expected = generation.get_string(kFingerprint);
+  const std::optional<json::Record> generation = load_generation_config(folder);
+  if (!generation || !generation->has(kFingerprint)) return;
+  const std::string expected = generation->get_string(kFingerprint);
   if (expected == fingerprint_text(tokenizer)) return;
   fail(
       "{}: this is not the tokenizer that the model was trained with (fingerprint {}, expected {} "
@@ -52,12 +51,19 @@ const char* precision_name(tensor::Precision precision) {
   check_failed("a precision", __FILE__, __LINE__);
 }
 
-json::Record generation_config(const tokenizer::Tokenizer& tokenizer) {
-  json::Record record;
-  if (tokenizer.end_of_text() >= 0) {
-    record.set("eos_token_id", tokenizer.end_of_text());
-    record.set("bos_token_id", tokenizer.end_of_text());
+json::Record generation_config(const tokenizer::Tokenizer& tokenizer,
+                               const model::ModelConfig& config,
+                               std::optional<json::Record> parent) {
+  json::Record record = parent.value_or(json::Record());
+  const auto says = [&](const char* key) { return record.has(key) && !record.is_null(key); };
+  const int32_t end = tokenizer.end_of_text();
+  if (!says("eos_token_id") && !config.eos_token_ids.empty()) {
+    record.set("eos_token_id", config.eos_token_ids);
+  } else if (!says("eos_token_id") && end >= 0) {
+    record.set("eos_token_id", end);
   }
+  const int64_t begin = config.bos_token_id < 0 ? end : config.bos_token_id;
+  if (!says("bos_token_id") && begin >= 0) record.set("bos_token_id", begin);
   record.set(kFingerprint, fingerprint_text(tokenizer));
   return record;
 }

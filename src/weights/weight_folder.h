@@ -14,7 +14,8 @@
 namespace evo::weights {
 
 /// model.safetensors, or else the files that model.safetensors.index.json lists. The constructor
-/// maps and checks all of them: each array is in the one file that the index names and in no other.
+/// maps and checks all of them. What arrays there are the files say, and not the index, as for
+/// `transformers`; it says which is meant where one is in two files.
 class WeightFolder : public ArraySource {
  public:
   explicit WeightFolder(const std::filesystem::path& folder);
@@ -33,7 +34,7 @@ class WeightFolder : public ArraySource {
   [[nodiscard]] const SafetensorsFile& file_with(std::string_view name,
                                                  const std::vector<int64_t>& expected_shape) const;
   void open_shards(const std::filesystem::path& folder);
-  void check_against_index(const std::unordered_map<std::string, size_t>& index) const;
+  void require_one_place(const std::unordered_map<std::string, size_t>& index);
 
   std::filesystem::path path_;
   std::vector<SafetensorsFile> files_;
