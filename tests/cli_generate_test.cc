@@ -33,6 +33,16 @@ TEST_F(Generate, ReportsEveryNumber) {
   }
 }
 
+/// 60 tokens, or 780 and more than the context holds.
+TEST_F(Generate, SpecialTokensInThePromptAreTokens) {
+  std::string prompt;
+  for (int i = 0; i < 60; ++i) prompt += "<|endoftext|>";
+  EXPECT_EQ(run(generate("--max-tokens 2 --prompt '" + prompt + "'")).code, 0);
+  const Outcome refused = run(generate("--no-special --prompt '" + prompt + "'"));
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("the prompt has"), std::string::npos) << refused.err;
+}
+
 TEST_F(Generate, ShowsPromptAndText) {
   const std::string text = result(generate("--prompt The")).at("text");
   const Outcome shown = run(generate("--prompt The"));

@@ -138,15 +138,16 @@ struct Model::Impl {
   }
 
   void check_token(int32_t token) const {
-    if (tokenizer().has(token)) return;
-    throw evo::UsageError(fmt::format("the token {} is not in the vocabulary of {} tokens", token,
-                                      tokenizer().vocab_size()));
+    const int64_t size = loaded.model.config().vocab_size;
+    if (token >= 0 && token < size) return;
+    throw evo::UsageError(
+        fmt::format("the token {} is not in the vocabulary of {} tokens", token, size));
   }
 
   /// `room`: tokens between the texts of a gap.
   [[nodiscard]] evo::decode::Prompt prompt(const Prompt& asked, int64_t room) const {
     if (const auto* text = std::get_if<std::string>(&asked)) {
-      return decode::text_prompt(tokenizer(), *text);
+      return decode::text_prompt(tokenizer(), *text, decode::NamesInText::kSpecial);
     }
     if (const auto* messages = std::get_if<std::vector<Message>>(&asked)) {
       return evo::decode::Prompt::of_text(encode_messages(*messages));

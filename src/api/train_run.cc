@@ -269,8 +269,9 @@ void check_same_data(const TrainRequest& request, const data::TokenFile& tokens)
 void add_document_end(const tokenizer::Tokenizer& tokenizer, json::Record& record) {
   constexpr const char* kEnd = "eos_token_id";
   std::vector<int64_t> ends = model::token_ids(record, kEnd);
-  if (std::ranges::find(ends, tokenizer.end_of_text()) != ends.end()) return;
-  ends.push_back(tokenizer.end_of_text());
+  const int32_t end = tokenizer.need_end_of_text();
+  if (std::ranges::find(ends, end) != ends.end()) return;
+  ends.push_back(end);
   record.set(kEnd, ends);
 }
 

@@ -106,7 +106,7 @@ std::vector<int32_t> encode_chat(const ChatTemplate& chat_template,
                                  std::span<const text::ChatMessage> messages) {
   std::vector<int32_t> tokens;
   // A model without a template of its own was trained on documents, which begin with this.
-  if (chat_template.is_fallback()) tokens.push_back(tokenizer.end_of_text());
+  if (chat_template.is_fallback()) tokens.push_back(tokenizer.need_end_of_text());
   const GuardedText chat = render_guarded(chat_template, tokenizer, messages);
   tokenizer.encode_append(chat.text, tokens, {.special = true, .guard = chat.guard});
   return tokens;

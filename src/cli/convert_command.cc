@@ -83,9 +83,9 @@ std::optional<tokenizer::Tokenizer> load_tokenizer(const ConvertFlags& flags,
                                                    const model::ModelConfig& config) {
   if (flags.tokenizer.empty()) return {};
   tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(flags.tokenizer);
-  if (tokenizer.vocab_size() > config.vocab_size) {
+  if (tokenizer.ordinary_size() > config.vocab_size) {
     fail("{}: the tokenizer has {} tokens, but the model only {}: they do not belong together",
-         flags.tokenizer, tokenizer.vocab_size(), config.vocab_size);
+         flags.tokenizer, tokenizer.ordinary_size(), config.vocab_size);
   }
   return tokenizer;
 }

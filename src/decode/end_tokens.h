@@ -17,8 +17,9 @@ class EndTokens {
   [[nodiscard]] bool has(int32_t token) const {
     return std::find(tokens_.begin(), tokens_.end(), token) != tokens_.end();
   }
+  /// Negative: none, as Tokenizer::end_of_text() says it.
   void add(int32_t token) {
-    if (!has(token)) tokens_.push_back(token);
+    if (token >= 0 && !has(token)) tokens_.push_back(token);
   }
   [[nodiscard]] const std::vector<int32_t>& tokens() const { return tokens_; }
 

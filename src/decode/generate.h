@@ -37,13 +37,18 @@ struct Generation {
 /// characters, nothing that may still become a stop string), and what the pass did.
 using OnPass = std::function<void(std::string_view text, const PassTrace& trace)>;
 
-/// A text to continue: what texts begin with, which is <|endoftext|> unless the tokenizer says
-/// something else, then the text's tokens.
-Prompt text_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view text);
+/// What a name of a special token in a text is ("<|im_start|>"): that token, where people write
+/// prompts by hand; or ordinary text, where the text is not theirs.
+enum class NamesInText { kOrdinary, kSpecial };
+
+/// A text to continue: what texts begin with (Tokenizer::begin_of_text()), then the text's tokens.
+/// If that is nothing at all it is the end of a text. Throws Error if there is none either.
+Prompt text_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view text,
+                   NamesInText names = NamesInText::kOrdinary);
 
 /// Between two texts, at most `room` tokens.
-Prompt gap_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view prefix,
-                  std::string_view suffix, int64_t room);
+Prompt gap_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view prefix, std::string_view suffix,
+                  int64_t room, NamesInText names = NamesInText::kOrdinary);
 
 /// A text while it is generated: a session and what its passes made certain. Several can share
 /// passes: Session::step_together(), then take() for each.

@@ -166,6 +166,40 @@ TEST(PromptTokens, BeginWithTheEndOfTheTextBefore) {
   EXPECT_EQ(text_prompt(tokenizer, "").tokens, std::vector<int32_t>{end});
 }
 
+// As transformers does; only documents that evo trains on stand behind an end of text.
+TEST(PromptTokens, OfAnotherTokenizerBeginWithNothingIfItSaysSo) {
+  TokenizerSpec spec = bytes_only().spec();
+  std::swap(spec.tokens[0], spec.tokens[1]);
+  const Tokenizer other = Tokenizer::from_spec(spec);
+  EXPECT_EQ(text_prompt(other, "hi").tokens, (std::vector<int32_t>{'h', 'i'}));
+  EXPECT_EQ(text_prompt(other, "").tokens, std::vector<int32_t>{other.end_of_text()});
+  spec.added.clear();
+  expect_error<Error>([&] { (void)text_prompt(Tokenizer::from_spec(spec), ""); }, {"eos_token"});
+}
+
+TEST(PromptTokens, HoldSpecialTokensIfAskedFor) {
+  const Tokenizer tokenizer = bytes_only();
+  const int32_t end = tokenizer.end_of_text();
+  const std::string text = "a<|endoftext|>b";
+  EXPECT_EQ(text_prompt(tokenizer, text).tokens.size(), 1 + text.size());
+  EXPECT_EQ(text_prompt(tokenizer, text, NamesInText::kSpecial).tokens,
+            (std::vector<int32_t>{end, 'a', end, 'b'}));
+  EXPECT_EQ(gap_prompt(tokenizer, "a", "<|endoftext|>", 3, NamesInText::kSpecial).tokens,
+            (std::vector<int32_t>{end, 'a', end, 'a'}));
+}
+
+TEST(PromptTokens, ThatTheModelDoesNotKnowAreAnError) {
+  const Model model = testing::tiny_model(testing::tiny_config(16), 2);
+  const Decoder decoder(model);
+  for (const int32_t token : {16, -1}) {
+    expect_error<Error>(
+        [&] {
+          (void)Session(decoder, {}, Prompt::of_text({3, token}), 0);
+        },
+        {"the token " + std::to_string(token), "0 to 15"});
+  }
+}
+
 TEST(PromptTokens, OfAGapHoldTheSuffixBeforeTheLastTokenOfThePrefix) {
   const tokenizer::Tokenizer tokenizer = bytes_only();
   const Prompt prompt = gap_prompt(tokenizer, "ab", "yz", 10);

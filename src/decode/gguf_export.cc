@@ -19,7 +19,8 @@ void write_gguf(const std::filesystem::path& path, GgufExport model) {
   writer.set("general.quantization_version", int64_t{2});
   weights::export_generation_config(model.generation_config, writer);
   tokenizer::GgufSpecialTokens special{shape.bos_token_id, shape.eos_token_ids};
-  if (special.ends.empty()) special.ends = {model.tokenizer.end_of_text()};
+  const int32_t end = model.tokenizer.end_of_text();
+  if (special.ends.empty() && end >= 0) special.ends = {end};
   tokenizer::export_tokenizer(model.tokenizer.spec(), special, shape.vocab_size, writer);
   if (!model.chat_template.empty()) writer.set("tokenizer.chat_template", model.chat_template);
   for (const weights::ArrayToWrite& array : model.source.arrays)

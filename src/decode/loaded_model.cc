@@ -16,15 +16,16 @@ std::string fingerprint_text(const tokenizer::Tokenizer& tokenizer) {
   return fmt::format("{:016x}", tokenizer.fingerprint());
 }
 
-/// A model of another program has no fingerprint, and its vocabulary may be padded: there only a
-/// token that the model does not know is certain to be wrong.
+/// A model of another program has no fingerprint, and its vocabulary may be padded, or lack tokens
+/// that were added later: there only an ordinary token that the model does not know is certain to
+/// be wrong.
 void check_vocabulary(const tokenizer::Tokenizer& tokenizer, const model::ModelConfig& config,
                       const fs::path& folder, const fs::path& file) {
-  if (tokenizer.vocab_size() > config.vocab_size) {
+  if (tokenizer.ordinary_size() > config.vocab_size) {
     fail(
         "{}: the tokenizer has {} tokens, but the model only {}: they do not belong together; put "
         "back the tokenizer that the model was trained with",
-        file.string(), tokenizer.vocab_size(), config.vocab_size);
+        file.string(), tokenizer.ordinary_size(), config.vocab_size);
   }
   const std::optional<json::Record> generation = load_generation_config(folder);
   if (!generation || !generation->has(kFingerprint)) return;
@@ -55,17 +56,14 @@ json::Record generation_config(const tokenizer::Tokenizer& tokenizer,
                                std::optional<json::Record> parent) {
   json::Record record = parent.value_or(json::Record());
   const auto says = [&](const char* key) { return record.has(key) && !record.is_null(key); };
-  if (!says("eos_token_id")) {
-    if (config.eos_token_ids.empty()) {
-      record.set("eos_token_id", tokenizer.end_of_text());
-    } else {
-      record.set("eos_token_id", config.eos_token_ids);
-    }
+  const int32_t end = tokenizer.end_of_text();
+  if (!says("eos_token_id") && !config.eos_token_ids.empty()) {
+    record.set("eos_token_id", config.eos_token_ids);
+  } else if (!says("eos_token_id") && end >= 0) {
+    record.set("eos_token_id", end);
   }
-  if (!says("bos_token_id")) {
-    record.set("bos_token_id",
-               config.bos_token_id < 0 ? tokenizer.end_of_text() : config.bos_token_id);
-  }
+  const int64_t begin = config.bos_token_id < 0 ? end : config.bos_token_id;
+  if (!says("bos_token_id") && begin >= 0) record.set("bos_token_id", begin);
   record.set(kFingerprint, fingerprint_text(tokenizer));
   return record;
 }

@@ -91,8 +91,9 @@ std::vector<Answer> Asker::ask(std::span<const Example> examples, uint64_t strea
 }
 
 std::vector<int32_t> Asker::begin_of_text() const {
-  if (options_.begin_texts) return decode::text_prompt(tokenizer_, "").tokens;
-  return {tokenizer_.prefix().begin(), tokenizer_.prefix().end()};
+  const std::span<const int32_t> begin =
+      options_.begin_texts ? tokenizer_.begin_of_text() : tokenizer_.prefix();
+  return {begin.begin(), begin.end()};
 }
 
 Asker::Pair Asker::encode(const Continuation& continuation) const {
@@ -100,7 +101,7 @@ Asker::Pair Asker::encode(const Continuation& continuation) const {
   const size_t context_tokens = tokenizer_.encode(context).size();
   std::vector<int32_t> whole = begin_of_text();
   // Something must stand before the first token.
-  if (whole.empty() && context_tokens == 0) whole = {tokenizer_.end_of_text()};
+  if (whole.empty() && context_tokens == 0) whole = {tokenizer_.need_end_of_text()};
   const size_t boundary = whole.size() + context_tokens;
   tokenizer_.encode_append(context + text, whole);
   if (whole.size() <= boundary) fail("a choice is empty: '{}' after '{}'", text, context);
@@ -170,7 +171,7 @@ decode::Prompt Asker::prompt_of(const Example& example, int64_t max_tokens, bool
   const int64_t room = model_.config().max_position_embeddings - max_tokens;
   std::vector<int32_t> before = begin_of_text(), after;
   tokenizer_.encode_append(example.prompt, before);
-  if (before.empty()) before = {tokenizer_.end_of_text()};
+  if (before.empty()) before = {tokenizer_.need_end_of_text()};
   tokenizer_.encode_append(example.suffix, after);
   // The suffix may take half of the room; its end goes, and the beginning of the prefix.
   const int64_t suffix_room = std::max(room / 2, room - std::ssize(before));

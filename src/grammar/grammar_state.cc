@@ -91,11 +91,12 @@ bool GrammarState::accepts(int32_t token) const {
 }
 
 void GrammarState::allowed(std::span<uint8_t> mask) const {
-  EVO_CHECK(std::cmp_greater_equal(mask.size(), shared_->trie->vocab_size()));
   const std::lock_guard lock(shared_->mutex);
   const std::vector<uint8_t>& known = memory_->mask_of(state_, *shared_->trie);
-  std::copy(known.begin(), known.end(), mask.begin());
-  std::fill(mask.begin() + static_cast<ptrdiff_t>(known.size()), mask.end(), uint8_t{0});
+  // The model may have more rows than the tokenizer has tokens, or lack the last of these.
+  const auto shared = static_cast<ptrdiff_t>(std::min(known.size(), mask.size()));
+  std::copy(known.begin(), known.begin() + shared, mask.begin());
+  std::fill(mask.begin() + shared, mask.end(), uint8_t{0});
 }
 
 bool GrammarState::complete() const {

@@ -7,10 +7,11 @@
 namespace evo::grammar {
 namespace {
 
-/// Whether texts in UTF-8 that people can read have it; line ends and tabs can be done without.
+/// Whether texts in UTF-8 that people can read have it; line ends and tabs can be done without, and
+/// so can planes 4 to 16 of Unicode, which hold no letters.
 bool is_needed(int byte) {
   return (byte >= 0x20 && byte < 0x7F) || (byte >= 0x80 && byte < 0xC0) ||
-         (byte >= 0xC2 && byte <= 0xF4);
+         (byte >= 0xC2 && byte <= 0xF0);
 }
 
 }  // namespace
@@ -20,7 +21,7 @@ TokenTrie::TokenTrie(const tokenizer::Tokenizer& tokenizer, std::span<const int3
   for (const int32_t end : ends) {
     if (end >= 0 && end < vocab_size() && !is_end(end)) ends_.push_back(end);
   }
-  if (ends_.empty()) ends_.push_back(tokenizer.end_of_text());
+  if (ends_.empty() && tokenizer.end_of_text() >= 0) ends_.push_back(tokenizer.end_of_text());
   std::vector<int32_t> sorted;
   bool alone[256] = {};
   for (int32_t token = 0; token < tokenizer.vocab_size(); ++token) {

@@ -42,13 +42,14 @@ Service::Service(const decode::Decoder& decoder, const tokenizer::Tokenizer& tok
 }
 
 void Service::check_tokens(std::span<const int32_t> tokens, const char* field) const {
+  const int64_t size = decoder_.model().config().vocab_size;
   const auto wrong =
-      std::ranges::find_if(tokens, [&](int32_t token) { return !tokenizer_.has(token); });
+      std::ranges::find_if(tokens, [&](int32_t token) { return token < 0 || token >= size; });
   if (wrong == tokens.end()) return;
-  throw RequestError(kBadRequest,
-                     fmt::format("{}: the token {} is not in the vocabulary of {} tokens", field,
-                                 *wrong, tokenizer_.vocab_size()),
-                     field, "invalid_value");
+  throw RequestError(
+      kBadRequest,
+      fmt::format("{}: the token {} is not in the vocabulary of {} tokens", field, *wrong, size),
+      field, "invalid_value");
 }
 
 Order Service::order(const GenerationRequest& request) const {
@@ -142,7 +143,9 @@ std::vector<Service::Framed> Service::prompts_of(const GenerationRequest& reques
       for (const PromptText& prompt : request.prompts) {
         check_tokens(prompt.tokens, "prompt");
         if (prompt.tokens.empty()) {
-          framed.push_back({decode::text_prompt(tokenizer_, prompt.text), prompt.text, ""});
+          const auto names = request.parse_special ? decode::NamesInText::kSpecial
+                                                   : decode::NamesInText::kOrdinary;
+          framed.push_back({decode::text_prompt(tokenizer_, prompt.text, names), prompt.text, ""});
         } else {
           framed.push_back(
               {decode::Prompt::of_text(prompt.tokens), tokenizer_.decode(prompt.tokens), ""});

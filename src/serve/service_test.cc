@@ -40,6 +40,15 @@ class ServiceTest : public ::testing::Test {
   Service service_{engine_.decoder(), byte_tokenizer(), folder_.path(), "tiny"};
 };
 
+TEST_F(ServiceTest, PromptsHoldSpecialTokens) {
+  const auto tokens = [&](const std::string& more) {
+    const std::string body = R"({"prompt": "<|endoftext|>x")" + more + "}";
+    return service_.order(parse_generation(Endpoint::kCompletion, body)).prompt_tokens;
+  };
+  EXPECT_EQ(tokens(""), 3);  // and the one that every text begins with
+  EXPECT_EQ(tokens(R"(, "parse_special": false)"), 15);
+}
+
 /// A model that knows nothing writes what the schema wants.
 TEST_F(ServiceTest, TextsAreAsTheirSchemaHasThem) {
   for (const char* mode : {"ar", "exact", "evo"}) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "text/oniguruma.h"
 #include "text/utf8.h"
 
 namespace evo::text {
@@ -46,84 +47,6 @@ std::string_view shown_source(std::string_view source) {
   return source.substr(0, 300);
 }
 
-[[noreturn]] void refuse(std::string_view source, std::string_view construct) {
-  fail("the pattern '{}' uses {}, which PCRE2 would read in another way: write it without",
-       shown_source(source), construct);
-}
-
-// From Oniguruma's dialect to PCRE2's.
-class Translation {
- public:
-  explicit Translation(std::string_view source) : source_(source) {}
-
-  std::string run() {
-    while (at_ < source_.size()) {
-      const char c = source_[at_];
-      if (c == '\\' && at_ + 1 < source_.size()) {
-        escape(source_[at_ + 1]);
-        at_ += 2;
-      } else {
-        if (in_set_) {
-          inside_set(c);
-        } else {
-          outside_set(c);
-        }
-      }
-    }
-    return std::move(result_);
-  }
-
- private:
-  void escape(char escaped) {
-    constexpr const char* kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
-    if (escaped == 's') {
-      result_ += R"(\p{White_Space})";
-    } else if (escaped == 'S') {
-      result_ += R"(\P{White_Space})";
-    } else if (escaped == 'w') {
-      result_ += in_set_ ? kWord : fmt::format("[{}]", kWord);
-    } else if (escaped == 'W') {
-      if (in_set_) refuse(source_, R"(\W in a set)");
-      result_ += fmt::format("[^{}]", kWord);
-    } else if (escaped == 'h' || escaped == 'H') {
-      refuse(source_, R"(\h)");
-    } else {
-      result_ += {'\\', escaped};
-    }
-  }
-
-  void outside_set(char c) {
-    in_set_ = c == '[';
-    take(1);
-    if (!in_set_) return;
-    if (at_ < source_.size() && source_[at_] == '^') take(1);
-    if (at_ < source_.size() && source_[at_] == ']') take(1);  // an ordinary member, if first
-  }
-
-  void inside_set(char c) {
-    const std::string_view rest = source_.substr(at_);
-    const size_t named_end = rest.starts_with("[:") ? rest.find(":]") : std::string_view::npos;
-    if (named_end != std::string_view::npos) {
-      take(named_end + 2);
-      return;
-    }
-    if (c == '[') refuse(source_, "a set inside of a set");
-    if (rest.starts_with("&&")) refuse(source_, "the intersection of sets");
-    in_set_ = c != ']';
-    take(1);
-  }
-
-  void take(size_t count) {
-    result_ += source_.substr(at_, count);
-    at_ += count;
-  }
-
-  std::string_view source_;
-  size_t at_ = 0;
-  bool in_set_ = false;
-  std::string result_;
-};
-
 }  // namespace
 
 struct Regex::Code {
@@ -131,7 +54,7 @@ struct Regex::Code {
 };
 
 Regex::Regex(std::string source) : source_(std::move(source)), code_(std::make_unique<Code>()) {
-  const std::string pattern = Translation(source_).run();
+  const std::string pattern = pcre_of_oniguruma(source_);
   int error = 0;
   size_t place = 0;
   code_->compiled.reset(pcre2_compile(

@@ -11,9 +11,8 @@ namespace evo::text {
 
 /// A compiled expression; may be shared by threads.
 ///
-/// Where the two libraries read the same text differently it is translated (`\s` is the Unicode
-/// property White_Space, which PCRE2's own is not quite; `\w` holds marks and connectors; `^` and
-/// `$` match at lines) or refused with an Error (`\h`, sets inside of sets).
+/// Where the two libraries read the same text differently it is translated (oniguruma.h; `^` and
+/// `$` match at lines) or refused with an Error.
 class Regex {
  public:
   /// Throws Error with the place of the fault.

@@ -29,10 +29,37 @@ TEST(Regex, TranslatesFromOniguruma) {
   EXPECT_EQ(matches(R"(\\s)", R"(\s)"), Matches{R"(\s)"});
 }
 
+// The expectations are what tokenizers.pre_tokenizers.Split makes of these texts.
+TEST(Regex, SetsMayHoldSets) {
+  const struct {
+    const char *pattern, *text;
+    Matches found;
+  } all[] = {
+      {"[a[bc]]+", "xabcx", {"abc"}},
+      {"[a-z&&[^b]]+", "abcd", {"a", "cd"}},
+      {R"([\W]+)", "a-. b", {"-. "}},
+      {R"( ?[^(\s|[.,!?])]+)", " ab,c|d)e (f", {" ab", "c", "d", "e", "f"}},
+      {"[^a[bc]]+", "abcde]", {"de]"}},
+      {"[^a[^b]]+", "abc", {"b"}},
+      {"[a-z&&[^aeiou]&&[^x-z]]+", "bcdaxyf", {"bcd", "f"}},
+      {"[^a-z&&[^b]]+", "abc1", {"b", "1"}},
+      {"[a[-z]]+", "a-mz", {"a-", "z"}},
+      {"[x[]y]]+", "x]yz", {"x]y"}},
+      {R"([\p{L}&&[^\p{Han}\p{Lu}]]+)", "aB\u4E2Dc", {"a", "c"}},
+      {"(?i:[a-c&&[^b]])+", "aAbBcC", {"aA", "cC"}},
+      {"[a&&b]", "ab", {}},
+      {"[^x&&y]+", "xyz\n", {"xyz\n"}},
+  };
+  for (const auto& one : all) EXPECT_EQ(matches(one.pattern, one.text), one.found) << one.pattern;
+}
+
 TEST(Regex, RefusesWhatWouldMeanSomethingElse) {
-  for (const char* pattern : {R"(\h)", R"([\H])", "[a[bc]]", "[a-z&&[^b]]", R"([\W])"}) {
-    EXPECT_NE(error_of([&] { Regex regex{pattern}; }).find(pattern), std::string::npos);
+  for (const char* pattern : {R"(\h)", R"([\H])", R"([[\h]])"}) {
+    EXPECT_NE(error_of([&] { Regex regex{pattern}; }).find("uses \\h"), std::string::npos);
   }
+  EXPECT_NE(error_of([] { Regex regex{std::string(100'000, '[')}; }).find("deep"),
+            std::string::npos);
+  EXPECT_NE(error_of([] { Regex regex{"x[a&&[b]"}; }).find("without an end"), std::string::npos);
 }
 
 // As Oniguruma's iterator: an empty match counts unless it touches the match before it.

@@ -29,12 +29,6 @@ utf8proc_option_t options_of(NormalForm form) {
   return static_cast<utf8proc_option_t>(options);
 }
 
-bool is_white_space(uint32_t c) {
-  if (c <= 0x20) return c == 0x20 || (c >= 0x09 && c <= 0x0D);
-  return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
-         c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
-
 bool is_word_character(uint32_t c) {
   const bool circled = (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
                        (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
@@ -126,6 +120,31 @@ uint32_t first_character(std::string_view text, size_t& length) {
   uint32_t character = byte(0) & (0x7Fu >> length);
   for (size_t i = 1; i < length; ++i) character = character << 6 | (byte(i) & 0x3F);
   return character;
+}
+
+bool is_white_space(uint32_t c) {
+  if (c <= 0x20) return c == 0x20 || (c >= 0x09 && c <= 0x0D);
+  return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
+         c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+std::string_view category_of(uint32_t character) {
+  return utf8proc_category_string(static_cast<utf8proc_int32_t>(character));
+}
+
+size_t grapheme_length(std::string_view text) {
+  utf8proc_int32_t state = 0;
+  size_t at = 0, length = 0;
+  for (uint32_t before = 0; at < text.size(); at += length) {
+    const uint32_t character = first_character(text.substr(at), length);
+    if (at > 0 &&
+        utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(before),
+                                         static_cast<utf8proc_int32_t>(character), &state) != 0) {
+      break;
+    }
+    before = character;
+  }
+  return at;
 }
 
 size_t leading_white_space(std::string_view text) {

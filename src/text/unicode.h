@@ -19,6 +19,16 @@ void append_lowercase(std::string_view text, std::string& out);
 /// `length`, at least 1 unless `text` is empty.
 uint32_t first_character(std::string_view text, size_t& length);
 
+/// Unicode's general category of a character, "Lu" for a capital letter.
+std::string_view category_of(uint32_t character);
+
+/// Bytes of the grapheme, what people take for a character, that valid UTF-8 begins with: a letter
+/// with its marks, a flag, a line end of two characters. 0 for an empty text.
+size_t grapheme_length(std::string_view text);
+
+/// Whether a character has the Unicode property White_Space.
+bool is_white_space(uint32_t character);
+
 /// Bytes of the white space (Unicode property White_Space) that `text` begins or ends with.
 size_t leading_white_space(std::string_view text);
 size_t trailing_white_space(std::string_view text);

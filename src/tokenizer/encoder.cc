@@ -5,7 +5,9 @@ namespace {
 
 std::vector<AddedTokenFinder::Pattern> names_of(const TokenizerSpec& spec) {
   std::vector<AddedTokenFinder::Pattern> list;
-  for (const AddedToken& token : spec.added) list.push_back({spec.tokens[token.id], token});
+  for (const AddedToken& token : spec.added) {
+    if (!token.hidden) list.push_back({spec.tokens[token.id], token});
+  }
   return list;
 }
 
@@ -14,9 +16,11 @@ std::vector<AddedTokenFinder::Pattern> patterns(const TokenizerSpec& spec,
   std::vector<AddedTokenFinder::Pattern> list;
   std::string memory;
   for (const AddedToken& token : spec.added) {
-    if (token.normalized != normalized) continue;
+    if (token.normalized != normalized || token.hidden) continue;
     const std::string& text = spec.tokens[token.id];
-    list.push_back({normalized ? std::string(normalizer.apply(text, memory)) : text, token});
+    list.push_back(
+        {normalized && !token.verbatim ? std::string(normalizer.apply(text, memory)) : text,
+         token});
   }
   return list;
 }

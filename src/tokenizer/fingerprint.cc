@@ -1,5 +1,7 @@
 #include "tokenizer/fingerprint.h"
 
+#include <algorithm>
+#include <bit>
 #include <string_view>
 
 #include "tokenizer/encoder.h"
@@ -31,11 +33,20 @@ void add_later_parts(const TokenizerSpec& spec, const EncodingTables& tables, Ha
     hash.add("normalizer");
     hash.add(tables.normalizer.signature());
   }
-  if (!tables.pre_tokenizer.byte_level()) {
-    hash.add("characters");
+  const bool byte_level = tables.pre_tokenizer.byte_level();
+  const auto& bytes = tables.words.bytes;
+  if (!byte_level || std::find(bytes.begin(), bytes.end(), -1) != bytes.end()) {
+    hash.add(byte_level ? "some bytes" : "characters");
     hash.add(uint64_t{spec.byte_fallback});
     hash.add(uint64_t{spec.fuse_unknown});
     hash.add(static_cast<uint64_t>(int64_t{spec.unknown}));
+  }
+  if (spec.model != TokenizerModel::kBpe) {
+    hash.add("model");
+    hash.add(static_cast<uint64_t>(spec.model));
+    hash.add(spec.continuation);
+    hash.add(uint64_t{spec.longest_word});
+    for (const double score : spec.scores) hash.add(std::bit_cast<uint64_t>(score));
   }
   for (const AddedToken& token : spec.added) {
     if (token.special && !token.single_word && !token.lstrip && !token.rstrip) continue;
@@ -45,6 +56,8 @@ void add_later_parts(const TokenizerSpec& spec, const EncodingTables& tables, Ha
       hash.add(uint64_t{flag});
     }
     hash.add(uint64_t{token.normalized});
+    if (token.verbatim) hash.add("verbatim");
+    if (token.hidden) hash.add("hidden");
   }
 }
 

@@ -27,7 +27,7 @@ constexpr size_t kParallelBytes = size_t{1} << 20;
 
 int32_t find_added(const TokenizerSpec& spec, std::string_view name) {
   for (const AddedToken& token : spec.added) {
-    if (spec.tokens[token.id] == name) return token.id;
+    if (!token.hidden && spec.tokens[token.id] == name) return token.id;
   }
   return -1;
 }
@@ -36,14 +36,17 @@ int32_t find_end_of_text(const TokenizerSpec& spec) {
   for (const char* name : kEndsOfText) {
     if (const int32_t id = find_added(spec, name); id >= 0) return id;
   }
-  fail("no added token is {} (or {}), which marks the end of a text", kEndOfText,
-       fmt::join(std::begin(kEndsOfText) + 1, std::end(kEndsOfText), ", "));
+  return spec.end_of_text.empty() ? -1 : find_added(spec, spec.end_of_text);
 }
 
 // [V] bytes of each id; empty if they are the tokens' own texts.
 std::vector<std::string> decode_tokens(const TokenizerSpec& spec, const TextDecoder& decoder) {
   std::vector<std::string> bytes;
   for (const std::string& token : spec.tokens) {
+    if (token.empty()) {
+      bytes.emplace_back();  // no token has this id
+      continue;
+    }
     std::optional<std::string> text = decoder.bytes_of(token);
     if (!text) return {};
     bytes.push_back(std::move(*text));
@@ -55,6 +58,21 @@ std::vector<bool> find_special(const TokenizerSpec& spec) {
   std::vector<bool> special(spec.tokens.size());
   for (const AddedToken& token : spec.added) special[token.id] = token.special;
   return special;
+}
+
+// Whether a spec has the form that from_merges() gives: its first tokens are the bytes in order.
+bool is_own_form(const TokenizerSpec& spec) {
+  if (spec.tokens.size() <= 256 || spec.added.size() != 1) return false;
+  for (size_t byte = 0; byte < 256; ++byte) {
+    if (spec.tokens[byte] != std::string(1, static_cast<char>(byte))) return false;
+  }
+  return spec.pre_tokenizer == kByteLevelJson && spec.tokens.back() == kEndOfText;
+}
+
+std::vector<int32_t> find_begin_of_text(const TokenizerSpec& spec, const PostProcessor& frame,
+                                        int32_t end_of_text) {
+  if (frame.prefix.empty() && is_own_form(spec)) return {end_of_text};
+  return frame.prefix;
 }
 
 // Whether a text may be cut by next_common_cut() without change of its ids. An added token that
@@ -89,6 +107,7 @@ struct Tokenizer::State {
         frame(PostProcessor::parse(spec.post_processor, spec.tokens.size())),
         special(find_special(spec)),
         end_of_text(find_end_of_text(spec)),
+        begin_of_text(find_begin_of_text(spec, frame, end_of_text)),
         cuttable(may_cut(spec, tables)),
         fingerprint(fingerprint_of(spec, tables)) {}
 
@@ -116,6 +135,7 @@ struct Tokenizer::State {
   const PostProcessor frame;
   const std::vector<bool> special;  // [V]
   const int32_t end_of_text;
+  const std::vector<int32_t> begin_of_text;
   const bool cuttable;
   const uint64_t fingerprint;
 
@@ -228,10 +248,8 @@ std::string Tokenizer::decode_more(std::span<const int32_t> ids) const {
 }
 
 std::string_view Tokenizer::token_bytes(int32_t id) const {
-  if (id < 0 || id >= vocab_size()) {
-    fail("token id {} is outside the tokenizer's ids 0..{}: it comes from another tokenizer", id,
-         vocab_size() - 1);
-  }
+  if (id < 0) fail("token id {} is negative", id);
+  if (id >= vocab_size()) return {};
   return state_->bytes.empty() ? state_->spec.tokens[id] : state_->bytes[id];
 }
 
@@ -244,14 +262,32 @@ bool Tokenizer::is_special(int32_t id) const {
 int32_t Tokenizer::vocab_size() const {
   return static_cast<int32_t>(state_->spec.tokens.size());
 }
+int32_t Tokenizer::ordinary_size() const {
+  std::vector<bool> added(state_->spec.tokens.size());
+  for (const AddedToken& token : state_->spec.added) added[token.id] = !token.hidden;
+  int32_t size = vocab_size();
+  while (size > 0 && added[size - 1]) --size;
+  return size;
+}
 bool Tokenizer::has(int32_t id) const {
   return id >= 0 && id < vocab_size() && !state_->spec.tokens[id].empty();
 }
 int32_t Tokenizer::end_of_text() const {
   return state_->end_of_text;
 }
+int32_t Tokenizer::need_end_of_text() const {
+  if (end_of_text() < 0) {
+    fail(
+        "the tokenizer has no token that ends a text, and one must stand here: name it as "
+        "\"eos_token\" in a tokenizer_config.json beside tokenizer.json");
+  }
+  return end_of_text();
+}
 std::span<const int32_t> Tokenizer::prefix() const {
   return state_->frame.prefix;
+}
+std::span<const int32_t> Tokenizer::begin_of_text() const {
+  return state_->begin_of_text;
 }
 uint64_t Tokenizer::fingerprint() const {
   return state_->fingerprint;

@@ -2,8 +2,10 @@
 //
 // Text is cut into words by a pattern (pre_tokenizer.h), then in each word the neighbouring tokens
 // with the lowest merge rank, the leftmost first, are joined until no merge applies: what GPT-2,
-// Llama, Qwen and Hugging Face `tokenizers` do. Byte-level tokenizers without a normalizer, those
-// that evo trains among them, keep any bytes whatsoever.
+// Llama, Qwen and Hugging Face `tokenizers` do. Byte-level tokenizers without a normalizer that
+// have a token for each byte, those that evo trains among them, keep any bytes whatsoever. A byte
+// or character without a token is, in this order: spelt as <0x00> to <0xFF> if the tokenizer has
+// byte_fallback and all these tokens, the unknown token if there is one, left out.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +42,7 @@ class Tokenizer {
   /// <|endoftext|> comes last. A merge is a pair of ids that exist before it.
   static Tokenizer from_merges(std::span<const std::pair<int32_t, int32_t>> merges);
 
-  /// Checks the spec (unique tokens, a token for each byte, merges that fit); throws Error.
+  /// Checks the spec (unique tokens, merges that fit); throws Error.
   static Tokenizer from_spec(TokenizerSpec spec);
 
   /// Reads any of the forms of tokenizer_files.h, or a folder with one. Throws Error that names the
@@ -76,13 +78,23 @@ class Tokenizer {
   int32_t added_token(std::string_view name) const;
   bool is_special(int32_t id) const;
 
+  /// One more than the highest id; not every id below has a token.
   int32_t vocab_size() const;
+  /// The same without added tokens: rows that a model must have at least.
+  int32_t ordinary_size() const;
   /// Whether there is a token with this id.
   bool has(int32_t id) const;
+  /// -1 if no token is known to end a text.
   int32_t end_of_text() const;
+  /// The same; Error that says what to do if there is none.
+  int32_t need_end_of_text() const;
 
   /// What EncodeOptions::framed puts before a text; empty for most tokenizers.
   std::span<const int32_t> prefix() const;
+
+  /// What a model's text begins with: prefix(), or if that is empty and the tokenizer is one of
+  /// evo's own (from_merges()) the end of the text before, as in the data that evo trains on.
+  std::span<const int32_t> begin_of_text() const;
 
   /// Hash of all that decides which ids a text gets: the same on every machine and version, so
   /// that a model or a token file can tell that it meets a wrong tokenizer.

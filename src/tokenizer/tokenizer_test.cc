@@ -167,13 +167,17 @@ TEST(Tokenizer, AHugeWordRoundTrips) {
   EXPECT_TRUE(trained().decode(ids) == text);
 }
 
-TEST(Tokenizer, IdsOutOfRangeAreRefused) {
-  for (const int32_t id : {-1, trained().vocab_size(), INT32_MAX, INT32_MIN}) {
-    EXPECT_NE(error_of([&] {
-                (void)trained().decode(Ids{1, id});
-              }).find(std::to_string(id)),
-              std::string::npos);
-    EXPECT_NE(error_of([&] { (void)trained().token_bytes(id); }), "");
+// A model's matrix may have more rows than its tokenizer has tokens.
+TEST(Tokenizer, IdsBeyondTheTokensHaveNoText) {
+  for (const int32_t id : {trained().vocab_size(), INT32_MAX}) {
+    EXPECT_EQ(trained().decode(Ids{'x', id, 'y'}), "xy");
+    EXPECT_EQ(trained().token_bytes(id), "");
+    EXPECT_FALSE(trained().has(id));
+    EXPECT_FALSE(trained().is_special(id));
+  }
+  for (const int32_t id : {-1, INT32_MIN}) {
+    const std::string message = error_of([&] { (void)trained().token_bytes(id); });
+    EXPECT_NE(message.find(std::to_string(id)), std::string::npos) << message;
   }
   EXPECT_EQ(trained().token_bytes(0x41), "A");
 }
@@ -212,7 +216,6 @@ TEST(Tokenizer, ASpecThatContradictsItselfIsRefused) {
   expect_part(message_after([](TokenizerSpec& s) { s.merges[0].left = 259; }), "names id 259");
   expect_part(message_after([](TokenizerSpec& s) { s.merges[0].result = -1; }), "names id -1");
   expect_part(message_after([](TokenizerSpec& s) { s.tokens.push_back("a"); }), "are both 'a'");
-  expect_part(message_after([](TokenizerSpec& s) { s.tokens.push_back(""); }), "has no bytes");
   expect_part(message_after([](TokenizerSpec& s) { s.added[0].id = 259; }), "has id 259");
   expect_part(message_after([](TokenizerSpec& s) { s.tokens.clear(); }), "empty");
 }

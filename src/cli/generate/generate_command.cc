@@ -46,7 +46,7 @@ struct GenerateFlags {
   double edit_time = 0.6;
   decode::GenerateOptions options;
   int threads = 0;
-  bool json = false, chat = false;
+  bool json = false, chat = false, ordinary_names = false;
 };
 
 /// What is given and what is asked for: the texts around what is generated.
@@ -124,8 +124,10 @@ decode::Prompt make_prompt(const WritingTask& task, const tokenizer::Tokenizer& 
     options.sketch_time = flags.edit_time;
     options.decode.max_tokens = std::ssize(options.sketch);
   }
-  if (task.after.empty()) return decode::text_prompt(tokenizer, task.before);
-  return decode::gap_prompt(tokenizer, task.before, task.after, options.decode.max_tokens);
+  using decode::NamesInText;
+  const NamesInText names = flags.ordinary_names ? NamesInText::kOrdinary : NamesInText::kSpecial;
+  if (task.after.empty()) return decode::text_prompt(tokenizer, task.before, names);
+  return decode::gap_prompt(tokenizer, task.before, task.after, options.decode.max_tokens, names);
 }
 
 /// Shows the text while it comes: live on a terminal, piece by piece elsewhere.
@@ -304,6 +306,9 @@ void add_generate_command(CLI::App& app, Action& action) {
   add_template_variables(*command, flags->question.template_variables);
   command->add_option("--suffix", flags->suffix,
                       "text after the gap: what fits between is generated, --max-tokens at most");
+  command->add_flag("--no-special", flags->ordinary_names,
+                    "names of special tokens in the prompt (<|im_start|>) are ordinary text; "
+                    "without it they are those tokens");
   command->add_option("--edit", flags->edit,
                       "START:END: let these characters of the --prompt evolve again, by diffusion");
   command

@@ -17,6 +17,13 @@ Sequence::Sequence(const model::ModelConfig& config, const DecodeOptions& option
       shaper_(options.shape, text_) {
   EVO_CHECK(!text_.empty() && text_.size() == positions_.size());
   EVO_CHECK(cache_.length() < size());
+  for (const int32_t token : text_) {
+    if (token >= 0 && token < config.vocab_size) continue;
+    fail(
+        "the prompt has the token {}, but the model knows 0 to {} only: the tokenizer has more "
+        "tokens than the model; leave out the text that stands for it",
+        token, config.vocab_size - 1);
+  }
   const int64_t context = config.max_position_embeddings, used = size();
   const int64_t reach = *std::ranges::max_element(positions_);
   if (used >= context || reach >= context) {

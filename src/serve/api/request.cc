@@ -264,6 +264,7 @@ void read_stream(Fields& fields, GenerationRequest& request) {
 void read_texts(Fields& fields, GenerationRequest& request) {
   switch (request.endpoint) {
     case Endpoint::kCompletion:
+      request.parse_special = fields.flag("parse_special", true);
       return requested_prompts(fields, request);
     case Endpoint::kChat:
       return read_messages(fields, request);

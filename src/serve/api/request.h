@@ -28,7 +28,8 @@ struct PromptText {
 
 struct GenerationRequest {
   Endpoint endpoint = Endpoint::kCompletion;
-  std::vector<PromptText> prompts;          ///< kCompletion
+  std::vector<PromptText> prompts;  ///< kCompletion
+  bool parse_special = true;        ///< names of special tokens in their texts are those tokens
   std::vector<text::ChatMessage> messages;  ///< kChat
   std::string template_kwargs;              ///< JSON of variables of the chat template; empty: none
   std::string prefix, suffix;               ///< kInfill

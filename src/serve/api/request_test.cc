@@ -322,6 +322,17 @@ TEST(Request, WhatIsNoJsonObjectIsRefused) {
   EXPECT_EQ(refused(Endpoint::kCompletion, R"({"prompt": )" + std::string(100'000, '[')), "");
 }
 
+TEST(Request, NamesOfSpecialTokensAreTheseTokensUnlessItSaysNo) {
+  EXPECT_TRUE(completion("").parse_special);
+  EXPECT_FALSE(completion(R"(, "parse_special": false)").parse_special);
+  EXPECT_EQ(refused(Endpoint::kCompletion, R"({"prompt": "x", "parse_special": 1})"),
+            "parse_special");
+  // What people fill in between is not a prompt that they wrote by hand.
+  EXPECT_EQ(
+      parse_generation(Endpoint::kInfill, R"({"prefix": "x", "parse_special": true})").unknown,
+      std::vector<std::string>{"parse_special"});
+}
+
 TEST(Request, TokenizeAndDetokenize) {
   EXPECT_EQ(parse_tokenize(R"({"content": "hi"})").text, "hi");
   EXPECT_TRUE(parse_tokenize(R"({"content": "hi", "add_special": true})").framed);

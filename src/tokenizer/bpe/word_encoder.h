@@ -44,12 +44,18 @@ class WordEncoder {
  private:
   void encode_cached(std::string_view word, std::vector<int32_t>& out);
   void encode(std::string_view word);
+  void merge(std::string_view word);
+  void begin_with_bytes(std::string_view word);
   void begin_with_characters(std::string_view word);
-  void add_unknown(std::string_view character, bool follows_unknown);
+  void add_known(int32_t id);
+  void add_missing(std::string_view name);
+  bool spell(std::string_view name);
+  void add_pending();
 
   const WordTables& tables_;
   WordCache cache_;
-  std::vector<int32_t> tokens_;  // of the word at hand
+  std::vector<int32_t> tokens_;   // of the word at hand
+  bool unknown_pending_ = false;  // an unknown token that is not in tokens_ yet
 };
 
 }  // namespace evo::tokenizer

@@ -1,5 +1,8 @@
 #include "tokenizer/bpe/word_tables.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <unordered_set>
 #include <utility>
 
@@ -29,59 +32,43 @@ TokenIds index_tokens(const TokenizerSpec& spec) {
   for (size_t i = 0; i < spec.tokens.size(); ++i) {
     const auto id = static_cast<int32_t>(i);
     const std::string& token = spec.tokens[i];
-    if (token.empty()) fail("token {} has no bytes", id);
     if (token.size() > kMostTokenBytes) {
       fail("token {} has {} bytes, but at most {} are supported", id, token.size(),
            kMostTokenBytes);
     }
-    if (added.contains(id)) continue;
+    if (added.contains(id) || token.empty()) continue;
     const auto [other, is_new] = ids.emplace(token, id);
-    if (!is_new) fail("tokens {} and {} are both '{}'", other->second, id, shown(token));
+    if (!is_new && spec.model != TokenizerModel::kUnigram) {
+      fail("tokens {} and {} are both '{}'", other->second, id, shown(token));
+    }
   }
   return ids;
 }
 
+constexpr std::array<int32_t, 256> no_bytes() {
+  std::array<int32_t, 256> ids{};
+  ids.fill(-1);
+  return ids;
+}
+
 std::array<int32_t, 256> find_bytes(const TokenIds& ids) {
-  std::array<int32_t, 256> byte_ids{};
+  std::array<int32_t, 256> bytes = no_bytes();
   for (int byte = 0; byte < 256; ++byte) {
     const auto value = static_cast<char>(byte);
     const auto found = ids.find(std::string_view(&value, 1));
-    if (found == ids.end()) {
-      fail("the vocabulary has no token '{}' for byte 0x{:02X}: not a byte-level BPE vocabulary",
-           to_byte_alphabet({&value, 1}), byte);
-    }
-    byte_ids[byte] = found->second;
+    if (found != ids.end()) bytes[byte] = found->second;
   }
-  return byte_ids;
+  return bytes;
 }
 
-// All of <0x00> to <0xFF>, or -1 everywhere.
 std::array<int32_t, 256> find_fallback(const TokenizerSpec& spec) {
-  std::array<int32_t, 256> byte_ids;
-  byte_ids.fill(-1);
-  if (!spec.byte_fallback) return byte_ids;
-  size_t found = 0;
+  std::array<int32_t, 256> bytes = no_bytes();
+  if (!spec.byte_fallback) return bytes;
   for (size_t i = 0; i < spec.tokens.size(); ++i) {
     const std::optional<char> byte = byte_of_token(spec.tokens[i]);
-    if (!byte) continue;
-    int32_t& id = byte_ids[static_cast<unsigned char>(*byte)];
-    found += id < 0;
-    id = static_cast<int32_t>(i);
+    if (byte) bytes[static_cast<unsigned char>(*byte)] = static_cast<int32_t>(i);
   }
-  if (found < byte_ids.size()) byte_ids.fill(-1);
-  return byte_ids;
-}
-
-std::array<int32_t, 256> find_byte_ids(const TokenizerSpec& spec, const TokenIds& ids,
-                                       bool byte_level) {
-  if (byte_level) return find_bytes(ids);
-  const std::array<int32_t, 256> byte_ids = find_fallback(spec);
-  if (byte_ids[0] < 0 && spec.unknown < 0) {
-    fail(
-        "the vocabulary has neither all of <0x00> to <0xFF> (byte_fallback) nor an unk_token: text "
-        "with other characters would lose them without notice");
-  }
-  return byte_ids;
+  return bytes;
 }
 
 std::span<const Merge> checked_merges(const TokenizerSpec& spec) {
@@ -126,6 +113,26 @@ TokenIds find_characters(const TokenizerSpec& spec, const TokenIds& ids) {
   return characters;
 }
 
+// All tokens of a Unigram model but the special and the hidden ones.
+UnigramTable unigram_table(const TokenizerSpec& spec) {
+  if (spec.scores.size() != spec.tokens.size()) {
+    fail("the Unigram vocabulary has {} tokens and {} scores", spec.tokens.size(),
+         spec.scores.size());
+  }
+  std::vector<bool> left_out = special_ids(spec);
+  for (const AddedToken& token : spec.added) {
+    if (token.hidden) left_out[static_cast<size_t>(token.id)] = true;
+  }
+  std::vector<UnigramPiece> pieces;
+  double lowest = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < spec.tokens.size(); ++i) {
+    if (!std::isfinite(spec.scores[i])) fail("the score of token {} is {}", i, spec.scores[i]);
+    lowest = std::min(lowest, spec.scores[i]);
+    if (!left_out[i]) pieces.push_back({spec.tokens[i], static_cast<int32_t>(i), spec.scores[i]});
+  }
+  return UnigramTable(pieces, lowest, spec.unknown);
+}
+
 // Whether `token` has a mark behind something else.
 bool joins_to_mark(std::string_view token) {
   while (token.starts_with(kSpaceMark)) token.remove_prefix(kSpaceMark.size());
@@ -133,8 +140,9 @@ bool joins_to_mark(std::string_view token) {
 }
 
 bool may_cut_at_space_marks(const TokenizerSpec& spec, const WordTables& tables) {
-  if (tables.byte_level || spec.ignore_merges) return false;
-  if (spec.fuse_unknown && !tables.characters.contains(kSpaceMark)) return false;
+  if (spec.model != TokenizerModel::kBpe || tables.byte_level || spec.ignore_merges) return false;
+  // What stands for an unknown mark depends on its neighbours.
+  if (!tables.characters.contains(kSpaceMark)) return false;
   for (const Merge& merge : spec.merges) {
     if (joins_to_mark(spec.tokens[merge.result])) return false;
   }
@@ -144,15 +152,28 @@ bool may_cut_at_space_marks(const TokenizerSpec& spec, const WordTables& tables)
 }  // namespace
 
 WordTables::WordTables(const TokenizerSpec& spec, bool words_are_bytes)
-    : byte_level(words_are_bytes),
+    : model(spec.model),
+      byte_level(words_are_bytes),
       merges(checked_merges(spec), special_ids(spec)),
       unknown(spec.unknown),
       fuse_unknown(spec.fuse_unknown) {
   TokenIds ids = index_tokens(spec);
-  byte_ids = find_byte_ids(spec, ids, byte_level);
-  if (!byte_level) characters = find_characters(spec, ids);
+  bytes = byte_level ? find_bytes(ids) : no_bytes();
+  fallback = find_fallback(spec);
+  if (!byte_level && model == TokenizerModel::kBpe) characters = find_characters(spec, ids);
   cut_at_space_marks = may_cut_at_space_marks(spec, *this);
-  if (spec.ignore_merges) whole_words = std::move(ids);
+  if (model == TokenizerModel::kBpe) {
+    if (spec.ignore_merges) whole_words = std::move(ids);
+    return;
+  }
+  if (unknown < 0) {
+    fail("the model has no token for what is not in its vocabulary: expected an unk_token");
+  }
+  if (model == TokenizerModel::kUnigram) {
+    unigram = unigram_table(spec);
+  } else {
+    word_piece = {std::move(ids), spec.continuation, spec.longest_word, unknown};
+  }
 }
 
 }  // namespace evo::tokenizer

@@ -3,10 +3,13 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
 #include "tokenizer/bpe/merge_table.h"
+#include "tokenizer/models/unigram.h"
+#include "tokenizer/models/word_piece.h"
 #include "tokenizer/tokenizer_spec.h"
 
 namespace evo::tokenizer {
@@ -18,15 +21,22 @@ using TokenIds = std::unordered_map<std::string_view, int32_t>;
 inline constexpr std::string_view kSpaceMark = "\u2581";
 
 struct WordTables {
-  /// Checks the spec (unique tokens, a token for whatever text may hold, merges that fit); throws
-  /// Error. `spec` must outlive the tables.
+  /// Checks the spec (unique tokens, merges that fit); throws Error. `spec` must outlive the
+  /// tables.
   WordTables(const TokenizerSpec& spec, bool words_are_bytes);
+
+  TokenizerModel model;
+  std::optional<UnigramTable> unigram;  ///< of a Unigram model
+  WordPieceTable word_piece;            ///< of a WordPiece or WordLevel model
 
   bool byte_level;
   MergeTable merges;
-  /// [256] ids of the bytes, or of <0x00> .. <0xFF>; all -1 if there are none.
-  std::array<int32_t, 256> byte_ids{};
-  TokenIds characters;  ///< tokens that merging begins with, unless it begins with bytes
+  /// What merging begins with: bytes, if byte_level, else characters. What is not here is spelt by
+  /// `fallback`, or else is the unknown token, or else is left out.
+  std::array<int32_t, 256> bytes{};  ///< [256] ids; -1: no token
+  TokenIds characters;
+  /// [256] ids of <0x00> to <0xFF>; -1: no token.
+  std::array<int32_t, 256> fallback{};
   /// Words that are tokens without merging; empty unless the tokenizer ignores merges for them.
   TokenIds whole_words;
   int32_t unknown;    ///< -1: none

@@ -146,8 +146,9 @@ TokenizerSpec read_pieces(const weights::GgufFile& file) {
     pieces.push_back({std::string(vocabulary.texts[i]), static_cast<float>(scores[i]),
                       static_cast<Piece::Kind>(type)});
   }
-  TokenizerSpec spec = spec_of_pieces(pieces, has_bytes,
-                                      file.flag("tokenizer.ggml.add_space_prefix").value_or(true));
+  TokenizerSpec spec = spec_of_pieces(
+      pieces, {.byte_fallback = has_bytes,
+               .space_first = file.flag("tokenizer.ggml.add_space_prefix").value_or(true)});
   set_frame(file, true, spec);
   return spec;
 }

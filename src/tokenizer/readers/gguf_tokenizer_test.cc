@@ -86,17 +86,18 @@ TEST_F(GgufTokenizerTest, DigitsOfSmolLmStandAlone) {
 
 TEST_F(GgufTokenizerTest, PiecesSurviveTheFile) {
   for (const bool space_first : {false, true}) {
-    const TokenizerSpec spec = spec_of_pieces(testing::sample_pieces(), true, space_first);
+    const TokenizerSpec spec = spec_of_pieces(testing::sample_pieces(),
+                                              {.byte_fallback = true, .space_first = space_first});
     const TokenizerSpec copy = copy_of(spec, std::ssize(spec.tokens) + 3);
     EXPECT_EQ(copy, spec);
   }
 }
 
 TEST_F(GgufTokenizerTest, WhatIsNotSentencePiece) {
-  TokenizerSpec spec = spec_of_pieces(testing::sample_pieces(), true, true);
+  TokenizerSpec spec = spec_of_pieces(testing::sample_pieces(), {.byte_fallback = true});
   spec.merges.pop_back();
   expect_error([&] { (void)copy_of(spec, 300); }, {"merges", "SentencePiece"});
-  spec = spec_of_pieces(testing::sample_pieces(), true, true);
+  spec = spec_of_pieces(testing::sample_pieces(), {.byte_fallback = true});
   spec.normalizer = R"({"type":"NFC"})";
   expect_error([&] { (void)copy_of(spec, 300); }, {"normalizes"});
   spec = byte_level_spec();

@@ -18,10 +18,17 @@ struct Lists {
   std::vector<float> scores;
 };
 
+/// What stands where no token has the id.
+void set_unused(Lists& lists, size_t id) {
+  lists.texts[id] = fmt::format("[PAD{}]", id);
+  lists.types[id] = weights::GgufToken::kUnused;
+}
+
 void write_lists(Lists& lists, int64_t rows, weights::GgufWriter& writer) {
   while (std::cmp_less(lists.texts.size(), rows)) {
-    lists.texts.push_back(fmt::format("[PAD{}]", lists.texts.size()));
-    lists.types.push_back(weights::GgufToken::kUnused);
+    lists.texts.emplace_back();
+    lists.types.emplace_back();
+    set_unused(lists, lists.texts.size() - 1);
     lists.scores.push_back(lists.scores.empty() ? 0 : lists.scores.back());
   }
   writer.set("tokenizer.ggml.tokens", lists.texts);
@@ -46,8 +53,12 @@ void export_bytes(const TokenizerSpec& spec, int64_t rows, weights::GgufWriter& 
   for (const AddedToken& token : spec.added) {
     const auto id = static_cast<size_t>(token.id);
     lists.texts[id] = spec.tokens[id];
-    lists.types[id] =
-        token.special ? weights::GgufToken::kControl : weights::GgufToken::kUserDefined;
+    lists.types[id] = token.hidden    ? weights::GgufToken::kUnused
+                      : token.special ? weights::GgufToken::kControl
+                                      : weights::GgufToken::kUserDefined;
+  }
+  for (size_t i = 0; i < spec.tokens.size(); ++i) {
+    if (spec.tokens[i].empty()) set_unused(lists, i);
   }
   writer.set("tokenizer.ggml.model", "gpt2");
   writer.set("tokenizer.ggml.pre", pattern->names.front());
@@ -98,6 +109,9 @@ void export_frame(const TokenizerSpec& spec, GgufSpecialTokens special,
 
 void export_tokenizer(const TokenizerSpec& spec, const GgufSpecialTokens& special, int64_t rows,
                       weights::GgufWriter& writer) {
+  if (spec.model != TokenizerModel::kBpe) {
+    fail("the tokenizer's model is not BPE, and GGUF files are written with BPE only");
+  }
   if (PreTokenizer(spec.pre_tokenizer).byte_level()) {
     export_bytes(spec, rows, writer);
   } else {

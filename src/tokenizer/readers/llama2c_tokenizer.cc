@@ -73,7 +73,7 @@ TokenizerSpec parse_llama2c_tokenizer(std::string_view content) {
   const bool has_bytes = std::any_of(pieces.begin(), pieces.end(), [](const Piece& piece) {
     return piece.kind == Piece::Kind::kByte;
   });
-  return spec_of_pieces(pieces, has_bytes, true);
+  return spec_of_pieces(pieces, {.byte_fallback = has_bytes});
 }
 
 }  // namespace evo::tokenizer

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
 #include "base/error.h"
+#include "text/base64.h"
 #include "text/utf8.h"
 #include "tokenizer/bpe/word_tables.h"
 #include "tokenizer/readers/json_section.h"
+#include "tokenizer/steps/character_map.h"
 #include "tokenizer/steps/post_processor.h"
 
 namespace evo::tokenizer {
@@ -96,15 +99,31 @@ Json replace(std::string_view pattern, std::string_view content) {
   return {{"type", "Replace"}, {"pattern", {{"String", pattern}}}, {"content", content}};
 }
 
+Json replace_regex(std::string_view pattern, std::string_view content) {
+  return {{"type", "Replace"}, {"pattern", {{"Regex", pattern}}}, {"content", content}};
+}
+
 // As in the published tokenizer.json of Llama-2.
-void set_pipeline(bool space_first, TokenizerSpec& spec) {
+void set_pipeline(const PieceOptions& options, TokenizerSpec& spec) {
   Json normalizers = Json::array(), decoders = Json::array();
-  if (space_first) normalizers.push_back({{"type", "Prepend"}, {"prepend", kSpaceMark}});
+  if (!options.character_map.empty()) {
+    normalizers.push_back({{"type", "Precompiled"},
+                           {"precompiled_charsmap", text::encode_base64(options.character_map)},
+                           {"longest_prefixes", true}});
+  }
+  if (options.one_space_at_a_time) {
+    normalizers.push_back(replace_regex(R"(\A +)", ""));
+    normalizers.push_back(replace_regex(" {2,}", " "));
+  }
+  if (options.space_first) normalizers.push_back({{"type", "Prepend"}, {"prepend", kSpaceMark}});
   normalizers.push_back(replace(" ", kSpaceMark));
+  if (options.one_space_at_a_time) {
+    normalizers.push_back(replace_regex(fmt::format(R"({}+\z)", kSpaceMark), ""));
+  }
   decoders.push_back(replace(kSpaceMark, " "));
   decoders.push_back({{"type", "ByteFallback"}});
   decoders.push_back({{"type", "Fuse"}});
-  if (space_first) {
+  if (options.space_first) {
     decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
   }
   spec.normalizer = Json{{"type", "Sequence"}, {"normalizers", normalizers}}.dump();
@@ -113,31 +132,58 @@ void set_pipeline(bool space_first, TokenizerSpec& spec) {
 }
 
 void set_added(const std::vector<Piece>& pieces, TokenizerSpec& spec) {
+  std::vector<AddedToken> hidden;
   for (size_t i = 0; i < pieces.size(); ++i) {
     const auto id = static_cast<int32_t>(i);
     const Piece::Kind kind = pieces[i].kind;
     if (kind == Piece::Kind::kUnknown) spec.unknown = id;
-    const bool special = kind == Piece::Kind::kUnknown || kind == Piece::Kind::kControl;
-    if (special || kind == Piece::Kind::kUserDefined) {
-      spec.added.push_back({.id = id, .special = special});
+    if (kind == Piece::Kind::kUnknown || kind == Piece::Kind::kControl) {
+      spec.added.push_back({.id = id});
+    } else if (kind == Piece::Kind::kUserDefined) {
+      spec.added.push_back({.id = id, .normalized = true, .verbatim = true, .special = false});
+    } else if (spec.model == TokenizerModel::kUnigram && kind != Piece::Kind::kNormal) {
+      hidden.push_back({.id = id, .special = false, .hidden = true});
     }
     if (kind == Piece::Kind::kControl && pieces[i].text == "<s>") {
       spec.post_processor = PostProcessor::json_with_prefix(pieces[i].text, id);
     }
   }
+  spec.added.insert(spec.added.end(), hidden.begin(), hidden.end());
+}
+
+// SentencePiece keeps user-defined pieces from its table of characters. Here they are looked for
+// behind it, which is the same if it does not change them.
+void check_user_defined(const std::vector<Piece>& pieces, const std::string& character_map) {
+  if (character_map.empty()) return;
+  const CharacterMap map(character_map);
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    if (pieces[i].kind != Piece::Kind::kUserDefined) continue;
+    std::string changed;
+    map.append_longest(pieces[i].text, changed);
+    if (changed == pieces[i].text) continue;
+    fail(
+        "the user-defined piece {} is '{}', which the model's table of characters makes '{}' of: "
+        "that is not supported",
+        i, pieces[i].text, changed);
+  }
 }
 
 }  // namespace
 
-TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, bool byte_fallback,
-                             bool space_first) {
+TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, const PieceOptions& options) {
   check(pieces);
   TokenizerSpec spec;
+  spec.model = options.model;
+  check_user_defined(pieces, options.character_map);
   for (const Piece& piece : pieces) spec.tokens.push_back(piece.text);
-  spec.merges = find_merges(pieces);
-  spec.byte_fallback = byte_fallback;
-  spec.fuse_unknown = true;
-  set_pipeline(space_first, spec);
+  if (spec.model == TokenizerModel::kBpe) {
+    spec.merges = find_merges(pieces);
+    spec.fuse_unknown = true;
+  } else {
+    for (const Piece& piece : pieces) spec.scores.push_back(piece.score);
+  }
+  spec.byte_fallback = options.byte_fallback;
+  set_pipeline(options, spec);
   set_added(pieces, spec);
   return spec;
 }
@@ -165,7 +211,8 @@ PieceVocabulary pieces_of_spec(const TokenizerSpec& spec) {
     piece(spec.merges[i].result).score = -static_cast<float>(i);
   vocabulary.space_first = spec.normalizer.find("Prepend") != std::string::npos;
   const TokenizerSpec same =
-      spec_of_pieces(vocabulary.pieces, spec.byte_fallback, vocabulary.space_first);
+      spec_of_pieces(vocabulary.pieces,
+                     {.byte_fallback = spec.byte_fallback, .space_first = vocabulary.space_first});
   if (same.normalizer != spec.normalizer || same.decoder != spec.decoder)
     fail("the tokenizer normalizes or decodes in another way than SentencePiece's BPE");
   if (same.merges != spec.merges)

@@ -14,8 +14,8 @@ struct Piece {
     kNormal = 1,
     kUnknown = 2,
     kControl = 3,
-    kUserDefined = 4,
-    kUnused = 5,
+    kUserDefined = 4,  ///< found wherever it stands in the normalized text, before all others
+    kUnused = 5,       ///< no text becomes it
     kByte = 6
   };
 
@@ -24,12 +24,19 @@ struct Piece {
   Kind kind = Kind::kNormal;
 };
 
-/// `pieces`: [V], id by id. `space_first`: a text gets a space before it, which decoding takes off.
+struct PieceOptions {
+  TokenizerModel model = TokenizerModel::kBpe;  ///< or kUnigram
+  bool byte_fallback = false;
+  bool space_first = true;           ///< a text gets a space before it, which decoding takes off
+  bool one_space_at_a_time = false;  ///< no spaces at the ends of a text, one in its middle
+  std::string character_map = {};    ///< see CharacterMap; empty: none
+};
+
+/// `pieces`: [V], id by id. Throws Error naming the piece at fault.
 ///
-/// SentencePiece joins any neighbours whose text together is a piece; here every such pair of
-/// pieces becomes a merge, in the order of Hugging Face's converter: by falling score.
-TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, bool byte_fallback,
-                             bool space_first);
+/// Of a BPE model SentencePiece joins any neighbours whose text together is a piece; here every
+/// such pair of pieces becomes a merge, in the order of Hugging Face's converter: by falling score.
+TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, const PieceOptions& options);
 
 /// The pieces of a tokenizer that does what spec_of_pieces() would make of them. Throws Error
 /// saying why if it does something else.

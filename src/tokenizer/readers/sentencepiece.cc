@@ -78,11 +78,13 @@ class Message {
   std::string_view content_;
 };
 
+constexpr uint64_t kUnigram = 1, kBpe = 2;
+
 struct Settings {
-  uint64_t model_type = 1;  // unigram
+  uint64_t model_type = kUnigram;
   bool byte_fallback = false, whitespace_as_suffix = false;
   bool space_first = true, remove_extra_whitespaces = true, escape_whitespaces = true;
-  bool has_normalization_table = false;
+  std::string character_map;
 };
 
 Piece read_piece(std::string_view bytes, size_t id) {
@@ -93,7 +95,7 @@ Piece read_piece(std::string_view bytes, size_t id) {
     if (message.number() == 2) piece.score = message.real();
     if (message.number() == 3) kind = message.value();
   }
-  if (kind < 1 || kind > 6 || kind == 5) {
+  if (kind < 1 || kind > 6) {
     fail("piece {} of the SentencePiece model is of kind {}, which is not supported", id, kind);
   }
   piece.kind = static_cast<Piece::Kind>(kind);
@@ -110,7 +112,7 @@ void read_trainer(std::string_view bytes, Settings& settings) {
 
 void read_normalizer(std::string_view bytes, Settings& settings) {
   for (Message message(bytes, "normalizer settings"); message.next();) {
-    if (message.number() == 2) settings.has_normalization_table = !message.content().empty();
+    if (message.number() == 2) settings.character_map = message.content();
     if (message.number() == 3) settings.space_first = message.value() != 0;
     if (message.number() == 4) settings.remove_extra_whitespaces = message.value() != 0;
     if (message.number() == 5) settings.escape_whitespaces = message.value() != 0;
@@ -118,22 +120,33 @@ void read_normalizer(std::string_view bytes, Settings& settings) {
 }
 
 void check(const Settings& settings) {
-  constexpr uint64_t kBpe = 2;
   const auto refuse = [](const char* what) {
     fail("the SentencePiece model {}, which is not supported", what);
   };
-  if (settings.model_type != kBpe) refuse("is not of the BPE type (but unigram, word or char)");
-  if (settings.has_normalization_table) refuse("normalizes text by a table of its own (NFKC)");
-  if (settings.remove_extra_whitespaces) refuse("removes repeated spaces");
+  if (settings.model_type != kUnigram && settings.model_type != kBpe) {
+    refuse("is not of the type unigram or BPE (but word or char)");
+  }
   if (!settings.escape_whitespaces) refuse("does not escape spaces");
   if (settings.whitespace_as_suffix) refuse("puts spaces behind words");
 }
 
 }  // namespace
 
-// A model begins with its first piece: field 1, a message, and that with its text, field 1 again.
+// A model usually begins with its first piece: field 1, a message, and that with its text, field 1
+// again. Its settings, fields 2 and 3, may come first: there all has to fit.
 bool is_sentencepiece(std::string_view content) {
-  return content.size() > 3 && content[0] == 0x0A && (content[2] == 0x0A || content[3] == 0x0A);
+  if (content.size() <= 3) return false;
+  if (content[0] == 0x0A && (content[2] == 0x0A || content[3] == 0x0A)) return true;
+  if (content[0] != 0x12 && content[0] != 0x1A) return false;
+  try {
+    bool has_pieces = false;
+    for (Message message(content, "list of parts"); message.next();) {
+      has_pieces |= message.number() == 1 && !message.content().empty();
+    }
+    return has_pieces;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 TokenizerSpec parse_sentencepiece(std::string_view content) {
@@ -145,7 +158,16 @@ TokenizerSpec parse_sentencepiece(std::string_view content) {
     if (message.number() == 3) read_normalizer(message.content(), settings);
   }
   check(settings);
-  return spec_of_pieces(pieces, settings.byte_fallback, settings.space_first);
+  for (size_t i = 0; i < pieces.size() && settings.model_type == kBpe; ++i) {
+    if (pieces[i].kind != Piece::Kind::kUnused) continue;
+    fail("piece {} of the BPE model is of the kind 'unused', which is not supported", i);
+  }
+  return spec_of_pieces(pieces, {.model = settings.model_type == kBpe ? TokenizerModel::kBpe
+                                                                      : TokenizerModel::kUnigram,
+                                 .byte_fallback = settings.byte_fallback,
+                                 .space_first = settings.space_first,
+                                 .one_space_at_a_time = settings.remove_extra_whitespaces,
+                                 .character_map = settings.character_map});
 }
 
 }  // namespace evo::tokenizer

@@ -13,8 +13,8 @@ namespace evo::tokenizer {
 
 bool is_sentencepiece(std::string_view content);
 
-/// BPE models without text normalization other than spaces, as those of Llama-2 and Mistral. Throws
-/// Error naming what is damaged or not supported (unigram models, NFKC tables).
+/// Unigram and BPE models. Throws Error naming what is damaged or not supported (models of words or
+/// characters, spaces behind words or not escaped, unused pieces in BPE models).
 TokenizerSpec parse_sentencepiece(std::string_view content);
 
 }  // namespace evo::tokenizer

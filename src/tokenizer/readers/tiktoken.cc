@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "text/base64.h"
 #include "tokenizer/bpe/word_tables.h"
 #include "tokenizer/readers/json_section.h"
 #include "tokenizer/steps/known_patterns.h"
@@ -21,31 +22,6 @@ constexpr size_t kLlama3Special = 256;
 // Finding the merges takes time in the square of a token's length; Llama-3's longest has 128 bytes.
 constexpr size_t kLongestToken = 512;
 
-int base64_digit(char c) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const size_t digit = kDigits.find(c);
-  return digit == std::string_view::npos ? -1 : static_cast<int>(digit);
-}
-
-std::optional<std::string> decode_base64(std::string_view text) {
-  if (text.empty() || text.size() % 4 != 0) return std::nullopt;
-  const size_t padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
-  std::string bytes;
-  uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text.substr(0, text.size() - padding)) {
-    const int digit = base64_digit(c);
-    if (digit < 0) return std::nullopt;
-    bits = bits << 6 | static_cast<uint32_t>(digit);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    bytes += static_cast<char>(bits >> count & 0xFF);
-  }
-  return bytes;
-}
-
 struct Line {
   std::string token;
   uint64_t rank = 0;
@@ -54,7 +30,7 @@ struct Line {
 std::optional<Line> read_line(std::string_view text) {
   const size_t space = text.find(' ');
   if (space == std::string_view::npos) return std::nullopt;
-  std::optional<std::string> token = decode_base64(text.substr(0, space));
+  std::optional<std::string> token = text::decode_base64(text.substr(0, space));
   Line line;
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data() + space + 1, end, line.rank);

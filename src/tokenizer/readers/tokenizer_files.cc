@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "files/files.h"
+#include "tokenizer/readers/companion_files.h"
 #include "tokenizer/readers/gguf_tokenizer.h"
 #include "tokenizer/readers/llama2c_tokenizer.h"
 #include "tokenizer/readers/sentencepiece.h"
@@ -17,6 +18,8 @@ namespace evo::tokenizer {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kNames[] = {"tokenizer.json", "tokenizer.model", "tokenizer.bin"};
 
 bool is_json(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t\r\n");
@@ -39,9 +42,17 @@ TokenizerSpec read_file_of_any_form(const fs::path& path) {
 
 TokenizerSpec read_tokenizer(const fs::path& path) {
   if (weights::is_gguf(path)) return spec_of_gguf(weights::GgufModel(path).head());
-  if (!fs::is_directory(path)) return read_file_of_any_form(path);
-  for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer.bin"}) {
-    if (fs::exists(path / name)) return read_file_of_any_form(path / name);
+  if (!fs::is_directory(path)) {
+    TokenizerSpec spec = read_file_of_any_form(path);
+    // A file that has its name in a folder is the tokenizer of that folder.
+    if (path.filename() == kNames[0]) apply_companion_files(path.parent_path(), spec);
+    return spec;
+  }
+  for (const char* name : kNames) {
+    if (!fs::exists(path / name)) continue;
+    TokenizerSpec spec = read_file_of_any_form(path / name);
+    apply_companion_files(path, spec);
+    return spec;
   }
   if (fs::exists(path / "vocab.json")) return read_vocab_and_merges(path);
   fail(

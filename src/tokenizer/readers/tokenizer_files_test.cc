@@ -142,17 +142,17 @@ TEST(TokenizerFiles, SentencePieceFaultsAreNamed) {
         [&] { parse_sentencepiece(sentencepiece_file(sample_pieces(), trainer, normalizer)); },
         {part});
   };
-  expect(proto_number(3, 1), "", "unigram");
+  expect(proto_number(3, 3), "", "word or char");
   expect(proto_number(24, 1), "", "behind words");
-  expect("", proto_field(2, "table"), "NFKC");
-  expect("", proto_number(4, 1), "repeated spaces");
+  expect("", proto_field(2, "table"), "precompiled_charsmap");
   expect("", proto_number(5, 0), "does not escape");
   const auto expect_piece = [](const auto& damage, const char* part) {
     std::vector<Piece> pieces = sample_pieces();
     damage(pieces.back());
     expect_error([&] { parse_sentencepiece(sentencepiece_file(pieces)); }, {part});
   };
-  expect_piece([](Piece& p) { p.kind = static_cast<Piece::Kind>(5); }, "kind 5");
+  expect_piece([](Piece& p) { p.kind = Piece::Kind::kUnused; }, "'unused'");
+  expect_piece([](Piece& p) { p.kind = static_cast<Piece::Kind>(7); }, "kind 7");
   expect_piece([](Piece& p) { p.text = ""; }, "is empty");
   expect_piece([](Piece& p) { p.text = "\xFF"; }, "not UTF-8");
   expect_piece([](Piece& p) { p.text = "th"; }, "both 'th'");

@@ -1,17 +1,14 @@
 #include "tokenizer/readers/tokenizer_json.h"
 
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
-#include "tokenizer/bpe/byte_alphabet.h"
 #include "tokenizer/readers/json_section.h"
+#include "tokenizer/readers/model_vocabulary.h"
 #include "tokenizer/steps/pre_tokenizer.h"
 
 namespace evo::tokenizer {
@@ -39,92 +36,6 @@ json parse_hostile_json(std::string_view text) {
 
 namespace {
 
-// Ids come from the file: `limit` is what keeps them to the number of tokens there are.
-int32_t read_id(const json& value, size_t limit, std::string_view token) {
-  const bool fits = value.is_number_unsigned() && value.get<uint64_t>() < limit;
-  if (!fits) {
-    fail("the id of token {} is {}: the {} tokens must have the ids 0..{}", shown_json(token),
-         shown_json(value), limit, limit - 1);
-  }
-  return value.get<int32_t>();
-}
-
-void place_token(std::vector<std::string>& tokens, int32_t id, std::string bytes,
-                 std::string_view name) {
-  if (bytes.empty()) fail("the token with id {} is empty", id);
-  if (!tokens[id].empty())
-    fail("id {} is given to token {} and to another one", id, shown_json(name));
-  tokens[id] = std::move(bytes);
-}
-
-AddedToken read_added_flags(const JsonSection& section) {
-  return {.single_word = section.boolean("single_word", false),
-          .lstrip = section.boolean("lstrip", false),
-          .rstrip = section.boolean("rstrip", false),
-          .normalized = section.boolean("normalized", true),
-          .special = section.boolean("special", false)};
-}
-
-struct NamedAddedToken {
-  std::string content;
-  const json* id;
-  AddedToken token;  // without its id, which can be checked only when all tokens are counted
-};
-
-std::vector<NamedAddedToken> read_added(const JsonSection& root, const json& vocab) {
-  std::vector<NamedAddedToken> list;
-  std::unordered_set<std::string> names;
-  if (root.get("added_tokens").is_null()) return list;
-  for (const json& entry : root.array("added_tokens")) {
-    const JsonSection section(entry, "added_tokens[]");
-    NamedAddedToken added{section.string("content"), &section.get("id"), read_added_flags(section)};
-    if (!names.insert(added.content).second)
-      fail("'added_tokens' has {} twice", shown_json(added.content));
-    const auto known = vocab.find(added.content);
-    added.token.in_vocab = known != vocab.end();
-    if (added.token.in_vocab && *known != *added.id) {
-      fail("added token {} has id {} in 'added_tokens' and {} in 'model.vocab'",
-           shown_json(added.content), shown_json(*added.id), shown_json(*known));
-    }
-    list.push_back(std::move(added));
-  }
-  return list;
-}
-
-// The text of an added token is its bytes; so is that of other tokens, unless the model is
-// byte-level: then they are written in GPT-2's alphabet.
-std::string read_token(const std::string& name, int32_t id, bool byte_level) {
-  if (!byte_level) return name;
-  std::optional<std::string> bytes = from_byte_alphabet(name);
-  if (!bytes) {
-    fail("token {} of 'model.vocab' (id {}) has a character outside the byte-level alphabet",
-         shown_json(name), id);
-  }
-  return std::move(*bytes);
-}
-
-void read_tokens(const JsonSection& root, const JsonSection& model, bool byte_level,
-                 TokenizerSpec& spec) {
-  const json& vocab = model.object("vocab");
-  const std::vector<NamedAddedToken> added = read_added(root, vocab);
-  size_t count = vocab.size();
-  for (const NamedAddedToken& one : added) count += !one.token.in_vocab;
-
-  spec.tokens.resize(count);
-  for (const NamedAddedToken& one : added) {
-    spec.added.push_back(one.token);
-    spec.added.back().id = read_id(*one.id, count, one.content);
-    place_token(spec.tokens, spec.added.back().id, one.content, one.content);
-  }
-  std::unordered_set<std::string_view> placed;
-  for (const NamedAddedToken& one : added) placed.insert(one.content);
-  for (const auto& [name, value] : vocab.items()) {
-    if (placed.contains(name)) continue;
-    const int32_t id = read_id(value, count, name);
-    place_token(spec.tokens, id, read_token(name, id, byte_level), name);
-  }
-}
-
 // "left right" (all versions) or ["left", "right"] (tokenizers 0.20 and later).
 std::pair<std::string, std::string> read_merge(const json& entry, size_t place) {
   if (entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_string()) {
@@ -141,51 +52,101 @@ std::pair<std::string, std::string> read_merge(const json& entry, size_t place) 
        shown_json(entry));
 }
 
-void read_merges(const JsonSection& model, TokenizerSpec& spec) {
-  const json& vocab = model.object("vocab");
+void read_merges(const JsonSection& model, const ModelVocabulary& vocabulary, TokenizerSpec& spec) {
   const json& merges = model.array("merges");
-  std::unordered_map<std::string_view, const json*> ids;  // the object itself is a tree
-  ids.reserve(vocab.size());
-  for (auto token = vocab.begin(); token != vocab.end(); ++token) {
-    ids.emplace(token.key(), &token.value());
-  }
   for (size_t i = 0; i < merges.size(); ++i) {
     const auto [left, right] = read_merge(merges[i], i);
     const auto id_of = [&](const std::string& token) {
-      const auto found = ids.find(token);
-      if (found == ids.end()) {
-        fail("'model.merges[{}]' is {}, but 'model.vocab' has no token {}", i,
-             shown_json(merges[i]), shown_json(token));
-      }
-      return found->second->get<int32_t>();
+      return vocabulary.get(
+          token, [&] { return fmt::format("'model.merges[{}]' is {}", i, shown_json(merges[i])); });
     };
     spec.merges.push_back({id_of(left), id_of(right), id_of(left + right)});
   }
 }
 
-int32_t read_unknown(const JsonSection& model) {
-  if (model.get("unk_token").is_null()) return -1;
-  const std::string name = model.string("unk_token");
-  const json& vocab = model.object("vocab");
-  const auto found = vocab.find(name);
-  if (found == vocab.end()) {
-    fail("'model.unk_token' is {}, but 'model.vocab' has no such token", shown_json(name));
+// Files of the first versions of Hugging Face's library do not name the type.
+TokenizerModel read_type(const JsonSection& model) {
+  if (model.get("type").is_null()) {
+    if (!model.get("merges").is_null()) return TokenizerModel::kBpe;
+    if (model.get("vocab").is_array()) return TokenizerModel::kUnigram;
+    const bool pieces = !model.get("max_input_chars_per_word").is_null();
+    return pieces ? TokenizerModel::kWordPiece : TokenizerModel::kWordLevel;
   }
-  return found->get<int32_t>();
+  constexpr std::pair<const char*, TokenizerModel> kTypes[] = {
+      {"BPE", TokenizerModel::kBpe},
+      {"Unigram", TokenizerModel::kUnigram},
+      {"WordPiece", TokenizerModel::kWordPiece},
+      {"WordLevel", TokenizerModel::kWordLevel}};
+  for (const auto& [name, type] : kTypes) {
+    if (model.get("type") == name) return type;
+  }
+  fail("'{}' is {}, which is not supported: only BPE, Unigram, WordPiece and WordLevel are",
+       model.path("type"), shown_json(model.get("type")));
 }
 
-void read_model(const JsonSection& root, bool byte_level, TokenizerSpec& spec) {
-  const JsonSection model = root.section("model");
-  model.expect("type", {"BPE", nullptr});
+int32_t read_unknown(const JsonSection& model, const ModelVocabulary& vocabulary,
+                     const TokenizerSpec& spec) {
+  if (spec.model == TokenizerModel::kUnigram) {
+    const json& id = model.get("unk_id");
+    if (id.is_null()) return -1;
+    if (!id.is_number_unsigned() || id.get<uint64_t>() >= spec.tokens.size()) {
+      fail("'{}' is {}, but ids are 0..{}", model.path("unk_id"), shown_json(id),
+           spec.tokens.size() - 1);
+    }
+    return id.get<int32_t>();
+  }
+  if (model.get("unk_token").is_null()) return -1;
+  const std::string name = model.string("unk_token");
+  return vocabulary.get(name,
+                        [&] { return fmt::format("'model.unk_token' is {}", shown_json(name)); });
+}
+
+// Our own addition, for SentencePiece's models.
+void read_hidden(const JsonSection& model, TokenizerSpec& spec) {
+  for (const json& id : model.array("hidden")) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() >= spec.tokens.size()) {
+      fail("'{}' has {}, but ids are 0..{}", model.path("hidden"), shown_json(id),
+           spec.tokens.size() - 1);
+    }
+    spec.added.push_back({.id = id.get<int32_t>(), .special = false, .hidden = true});
+  }
+}
+
+void read_word_piece(const JsonSection& model, TokenizerSpec& spec) {
+  // A word is cut in the square of its length.
+  constexpr uint64_t kLongestWord = 1000;
+  spec.continuation = model.string("continuing_subword_prefix");
+  const json& longest = model.get("max_input_chars_per_word");
+  if (!longest.is_number_unsigned() || longest.get<uint64_t>() > kLongestWord) {
+    fail("'{}' must be a whole number from 0 to {}, found {}",
+         model.path("max_input_chars_per_word"), kLongestWord, shown_json(longest));
+  }
+  spec.longest_word = longest.get<size_t>();
+}
+
+void read_bpe(const JsonSection& model, const ModelVocabulary& vocabulary, TokenizerSpec& spec) {
   model.expect("dropout", {nullptr, 0.0});
   model.expect("continuing_subword_prefix", {nullptr, ""});
   model.expect("end_of_word_suffix", {nullptr, ""});
   spec.ignore_merges = model.boolean("ignore_merges", false);
-  spec.byte_fallback = model.boolean("byte_fallback", false);
   spec.fuse_unknown = model.boolean("fuse_unk", false);
-  read_tokens(root, model, byte_level, spec);
-  read_merges(model, spec);
-  spec.unknown = read_unknown(model);
+  read_merges(model, vocabulary, spec);
+}
+
+void read_model(const JsonSection& root, bool byte_level, TokenizerSpec& spec) {
+  const JsonSection model = root.section("model");
+  spec.model = read_type(model);
+  if (byte_level && spec.model != TokenizerModel::kBpe) {
+    fail("'{}' is {} with a ByteLevel pre-tokenizer, which is not supported: only BPE is",
+         model.path("type"), shown_json(model.get("type")));
+  }
+  const ModelVocabulary vocabulary(model, spec.model);
+  vocabulary.set_tokens(root, byte_level, spec);
+  spec.byte_fallback = model.boolean("byte_fallback", false);
+  spec.unknown = read_unknown(model, vocabulary, spec);
+  if (!model.get("hidden").is_null()) read_hidden(model, spec);
+  if (spec.model == TokenizerModel::kBpe) read_bpe(model, vocabulary, spec);
+  if (spec.model == TokenizerModel::kWordPiece) read_word_piece(model, spec);
 }
 
 }  // namespace

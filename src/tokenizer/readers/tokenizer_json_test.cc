@@ -98,13 +98,14 @@ TEST(TokenizerJson, DamageIsNamed) {
       {"no model", [](Json& d) { d.erase("model"); }, "'model' must be an object"},
       {"model is a list", [](Json& d) { d["model"] = {1}; }, "'model' must be an object"},
       {"no vocab", [](Json& d) { d["model"].erase("vocab"); }, "'model.vocab' must be an object"},
-      {"empty vocab", [&](Json& d) { vocab(d) = Json::object(); }, "must have the ids 0..0"},
+      {"empty vocab", [&](Json& d) { vocab(d) = Json::object(); }, "has no token \"t\""},
       {"no merges", [](Json& d) { d["model"].erase("merges"); }, "'model.merges' must be a list"},
       {"Unigram", [](Json& d) { d["model"]["type"] = "Unigram"; }, "'model.type' is \"Unigram\""},
+      {"type", [](Json& d) { d["model"]["type"] = "Word"; }, "'model.type' is \"Word\""},
       {"dropout", [](Json& d) { d["model"]["dropout"] = 0.1; }, "'model.dropout' is 0.1"},
       {"suffix", [](Json& d) { d["model"]["end_of_word_suffix"] = "</w>"; }, "end_of_word_suffix"},
       {"byte fallback", [](Json& d) { d["model"]["byte_fallback"] = 3; }, "byte_fallback"},
-      {"unknown", [](Json& d) { d["model"]["unk_token"] = "<unk>"; }, "no such token"},
+      {"unknown", [](Json& d) { d["model"]["unk_token"] = "<unk>"; }, "no token \"<unk>\""},
       {"ignore_merges", [](Json& d) { d["model"]["ignore_merges"] = 1; }, "true or false, found 1"},
       {"unknown token", [](Json& d) { d["model"]["merges"][1] = "th x9"; }, "no token \"x9\""},
       {"unknown result", [](Json& d) { d["model"]["merges"][1] = "e e"; }, "no token \"ee\""},
@@ -113,47 +114,22 @@ TEST(TokenizerJson, DamageIsNamed) {
       {"two spaces", [](Json& d) { d["model"]["merges"][2] = "t h e"; }, "must be two tokens"},
       {"merge number", [](Json& d) { d["model"]["merges"][0] = 5; }, "found 5"},
       {"merge twice", [](Json& d) { d["model"]["merges"][1] = "t h"; }, "merges 0 and 1 both join"},
-      {"gap", [&](Json& d) { vocab(d)["th"] = 260; }, "the id of token \"th\" is 260"},
+      {"far", [&](Json& d) { vocab(d)["th"] = 1 << 22; }, "the id of token \"th\" is 4194304"},
       {"duplicate", [&](Json& d) { vocab(d)["th"] = 257; }, "id 257 is given to token"},
       {"negative", [&](Json& d) { vocab(d)["th"] = -1; }, "the id of token \"th\" is -1"},
       {"huge", [&](Json& d) { vocab(d)["th"] = 18446744073709551615u; }, "18446744073709551615"},
       {"fraction", [&](Json& d) { vocab(d)["th"] = 1.5; }, "the id of token \"th\" is 1.5"},
       {"text id", [&](Json& d) { vocab(d)["th"] = "256"; }, "the id of token \"th\" is \"256\""},
-      {"empty token",
-       [&](Json& d) {
-         vocab(d).erase("x");
-         vocab(d)[""] = 'x';
-       },
-       "is empty"},
-      {"no byte",
-       [&](Json& d) {
-         vocab(d).erase("x");
-         vocab(d)["xyz"] = 'x';
-       },
-       "byte 0x78"},
-      {"not bytes",
-       [&](Json& d) {
-         vocab(d).erase("x");
-         vocab(d)["x\n\u3042"] = 'x';
-       },
-       "\"x\\n\\u3042\" of 'model.vocab'"},
-      {"no end of text", [](Json& d) { d["added_tokens"] = Json::array(); }, "marks the end"},
-      {"added twice", [](Json& d) { d["added_tokens"].push_back(d["added_tokens"][0]); }, "twice"},
       {"added id", [](Json& d) { d["added_tokens"][0]["id"] = 3; }, "has id 3 in 'added_tokens'"},
-      {"added far",
-       [](Json& d) {
-         d["added_tokens"].push_back({{"id", 999}, {"content", "x y"}});
-       },
-       "the id of token \"x y\" is 999"},
       {"added type", [](Json& d) { d["added_tokens"] = 3; }, "'added_tokens' must be a list"},
       {"added entry", [](Json& d) { d["added_tokens"] = {3}; }, "'added_tokens[]' must be"},
       {"added content", [](Json& d) { d["added_tokens"][0]["content"] = 3; }, "must be a string"},
       {"normalizer",
        [](Json& d) {
-         d["normalizer"] = {{"type", "Precompiled"}};
+         d["normalizer"] = {{"type", "Odd"}};
        },
-       "\"Precompiled\""},
-      {"no pre-tokenizer", [](Json& d) { d["pre_tokenizer"] = nullptr; }, "byte_fallback"},
+       "\"Odd\""},
+      {"no pre-tokenizer", [](Json& d) { d["pre_tokenizer"] = nullptr; }, "'decoder.type'"},
       {"other pre-tokenizer", [](Json& d) { d["pre_tokenizer"]["type"] = "Bert"; }, "\"Bert\""},
       {"prefix", [](Json& d) { d["pre_tokenizer"]["add_prefix_space"] = 1; }, "add_prefix_space"},
       {"decoder", [](Json& d) { d["decoder"] = nullptr; }, "'decoder' must be an object"},
@@ -183,8 +159,8 @@ TEST(TokenizerJson, PatternsAreChecked) {
   const auto expect_part = [](const std::string& message, const char* part) {
     EXPECT_NE(message.find(part), std::string::npos) << message;
   };
-  expect_part(message_with(Json::array({split})), "byte_fallback");
-  expect_part(message_with(Json::array({byte_level, split})), "pretokenizers[1]' is a step after");
+  expect_part(message_with(Json::array({split})), "'decoder.type'");
+  expect_part(message_with(Json::array({byte_level, byte_level})), "after ByteLevel");
   expect_part(message_with(Json::array({changed(split, "type", "Bert"), byte_level})), "\"Bert\"");
   expect_part(message_with(Json::array({changed(split, "behavior", "Odd"), byte_level})),
               "\"Odd\"");
@@ -224,7 +200,7 @@ TEST(TokenizerJson, RandomDamageIsATokenizerOrAnError) {
     text[random.below(text.size())] = static_cast<char>(random.below(256));
     try {
       const Tokenizer tokenizer = Tokenizer::from_spec(parse_tokenizer_json(text));
-      EXPECT_EQ(tokenizer.decode(tokenizer.encode("the end")), "the end");
+      (void)tokenizer.decode(tokenizer.encode("the end"));  // less what has lost its token
     } catch (const Error&) {
       ++errors;
     }

@@ -34,6 +34,7 @@ ordered_json section(const std::string& text) {
 ordered_json added_tokens_json(const TokenizerSpec& spec) {
   ordered_json list = ordered_json::array();
   for (const AddedToken& token : spec.added) {
+    if (token.hidden) continue;
     list.push_back({{"id", token.id},
                     {"content", spec.tokens[token.id]},
                     {"single_word", token.single_word},
@@ -41,6 +42,7 @@ ordered_json added_tokens_json(const TokenizerSpec& spec) {
                     {"rstrip", token.rstrip},
                     {"normalized", token.normalized},
                     {"special", token.special}});
+    if (token.verbatim) list.back()["verbatim"] = true;  // our own addition
   }
   return list;
 }
@@ -69,21 +71,58 @@ ordered_json merges_json(const TokenizerSpec& spec, const std::vector<std::strin
   return merges;
 }
 
-ordered_json model_json(const TokenizerSpec& spec) {
-  const std::vector<std::string> names = token_names(spec);
+// Names and ids, or for Unigram names and scores in the order of their ids.
+ordered_json vocabulary_json(const TokenizerSpec& spec, const std::vector<std::string>& names) {
   std::unordered_set<int32_t> outside;  // ids that are not in the vocabulary
   for (const AddedToken& token : spec.added) {
     if (!token.in_vocab) outside.insert(token.id);
   }
+  const bool unigram = spec.model == TokenizerModel::kUnigram;
   // Appended without ordered_json's search for an equal key, which is linear; the keys differ.
   ordered_json::object_t vocab;
+  ordered_json list = ordered_json::array();
   for (size_t i = 0; i < names.size(); ++i) {
     const auto id = static_cast<int32_t>(i);
-    if (!outside.contains(id)) vocab.Container::emplace_back(names[i], id);
+    if (outside.contains(id)) continue;
+    if (unigram) {
+      list.push_back(ordered_json::array({names[i], spec.scores[i]}));
+    } else if (!names[i].empty()) {
+      vocab.Container::emplace_back(names[i], id);
+    }
+  }
+  return unigram ? list : ordered_json(std::move(vocab));
+}
+
+ordered_json model_json(const TokenizerSpec& spec) {
+  const std::vector<std::string> names = token_names(spec);
+  ordered_json vocab = vocabulary_json(spec, names);
+  const ordered_json unknown =
+      spec.unknown < 0 ? ordered_json() : ordered_json(names[static_cast<size_t>(spec.unknown)]);
+  switch (spec.model) {
+    case TokenizerModel::kUnigram: {
+      ordered_json model = {{"type", "Unigram"},
+                            {"unk_id", unknown.is_null() ? unknown : ordered_json(spec.unknown)},
+                            {"vocab", std::move(vocab)},
+                            {"byte_fallback", spec.byte_fallback}};
+      for (const AddedToken& token : spec.added) {
+        if (token.hidden) model["hidden"].push_back(token.id);  // our own addition
+      }
+      return model;
+    }
+    case TokenizerModel::kWordPiece:
+      return {{"type", "WordPiece"},
+              {"unk_token", unknown},
+              {"continuing_subword_prefix", spec.continuation},
+              {"max_input_chars_per_word", spec.longest_word},
+              {"vocab", std::move(vocab)}};
+    case TokenizerModel::kWordLevel:
+      return {{"type", "WordLevel"}, {"vocab", std::move(vocab)}, {"unk_token", unknown}};
+    case TokenizerModel::kBpe:
+      break;
   }
   return {{"type", "BPE"},
           {"dropout", nullptr},
-          {"unk_token", spec.unknown < 0 ? ordered_json() : ordered_json(names[spec.unknown])},
+          {"unk_token", unknown},
           {"continuing_subword_prefix", nullptr},
           {"end_of_word_suffix", nullptr},
           {"fuse_unk", spec.fuse_unknown},

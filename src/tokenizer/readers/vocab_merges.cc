@@ -1,11 +1,13 @@
 #include "tokenizer/readers/vocab_merges.h"
 
-#include <set>
+#include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
 #include "files/files.h"
 #include "tokenizer/readers/json_section.h"
+#include "tokenizer/readers/model_vocabulary.h"
 #include "tokenizer/readers/tokenizer_json.h"
 #include "tokenizer/steps/known_patterns.h"
 
@@ -46,35 +48,29 @@ Json read_merges(const fs::path& path) {
   return merges;
 }
 
-Json::number_unsigned_t read_id(const std::string& text) {
-  if (text.empty() || text.size() > 9 ||
-      text.find_first_not_of("0123456789") != std::string::npos) {
-    fail("tokenizer_config.json: 'added_tokens_decoder' has {} where an id must be",
-         shown_json(text));
-  }
-  return std::stoull(text);
-}
-
 // Where tokenizer_config.json and added_tokens.json name one id in two ways, the former counts, as
 // in Hugging Face's library.
 Json read_added(const fs::path& folder, const Json& config) {
-  Json list = Json::array();
-  std::set<Json> ids;
+  std::map<int64_t, Json> tokens;  // by id: a new one gets the next free id
   const JsonSection settings(config, "");
   if (!settings.get("added_tokens_decoder").is_null()) {
     for (const auto& [id, flags] : settings.object("added_tokens_decoder").items()) {
       if (!flags.is_object()) fail("tokenizer_config.json: added token {} is no object", id);
-      Json entry = flags;
-      entry["id"] = read_id(id);
-      ids.insert(entry["id"]);
-      list.push_back(std::move(entry));
+      tokens[read_decimal_id(id)] = flags;
     }
   }
   const Json more = read_json_if_there(folder / "added_tokens.json");
   for (const auto& [content, id] : more.items()) {
-    if (ids.insert(id).second) {
-      list.push_back({{"id", id}, {"content", content}, {"special", true}, {"normalized", false}});
+    if (!id.is_number_unsigned()) {
+      fail("added_tokens.json: the id of {} is {}", shown_json(content), shown_json(id));
     }
+    tokens.try_emplace(id.get<int64_t>(),
+                       Json{{"content", content}, {"special", true}, {"normalized", false}});
+  }
+  Json list = Json::array();
+  for (auto& [id, token] : tokens) {
+    token["id"] = id;
+    list.push_back(std::move(token));
   }
   return list;
 }

@@ -3,15 +3,32 @@
 #include <optional>
 #include <utility>
 
+#include "text/base64.h"
 #include "text/regex.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 #include "tokenizer/readers/json_section.h"
+#include "tokenizer/steps/character_map.h"
+#include "tokenizer/steps/text_cleaner.h"
 
 namespace evo::tokenizer {
 namespace {
 
-enum class Kind { kNormalForm, kLowercase, kPrepend, kReplace, kReplaceRegex, kStrip };
+// The numbers are part of fingerprints.
+enum class Kind {
+  kNormalForm,
+  kLowercase,
+  kPrepend,
+  kReplace,
+  kReplaceRegex,
+  kStrip,
+  kCharacters,
+  kGraphemes,
+  kLongestPrefixes
+};
+
+// Normalizers that look at one character at a time.
+using CharacterFn = void (*)(std::string_view text, std::string& out);
 
 // Files hold a character or two here. Without limits, a few replacements make terabytes of a page.
 constexpr size_t kLongestContent = 1024;
@@ -42,12 +59,15 @@ struct Normalizer::Step {
   std::string pattern{}, content{};  // Replace; Prepend has content only
   bool left = false, right = false;
   std::shared_ptr<const text::Regex> regex{};
+  CharacterFn characters = nullptr;  // `pattern` is its name
+  std::shared_ptr<const CharacterMap> map{};
 
   void apply(std::string_view text, size_t limit, std::string& out) const;
 
  private:
   void replace(std::string_view text, size_t limit, std::string& out) const;
   void replace_regex(std::string_view text, size_t limit, std::string& out) const;
+  void apply_to_valid(std::string_view text, std::string& out) const;
   static void check_growth(const std::string& out, size_t limit) {
     if (out.size() > limit) {
       fail("the normalizer makes this text more than {} times longer: the file is damaged",
@@ -71,6 +91,41 @@ Step read_replace(const JsonSection& section) {
     step.regex = std::make_shared<const text::Regex>(step.pattern);
   }
   return step;
+}
+
+template <class Step>
+Step character_step(const char* name, CharacterFn fn) {
+  return {.kind = Kind::kCharacters, .pattern = name, .characters = fn};
+}
+
+template <class Step>
+void read_bert(const JsonSection& section, std::vector<Step>& steps) {
+  const bool lowercase = section.boolean("lowercase", true);
+  if (section.boolean("clean_text", true)) {
+    steps.push_back(character_step<Step>("BertClean", append_clean_for_bert));
+  }
+  if (section.boolean("handle_chinese_chars", true)) {
+    steps.push_back(character_step<Step>("BertChinese", append_spaced_chinese));
+  }
+  if (section.boolean("strip_accents", lowercase)) {
+    steps.push_back({.kind = Kind::kNormalForm, .form = text::NormalForm::kNfd});
+    steps.push_back(character_step<Step>("BertAccents", append_without_accents));
+  }
+  if (lowercase) steps.push_back({.kind = Kind::kLowercase});
+}
+
+// `longest_prefixes`: our own addition, for SentencePiece's models.
+template <class Step>
+void read_precompiled(const JsonSection& section, std::vector<Step>& steps) {
+  if (section.get("precompiled_charsmap").is_null()) return;
+  const bool longest = section.boolean("longest_prefixes", false);
+  Step step{.kind = longest ? Kind::kLongestPrefixes : Kind::kGraphemes,
+            .pattern = section.string("precompiled_charsmap")};
+  if (step.pattern.empty()) return;
+  const std::optional<std::string> table = text::decode_base64(step.pattern);
+  if (!table) fail("'{}' is not base64", section.path("precompiled_charsmap"));
+  step.map = std::make_shared<const CharacterMap>(*table);
+  steps.push_back(std::move(step));
 }
 
 template <class Step>
@@ -100,10 +155,18 @@ void read_steps(const Json& value, const std::string& path, std::vector<Step>& s
     steps.push_back({.kind = Kind::kStrip,
                      .left = section.boolean("strip_left", true),
                      .right = section.boolean("strip_right", true)});
+  } else if (type == "StripAccents") {
+    steps.push_back(character_step<Step>("StripAccents", append_without_marks));
+  } else if (type == "Nmt") {
+    steps.push_back(character_step<Step>("Nmt", append_clean_for_nmt));
+  } else if (type == "BertNormalizer") {
+    read_bert(section, steps);
+  } else if (type == "Precompiled") {
+    read_precompiled(section, steps);
   } else {
     fail(
         "'{}.type' is {}, which is not supported: only NFC, NFD, NFKC, NFKD, Lowercase, Prepend, "
-        "Replace, Strip and Sequence are",
+        "Replace, Strip, StripAccents, Nmt, BertNormalizer, Precompiled and Sequence are",
         path, shown_json(type));
   }
 }
@@ -143,20 +206,16 @@ void Normalizer::Step::replace_regex(std::string_view text, size_t limit, std::s
   });
 }
 
+void Normalizer::Step::apply_to_valid(std::string_view text, std::string& out) const {
+  if (kind == Kind::kNormalForm) text::append_normal_form(text, form, out);
+  if (kind == Kind::kLowercase) text::append_lowercase(text, out);
+  if (kind == Kind::kCharacters) characters(text, out);
+  if (kind == Kind::kGraphemes) map->append_graphemes(text, out);
+  if (kind == Kind::kLongestPrefixes) map->append_longest(text, out);
+}
+
 void Normalizer::Step::apply(std::string_view text, size_t limit, std::string& out) const {
   switch (kind) {
-    case Kind::kNormalForm:
-    case Kind::kLowercase:
-      for_each_run(text, [&](std::string_view run, bool valid) {
-        if (!valid) {
-          out.append(run);
-        } else if (kind == Kind::kLowercase) {
-          text::append_lowercase(run, out);
-        } else {
-          text::append_normal_form(run, form, out);
-        }
-      });
-      break;
     case Kind::kPrepend:
       if (!text.empty()) out.append(content).append(text);
       break;
@@ -171,6 +230,14 @@ void Normalizer::Step::apply(std::string_view text, size_t limit, std::string& o
       if (right) text.remove_suffix(text::trailing_white_space(text));
       out.append(text);
       break;
+    default:
+      for_each_run(text, [&](std::string_view run, bool valid) {
+        if (valid) {
+          apply_to_valid(run, out);
+        } else {
+          out.append(run);
+        }
+      });
   }
   check_growth(out, limit);
 }

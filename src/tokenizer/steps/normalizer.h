@@ -12,7 +12,8 @@ namespace evo::tokenizer {
 class Normalizer {
  public:
   /// `json`: the "normalizer" of a tokenizer.json: null, NFC, NFD, NFKC, NFKD, Lowercase, Prepend,
-  /// Replace, Strip, or a Sequence of them. Throws Error naming what is damaged or not supported.
+  /// Replace, Strip, StripAccents, Nmt, BertNormalizer, Precompiled, or a Sequence of them. Throws
+  /// Error naming what is damaged or not supported.
   explicit Normalizer(const std::string& json);
   ~Normalizer();
   Normalizer(Normalizer&&) noexcept;

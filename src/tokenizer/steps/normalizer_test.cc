@@ -61,7 +61,10 @@ TEST(Normalizer, GrowthIsBounded) {
 
 TEST(Normalizer, FaultsAreNamed) {
   const std::pair<const char*, const char*> all[] = {
-      {R"({"type":"Nmt"})", "\"Nmt\""},
+      {R"({"type":"Nmt2"})", "\"Nmt2\""},
+      {R"({"type":"BertNormalizer","clean_text":1})", "clean_text"},
+      {R"({"type":"Precompiled","precompiled_charsmap":"?"})", "not base64"},
+      {R"({"type":"Precompiled","precompiled_charsmap":"/////w=="})", "damaged"},
       {R"({"type":"Prepend"})", "'normalizer.prepend' must be a string"},
       {R"({"type":"Replace","content":"a"})", "'normalizer.pattern' must be an object"},
       {R"({"type":"Replace","content":"a","pattern":{"String":""}})", "is empty"},

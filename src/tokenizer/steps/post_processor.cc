@@ -8,15 +8,19 @@ namespace {
 // Hugging Face's files have one or two; a template of millions would precede every prompt.
 constexpr size_t kMostIds = 64;
 
+int32_t checked_id(const Json& id, size_t tokens, const std::string& path) {
+  if (!id.is_number_unsigned() || id.get<uint64_t>() >= tokens) {
+    fail("'{}' has {}, but ids are 0..{}", path, shown_json(id), tokens - 1);
+  }
+  return id.get<int32_t>();
+}
+
 void append_ids(const JsonSection& templating, const std::string& name, size_t tokens,
                 std::vector<int32_t>& out) {
   const JsonSection known = templating.section("special_tokens");
   for (const Json& id : known.section(name.c_str()).array("ids")) {
-    if (!id.is_number_unsigned() || id.get<uint64_t>() >= tokens) {
-      fail("'{}.{}.ids' has {}, but ids are 0..{}", templating.path("special_tokens"), name,
-           shown_json(id), tokens - 1);
-    }
-    out.push_back(id.get<int32_t>());
+    out.push_back(
+        checked_id(id, tokens, fmt::format("{}.{}.ids", templating.path("special_tokens"), name)));
     if (out.size() > kMostIds) {
       fail("'{}' has more than {} tokens", templating.path("single"), kMostIds);
     }
@@ -40,21 +44,39 @@ void read_template(const JsonSection& section, size_t tokens, PostProcessor& res
   if (!after_text) fail("'{}' leaves the text out", section.path("single"));
 }
 
+// BERT's and RoBERTa's: a token before and one behind, each with its name and id.
+void read_pair(const JsonSection& section, size_t tokens, PostProcessor& result) {
+  const auto id_of = [&](const char* key) {
+    const Json& token = section.array(key);
+    if (token.size() != 2) {
+      fail("'{}' must be a token and its id, found {}", section.path(key), shown_json(token));
+    }
+    return checked_id(token[1], tokens, section.path(key));
+  };
+  result.prefix.push_back(id_of("cls"));
+  result.suffix.push_back(id_of("sep"));
+}
+
 void read(const Json& value, const std::string& path, size_t tokens, PostProcessor& result) {
   if (value.is_null()) return;
   const JsonSection section(value, path);
-  section.expect("type", {"ByteLevel", "TemplateProcessing", "Sequence"});
+  section.expect("type", {"ByteLevel", "TemplateProcessing", "BertProcessing", "RobertaProcessing",
+                          "Sequence"});
   const std::string type = section.string("type");
   if (type == "Sequence") {
     const Json& list = section.array("processors");
     for (size_t i = 0; i < list.size(); ++i) {
       read(list[i], fmt::format("{}.processors[{}]", path, i), tokens, result);
     }
-  } else if (type == "TemplateProcessing") {
+  } else if (type != "ByteLevel") {
     if (!result.prefix.empty() || !result.suffix.empty()) {
       fail("'{}' is a second template, which is not supported", path);
     }
-    read_template(section, tokens, result);
+    if (type == "TemplateProcessing") {
+      read_template(section, tokens, result);
+    } else {
+      read_pair(section, tokens, result);
+    }
   }
 }
 

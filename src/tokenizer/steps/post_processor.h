@@ -11,8 +11,9 @@ struct PostProcessor {
   std::vector<int32_t> prefix, suffix;  ///< ids around the text
 
   /// `json`: the "post_processor" of a tokenizer.json: null, ByteLevel (which changes no ids),
-  /// TemplateProcessing, or a Sequence of them. Only the template for one text counts. Ids must be
-  /// less than `tokens`. Throws Error naming what is damaged or not supported.
+  /// TemplateProcessing, BertProcessing, RobertaProcessing, or a Sequence of them. Only the
+  /// template for one text counts. Ids must be less than `tokens`. Throws Error naming what is
+  /// damaged or not supported.
   static PostProcessor parse(const std::string& json, size_t tokens);
 
   struct Named {

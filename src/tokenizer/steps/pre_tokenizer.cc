@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "tokenizer/bpe/byte_alphabet.h"
 #include "tokenizer/readers/json_section.h"
 
 namespace evo::tokenizer {
@@ -89,13 +90,15 @@ Prefix read_prefix(const JsonSection& section) {
 
 }  // namespace
 
-// Cutting by a pattern, or a change of the piece: spaces become `space`, and one is put in front.
+// Cutting by a pattern, or a change of the piece: spaces become `space`, and one is put in front;
+// or its bytes are written in GPT-2's alphabet, for the steps behind ByteLevel.
 struct PreTokenizer::Step {
   std::shared_ptr<const SplitPattern> pattern;  // null: a change
   Behavior behavior{};
   bool invert = false;
   std::string space = " ";
   Prefix prefix{};
+  bool to_alphabet = false;
 
   bool is_plain_split() const {
     return pattern != nullptr && behavior == Behavior::kIsolated && !invert;
@@ -115,7 +118,6 @@ class StepReader {
     if (value.is_null()) return;
     const JsonSection section(value, path);
     const std::string type = section.string("type");
-    if (byte_level_) fail("'{}' is a step after ByteLevel, which is not supported", path);
     if (type == "Sequence") {
       const Json& list = section.array("pretokenizers");
       for (size_t i = 0; i < list.size(); ++i) {
@@ -137,6 +139,10 @@ class StepReader {
 
  private:
   void add_split(const std::string& pattern, Behavior behavior, bool invert = false) {
+    if (byte_level_ && !in_alphabet_) {
+      steps_.emplace_back().to_alphabet = true;
+      in_alphabet_ = true;
+    }
     Step step;
     step.pattern = std::make_shared<const SplitPattern>(pattern);
     step.behavior = behavior;
@@ -150,7 +156,14 @@ class StepReader {
     return text::regex_of_literal(text);
   }
 
+  void expect_before_byte_level(const JsonSection& section) const {
+    if (!byte_level_) return;
+    fail("'{}' is {} after ByteLevel, which is not supported", section.path("type"),
+         shown_json(section.get("type")));
+  }
+
   void read_byte_level(const JsonSection& section) {
+    expect_before_byte_level(section);
     if (section.boolean("add_prefix_space")) {
       Step step;
       step.prefix = Prefix::kAlways;
@@ -161,6 +174,7 @@ class StepReader {
   }
 
   void read_metaspace(const JsonSection& section) {
+    expect_before_byte_level(section);
     Step step;
     step.space = section.string("replacement");
     step.prefix = read_prefix(section);
@@ -178,17 +192,25 @@ class StepReader {
     } else if (type == "WhitespaceSplit") {
       add_split(R"(\s)", Behavior::kRemoved);
     } else if (type == "Punctuation") {
-      add_split(R"([\p{P}!-/:-@\[-`{-~])", read_behavior(section, "Isolated"));
+      add_split(kPunctuation, read_behavior(section, "Isolated"));
+    } else if (type == "BertPreTokenizer") {
+      add_split(R"(\s)", Behavior::kRemoved);
+      add_split(kPunctuation, Behavior::kIsolated);
+    } else if (type == "CharDelimiterSplit") {
+      add_split(literal(section, "delimiter"), Behavior::kRemoved);
     } else {
       fail(
           "'{}' is {}, which is not supported: only ByteLevel, Split, Metaspace, Digits, "
-          "Whitespace, WhitespaceSplit, Punctuation and Sequence are",
+          "Whitespace, WhitespaceSplit, Punctuation, BertPreTokenizer, CharDelimiterSplit and "
+          "Sequence are",
           section.path("type"), shown_json(type));
     }
   }
 
+  static constexpr const char* kPunctuation = R"([\p{P}!-/:-@\[-`{-~])";
+
   std::vector<Step>& steps_;
-  bool byte_level_ = false;
+  bool byte_level_ = false, in_alphabet_ = false;
 };
 
 }  // namespace
@@ -213,6 +235,7 @@ std::string PreTokenizer::signature() const {
     result +=
         fmt::format("{}:{},{},{},{}:{},{};", source.size(), source, static_cast<int>(step.behavior),
                     step.invert, step.space.size(), step.space, static_cast<int>(step.prefix));
+    if (step.to_alphabet) result += "alphabet;";
   }
   return result;
 }
@@ -230,6 +253,7 @@ struct WordCutter::StepMemory {
 
 WordCutter::WordCutter(const PreTokenizer& pre_tokenizer) : steps_(pre_tokenizer.steps_) {
   for (const PreTokenizer::Step& step : steps_) {
+    in_alphabet_ |= step.to_alphabet;
     memory_.push_back(std::make_unique<StepMemory>());
     if (step.pattern) memory_.back()->splitter = std::make_unique<Splitter>(*step.pattern);
   }
@@ -244,12 +268,21 @@ void WordCutter::cut(std::string_view text, bool at_start, const Sink& sink) {
 // Depth first, so that a step's memory is free again when it comes to its next piece.
 void WordCutter::run(size_t step, std::string_view piece, bool at_start, const Sink& sink) {
   if (step == steps_.size()) {
-    sink(piece);
+    if (in_alphabet_) {
+      sink(from_byte_alphabet(piece).value());
+    } else {
+      sink(piece);
+    }
     return;
   }
   const PreTokenizer::Step& settings = steps_[step];
   if (settings.pattern) {
     split(step, piece, at_start, sink);
+    return;
+  }
+  if (settings.to_alphabet) {
+    memory_[step]->text = to_byte_alphabet(piece);
+    run(step + 1, memory_[step]->text, at_start, sink);
     return;
   }
   std::string& changed = memory_[step]->text;

@@ -16,8 +16,8 @@ namespace evo::tokenizer {
 class PreTokenizer {
  public:
   /// `json`: the "pre_tokenizer" of a tokenizer.json: null, ByteLevel, Split, Metaspace, Digits,
-  /// Whitespace, WhitespaceSplit, Punctuation, or a Sequence of them. Throws Error naming what is
-  /// damaged or not supported.
+  /// Whitespace, WhitespaceSplit, Punctuation, BertPreTokenizer, CharDelimiterSplit, or a Sequence
+  /// of them. Throws Error naming what is damaged or not supported.
   explicit PreTokenizer(const std::string& json);
   ~PreTokenizer();
   PreTokenizer(PreTokenizer&&) noexcept;
@@ -59,6 +59,7 @@ class WordCutter {
 
   const std::vector<PreTokenizer::Step>& steps_;
   std::vector<std::unique_ptr<StepMemory>> memory_;  // of each step
+  bool in_alphabet_ = false;                         // whether the last steps see GPT-2's alphabet
 };
 
 }  // namespace evo::tokenizer

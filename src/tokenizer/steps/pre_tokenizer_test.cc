@@ -104,7 +104,7 @@ TEST(PreTokenizer, SignatureFollowsWhatItDoes) {
 
 TEST(PreTokenizer, FaultsAreNamed) {
   const std::pair<std::string, const char*> all[] = {
-      {R"({"type":"BertPreTokenizer"})", "\"BertPreTokenizer\""},
+      {R"({"type":"UnicodeScripts"})", "\"UnicodeScripts\""},
       {R"({"type":"ByteLevel"})", "add_prefix_space"},
       {R"({"type":"Split","behavior":"Isolated"})", "'pre_tokenizer.pattern'"},
       {R"({"type":"Split","behavior":"Isolated","pattern":{"String":""}})", "is empty"},

@@ -1,5 +1,7 @@
 #include "tokenizer/steps/text_decoder.h"
 
+#include <utility>
+
 #include "tokenizer/readers/json_section.h"
 
 namespace evo::tokenizer {
@@ -31,6 +33,11 @@ class DecoderReader {
   explicit DecoderReader(TextDecoder& decoder) : decoder_(decoder) {}
 
   void read(const Json& value, const std::string& path) {
+    if (value.is_null()) {  // Hugging Face's library puts a space between tokens
+      decoder_.steps_.push_back({.kind = Kind::kWord});
+      decoder_.leading_ = {" ", 1};
+      return;
+    }
     const JsonSection section(value, path);
     const std::string type = section.string("type");
     if (type == "Sequence") {
@@ -50,10 +57,12 @@ class DecoderReader {
       read_replace(section);
     } else if (type == "Metaspace") {
       read_metaspace(section);
+    } else if (type == "WordPiece") {
+      read_word_piece(section);
     } else {
       fail(
           "'{}' is {}, which is not supported: only ByteLevel, Replace, ByteFallback, Metaspace, "
-          "Fuse, Strip and Sequence are",
+          "WordPiece, Fuse, Strip and Sequence are",
           section.path("type"), shown_json(type));
     }
   }
@@ -99,6 +108,21 @@ class DecoderReader {
     if (prefix) set_leading({" ", 1}, section);
   }
 
+  void read_word_piece(const JsonSection& section) {
+    decoder_.steps_.push_back(
+        {.kind = Kind::kWord, .pattern = section.string("prefix", kLongestStep)});
+    set_leading({" ", 1}, section);
+    if (!section.boolean("cleanup", true)) return;
+    // English as people write it; within a token, as there.
+    constexpr std::pair<const char*, const char*> kCleanUps[] = {
+        {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+        {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+        {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    for (const auto& [pattern, content] : kCleanUps) {
+      decoder_.steps_.push_back({.kind = Kind::kReplace, .pattern = pattern, .content = content});
+    }
+  }
+
   void set_leading(LeadingRule rule, const JsonSection& section) {
     if (decoder_.leading_.count > 0) {
       fail("'{}' is a second rule for the beginning of a text, which is not supported",
@@ -142,7 +166,10 @@ std::optional<std::string> TextDecoder::bytes_of(std::string_view token) const {
   if (steps_.empty()) return std::nullopt;
   std::string text(token);
   for (const Step& step : steps_) {
-    if (step.kind == Step::Kind::kReplace) {
+    if (step.kind == Step::Kind::kWord) {
+      const bool goes_on = !step.pattern.empty() && text.starts_with(step.pattern);
+      text = goes_on ? text.substr(step.pattern.size()) : " " + text;
+    } else if (step.kind == Step::Kind::kReplace) {
       replace_all(text, step.pattern, step.content);
     } else if (step.kind == Step::Kind::kStrip) {
       strip_spaces(text, step.content, step.left, step.right);

@@ -20,7 +20,8 @@ struct LeadingRule {
 class TextDecoder {
  public:
   /// `json`: the "decoder" of a tokenizer.json: ByteLevel, or Replace, ByteFallback, Metaspace,
-  /// Fuse and Strip in a Sequence. Throws Error naming what is damaged or not supported.
+  /// WordPiece, Fuse and Strip in a Sequence, or null: spaces between the tokens. Throws Error
+  /// naming what is damaged or not supported.
   TextDecoder(const std::string& json, bool byte_level);
 
   /// The bytes of a token; nothing if they are the token's own text.
@@ -30,7 +31,8 @@ class TextDecoder {
 
  private:
   struct Step {
-    enum class Kind { kReplace, kByteFallback, kStrip } kind{};
+    // kWord: a space goes before the token unless it begins with `pattern`, which is taken off.
+    enum class Kind { kReplace, kByteFallback, kStrip, kWord } kind{};
     std::string pattern{}, content{};
     int left = 0, right = 0;
   };

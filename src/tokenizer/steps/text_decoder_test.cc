@@ -41,7 +41,8 @@ TEST(TextDecoder, OtherForms) {
 
 TEST(TextDecoder, FaultsAreNamed) {
   const std::pair<const char*, const char*> all[] = {
-      {R"({"type":"WordPiece"})", "\"WordPiece\""},
+      {R"({"type":"CTC"})", "\"CTC\""},
+      {R"({"type":"WordPiece"})", "prefix"},
       {R"({"type":"Fuse"},{"type":"ByteFallback"})", "after Fuse"},
       {R"({"type":"Fuse"},{"type":"Strip","content":" ","start":0,"stop":1})", "end of a text"},
       {R"({"type":"Strip","content":" ","start":-1,"stop":0})", "decoders[0].start"},

@@ -60,7 +60,7 @@ std::vector<std::string> sample_texts(const CorpusOptions& options, size_t max_b
 
 std::vector<int32_t> encode_corpus(const CorpusOptions& options,
                                    const tokenizer::Tokenizer& tokenizer) {
-  std::vector<int32_t> tokens = {tokenizer.end_of_text()};
+  std::vector<int32_t> tokens = {tokenizer.need_end_of_text()};
   encode_all(options, tokenizer, [&](int64_t, const EncodedDocument& document) {
     for (const EncodedPart& part : document.parts) {
       tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());

@@ -42,7 +42,7 @@ class DocumentEncoder {
     for (const ChatPart& part : parts) {
       encoded.parts.push_back({tokenizer_.encode(part.text, encode), part.learn});
     }
-    encoded.parts.back().tokens.push_back(tokenizer_.end_of_text());
+    encoded.parts.back().tokens.push_back(tokenizer_.need_end_of_text());
     return encoded;
   }
 
@@ -158,7 +158,7 @@ bool encode_documents(const CorpusOptions& options, const tokenizer::Tokenizer& 
 DocumentWriter::DocumentWriter(const std::filesystem::path& path,
                                const tokenizer::Tokenizer& tokenizer)
     : writer_(path, tokenizer.vocab_size()),
-      end_of_text_(tokenizer.end_of_text()),
+      end_of_text_(tokenizer.need_end_of_text()),
       tokenizer_fingerprint_(tokenizer.fingerprint()) {
   writer_.append(std::span(&end_of_text_, 1));
 }
