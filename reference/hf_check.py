@@ -3,6 +3,7 @@
 
     hf_check.py --generate FOLDER   writes a random tiny checkpoint of every kind below FOLDER
     hf_check.py FOLDER...           compares each; exit status 1 if any is off
+    hf_check.py --transformers FOLDER...   compares hf_model.py with `transformers`, if it is there
 
 A checkpoint is a folder as Hugging Face has them, with text.json besides ({"ids": [n]}), to which
 evo_hf_parity adds expected.safetensors: "logits" [n, V] in one pass, and "cached_logits" [n, V]
@@ -18,98 +19,33 @@ import sys
 import torch
 
 from check import kFactor, kUlps
+from hf_cases import CASES, make_config
 from hf_model import HfModel
+from hf_shapes import shapes
 from tensor_file import read_tensors, write_tensors
 
-# Sizes all differ, so that no two axes can be confused.
-SHAPE = {"vocab_size": 53, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3,
-         "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 10, "rms_norm_eps": 1e-5,
-         "hidden_act": "silu", "rope_theta": 10000.0, "max_position_embeddings": 128}
-LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-          "original_max_position_embeddings": 64}
-YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
-
-#        name: (model_type, what differs from SHAPE (None: left out), shards, number format)
-CASES = {
-    "llama": ("llama", {}, 1, torch.float32),
-    "llama-one-head-per-group": ("llama", {"num_key_value_heads": None, "head_dim": None}, 1,
-                                 torch.float32),
-    "llama-tied-bf16": ("llama", {"tie_word_embeddings": True}, 1, torch.bfloat16),
-    "llama-f16": ("llama", {}, 1, torch.float16),
-    "llama-sharded": ("llama", {}, 3, torch.bfloat16),
-    "llama-linear": ("llama", {"rope_scaling": {"type": "linear", "factor": 3.0}}, 1,
-                     torch.float32),
-    "llama-dynamic": ("llama", {"rope_scaling": {"type": "dynamic", "factor": 3.0}}, 1,
-                      torch.float32),
-    "llama-llama3": ("llama", {"rope_scaling": LLAMA3}, 1, torch.float32),
-    "llama-llama3-parameters": (
-        "llama", {"rope_parameters": {**LLAMA3, "rope_theta": 500.0}, "rope_theta": None}, 1,
-        torch.float32),
-    "mistral": ("mistral", {"sliding_window": None}, 1, torch.float32),
-    "mistral-window": ("mistral", {"sliding_window": 7}, 1, torch.float32),
-    "qwen2": ("qwen2", {"head_dim": None}, 1, torch.float32),
-    "qwen2-tied-sharded": ("qwen2", {"tie_word_embeddings": True}, 2, torch.bfloat16),
-    "qwen2-window": ("qwen2", {"use_sliding_window": True, "sliding_window": 5,
-                               "max_window_layers": 1}, 1, torch.float32),
-    "qwen2-yarn": ("qwen2", {"rope_scaling": YARN}, 1, torch.float32),
-    "qwen3": ("qwen3", {}, 1, torch.float32),
-    "qwen3-default-head": ("qwen3", {"head_dim": None}, 1, torch.float32),
-    "qwen3-tied": ("qwen3", {"tie_word_embeddings": True}, 1, torch.bfloat16),
-    "qwen3-yarn-exact-bounds": ("qwen3", {"rope_scaling": {**YARN, "truncate": False}}, 1,
-                                torch.float32),
-    "qwen3-yarn-mscale": (
-        "qwen3", {"rope_scaling": {**YARN, "mscale": 0.7, "mscale_all_dim": 1.4}}, 1,
-        torch.float32),
-    "qwen3-yarn-attention": ("qwen3", {"rope_scaling": {**YARN, "attention_factor": 1.3}}, 1,
-                             torch.float32),
-}
-ARCHITECTURES = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM",
-                 "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 TEXT_LENGTH = 50  # longer than the windows, and than what yarn takes for the training's texts
 
 
-def make_config(model_type, changes):
-    config = {"architectures": [ARCHITECTURES[model_type]], "model_type": model_type,
-              "transformers_version": "4.51.0", "attention_dropout": 0.0, "bos_token_id": 1,
-              "eos_token_id": [2, 3], "use_cache": True, **SHAPE, **changes}
-    # The window's null has a meaning, all others are left out.
-    return {key: value for key, value in config.items()
-            if value is not None or key == "sliding_window"}
-
-
-def shapes(config):
-    """Name -> shape, of what such a model's own files hold."""
-    D, V, F = config["hidden_size"], config["vocab_size"], config["intermediate_size"]
-    H = config["num_attention_heads"]
-    e = config.get("head_dim") or (128 if config["model_type"] == "qwen3" else D // H)
-    heads = {"q": H * e, "k": config.get("num_key_value_heads", H) * e}
-    heads["v"] = heads["k"]
-    found = {"model.embed_tokens.weight": (V, D), "model.norm.weight": (D,)}
-    if not config.get("tie_word_embeddings"):
-        found["lm_head.weight"] = (V, D)
-    for i in range(config["num_hidden_layers"]):
-        layer = f"model.layers.{i}."
-        for norm in ("input_layernorm", "post_attention_layernorm"):
-            found[f"{layer}{norm}.weight"] = (D,)
-        for part, width in heads.items():
-            found[f"{layer}self_attn.{part}_proj.weight"] = (width, D)
-            if config["model_type"] == "qwen2":
-                found[f"{layer}self_attn.{part}_proj.bias"] = (width,)
-            if config["model_type"] == "qwen3" and part != "v":
-                found[f"{layer}self_attn.{part}_norm.weight"] = (e,)
-        found[layer + "self_attn.o_proj.weight"] = (D, H * e)
-        for part, shape in {"gate": (F, D), "up": (F, D), "down": (D, F)}.items():
-            found[f"{layer}mlp.{part}_proj.weight"] = shape
-    return found
-
-
-def random_tensor(name, shape, generator):
+def random_tensor(name, shape, generator, gemma):
     values = torch.randn(*shape, generator=generator)
-    if name.endswith("norm.weight"):
-        return 1 + 0.2 * values
-    if name.endswith("q_proj.weight") or name.endswith("k_proj.weight"):
+    if len(shape) == 1:
+        one = name.endswith(".weight") and not gemma  # norms; Gemma keeps theirs less 1
+        return int(one) + 0.2 * values
+    if any(part in name for part in ("q_proj", "k_proj", "qkv", "query_key_value", "c_attn")):
         return 2 * shape[-1] ** -0.5 * values  # sharp attention: positions matter
     return shape[-1] ** -0.5 * values
+
+
+def random_tensors(config, changes, generator):
+    found = dict(shapes(config))
+    if changes.get("other_head"):
+        found["lm_head.weight"] = found["model.embed_tokens.weight"]
+    gemma = config["model_type"].startswith("gemma")
+    tensors = {name: random_tensor(name, shape, generator, gemma) for name, shape in found.items()}
+    if changes.get("no_prefix"):
+        tensors = {name.removeprefix("model."): t for name, t in tensors.items()}
+    return tensors
 
 
 def write_shards(folder, tensors, count):
@@ -130,8 +66,8 @@ def generate(parent):
         folder.mkdir(parents=True, exist_ok=True)
         config = make_config(model_type, changes)
         (folder / "config.json").write_text(json.dumps(config, indent=2))
-        tensors = {name: random_tensor(name, shape, generator).to(dtype)
-                   for name, shape in shapes(config).items()}
+        tensors = {name: t.to(dtype)
+                   for name, t in random_tensors(config, changes, generator).items()}
         if shards > 1:
             write_shards(folder, tensors, shards)
         else:
@@ -160,17 +96,33 @@ def check(folder):
     return wrong
 
 
+def check_with_transformers(folder):
+    """hf_model.py itself, against the library that the models are written in, in single precision."""
+    from transformers import AutoModelForCausalLM
+    ids = torch.tensor(json.loads((folder / "text.json").read_text())["ids"])
+    truth = HfModel(folder, torch.float64).logits(ids)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
+                                                 attn_implementation="eager")
+    with torch.no_grad():
+        found = (model(input_ids=ids[None], use_cache=False).logits[0] - truth).abs().max().item()
+    right = found <= 1e-4 * truth.abs().max().item()
+    print(f"{folder.name:28} transformers   worst error {found:9.2e}{'' if right else '   FAILED'}")
+    return [] if right else [folder]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="*", type=pathlib.Path, metavar="FOLDER")
     parser.add_argument("--generate", metavar="FOLDER")
+    parser.add_argument("--transformers", action="store_true")
     a = parser.parse_args()
     if not (a.folders or a.generate):
         parser.error("nothing to do: name folders, or --generate")
     if a.generate:
         generate(a.generate)
-    sys.exit(1 if [wrong for folder in a.folders for wrong in check(folder)] else 0)
+    compare = check_with_transformers if a.transformers else check
+    sys.exit(1 if [wrong for folder in a.folders for wrong in compare(folder)] else 0)
 
 
 if __name__ == "__main__":

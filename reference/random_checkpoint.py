@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from hf_check import shapes
+from hf_shapes import shapes
 from tensor_file import write_tensors
 
 CONFIG = {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_act": "silu",

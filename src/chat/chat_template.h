@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,14 +34,21 @@ class ChatTemplate {
   /// ChatML, for a model that has no template of its own.
   static ChatTemplate chatml();
 
-  /// The template of a model folder: chat_template.jinja, else chat_template.json, else
-  /// `chat_template` of tokenizer_config.json (a text, or a list of named ones of which "default"
-  /// is taken), else ChatML. The template sees the special tokens (bos_token, eos_token ...) of
-  /// tokenizer_config.json and special_tokens_map.json. Throws Error for damaged files.
+  /// The template of a model folder or a GGUF file: chat_template.jinja, else chat_template.json,
+  /// else `chat_template` of tokenizer_config.json (a text, or a list of named ones of which
+  /// "default" is taken), else ChatML. The template sees the special tokens (bos_token, eos_token
+  /// ...) of tokenizer_config.json and special_tokens_map.json. Throws Error for damaged files.
   static ChatTemplate load(const std::filesystem::path& folder);
+
+  /// The text of that template; nothing if a model has none.
+  static std::optional<std::string> text_of(const std::filesystem::path& folder);
 
   /// `name` is what errors call it; `constants` are variables of every rendering.
   ChatTemplate(std::string name, std::string_view source, jinja::Variables constants);
+
+  /// The same, with variables that templates have switches for ("enable_thinking", say): of those
+  /// that it has already, these count.
+  [[nodiscard]] ChatTemplate with_variables(const jinja::Variables& variables) const;
 
   /// With `add_generation_prompt` it ends where the assistant begins to speak. Throws Error if the
   /// template fails or refuses these messages.
@@ -59,26 +67,30 @@ class ChatTemplate {
   /// What follows the content of an assistant's turn, up to white space: "<|im_end|>". Empty if
   /// nothing does.
   [[nodiscard]] const std::string& end_of_turn() const { return end_of_turn_; }
+  /// What stands between an answer and the next question.
+  [[nodiscard]] const std::string& between_turns() const { return between_turns_; }
 
   [[nodiscard]] bool is_fallback() const { return fallback_; }  ///< ChatML for want of another
 
  private:
-  [[nodiscard]] std::string find_end_of_turn() const;
+  void find_ends();
 
   jinja::Template template_;
   jinja::Variables constants_;
-  std::string end_of_turn_;
+  std::string end_of_turn_, between_turns_;
   bool fallback_ = false;
 };
 
-/// The tokens that end a text according to generation_config.json of a model folder, whose
-/// `eos_token_id` is a number or a list of them; empty if it names none.
-[[nodiscard]] std::vector<int32_t> end_tokens(const std::filesystem::path& folder);
+/// Whether the model folder has a template of its own; one that cannot be read is none.
+[[nodiscard]] bool has_chat_template(const std::filesystem::path& folder);
 
-/// Texts that end an answer: the template's end of turn, and the end tokens of the model in
-/// `folder` but the one that a session knows by itself.
-[[nodiscard]] std::vector<std::string> chat_stops(const std::filesystem::path& folder,
-                                                  const ChatTemplate& chat_template,
+/// Variables for with_variables(), from an object as `chat_template_kwargs` has it. Throws Error
+/// that calls the text `source`, also for names that a template gets from elsewhere ("messages").
+[[nodiscard]] jinja::Variables template_variables(std::string_view json, std::string_view source);
+
+/// Texts that end an answer: what the template writes behind one, of which the first token counts
+/// if it is an added one. The tokens that end any text of the model (Decoder::ends()) come on top.
+[[nodiscard]] std::vector<std::string> chat_stops(const ChatTemplate& chat_template,
                                                   const tokenizer::Tokenizer& tokenizer);
 
 /// Of texts such as chat_stops(), those that are one token each, which names of special tokens are.

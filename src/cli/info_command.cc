@@ -23,9 +23,8 @@ constexpr double kTrainingBytes = 5 * 4;
 void run_info(const InfoFlags& flags) {
   if (flags.preset.empty() == flags.model.empty())
     throw UsageError("give either a model folder or --preset NAME");
-  const model::ModelConfig config = flags.model.empty()
-                                        ? train::RunConfig::preset(flags.preset)
-                                        : model::ModelConfig::load(flags.model + "/config.json");
+  const model::ModelConfig config = flags.model.empty() ? train::RunConfig::preset(flags.preset)
+                                                        : model::ModelConfig::load(flags.model);
   const int64_t context = config.max_position_embeddings;
   const model::ModelCost cost = model::model_cost(config, context);
   const auto parameters = static_cast<double>(cost.parameters());

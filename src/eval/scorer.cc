@@ -197,7 +197,7 @@ std::vector<TokenScores> Scorer::exact(std::span<const ScoreRequest> requests) c
     targets.insert(targets.end(), request.continuation.begin(), request.continuation.end());
   }
   // In a sliding window, how far a row sees follows from its place among the rows.
-  const SharedRows rows(texts, model_.config().sliding_window == 0);
+  const SharedRows rows(texts, !model_.config().has_windows());
   tensor::Tape tape(tensor::Tape::Mode::kInference);
   const tensor::Tensor h = model_.forward(tape, rows.input());
   tensor::Tensor scored = tensor::Tensor::empty({std::ssize(targets), h.cols()});

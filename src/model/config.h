@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "json/record.h"
+#include "model/block_config.h"
 #include "ops/rope_scaling.h"
 
 namespace evo::model {
@@ -81,10 +83,12 @@ struct FlowConfig {
   }
 };
 
-struct ModelConfig : BackboneConfig, FlowConfig {
+struct ModelConfig : BackboneConfig, BlockConfig, FlowConfig {
   ops::RopeScaling rope_scaling;
   int64_t bos_token_id = -1;           ///< what a text begins with; -1: not said
   std::vector<int64_t> eos_token_ids;  ///< what ends one; empty: not said
+  std::string model_type;              ///< as config.json says it; empty: none did
+  std::string source;  ///< the config.json that a BlockConfig of its own comes from, as text
 
   /// Settings that can be chosen for a new model; the others come with a checkpoint.
   template <class V>
@@ -95,22 +99,38 @@ struct ModelConfig : BackboneConfig, FlowConfig {
 
   /// Throws Error for contradictory or impossible settings.
   void validate() const;
-  /// Of the tokens before it, a row of this layer sees as many as this less one; 0: all.
-  [[nodiscard]] int64_t window_of(int64_t layer) const {
-    return layer < max_window_layers ? 0 : sliding_window;
+  [[nodiscard]] LayerConfig layer(int64_t index) const {
+    if (!layers.empty()) return layers[index];
+    return {.window = index < max_window_layers ? 0 : sliding_window};
   }
-  /// The architecture that Hugging Face's `transformers` calls so: llama, mistral, qwen2 or qwen3.
+  /// Some layer's rows do not see all tokens before them.
+  [[nodiscard]] bool has_windows() const;
+  /// The architecture that Hugging Face's `transformers` calls so, such as "llama" or
+  /// "gemma3_text".
   [[nodiscard]] std::string family() const;
+  /// Its settings without BlockConfig say all.
+  [[nodiscard]] bool is_plain() const;
+  /// What its config.json calls it: what is a Llama, Mistral or Qwen by its settings is one, such
+  /// as a Phi-3.
+  [[nodiscard]] std::string saved_family() const;
 
   /// A named shape; throws UsageError listing the names if there is none.
   static ModelConfig preset(const std::string& name);
   static std::vector<std::string> preset_names();
 
-  /// config.json, ours or Hugging Face's of those families, with their defaults; beside it
-  /// generation_config.json, if there, says the special tokens.
+  /// A config.json, ours or Hugging Face's of a family that we know (families/), with its defaults.
+  static ModelConfig read(const json::Record& record);
+  /// The file, and beside it generation_config.json which, if there, says the special tokens.
+  /// `path`: that file, the folder with it, or a GGUF file, whose metadata says the same.
   static ModelConfig load(const std::string& path);
-  /// `weights` is the number format of the file of weights, "F32" or "BF16".
+  /// What config.json says. `weights` is the number format of the file of weights, "F32" or
+  /// "BF16".
+  [[nodiscard]] json::Record record(std::string_view weights = "F32") const;
   void save(const std::string& path, std::string_view weights = "F32") const;
 };
+
+/// The token ids under `key`: one or a list of them; none if it is not there or null. Throws Error
+/// for other values.
+[[nodiscard]] std::vector<int64_t> token_ids(const json::Record& record, const char* key);
 
 }  // namespace evo::model

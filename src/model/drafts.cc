@@ -1,10 +1,10 @@
 // The fields that draft: the inner one, of a window, and the one ahead of it.
 #include "model/model.h"
 
+#include "ops/activation.h"
 #include "ops/embedding.h"
 #include "ops/gated_scan.h"
 #include "ops/norm.h"
-#include "ops/swiglu.h"
 
 namespace evo::model {
 
@@ -51,12 +51,13 @@ tensor::Tensor Model::ahead_output(tensor::Tape& tape, const tensor::Tensor& inp
       ops::linear(tape, normed(first, network_.ahead.attention_norm), network_.ahead.query),
       tensor::Tensor::zeros({first.rows(), 2 * heads().kv_cols()})};
   const tensor::Tensor qkv = ops::concat_cols(tape, query);
-  ops::rope(tape, qkv, heads(), *rope_, positions);
+  rotate(tape, qkv, ahead_layer(), positions);
   const tensor::Tensor seen = ops::linear(tape, attend(qkv), network_.ahead.attention_out);
   const tensor::Tensor second = ops::add_gated(tape, first, seen, tensor::Tensor(), 0);
   const tensor::Tensor gate_up =
       ops::linear(tape, normed(second, network_.ahead.feed_forward_norm), network_.ahead.gate_up);
-  const tensor::Tensor fed = ops::linear(tape, ops::swiglu(tape, gate_up), network_.ahead.down);
+  const tensor::Tensor fed = ops::linear(
+      tape, ops::activate_gated(tape, gate_up, ops::Activation::kSilu), network_.ahead.down);
   return normed(ops::add_gated(tape, second, fed, tensor::Tensor(), 0), network_.ahead.norm);
 }
 

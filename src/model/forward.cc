@@ -6,10 +6,10 @@
 #include <numbers>
 #include <utility>
 
+#include "ops/activation.h"
 #include "ops/bias.h"
 #include "ops/embedding.h"
 #include "ops/norm.h"
-#include "ops/swiglu.h"
 
 namespace evo::model {
 namespace {
@@ -75,13 +75,25 @@ tensor::Tensor Model::hidden_states(tensor::Tape& tape, const ForwardInput& inpu
   }
   if (pass != nullptr) pass->advance();
   pass_gate(std::ssize(network_.layers) + 1);
-  return ops::norm_modulate(tape, x, network_.final_norm, tensor::Tensor(), 0,
-                            static_cast<float>(config_.rms_norm_eps));
+  return scaled_by(tape, normed(tape, x, network_.final_norm, tensor::Tensor(), 0),
+                   config_.logit_scale);
 }
 
 tensor::Tensor Model::input_rows(tensor::Tape& tape, const ForwardInput& input,
                                  const tensor::Tensor& phi) const {
-  if (!phi.defined()) return ops::embed(tape, network_.embedding, input.ids);
+  const tensor::Tensor x = token_rows(tape, input, phi);
+  if (!config_.learned_positions) return x;
+  return ops::add_gated(tape, x, ops::embed(tape, {network_.positions, nullptr}, input.positions),
+                        tensor::Tensor(), 0);
+}
+
+tensor::Tensor Model::token_rows(tensor::Tape& tape, const ForwardInput& input,
+                                 const tensor::Tensor& phi) const {
+  const auto embedded = [&] {
+    return scaled_by(tape, ops::embed(tape, network_.embedding, input.ids),
+                     config_.embedding_scale);
+  };
+  if (!phi.defined()) return embedded();
   const tensor::Tensor parts[] = {input.z, input.previous_x, phi};
   tensor::Tensor evolving = ops::linear(tape, ops::concat_cols(tape, parts), network_.evolve_in);
   if (config_.window_places > 0) {
@@ -90,7 +102,7 @@ tensor::Tensor Model::input_rows(tensor::Tape& tape, const ForwardInput& input,
     evolving = ops::add_gated(tape, evolving, places, tensor::Tensor(), 0);
   }
   if (input.ids.empty()) return evolving;
-  return ops::concat_rows(tape, ops::embed(tape, network_.embedding, input.ids), evolving);
+  return ops::concat_rows(tape, embedded(), evolving);
 }
 
 tensor::Tensor Model::layer_rows(tensor::Tape& tape, const Layer& layer, int64_t index,
@@ -104,7 +116,8 @@ tensor::Tensor Model::layer_rows(tensor::Tape& tape, const Layer& layer, int64_t
       attention_branch(tape, layer, index, x, modulation, input, pass, keys);
   const tensor::Tensor between =
       ops::add_gated(tape, x, attended, modulation, kAttentionGate * width);
-  const tensor::Tensor fed = feed_forward_branch(tape, layer, between, modulation);
+  const tensor::Tensor fed =
+      feed_forward_branch(tape, layer, config_.parallel ? x : between, modulation);
   return ops::add_gated(tape, between, fed, modulation, kFeedForwardGate * width);
 }
 
@@ -118,60 +131,46 @@ tensor::Tensor Model::attention_branch(tensor::Tape& tape, const Layer& layer, i
   if (config_.qkv_bias) ops::add_bias(tape, qkv, layer.qkv_bias);
   if (config_.qk_norm)
     qkv = ops::head_norm(tape, qkv, heads(), layer.query_norm, layer.key_norm, eps);
-  ops::rope(tape, qkv, heads(), *rope_, input.positions);
+  rotate(tape, qkv, index, input.positions);
   if (keys != nullptr) {
     tensor::Tape unrecorded(tensor::Tape::Mode::kInference);
     *keys = ops::slice_rows(unrecorded, qkv, 0, input.mature());
   }
   std::vector<ops::KeyRange> narrowed;
-  if (const int64_t window = config_.window_of(index); window > 0) {
+  if (const int64_t window = config_.layer(index).window; window > 0) {
     narrowed = windowed(input, static_cast<int32_t>(window));
   }
   const std::span<const ops::KeyRange> ranges = narrowed.empty() ? input.ranges : narrowed;
   const tensor::Tensor attended = pass != nullptr
                                       ? pass->attention(tape, index, qkv, heads(), ranges)
                                       : ops::attention(tape, qkv, heads(), ranges, nullptr);
-  return adapted_linear(tape, attended, layer.attention_out, layer.attention_out_adapter,
-                        modulation);
+  tensor::Tensor out =
+      adapted_linear(tape, attended, layer.attention_out, layer.attention_out_adapter, modulation);
+  if (config_.attention_out_bias) ops::add_bias(tape, out, layer.attention_out_bias);
+  return branch_output(tape, out, layer.attention_out_norm);
 }
 
 tensor::Tensor Model::feed_forward_branch(tensor::Tape& tape, const Layer& layer,
                                           const tensor::Tensor& x,
                                           const tensor::Tensor& modulation) const {
+  if (!layer.experts.empty()) {
+    const tensor::Tensor n =
+        branch_input(tape, x, layer.feed_forward_norm, modulation, kFeedForwardScale);
+    return branch_output(tape, mixture(tape, layer, n), layer.feed_forward_out_norm);
+  }
   const tensor::Tensor gate_up =
       normed_linear(tape, x, layer.feed_forward_norm, modulation, kFeedForwardScale, layer.gate_up,
                     layer.gate_up_adapter);
-  const auto activate = [=](tensor::Tape& on) { return ops::swiglu(on, gate_up); };
-  const tensor::Tensor active = activate(tape);
-  tensor::Tensor out = adapted_linear(tape, active, layer.down, layer.down_adapter, modulation);
-  tape.recompute(active, activate);
-  return out;
-}
-
-tensor::Tensor Model::normed_linear(tensor::Tape& tape, const tensor::Tensor& x,
-                                    const tensor::Tensor& norm, const tensor::Tensor& modulation,
-                                    int64_t slot, const ops::Weight& weight,
-                                    const Adapter& adapter) const {
-  const int64_t column = slot * config_.hidden_size;
-  const auto eps = static_cast<float>(config_.rms_norm_eps);
-  const auto normalize = [=](tensor::Tape& on) {
-    return ops::norm_modulate(on, x, norm, modulation, column, eps);
+  if (config_.feed_forward_bias) ops::add_bias(tape, gate_up, layer.gate_up_bias);
+  const auto activated = [=, f = config_.activation, gated = config_.gated](tensor::Tape& on) {
+    return gated ? ops::activate_gated(on, gate_up, f) : ops::activate(on, gate_up, f);
   };
-  const tensor::Tensor n = normalize(tape);
-  tensor::Tensor out = adapted_linear(tape, n, weight, adapter, modulation);
-  tape.recompute(n, normalize);
-  return out;
-}
-
-tensor::Tensor Model::adapted_linear(tensor::Tape& tape, const tensor::Tensor& x,
-                                     const ops::Weight& weight, const Adapter& adapter,
-                                     const tensor::Tensor& modulation) const {
-  tensor::Tensor y = ops::linear(tape, x, weight);
-  if (config_.adapter_rank == 0 || !modulation.defined()) return y;
-  const tensor::Tensor evolving = ops::slice_rows(tape, x, x.rows() - modulation.rows(), x.rows());
-  ops::add_to_last_rows(tape, y,
-                        ops::linear(tape, ops::linear(tape, evolving, adapter.down), adapter.up));
-  return y;
+  const tensor::Tensor active = activated(tape);
+  const tensor::Tensor out =
+      adapted_linear(tape, active, layer.down, layer.down_adapter, modulation);
+  tape.recompute(active, activated);
+  if (config_.feed_forward_bias) ops::add_bias(tape, out, layer.down_bias);
+  return branch_output(tape, out, layer.feed_forward_out_norm);
 }
 
 void Model::pass_gate(int64_t use) const {

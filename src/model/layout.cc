@@ -51,9 +51,14 @@ struct Widths {
   int64_t d, f, q, kv;  ///< hidden, feed-forward, queries, keys
 };
 
-void declare_layer(const ModelConfig& c, Layer& layer, const Declarer& to) {
+/// A norm called `name`, with a bias if the model's are LayerNorm.
+void declare_norm(const ModelConfig& c, Norm& norm, const std::string& name, const Declarer& to) {
+  to.vector(norm.weight, kNorms, kOnes, {{name + ".weight", c.hidden_size}});
+  if (c.layer_norm) to.vector(norm.bias, kNorms, kZeros, {{name + ".bias", c.hidden_size}});
+}
+
+void declare_attention(const ModelConfig& c, Layer& layer, const Declarer& to) {
   const auto [d, f, q, kv] = Widths(c);
-  to.vector(layer.attention_norm, kNorms, kOnes, {{"input_layernorm.weight", d}});
   to.matrix(layer.qkv, kAttention, kNormal,
             {{"self_attn.q_proj.weight", q},
              {"self_attn.k_proj.weight", kv},
@@ -66,14 +71,62 @@ void declare_layer(const ModelConfig& c, Layer& layer, const Declarer& to) {
                {"self_attn.v_proj.bias", kv}});
   }
   to.matrix(layer.attention_out, kAttention, kResidual, {{"self_attn.o_proj.weight", d}}, q);
-  if (c.qk_norm) {
-    to.vector(layer.query_norm, kNorms, kOnes, {{"self_attn.q_norm.weight", c.head_dim}});
-    to.vector(layer.key_norm, kNorms, kOnes, {{"self_attn.k_norm.weight", c.head_dim}});
+  if (c.attention_out_bias) {
+    to.vector(layer.attention_out_bias, kBiases, kZeros, {{"self_attn.o_proj.bias", d}});
   }
-  to.vector(layer.feed_forward_norm, kNorms, kOnes, {{"post_attention_layernorm.weight", d}});
-  to.matrix(layer.gate_up, kFeedForward, kNormal,
-            {{"mlp.gate_proj.weight", f}, {"mlp.up_proj.weight", f}}, d);
+  if (!c.qk_norm) return;
+  to.vector(layer.query_norm, kNorms, kOnes,
+            {{"self_attn.q_norm.weight", c.qk_norm_together ? q : c.head_dim}});
+  to.vector(layer.key_norm, kNorms, kOnes,
+            {{"self_attn.k_norm.weight", c.qk_norm_together ? kv : c.head_dim}});
+}
+
+void declare_feed_forward(const ModelConfig& c, Layer& layer, const Declarer& to) {
+  const auto [d, f, q, kv] = Widths(c);
+  const auto inputs = [&, size = f](const char* kind) {
+    std::vector<Declaration::Array> arrays;
+    if (c.gated) arrays.push_back({fmt::format("mlp.gate_proj.{}", kind), size});
+    arrays.push_back({fmt::format("mlp.up_proj.{}", kind), size});
+    return arrays;
+  };
+  to.matrix(layer.gate_up, kFeedForward, kNormal, inputs("weight"), d);
+  if (c.feed_forward_bias) to.vector(layer.gate_up_bias, kBiases, kZeros, inputs("bias"));
   to.matrix(layer.down, kFeedForward, kResidual, {{"mlp.down_proj.weight", d}}, f);
+  if (c.feed_forward_bias) {
+    to.vector(layer.down_bias, kBiases, kZeros, {{"mlp.down_proj.bias", d}});
+  }
+}
+
+void declare_experts(const ModelConfig& c, Layer& layer, const Declarer& to) {
+  const int64_t d = c.hidden_size, f = c.experts.size;
+  to.matrix(layer.router, kRouter, kNormal, {{"mlp.gate.weight", c.experts.count}}, d);
+  layer.experts.resize(c.experts.count);
+  for (int64_t i = 0; i < c.experts.count; ++i) {
+    Expert& expert = layer.experts[i];
+    const std::string name = fmt::format("mlp.experts.{}.", i);
+    to.matrix(expert.gate_up, kExperts, kNormal,
+              {{name + "gate_proj.weight", f}, {name + "up_proj.weight", f}}, d);
+    to.matrix(expert.down, kExperts, kResidual, {{name + "down_proj.weight", d}}, f);
+  }
+}
+
+/// The names of norms are those of Llama, and of OLMo 2 and Gemma where outputs are normed.
+void declare_layer(const ModelConfig& c, int64_t index, Layer& layer, const Declarer& to) {
+  if (c.norms_inputs) declare_norm(c, layer.attention_norm, "input_layernorm", to);
+  declare_attention(c, layer, to);
+  if (c.norms_outputs) declare_norm(c, layer.attention_out_norm, "post_attention_layernorm", to);
+  if (c.norms_inputs) {
+    declare_norm(c, layer.feed_forward_norm,
+                 c.norms_outputs ? "pre_feedforward_layernorm" : "post_attention_layernorm", to);
+  }
+  if (c.layer(index).sparse) {
+    declare_experts(c, layer, to);
+  } else {
+    declare_feed_forward(c, layer, to);
+  }
+  if (c.norms_outputs) {
+    declare_norm(c, layer.feed_forward_out_norm, "post_feedforward_layernorm", to);
+  }
 }
 
 /// What evolving rows have of their own in a layer.
@@ -83,7 +136,7 @@ void declare_flow_layer(const ModelConfig& c, Layer& layer, const Declarer& to) 
   if (c.adapter_rank == 0) return;
   to.adapter(layer.qkv_adapter, "adapters.qkv", q + 2 * kv, d, c.adapter_rank);
   to.adapter(layer.attention_out_adapter, "adapters.attention_out", d, q, c.adapter_rank);
-  to.adapter(layer.gate_up_adapter, "adapters.gate_up", 2 * f, d, c.adapter_rank);
+  to.adapter(layer.gate_up_adapter, "adapters.gate_up", c.gated ? 2 * f : f, d, c.adapter_rank);
   to.adapter(layer.down_adapter, "adapters.down", d, f, c.adapter_rank);
 }
 
@@ -120,13 +173,19 @@ void declare_network(const ModelConfig& c, Network& n,
 
   to("model.", 0)
       .matrix(n.embedding, kEmbedding, kNormal, {{"embed_tokens.weight", c.vocab_size}}, d);
-  for (int64_t i = 0; i < layers; ++i) {
-    declare_layer(c, layer(i), to(fmt::format("model.layers.{}.", i), i + 1));
+  if (c.learned_positions) {
+    to("model.", 0)
+        .matrix(n.positions, kEmbedding, kNormal,
+                {{"embed_positions.weight", c.max_position_embeddings}}, d);
   }
-  to("model.", layers + 1).vector(n.final_norm, kNorms, kOnes, {{"norm.weight", d}});
+  for (int64_t i = 0; i < layers; ++i) {
+    declare_layer(c, i, layer(i), to(fmt::format("model.layers.{}.", i), i + 1));
+  }
+  declare_norm(c, n.final_norm, "norm", to("model.", layers + 1));
   if (!c.tie_word_embeddings) {
     to("", layers + 1)
-        .matrix(n.unembedding, kEmbedding, kNormal, {{"lm_head.weight", c.vocab_size}}, d);
+        .matrix(static_cast<ops::Weight&>(n.unembedding), kEmbedding, kNormal,
+                {{"lm_head.weight", c.vocab_size}}, d);
   }
   if (!c.flow) return;
   const Declarer flow = to("evo.", 0);
@@ -168,12 +227,15 @@ PartCounts count_parts(const ModelConfig& config) {
 ModelCost model_cost(const ModelConfig& c, int64_t context) {
   const PartCounts counts = count_parts(c);
   const auto count = [&](auto... parts) { return (counts[static_cast<size_t>(parts)] + ...); };
-  const int64_t layers = count(kAttention, kFeedForward);
+  // Of a sparse layer a token passes the router and its own experts.
+  const int64_t experts = c.experts.count == 0 ? 0 : count(kExperts) / c.experts.count;
+  const int64_t layers = count(kAttention, kFeedForward, kRouter) + experts * c.experts.per_token;
   const int64_t table = c.vocab_size * c.hidden_size;
   const int64_t inner = count(kInnerField);
 
   ModelCost cost;
-  cost.backbone_parameters = layers + count(kNorms, kBiases, kEmbedding);
+  cost.backbone_parameters =
+      count(kAttention, kFeedForward, kRouter, kExperts, kNorms, kBiases, kEmbedding);
   cost.flow_parameters =
       count(kCodes, kEvolveIn, kPlaces, kModulation, kAdapters, kInnerField, kMaturity);
   const Widths widths(c);

@@ -12,6 +12,7 @@
 
 #include "model/config.h"
 #include "model/parameters.h"
+#include "ops/head.h"
 #include "ops/linear.h"
 
 namespace evo::model {
@@ -21,10 +22,23 @@ struct Adapter {
   ops::Weight down, up;  ///< [r, in], [out, r]
 };
 
+struct Norm {
+  tensor::Tensor weight;  ///< [D]; undefined where there is no norm
+  tensor::Tensor bias;    ///< [D], of LayerNorm
+};
+
+struct Expert {
+  ops::Weight gate_up, down;
+};
+
 struct Layer {
-  tensor::Tensor attention_norm, feed_forward_norm, query_norm, key_norm;
-  tensor::Tensor qkv_bias;  ///< [row_cols]; undefined without
+  Norm attention_norm, feed_forward_norm;          ///< before the branches
+  Norm attention_out_norm, feed_forward_out_norm;  ///< behind them
+  tensor::Tensor query_norm, key_norm;
+  tensor::Tensor qkv_bias, attention_out_bias, gate_up_bias, down_bias;  ///< undefined without
   ops::Weight qkv, attention_out, gate_up, down, modulation;
+  ops::Weight router;           ///< [experts, D], of a sparse layer, which has experts instead of
+  std::vector<Expert> experts;  ///< gate_up and down
   Adapter qkv_adapter, attention_out_adapter, gate_up_adapter, down_adapter;
 };
 
@@ -41,9 +55,11 @@ struct AheadField {
 };
 
 struct Network {
-  ops::Weight embedding, unembedding;  ///< [V, D], the same if they are tied
+  ops::Weight embedding;         ///< [V, D]
+  ops::Unembedding unembedding;  ///< the same if they are tied
+  tensor::Tensor positions;      ///< [P, D], learned; undefined without
   std::vector<Layer> layers;
-  tensor::Tensor final_norm;
+  Norm final_norm;
   // Of evolving rows: codes [V, d], what they enter by, places in a window.
   tensor::Tensor codes, places;
   ops::Weight evolve_in;

@@ -14,8 +14,15 @@ Model::Model(const ModelConfig& config, bool gradients) : config_(config) {
   declare_parameters(config_, parameters_);
   parameters_.allocate(gradients);
   bind();
-  rope_ = std::make_unique<ops::RopeTable>(static_cast<int>(config.head_dim), config.rope_theta,
-                                           config.max_position_embeddings, config.rope_scaling);
+  const auto table = [&](double theta, const ops::RopeScaling& scaling) {
+    const int64_t size = config.rotary_size > 0 ? config.rotary_size : config.head_dim;
+    return std::make_unique<ops::RopeTable>(static_cast<int>(size), theta,
+                                            config.max_position_embeddings, scaling);
+  };
+  rope_ = table(config.rope_theta, config.rope_scaling);
+  if (config.local_rope_theta > 0) {
+    local_rope_ = table(config.local_rope_theta, config.local_rope_scaling);
+  }
   set_time(flow::EntropicTime::standard(static_cast<int>(config.code_size)));
   unigram_.assign(config.vocab_size, 1.0f / static_cast<float>(config.vocab_size));
 }
@@ -32,6 +39,7 @@ void Model::bind() {
     }
   });
   if (config_.tie_word_embeddings) network_.unembedding = network_.embedding;
+  network_.unembedding.cap = static_cast<float>(config_.logit_cap);
 }
 
 void Model::train_only(bool (*trained)(std::string_view name)) {
@@ -73,13 +81,15 @@ tensor::Tensor Model::codes(tensor::Tape& tape) const {
   return ops::normalize_codes(tape, network_.codes);
 }
 
-ops::Weight Model::detached_unembedding() const {
-  return {network_.unembedding.value.detach(), network_.unembedding.packed};
+ops::Unembedding Model::detached_unembedding() const {
+  return {{network_.unembedding.value.detach(), network_.unembedding.packed},
+          network_.unembedding.cap};
 }
 
 ops::HeadLayout Model::heads() const {
   return {static_cast<int>(config_.num_attention_heads),
-          static_cast<int>(config_.num_key_value_heads), static_cast<int>(config_.head_dim)};
+          static_cast<int>(config_.num_key_value_heads), static_cast<int>(config_.head_dim),
+          static_cast<float>(config_.score_scale), static_cast<float>(config_.score_cap)};
 }
 
 }  // namespace evo::model

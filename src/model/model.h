@@ -20,11 +20,9 @@
 #include "ops/rope.h"
 #include "tensor/tape.h"
 
-namespace evo::weights {
-class WeightFolder;
-}
-
 namespace evo::model {
+
+class FamilyWeights;
 
 /// The rows of one pass: Nm mature tokens, then Ne evolving ones.
 struct ForwardInput {
@@ -61,7 +59,8 @@ class Model {
   /// layers), norms 1, modulation and the inner field's output 0. A pure function of the seed.
   void initialize(uint64_t seed);
 
-  /// A model folder (config.json, model.safetensors). Throws Error for anything missing or wrong.
+  /// A model folder (config.json, model.safetensors) or a GGUF file. Throws Error for anything
+  /// missing or wrong.
   static Model load(const std::string& folder);
   /// The same for inference: packed weight by weight, so that it never takes much more memory than
   /// the packed weights do. Such a model cannot be saved, trained or packed again.
@@ -118,13 +117,13 @@ class Model {
   [[nodiscard]] const ModelConfig& config() const { return config_; }
   [[nodiscard]] ParameterStore& parameters() { return parameters_; }
   [[nodiscard]] const ParameterStore& parameters() const { return parameters_; }
-  [[nodiscard]] const ops::Weight& unembedding() const { return network_.unembedding; }
-  [[nodiscard]] ops::Weight detached_unembedding() const;
+  [[nodiscard]] const ops::Unembedding& unembedding() const { return network_.unembedding; }
+  [[nodiscard]] ops::Unembedding detached_unembedding() const;
   /// The rows of the unembedding for tokens that the field ahead may draft, `ahead_tokens`. Once
   /// packed these are the likeliest ones, which make up nearly all text (as in FR-Spec, Zhao et al.
   /// 2025), and they and the field are int8 whatever the rest is: drafts are verified, so what they
   /// cost matters more than their last digits. Before, no tokens are named: all may be drafted.
-  [[nodiscard]] const ops::Weight& ahead_unembedding() const {
+  [[nodiscard]] const ops::Unembedding& ahead_unembedding() const {
     return ahead_tokens_.empty() ? network_.unembedding : ahead_unembedding_;
   }
   [[nodiscard]] std::span<const int32_t> ahead_tokens() const { return ahead_tokens_; }
@@ -169,17 +168,18 @@ class Model {
   /// Belongs to the field ahead alone.
   [[nodiscard]] bool is_ahead(const ops::Weight& weight) const;
   void set_packed(ops::Weight& weight, std::shared_ptr<const ops::PackedWeight> packed);
-  static Model read(
-      const std::string& folder,
-      const std::function<void(Model&, const weights::WeightFolder&)>& read_parameters);
-  void read_packed(const weights::WeightFolder& file, const PackedUnit& unit,
-                   tensor::Precision precision);
-  void pack_bits(const weights::WeightFolder& file, std::span<const Parameter> parts,
-                 ops::Weight& weight, tensor::Precision precision);
+  static Model read(const std::string& folder,
+                    const std::function<void(Model&, const FamilyWeights&)>& read_parameters);
+  void read_packed(const FamilyWeights& file, const PackedUnit& unit, tensor::Precision precision);
+  void pack_bits(const FamilyWeights& file, std::span<const Parameter> parts, ops::Weight& weight,
+                 tensor::Precision precision);
   tensor::Tensor hidden_states(tensor::Tape& tape, const ForwardInput& input, KvPass* pass,
                                tensor::Tensor* ahead_keys) const;
   void pass_gate(int64_t use) const;
   tensor::Tensor input_rows(tensor::Tape& tape, const ForwardInput& input,
+                            const tensor::Tensor& phi) const;
+  /// The same without learned positions.
+  tensor::Tensor token_rows(tensor::Tape& tape, const ForwardInput& input,
                             const tensor::Tensor& phi) const;
   /// Output of layer `index` from its input x [N, D]. `keys`, if given, gets q | k | v of the
   /// mature rows.
@@ -190,10 +190,23 @@ class Model {
                                   const tensor::Tensor& x, const tensor::Tensor& modulation,
                                   const ForwardInput& input, KvPass* pass,
                                   tensor::Tensor* keys) const;
-  tensor::Tensor normed_linear(tensor::Tape& tape, const tensor::Tensor& x,
-                               const tensor::Tensor& norm, const tensor::Tensor& modulation,
-                               int64_t slot, const ops::Weight& weight,
-                               const Adapter& adapter) const;
+  tensor::Tensor normed_linear(tensor::Tape& tape, const tensor::Tensor& x, const Norm& norm,
+                               const tensor::Tensor& modulation, int64_t slot,
+                               const ops::Weight& weight, const Adapter& adapter) const;
+  /// What a branch reads of x: normed, if there is a norm, and scaled by modulation's `slot`.
+  tensor::Tensor branch_input(tensor::Tape& tape, const tensor::Tensor& x, const Norm& norm,
+                              const tensor::Tensor& modulation, int64_t slot) const;
+  /// What a branch adds to x.
+  tensor::Tensor branch_output(tensor::Tape& tape, const tensor::Tensor& out,
+                               const Norm& norm) const;
+  tensor::Tensor normed(tensor::Tape& tape, const tensor::Tensor& x, const Norm& norm,
+                        const tensor::Tensor& modulation, int64_t column) const;
+  static tensor::Tensor scaled_by(tensor::Tape& tape, const tensor::Tensor& x, double factor);
+  /// Queries and keys of a layer, in place.
+  void rotate(tensor::Tape& tape, const tensor::Tensor& qkv, int64_t layer,
+              std::span<const int32_t> positions) const;
+  /// Output [N, D] of a sparse layer's experts for n [N, D].
+  tensor::Tensor mixture(tensor::Tape& tape, const Layer& layer, const tensor::Tensor& n) const;
   /// linear(), and the adapter for the rows that `modulation` is of.
   tensor::Tensor adapted_linear(tensor::Tape& tape, const tensor::Tensor& x,
                                 const ops::Weight& weight, const Adapter& adapter,
@@ -205,8 +218,8 @@ class Model {
   ModelConfig config_;
   ParameterStore parameters_;
   Network network_;
-  ops::Weight ahead_unembedding_;
-  std::unique_ptr<ops::RopeTable> rope_;
+  ops::Unembedding ahead_unembedding_;
+  std::unique_ptr<ops::RopeTable> rope_, local_rope_;  // the latter null if no layer has it
   std::optional<flow::EntropicTime> time_;
   std::vector<float> unigram_;
   std::vector<int32_t> ahead_tokens_;

@@ -1,18 +1,19 @@
 // Reading and writing model folders.
 #include <algorithm>
 #include <filesystem>
-#include <set>
 #include <utility>
 
 #include "base/threads/parallel.h"
 #include "base/watcher.h"
 #include "model/model.h"
+#include "model/sources/family_weights.h"
 #include "model/sources/weight_source.h"
+#include "weights/gguf/gguf_file.h"
 
 namespace evo::model {
 namespace {
 
-std::vector<double> read_table(const weights::WeightFolder& file, const char* name) {
+std::vector<double> read_table(const weights::ArraySource& file, const char* name) {
   const weights::TensorInfo* info = file.find(name);
   if (info == nullptr || info->shape.size() != 1 || info->shape[0] > (1 << 20)) {
     fail("{}: expected a one-dimensional tensor '{}': is this model's file complete?",
@@ -25,26 +26,17 @@ std::vector<double> read_table(const weights::WeightFolder& file, const char* na
 
 /// What lies under our names must all be used: a config with fewer layers than the file has would
 /// otherwise give a model that works, badly.
-void require_all_used(const weights::WeightFolder& weights, const Model& model) {
-  std::set<std::string> used = {kTimeLogSnr, kTimeValue, kUnigram};
-  for (const Parameter& p : model.parameters().list()) used.insert(p.name);
-  // Tied, it is the embedding once more.
-  if (model.config().tie_word_embeddings) used.insert("lm_head.weight");
-  for (const weights::SafetensorsFile& file : weights.files()) {
-    for (const weights::TensorInfo& info : file.tensors()) {
-      const bool ours = info.name.starts_with("model.") || info.name.starts_with("lm_head.") ||
-                        info.name.starts_with("evo.");
-      if (info.name.ends_with("rotary_emb.inv_freq")) continue;  // old files repeat rope_theta so
-      if (!ours || used.contains(info.name)) continue;
-      fail(
-          "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
-          "of this very model",
-          file.path().string(), info.name);
-    }
-  }
+void require_all_used(const FamilyWeights& weights) {
+  weights.source().for_each([&](const weights::TensorInfo& info) {
+    if (!weights.leaves_out(info.name)) return;
+    fail(
+        "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
+        "of this very model",
+        weights.source().path().string(), info.name);
+  });
 }
 
-flow::EntropicTime read_time(const weights::WeightFolder& file) {
+flow::EntropicTime read_time(const weights::ArraySource& file) {
   try {
     return {read_table(file, kTimeLogSnr), read_table(file, kTimeValue)};
   } catch (const Error& error) {
@@ -54,32 +46,27 @@ flow::EntropicTime read_time(const weights::WeightFolder& file) {
   }
 }
 
-bool is_bf16(const weights::WeightFolder& file, const std::string& name) {
-  const weights::TensorInfo* const info = file.find(name);
-  return info != nullptr && info->dtype == "BF16";
-}
-
 /// Arrays one below the other, [out, in] in bf16.
-tensor::Tensor read_bits(const weights::WeightFolder& file, std::span<const Parameter> parts,
+tensor::Tensor read_bits(const FamilyWeights& file, std::span<const Parameter> parts,
                          const std::vector<int64_t>& shape) {
   const tensor::Tensor bits = tensor::Tensor::empty(shape, tensor::DType::kBF16);
   uint16_t* at = bits.bf16();
   for (const Parameter& p : parts) {
     const int64_t numel = p.numel();
-    read_bf16_parameter(file, p.name, p.shape, {at, static_cast<size_t>(numel)});
+    file.read_bf16(p, {at, static_cast<size_t>(numel)});
     at += numel;
   }
   return bits;
 }
 
 /// The same in f32.
-tensor::Tensor read_values(const weights::WeightFolder& file, std::span<const Parameter> parts,
+tensor::Tensor read_values(const FamilyWeights& file, std::span<const Parameter> parts,
                            const std::vector<int64_t>& shape) {
   const tensor::Tensor values = tensor::Tensor::empty(shape);
   std::span<float> rest = values.values();
   for (const Parameter& p : parts) {
     const auto numel = static_cast<size_t>(p.numel());
-    read_parameter(file, p.name, p.shape, rest.first(numel));
+    file.read(p, rest.first(numel));
     rest = rest.subspan(numel);
   }
   return values;
@@ -88,14 +75,14 @@ tensor::Tensor read_values(const weights::WeightFolder& file, std::span<const Pa
 }  // namespace
 
 Model Model::load(const std::string& folder) {
-  return read(folder, [](Model& model, const weights::WeightFolder& file) {
+  return read(folder, [](Model& model, const FamilyWeights& file) {
     for (const Parameter& p : model.parameters_.list())
-      read_parameter(file, p.name, p.shape, model.parameters_.values_of(p));
+      file.read(p, model.parameters_.values_of(p));
   });
 }
 
 Model Model::load_packed(const std::string& folder, tensor::Precision precision) {
-  return read(folder, [&](Model& model, const weights::WeightFolder& file) {
+  return read(folder, [&](Model& model, const FamilyWeights& file) {
     std::vector<PackedUnit> layers, tables;
     for (const PackedUnit& unit : model.units()) {
       const bool is_table =
@@ -117,16 +104,15 @@ Model Model::load_packed(const std::string& folder, tensor::Precision precision)
   });
 }
 
-void Model::read_packed(const weights::WeightFolder& file, const PackedUnit& unit,
+void Model::read_packed(const FamilyWeights& file, const PackedUnit& unit,
                         tensor::Precision precision) {
   const auto [parts, weight] = unit;
   // What is packed as int8 too, or is none, is read where it belongs.
   if (weight == nullptr || is_ahead(*weight) || unembeds_ahead(*weight)) {
-    for (const Parameter& p : parts)
-      read_parameter(file, p.name, p.shape, parameters_.values_of(p));
+    for (const Parameter& p : parts) file.read(p, parameters_.values_of(p));
     if (weight != nullptr) pack(*weight, precision);
   } else if (precision != tensor::Precision::kF32 &&
-             std::ranges::all_of(parts, [&](const auto& p) { return is_bf16(file, p.name); })) {
+             std::ranges::all_of(parts, [&](const auto& p) { return file.is_bf16(p); })) {
     pack_bits(file, parts, *weight, precision);
   } else {
     // Elsewhere: memory that was written already costs much less than new memory.
@@ -136,10 +122,9 @@ void Model::read_packed(const weights::WeightFolder& file, const PackedUnit& uni
   if (weight != nullptr) parameters_.release(weight->value);
 }
 
-void Model::pack_bits(const weights::WeightFolder& file, std::span<const Parameter> parts,
+void Model::pack_bits(const FamilyWeights& file, std::span<const Parameter> parts,
                       ops::Weight& weight, tensor::Precision precision) {
-  const auto mapped = parts.size() == 1 ? mapped_bf16_parameter(file, parts[0].name, parts[0].shape)
-                                        : std::span<const uint16_t>();
+  const auto mapped = parts.size() == 1 ? file.mapped_bf16(parts[0]) : std::span<const uint16_t>();
   if (mapped.empty()) {
     return pack(weight, read_bits(file, parts, weight.value.shape()), precision);
   }
@@ -147,16 +132,20 @@ void Model::pack_bits(const weights::WeightFolder& file, std::span<const Paramet
                                            precision));
 }
 
-Model Model::read(
-    const std::string& folder,
-    const std::function<void(Model&, const weights::WeightFolder&)>& read_parameters) {
+Model Model::read(const std::string& folder,
+                  const std::function<void(Model&, const FamilyWeights&)>& read_parameters) {
   const std::filesystem::path path(folder);
-  if (!std::filesystem::is_directory(path)) {
-    fail("{}: expected a model folder with config.json and model.safetensors, found {}", folder,
-         std::filesystem::exists(path) ? "a file" : "nothing");
+  if (!std::filesystem::is_directory(path) && !weights::is_gguf(path)) {
+    fail(
+        "{}: expected a model folder with config.json and model.safetensors or a GGUF file, found "
+        "{}",
+        folder, std::filesystem::exists(path) ? "a file of another kind" : "nothing");
   }
-  const ModelConfig config = ModelConfig::load(path / "config.json");
-  const weights::WeightFolder file(path);
+  ModelConfig config = ModelConfig::load(path);
+  const std::unique_ptr<const weights::ArraySource> arrays = weights::open_arrays(path);
+  const weights::ArraySource& file = *arrays;
+  untie_if_heads_differ(file, config);
+  const FamilyWeights weights(file, config);
   Model model(config, false);
   // Packing asks for it. Parameters are read before it is missed: what is wrong with them says
   // more.
@@ -167,8 +156,8 @@ Model Model::read(
     read_parameter(file, kUnigram, {config.vocab_size}, model.unigram_);
   };
   if (config.flow && has_unigram) read_unigram();
-  read_parameters(model, file);
-  require_all_used(file, model);
+  read_parameters(model, weights);
+  require_all_used(weights);
   if (config.flow) {
     model.set_time(read_time(file));
     if (!has_unigram) read_unigram();
@@ -191,7 +180,8 @@ void Model::save(const std::string& folder, std::string_view weights) const {
     arrays.push_back({kTimeValue, {static_cast<int64_t>(values.size())}, values});
     arrays.push_back({kUnigram, {config_.vocab_size}, unigram_});
   }
-  weights::write_safetensors(path / "model.safetensors", arrays, {{"format", "pt"}});
+  weights::write_safetensors(path / "model.safetensors", arrays_of_family(config_, arrays),
+                             {{"format", "pt"}});
   config_.save(path / "config.json", weights);
 }
 

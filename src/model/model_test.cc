@@ -14,6 +14,7 @@ namespace {
 using testing::kTinyContext;
 using testing::randomize;
 using testing::tiny_config;
+using testing::with_blocks;
 
 constexpr int32_t kVocabulary = 64;
 constexpr int32_t kLength = 24;
@@ -108,8 +109,9 @@ Rows chunked_logits(const Model& model, std::span<const int32_t> text,
   return rows;
 }
 
-/// Wide enough for products that sum in several blocks. Precision, threads, QK-norm.
-class PackedModel : public ::testing::TestWithParam<std::tuple<tensor::Precision, int, bool>> {
+/// Wide enough for products that sum in several blocks. Precision, threads, kind of blocks.
+class PackedModel
+    : public ::testing::TestWithParam<std::tuple<tensor::Precision, int, const char*>> {
  protected:
   void SetUp() override {
     ModelConfig config = tiny_config(kVocabulary);
@@ -117,8 +119,7 @@ class PackedModel : public ::testing::TestWithParam<std::tuple<tensor::Precision
     config.intermediate_size = 704;
     config.window_places = 5;
     config.head_dim = 48;
-    config.qk_norm = std::get<2>(GetParam());
-    model_.emplace(random_model(config));
+    model_.emplace(random_model(with_blocks(config, std::get<2>(GetParam()))));
     model_->pack(std::get<0>(GetParam()));
     set_threads(std::get<1>(GetParam()));
   }
@@ -130,12 +131,18 @@ class PackedModel : public ::testing::TestWithParam<std::tuple<tensor::Precision
 };
 
 INSTANTIATE_TEST_SUITE_P(Formats, PackedModel,
-                         ::testing::Values(std::tuple(tensor::Precision::kF32, 1, false),
-                                           std::tuple(tensor::Precision::kF32, 1, true),
-                                           std::tuple(tensor::Precision::kF32, 2, false),
-                                           std::tuple(tensor::Precision::kBF16, 1, false),
-                                           std::tuple(tensor::Precision::kBF16, 2, true),
-                                           std::tuple(tensor::Precision::kInt8, 2, false)));
+                         ::testing::Values(std::tuple(tensor::Precision::kF32, 1, "llama"),
+                                           std::tuple(tensor::Precision::kF32, 1, "qwen3"),
+                                           std::tuple(tensor::Precision::kF32, 2, "llama"),
+                                           std::tuple(tensor::Precision::kBF16, 1, "llama"),
+                                           std::tuple(tensor::Precision::kBF16, 2, "qwen3"),
+                                           std::tuple(tensor::Precision::kInt8, 2, "llama")));
+INSTANTIATE_TEST_SUITE_P(Blocks, PackedModel,
+                         ::testing::Values(std::tuple(tensor::Precision::kBF16, 1, "gemma"),
+                                           std::tuple(tensor::Precision::kF32, 1, "olmo"),
+                                           std::tuple(tensor::Precision::kF32, 1, "gpt"),
+                                           std::tuple(tensor::Precision::kInt8, 1, "granite"),
+                                           std::tuple(tensor::Precision::kBF16, 1, "experts")));
 
 TEST_P(PackedModel, LogitsHaveTheSameBitsInEveryGroupingOfRows) {
   const Rows expected = cached_logits_of(*model_, mature_rows(text_, 0));
@@ -300,6 +307,22 @@ TEST(Model, APassThatFindsNoRoomAppendsNothing) {
   EXPECT_EQ(b.length(), 60);
   a.truncate(0);
   EXPECT_TRUE(logits_with(b, model, inputs[1]).size() == 5);
+}
+
+TEST(Model, CachedPassesOfAllBlocksGiveWhatUncachedOnesGive) {
+  for (const char* kind : testing::kBlockKinds) {
+    SCOPED_TRACE(kind);
+    const Model model = random_model(with_blocks(tiny_config(kVocabulary), kind));
+    ForwardInput input = mature_rows(random_text(1, 100), 0);
+    add_evolving_rows(input, 100, 8, 4);
+    const Rows plain = logits_of(model, input);
+    const Rows cached = cached_logits_of(model, input);
+    for (size_t r = 0; r < plain.size(); ++r) {
+      for (size_t v = 0; v < plain[r].size(); ++v) {
+        ASSERT_NEAR(cached[r][v], plain[r][v], 8e-5) << r;
+      }
+    }
+  }
 }
 
 TEST(Model, CachedPassesGiveWhatUncachedOnesGive) {

@@ -72,8 +72,9 @@ void Model::pack_ahead_unembedding() {
     std::copy_n(network_.unembedding.value.row(ahead_tokens_[i]), width, rows.row(i));
   }
   // Of the values of what is packed only their shape is used.
-  ahead_unembedding_ = {tensor::Tensor::view(network_.unembedding.value.f32(), {count, width}),
-                        ops::pack_weight(rows.f32(), count, width, tensor::Precision::kInt8)};
+  ahead_unembedding_ = {{tensor::Tensor::view(network_.unembedding.value.f32(), {count, width}),
+                         ops::pack_weight(rows.f32(), count, width, tensor::Precision::kInt8)},
+                        network_.unembedding.cap};
 }
 
 void Model::set_packed(ops::Weight& w, std::shared_ptr<const ops::PackedWeight> packed) {
@@ -97,9 +98,15 @@ size_t Model::pass_bytes() const {
   EVO_CHECK(network_.unembedding.packed != nullptr);
   size_t bytes = network_.unembedding.packed->bytes();
   for (const Layer& layer : network_.layers) {
-    for (const ops::Weight* w : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down}) {
-      bytes += w->packed->bytes();
+    for (const ops::Weight* w :
+         {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down, &layer.router}) {
+      if (w->packed != nullptr) bytes += w->packed->bytes();
     }
+    // Of the experts a token has some; they are alike.
+    if (layer.experts.empty()) continue;
+    const Expert& expert = layer.experts.front();
+    bytes += static_cast<size_t>(config_.experts.per_token) *
+             (expert.gate_up.packed->bytes() + expert.down.packed->bytes());
   }
   return bytes;
 }

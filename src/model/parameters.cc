@@ -26,8 +26,11 @@ void ParameterStore::allocate(bool gradients) {
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t array = (size_ * sizeof(float) + page - 1) / page * page;
   const size_t bytes = gradients ? 2 * array : array;
+  // Of a model that is packed weight by weight little is ever written: it may be larger than
+  // memory.
+  const int reserved = gradients ? 0 : MAP_NORESERVE;
   void* const memory =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | reserved, -1, 0);
   if (memory == MAP_FAILED) {
     fail("out of memory: use a smaller model; the weights of this one take {:.2f} GB",
          1e-9 * static_cast<double>(bytes));

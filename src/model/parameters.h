@@ -17,6 +17,8 @@ enum class NetworkPart {
   kAttention,
   kBiases,
   kFeedForward,
+  kRouter,
+  kExperts,
   kNorms,
   kCodes,
   kEvolveIn,

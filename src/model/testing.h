@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 #include <vector>
 
 #include "base/random.h"
@@ -38,6 +40,48 @@ inline model::ModelConfig tiny_config(int64_t vocabulary) {
   config.tie_word_embeddings = false;
   config.code_size = 8;
   config.inner_size = config.hidden_size;
+  return config;
+}
+
+/// Networks that differ in everything that blocks of families differ in (BlockConfig), by the
+/// family that has most of it. The last is a mixture of experts, which cannot be trained.
+inline constexpr std::array kBlockKinds = {"llama", "qwen3",   "gemma",  "olmo",
+                                           "gpt",   "granite", "experts"};
+
+inline model::ModelConfig with_blocks(model::ModelConfig config, std::string_view kind) {
+  const auto layers = static_cast<size_t>(config.num_hidden_layers);
+  if (kind == "qwen3") config.qk_norm = true;
+  if (kind == "gemma") {
+    config.activation = ops::Activation::kGeluTanh;
+    config.norms_outputs = config.qk_norm = true;
+    config.embedding_scale = 3;
+    config.score_scale = 0.3;
+    config.score_cap = 4;
+    config.logit_cap = 5;
+    config.local_rope_theta = 100;
+    config.layers.resize(layers);
+    config.layers[0] = {.window = 5, .rotation = model::Rotation::kLocal};
+  } else if (kind == "olmo") {
+    config.norms_inputs = false;
+    config.norms_outputs = config.qk_norm = config.qk_norm_together = true;
+  } else if (kind == "gpt") {
+    config.activation = ops::Activation::kGelu;
+    config.gated = false;
+    config.layer_norm = config.learned_positions = config.parallel = true;
+    config.qkv_bias = config.attention_out_bias = config.feed_forward_bias = true;
+    config.layers.assign(layers, {.rotation = model::Rotation::kNone});
+  } else if (kind == "granite") {
+    config.residual_scale = 0.4;
+    config.logit_scale = 0.5;
+    config.rotary_size = config.head_dim / 2;
+    config.qkv_bias = config.attention_out_bias = config.feed_forward_bias = true;
+    config.layers.resize(layers);
+    config.layers[0].rotation = model::Rotation::kNone;
+  } else if (kind == "experts") {
+    config.experts = {.count = 5, .per_token = 2, .size = 24, .normalized = true};
+    config.layers.resize(layers);
+    config.layers.back().sparse = true;
+  }
   return config;
 }
 

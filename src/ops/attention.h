@@ -27,10 +27,10 @@ struct KeyValueView {
   int64_t row_stride = 0;  ///< floats between consecutive rows
 };
 
-/// softmax(q k^T / sqrt(e)) v per query head; query heads share kv heads in equal groups.
-/// qkv [N, (H + 2G) e] holds q | k | v per row; the result is [N, H e]. Context rows are rows of
-/// `context`, or of qkv itself if `context` is null (a recording tape needs that: a view has no
-/// gradient).
+/// softmax(s(q k^T)) v per query head, with the scores s of HeadLayout; query heads share kv heads
+/// in equal groups. qkv [N, (H + 2G) e] holds q | k | v per row; the result is [N, H e]. Context
+/// rows are rows of `context`, or of qkv itself if `context` is null (a recording tape needs that:
+/// a view has no gradient).
 ///
 /// Row r's result is a function of its own q and of the keys and values it sees, in order, bit for
 /// bit: neither the other rows of the call, nor where its keys are stored, nor the number of

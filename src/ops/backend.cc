@@ -105,12 +105,12 @@ void gated_step(std::span<const float> a, std::span<float> state) {
 }
 
 HeadResult head(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin, int64_t rows,
-                const Weight& unembed, const PosteriorTerm* term, const HeadLosses* losses) {
+                const Unembedding& unembed, const PosteriorTerm* term, const HeadLosses* losses) {
   return backend().head(tape, h, row_begin, rows, unembed, term, losses);
 }
 
 tensor::Tensor head_logits(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin,
-                           int64_t rows, const Weight& unembed, const PosteriorTerm* term) {
+                           int64_t rows, const Unembedding& unembed, const PosteriorTerm* term) {
   return backend().head_logits(tape, h, row_begin, rows, unembed, term);
 }
 
@@ -129,6 +129,12 @@ tensor::Tensor norm_modulate(tensor::Tape& tape, const tensor::Tensor& x,
                              const tensor::Tensor& weight, const tensor::Tensor& modulation,
                              int64_t scale_column, float eps) {
   return backend().norm_modulate(tape, x, weight, modulation, scale_column, eps);
+}
+
+tensor::Tensor layer_norm(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& weight,
+                          const tensor::Tensor& bias, const tensor::Tensor& modulation,
+                          int64_t scale_column, float eps) {
+  return backend().layer_norm(tape, x, weight, bias, modulation, scale_column, eps);
 }
 
 tensor::Tensor add_gated(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& branch,
@@ -160,8 +166,16 @@ tensor::Tensor head_norm(tensor::Tape& tape, const tensor::Tensor& qkv, const He
   return backend().head_norm(tape, qkv, layout, q_weight, k_weight, eps);
 }
 
-tensor::Tensor swiglu(tensor::Tape& tape, const tensor::Tensor& gate_up) {
-  return backend().swiglu(tape, gate_up);
+tensor::Tensor activate(tensor::Tape& tape, const tensor::Tensor& x, Activation f) {
+  return backend().activate(tape, x, f);
+}
+
+tensor::Tensor activate_gated(tensor::Tape& tape, const tensor::Tensor& gate_up, Activation f) {
+  return backend().activate_gated(tape, gate_up, f);
+}
+
+tensor::Tensor scaled(tensor::Tape& tape, const tensor::Tensor& x, float factor) {
+  return backend().scaled(tape, x, factor);
 }
 
 std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out, int64_t in,

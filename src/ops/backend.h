@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ops/activation.h"
 #include "ops/attention.h"
 #include "ops/bias.h"
 #include "ops/cached_attention.h"
@@ -19,17 +20,17 @@
 #include "ops/norm.h"
 #include "ops/optimizer.h"
 #include "ops/rope.h"
-#include "ops/swiglu.h"
+#include "ops/scale.h"
 #include "ops/weight.h"
 
 /// fn(name) for every operation of a backend.
-#define EVO_FOR_EACH_OP(fn)                                                                    \
-  fn(adamw) fn(add_bias) fn(add_gated) fn(add_to_last_rows) fn(attention) fn(cached_attention) \
-      fn(concat_cols) fn(concat_rows) fn(embed) fn(exponential_average) fn(gated_scan)         \
-          fn(gated_step) fn(gaussian_bridge) fn(head) fn(head_logits) fn(head_norm) fn(linear) \
-              fn(maturity) fn(norm_modulate) fn(normalize_codes) fn(pack_bf16_weight)          \
-                  fn(pack_weight) fn(rope) fn(slice_rows) fn(sum_of_squares) fn(swiglu)        \
-                      fn(write_keys)
+#define EVO_FOR_EACH_OP(fn)                                                                  \
+  fn(activate) fn(activate_gated) fn(adamw) fn(add_bias) fn(add_gated) fn(add_to_last_rows)  \
+      fn(attention) fn(cached_attention) fn(concat_cols) fn(concat_rows) fn(embed)           \
+          fn(exponential_average) fn(gated_scan) fn(gated_step) fn(gaussian_bridge) fn(head) \
+              fn(head_logits) fn(head_norm) fn(layer_norm) fn(linear) fn(maturity)           \
+                  fn(norm_modulate) fn(normalize_codes) fn(pack_bf16_weight) fn(pack_weight) \
+                      fn(rope) fn(scaled) fn(slice_rows) fn(sum_of_squares) fn(write_keys)
 
 namespace evo::ops {
 

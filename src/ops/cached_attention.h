@@ -35,7 +35,7 @@ struct CachedKeys {
 void write_keys(const tensor::Tensor& qkv, const HeadLayout& layout, int64_t begin, int64_t end,
                 const CachedKeys& cached, int64_t token);
 
-/// softmax(q k^T / sqrt(e)) v [N, H e] as attention() has it, where the context of row r is
+/// softmax(s(q k^T)) v [N, H e] as attention() has it, where the context of row r is
 /// contexts[sequences[r]]. No gradient: the tape must not record.
 ///
 /// Row r's result is a function of its own q, of the keys and values it sees, in order, and of the

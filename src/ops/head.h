@@ -4,12 +4,21 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "ops/linear.h"
 #include "tensor/tape.h"
 
 namespace evo::ops {
+
+/// U [V, D] and what is done to its products.
+struct Unembedding : Weight {
+  Unembedding() = default;
+  Unembedding(Weight weight, float logit_cap = 0) : Weight(std::move(weight)), cap(logit_cap) {}
+
+  float cap = 0;  ///< a logit l of U h becomes cap tanh(l / cap); 0: it stays
+};
 
 /// What the latent z says about the token: adds kappa z . c(v) to logit v.
 struct PosteriorTerm {
@@ -43,17 +52,18 @@ struct HeadResult {
 };
 
 /// Softmax statistics and losses of logits_v = U_v h_r + kappa_r z_r . c(v) for the n = `rows` rows
-/// r of h [N, D] from `row_begin` on; U = unembed.value [V, D]. `term` and `losses` may be null.
+/// r of h [N, D] from `row_begin` on; U = unembed.value [V, D], and only U_v h_r is capped. `term`
+/// and `losses` may be null.
 ///
 /// On a recording tape with `losses`, the gradient of sum weights * nll goes to h, U, z and codes
 /// (each if it wants one; see CodeGradient), taking the upstream gradient of the loss as one. It is
 /// added at once, in this call, so parameters' gradients must be zeroed before the forward pass. A
 /// NaN logit makes its row's nll, entropy, log_pmax and the loss NaN.
 HeadResult head(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin, int64_t rows,
-                const Weight& unembed, const PosteriorTerm* term, const HeadLosses* losses);
+                const Unembedding& unembed, const PosteriorTerm* term, const HeadLosses* losses);
 
 /// The logits themselves, [rows, V], without gradient: for decoding.
 tensor::Tensor head_logits(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin,
-                           int64_t rows, const Weight& unembed, const PosteriorTerm* term);
+                           int64_t rows, const Unembedding& unembed, const PosteriorTerm* term);
 
 }  // namespace evo::ops

@@ -1,4 +1,4 @@
-// RMSNorm and residual addition, both with the time modulation of evolving rows.
+// Norms and residual addition, all with the time modulation of evolving rows.
 #pragma once
 
 #include "tensor/tape.h"
@@ -11,6 +11,12 @@ namespace evo::ops {
 tensor::Tensor norm_modulate(tensor::Tape& tape, const tensor::Tensor& x,
                              const tensor::Tensor& weight, const tensor::Tensor& modulation,
                              int64_t scale_column, float eps);
+
+/// LayerNorm likewise: y = ((x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * weight + bias) *
+/// (1 + s). bias [D].
+tensor::Tensor layer_norm(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& weight,
+                          const tensor::Tensor& bias, const tensor::Tensor& modulation,
+                          int64_t scale_column, float eps);
 
 /// Residual: x + (1 + g) * branch on the last Ne rows, with
 /// g = modulation[:, gate_column .. gate_column + D), and x + branch on the others.

@@ -52,6 +52,23 @@ double yarn_attention_factor(const RopeScaling& scaling) {
   return scale(scaling.mscale) / scale(scaling.mscale_all_dim);
 }
 
+/// LongRoPE (Ding et al. 2024), of texts up to the training's length: each frequency has a divisor
+/// of its own.
+void scale_longrope(const RopeScaling& scaling, std::vector<double>& frequencies) {
+  if (scaling.short_factor.size() != frequencies.size()) {
+    fail("rope scaling: short_factor has {} numbers: expected {}, half the rotated part of a head",
+         scaling.short_factor.size(), frequencies.size());
+  }
+  for (size_t i = 0; i < frequencies.size(); ++i) frequencies[i] /= scaling.short_factor[i];
+}
+
+double longrope_attention_factor(const RopeScaling& scaling) {
+  if (scaling.attention_factor > 0) return scaling.attention_factor;
+  if (scaling.factor <= 1) return 1;
+  const auto original = static_cast<double>(scaling.original_max_position_embeddings);
+  return std::sqrt(1 + std::log(scaling.factor) / std::log(original));
+}
+
 void require(bool holds, const char* rule) {
   if (!holds) fail("impossible rope scaling: {}. Correct the configuration.", rule);
 }
@@ -60,8 +77,9 @@ void require(bool holds, const char* rule) {
 
 void RopeScaling::validate() const {
   if (is_default()) return;
-  require(rope_type == "linear" || rope_type == "llama3" || rope_type == "yarn",
-          "rope_type must be default, linear, llama3 or yarn");
+  require(rope_type == "linear" || rope_type == "llama3" || rope_type == "yarn" ||
+              rope_type == "longrope",
+          "rope_type must be default, linear, dynamic, llama3, yarn or longrope");
   require(factor >= 1 && factor <= 1e6, "factor must be 1 to 10^6");
   if (rope_type == "linear") return;
   require(original_max_position_embeddings >= 1 && original_max_position_embeddings <= (1 << 24),
@@ -71,9 +89,16 @@ void RopeScaling::validate() const {
             "low_freq_factor must be above 0 and below high_freq_factor");
     return;
   }
+  require(attention_factor >= 0 && attention_factor <= 1e3, "attention_factor must be 0 to 1000");
+  if (rope_type == "longrope") {
+    require(original_max_position_embeddings >= 2,
+            "longrope needs original_max_position_embeddings of at least 2");
+    require(std::ranges::all_of(short_factor, [](double f) { return f > 0 && f <= 1e6; }),
+            "short_factor must be numbers above 0, at most 10^6");
+    return;
+  }
   require(beta_slow > 0 && beta_fast >= beta_slow && beta_fast <= 1e6,
           "beta_slow must be above 0 and at most beta_fast");
-  require(attention_factor >= 0 && attention_factor <= 1e3, "attention_factor must be 0 to 1000");
   require(mscale >= 0 && mscale <= 1e3 && mscale_all_dim >= 0 && mscale_all_dim <= 1e3,
           "mscale and mscale_all_dim must be 0 to 1000");
 }
@@ -91,6 +116,9 @@ RopeFrequencies rope_frequencies(int head_size, double theta, const RopeScaling&
   } else if (scaling.rope_type == "yarn") {
     scale_yarn(scaling, theta, head_size, result.per_position);
     result.attention_factor = yarn_attention_factor(scaling);
+  } else if (scaling.rope_type == "longrope") {
+    scale_longrope(scaling, result.per_position);
+    result.attention_factor = longrope_attention_factor(scaling);
   }
   return result;
 }

@@ -76,6 +76,20 @@ TEST(RopeScaling, AttentionFactorOfYarn) {
   EXPECT_EQ(rope_frequencies(64, 1e4, yarn).attention_factor, 1.25);
 }
 
+TEST(RopeScaling, LongRopeDividesEachFrequency) {
+  RopeScaling longrope = scaling("longrope", 32, 4096);
+  longrope.short_factor = {1, 2, 4};
+  const RopeFrequencies plain = rope_frequencies(6, 1e4),
+                        found = rope_frequencies(6, 1e4, longrope);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_DOUBLE_EQ(found.per_position[i], plain.per_position[i] / longrope.short_factor[i]);
+  }
+  EXPECT_DOUBLE_EQ(found.attention_factor, std::sqrt(1 + std::log(32.0) / std::log(4096.0)));
+  longrope.attention_factor = 1.5;
+  EXPECT_EQ(rope_frequencies(6, 1e4, longrope).attention_factor, 1.5);
+  EXPECT_THROW((void)rope_frequencies(8, 1e4, longrope), Error);
+}
+
 void expect_rejected(const char* type, const std::function<void(RopeScaling&)>& change) {
   RopeScaling made = scaling(type, 4, 1024);
   ASSERT_NO_THROW(made.validate());
@@ -84,7 +98,9 @@ void expect_rejected(const char* type, const std::function<void(RopeScaling&)>& 
 }
 
 TEST(RopeScaling, RejectsTheImpossible) {
-  expect_rejected("linear", [](RopeScaling& s) { s.rope_type = "longrope"; });
+  expect_rejected("linear", [](RopeScaling& s) { s.rope_type = "mrope"; });
+  expect_rejected("longrope", [](RopeScaling& s) { s.short_factor = {1, 0}; });
+  expect_rejected("longrope", [](RopeScaling& s) { s.original_max_position_embeddings = 1; });
   expect_rejected("linear", [](RopeScaling& s) { s.factor = 0; });
   expect_rejected("linear", [](RopeScaling& s) { s.factor = NAN; });
   expect_rejected("llama3", [](RopeScaling& s) { s.original_max_position_embeddings = 0; });

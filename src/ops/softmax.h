@@ -21,6 +21,9 @@ int64_t largest_logit(const float* logits, int64_t n);
 /// Replaces the logits l [n] by e^(l - m): the probabilities times `sum`. n > 0.
 SoftmaxRow softmax_row(float* logits, int64_t n);
 
+/// Logits l [n] become cap tanh(l / cap); slopes [n], if given, 1 - tanh^2. cap > 0.
+void cap_row(float* logits, int64_t n, float cap, float* slopes);
+
 /// x *= factor.
 void scale_row(float* x, int64_t n, float factor);
 

@@ -8,7 +8,8 @@ ParameterCount count_parameters(const model::ModelConfig& config) {
   const auto of = [&](model::NetworkPart part) { return counts[static_cast<size_t>(part)]; };
   return {.embedding = of(model::NetworkPart::kEmbedding),
           .attention = of(model::NetworkPart::kAttention) + of(model::NetworkPart::kBiases),
-          .feed_forward = of(model::NetworkPart::kFeedForward),
+          .feed_forward = of(model::NetworkPart::kFeedForward) + of(model::NetworkPart::kRouter) +
+                          of(model::NetworkPart::kExperts),
           .norms = of(model::NetworkPart::kNorms),
           .codes = of(model::NetworkPart::kCodes),
           .evolve_in = of(model::NetworkPart::kEvolveIn),

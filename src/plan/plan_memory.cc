@@ -42,7 +42,9 @@ double layer_floats(const train::RunConfig& c, const Shape& s) {
   const double norms = 2;                                // 1 / rms of a row, twice
   const double attention = s.qkv + s.queries + s.heads;  // q | k | v, result, log sums
   const double head_norm = c.qk_norm ? s.qkv + s.heads + s.kv_heads : 0;
-  const double residuals = 4 * s.width;  // two branches, x after each
+  double residuals = 4 * s.width;  // two branches, x after each
+  if (c.norms_outputs) residuals += 2 * s.width + 2;
+  if (c.residual_scale != 1) residuals += 2 * s.width;
   const double gate_up = 2 * s.feed_forward;
   double floats = s.rows() * (norms + attention + head_norm + residuals + gate_up);
   floats += s.evolving * 4 * s.width;  // modulation

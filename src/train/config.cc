@@ -110,6 +110,12 @@ RunConfig RunConfig::preset(const std::string& name) {
 
 void RunConfig::validate(int ranks) const {
   model::ModelConfig::validate();
+  if (experts.count > 0) {
+    fail(
+        "a mixture of experts ({}) cannot be trained or adapted, only run: expected a model "
+        "without experts",
+        family());
+  }
   require(steps >= 0, "`steps` must not be negative");
   require(minutes >= 0 && minutes < 1e7, "`minutes` must be 0 to 10 million");
   require(steps > 0 || minutes > 0, "give `steps` or `minutes`");

@@ -11,6 +11,7 @@
 #include "base/threads/parallel.h"
 #include "data/tokens.h"
 #include "model/model.h"
+#include "model/testing.h"
 #include "train/config.h"
 #include "train/loss/loss.h"
 

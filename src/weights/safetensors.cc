@@ -154,6 +154,16 @@ void copy_elements(std::span<const std::byte> bytes, std::span<Type> out) {
   });
 }
 
+void convert_f64(std::span<const std::byte> bytes, std::span<float> out) {
+  parallel_for(std::ssize(out), kReadPerThread, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      double value;
+      std::memcpy(&value, bytes.data() + static_cast<size_t>(i) * sizeof value, sizeof value);
+      out[i] = static_cast<float>(value);
+    }
+  });
+}
+
 void write_bf16(files::AtomicFile& file, std::span<const float> values) {
   std::array<uint16_t, 1 << 15> chunk;
   while (!values.empty()) {
@@ -223,8 +233,10 @@ void SafetensorsFile::read_f32(std::string_view name, const std::vector<int64_t>
     convert_16bit(tensor.bytes, out, [](uint16_t bits) { return from_bf16(bits); });
   } else if (tensor.dtype == "F16") {
     convert_16bit(tensor.bytes, out, [](uint16_t bits) { return from_f16(bits); });
+  } else if (tensor.dtype == "F64") {
+    convert_f64(tensor.bytes, out);
   } else {
-    fail("{}: {} is {}, expected F32, BF16 or F16", path().string(), name, tensor.dtype);
+    fail("{}: {} is {}, expected F32, BF16, F16 or F64", path().string(), name, tensor.dtype);
   }
   file_.forget(tensor.bytes);
 }

@@ -41,8 +41,8 @@ class SafetensorsFile {
   /// The whole file, header included.
   [[nodiscard]] std::span<const std::byte> bytes() const { return file_.bytes(); }
 
-  /// Converts an F32, BF16 or F16 array to float. Throws Error if it is missing, has another shape
-  /// or another type. `out` has as many elements as `expected_shape`.
+  /// Converts an F32, BF16, F16 or F64 array to float. Throws Error if it is missing, has another
+  /// shape or another type. `out` has as many elements as `expected_shape`.
   void read_f32(std::string_view name, const std::vector<int64_t>& expected_shape,
                 std::span<float> out) const;
   /// Elements [first, first + out.size()) of an F32 array; Errors likewise.

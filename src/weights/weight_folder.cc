@@ -64,9 +64,7 @@ WeightFolder::WeightFolder(const fs::path& folder) : path_(weights_file(folder))
     open_shards(folder);
   } else {
     files_.emplace_back(path_);
-  }
-  for (size_t i = 0; i < files_.size(); ++i) {
-    for (const TensorInfo& tensor : files_[i].tensors()) file_of_.emplace(tensor.name, i);
+    for (const TensorInfo& tensor : files_[0].tensors()) file_of_.emplace(tensor.name, 0);
   }
 }
 
@@ -83,35 +81,34 @@ void WeightFolder::open_shards(const fs::path& folder) {
     }
     index.emplace(array, number->second);
   }
-  check_against_index(index);
+  require_one_place(index);
 }
 
-void WeightFolder::check_against_index(const std::unordered_map<std::string, size_t>& index) const {
-  for (const SafetensorsFile& file : files_) {
-    for (const TensorInfo& tensor : file.tensors()) {
-      const auto found = index.find(tensor.name);
-      if (found == index.end()) {
-        fail("{}: {} holds an array {} that the index does not list: do they belong together?",
-             path_.string(), file.path().filename().string(), tensor.name);
+void WeightFolder::require_one_place(const std::unordered_map<std::string, size_t>& index) {
+  for (size_t i = 0; i < files_.size(); ++i) {
+    for (const TensorInfo& tensor : files_[i].tensors()) {
+      const auto [first, is_new] = file_of_.emplace(tensor.name, i);
+      if (is_new) continue;
+      const auto said = index.find(tensor.name);
+      if (said == index.end() || files_[said->second].find(tensor.name) == nullptr) {
+        fail("{}: {} is in {} and in {}, and the index names neither: download the folder again",
+             path_.string(), tensor.name, files_[first->second].path().filename().string(),
+             files_[i].path().filename().string());
       }
-      const SafetensorsFile& expected = files_[found->second];
-      if (&expected == &file) continue;
-      fail("{}: {} is said to be in {}, found it in {}{}: download the folder again",
-           path_.string(), tensor.name, expected.path().filename().string(),
-           file.path().filename().string(),
-           expected.find(tensor.name) != nullptr ? " as well" : "");
+      first->second = said->second;
     }
-  }
-  for (const auto& [array, number] : index) {
-    if (files_[number].find(array) != nullptr) continue;
-    fail("{}: {} is said to be in {}, which has no such array: download the folder again",
-         path_.string(), array, files_[number].path().filename().string());
   }
 }
 
 const TensorInfo* WeightFolder::find(std::string_view name) const {
   const auto found = file_of_.find(name);
   return found == file_of_.end() ? nullptr : files_[found->second].find(name);
+}
+
+void WeightFolder::for_each(const std::function<void(const TensorInfo&)>& visit) const {
+  for (const SafetensorsFile& file : files_) {
+    for (const TensorInfo& tensor : file.tensors()) visit(tensor);
+  }
 }
 
 const SafetensorsFile& WeightFolder::file_with(std::string_view name,

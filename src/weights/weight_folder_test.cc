@@ -81,16 +81,36 @@ TEST_F(Shards, NamesThatAreNoFilesOfTheFolder) {
   }
 }
 
-TEST_F(Shards, AnIndexThatDoesNotFit) {
-  write_index({{"a", kFirst}, {"b", kSecond}, {"c", kSecond}});
-  expect_refused({"b is said to be in", kSecond, "found it in", kFirst});
-  write_index({{"a", kFirst}, {"c", kSecond}});
-  expect_refused({kFirst, "b that the index does not list"});
-  write_index({{"a", kFirst}, {"b", kFirst}, {"c", kSecond}, {"d", kSecond}});
-  expect_refused({"d is said to be in", "no such array"});
-  write_safetensors(folder_ / kSecond, {{"a", {4}, kValues}, {"c", {4}, kValues}});
-  write_index({{"a", kFirst}, {"b", kFirst}, {"c", kSecond}});
-  expect_refused({"a is said to be in", kFirst, kSecond, "as well"});
+TEST_F(Shards, TheFilesSayWhatThereIs) {
+  const auto expect_all = [&] {
+    const WeightFolder weights(folder_.path());
+    for (const char* name : {"a", "b", "c"}) {
+      std::vector<float> values(4);
+      ASSERT_NE(weights.find(name), nullptr) << name;
+      weights.read_f32(name, weights.find(name)->shape, values);
+      EXPECT_EQ(values, kValues) << name;
+    }
+    EXPECT_EQ(weights.find("d"), nullptr);
+  };
+  write_index({{"a", kFirst}, {"b", kSecond}, {"c", kSecond}});  // b is in the first
+  expect_all();
+  write_index({{"a", kFirst}, {"c", kSecond}});  // b is not listed
+  expect_all();
+  write_index({{"a", kFirst}, {"b", kFirst}, {"c", kSecond}, {"d", kSecond}});  // d is not there
+  expect_all();
+}
+
+TEST_F(Shards, TheIndexChoosesAmongTwo) {
+  const std::vector<float> others = {5, 6, 7, 8};
+  write_safetensors(folder_ / kSecond, {{"a", {4}, others}, {"c", {4}, kValues}});
+  for (const char* shard : {kFirst, kSecond}) {
+    write_index({{"a", shard}, {"b", kFirst}, {"c", kSecond}});
+    std::vector<float> values(4);
+    WeightFolder(folder_.path()).read_f32("a", {4}, values);
+    EXPECT_EQ(values, shard == kFirst ? kValues : others);
+  }
+  write_index({{"b", kFirst}, {"c", kSecond}});
+  expect_refused({"a is in", kFirst, kSecond, "the index names neither"});
 }
 
 TEST_F(Shards, AnIndexThatIsNone) {

@@ -31,7 +31,7 @@ void adapt(AdaptFlags& flags) {
   request.precision = parse_training_precision(flags.precision);
   std::optional<DraftGain> gain;
   report_gain(request, gain, flags.parent);
-  const train::TrainSummary summary = run_adaptation(request);
+  const train::TrainSummary summary = run_training(request);
   if (summary.interrupted) {
     fail_interrupted("interrupted after {} steps{}: continue with --resume", summary.step,
                      summary.step == 0 ? ", and so without a model" : "");

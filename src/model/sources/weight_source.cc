@@ -7,6 +7,7 @@
 #include "base/float_formats.h"
 #include "base/threads/parallel.h"
 #include "model/layout.h"
+#include "model/sources/family_weights.h"
 
 namespace evo::model {
 namespace {
@@ -53,24 +54,24 @@ void require_finite(std::span<const float> values, std::string_view name, std::s
   require_all_finite<uint32_t>(values, 0x7F800000, name, path);
 }
 
-void read_parameter(const weights::WeightFolder& weights, const std::string& name,
+void read_parameter(const weights::ArraySource& weights, const std::string& name,
                     const std::vector<int64_t>& shape, std::span<float> out) {
   weights.read_f32(name, shape, out);
   require_finite(out, name, weights.path().string());
 }
 
-void read_bf16_parameter(const weights::WeightFolder& weights, const std::string& name,
+void read_bf16_parameter(const weights::ArraySource& weights, const std::string& name,
                          const std::vector<int64_t>& shape, std::span<uint16_t> out) {
   weights.read_bf16(name, shape, out);
   require_all_finite<uint16_t>(std::span<const uint16_t>(out), 0x7F80, name,
                                weights.path().string());
 }
 
-std::span<const uint16_t> mapped_bf16_parameter(const weights::WeightFolder& weights,
+std::span<const uint16_t> mapped_bf16_parameter(const weights::ArraySource& weights,
                                                 const std::string& name,
                                                 const std::vector<int64_t>& shape) {
   const weights::TensorInfo* const info = weights.find(name);
-  if (info == nullptr || info->dtype != "BF16" || info->shape != shape ||
+  if (info == nullptr || info->dtype != "BF16" || info->shape != shape || info->bytes.empty() ||
       reinterpret_cast<uintptr_t>(info->bytes.data()) % alignof(uint16_t) != 0) {
     return {};
   }
@@ -81,17 +82,17 @@ std::span<const uint16_t> mapped_bf16_parameter(const weights::WeightFolder& wei
 }
 
 WeightSource folder_source(const std::filesystem::path& folder, bool backbone_only) {
-  WeightSource source{ModelConfig::load(folder / "config.json"), {}};
-  const auto weights = std::make_shared<const weights::WeightFolder>(folder);
-  const auto add = [&](const std::string& name, const std::vector<int64_t>& shape) {
-    source.arrays.push_back({name, shape, {}, "F32", [=](std::span<float> out) {
-                               read_parameter(*weights, name, shape, out);
-                             }});
-  };
+  WeightSource source{ModelConfig::load(folder), {}};
+  const std::shared_ptr<const weights::ArraySource> weights = weights::open_arrays(folder);
   if (backbone_only) source.config.flow = false;
+  untie_if_heads_differ(*weights, source.config);
+  const auto of_family = std::make_shared<const FamilyWeights>(*weights, source.config);
   ParameterStore parameters;
   declare_parameters(source.config, parameters);
-  for (const Parameter& p : parameters.list()) add(p.name, p.shape);
+  for (const Parameter& p : parameters.list()) {
+    const auto make = [weights, of_family, p](std::span<float> out) { of_family->read(p, out); };
+    source.arrays.push_back({p.name, p.shape, {}, "F32", make});
+  }
   if (!source.config.flow) return source;
   for (const char* table : {kTimeLogSnr, kTimeValue, kUnigram}) {
     const weights::TensorInfo* const info = weights->find(table);
@@ -99,7 +100,10 @@ WeightSource folder_source(const std::filesystem::path& folder, bool backbone_on
       fail("{}: there is no array {}: is this model's file complete?", weights->path().string(),
            table);
     }
-    add(table, info->shape);
+    const auto make = [weights, table, shape = info->shape](std::span<float> out) {
+      read_parameter(*weights, table, shape, out);
+    };
+    source.arrays.push_back({table, info->shape, {}, "F32", make});
   }
   return source;
 }
@@ -109,7 +113,8 @@ void write_model_folder(const std::filesystem::path& folder, WeightSource source
   for (weights::ArrayToWrite& array : source.arrays)
     array.dtype = array.shape.size() == 2 ? weights : "F32";
   std::filesystem::create_directories(folder);
-  weights::write_safetensors(folder / "model.safetensors", source.arrays, {{"format", "pt"}});
+  weights::write_safetensors(folder / "model.safetensors",
+                             arrays_of_family(source.config, source.arrays), {{"format", "pt"}});
   source.config.save(folder / "config.json", weights);
 }
 

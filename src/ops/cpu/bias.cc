@@ -7,9 +7,9 @@
 namespace evo::ops::cpu {
 
 void add_bias(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& bias) {
-  EVO_CHECK(x.shape().size() == 2 && bias.numel() == x.cols());
-  const int64_t width = x.cols();
-  ops::for_each_row(x.rows(), width, [&](int64_t r) { ops::add_to(x.row(r), bias.f32(), width); });
+  EVO_CHECK(x.shape().size() == 2 && bias.numel() == x.shape()[1]);
+  const int64_t width = x.shape()[1];
+  for_each_row(x.rows(), width, [&](int64_t r) { add_to(x.row(r), bias.f32(), width); });
   if (!tape.recording() || !bias.wants_grad()) return;
   tape.record([=] {
     if (!x.has_grad()) return;

@@ -24,14 +24,15 @@ int64_t chunk_rows(int64_t vocabulary) {
 /// Shapes: n rows, D hidden size, V vocabulary, d code size.
 struct Scores {
   Scores(const tensor::Tape& tape, const tensor::Tensor& hidden, int64_t first, int64_t count,
-         const Weight& weight, const PosteriorTerm* posterior)
+         const Unembedding& weight, const PosteriorTerm* posterior)
       : h(hidden),
         row_begin(first),
         rows(count),
         unembed(weight.value),
         packed(tape.recording() ? nullptr : weight.packed.get()),
         term(posterior),
-        precision(tape.precision()) {
+        precision(tape.precision()),
+        cap(weight.cap) {
     vocabulary = packed ? packed->out() : unembed.rows();
     width = packed ? packed->in() : unembed.cols();
     EVO_CHECK(row_begin >= 0 && rows >= 0 && row_begin + rows <= h.rows());
@@ -69,10 +70,20 @@ struct Scores {
     return packed == nullptr && vocabulary % kAliasing == 0 ? vocabulary + kLine : vocabulary;
   }
 
-  /// out [count, V] = h U^T + scaled_z codes^T, rows `stride` apart. The posterior term is always
-  /// f32: kappa goes up to 1e4 and would turn the rounding of bf16 into whole nats.
-  void logits(int64_t begin, int64_t count, const float* scaled_z, float* out,
-              int64_t stride) const {
+  /// Caps logits [count, V]; cap_slopes, if given, gets the slopes of that.
+  void cap_logits(int64_t count, float* logits, float* cap_slopes, int64_t stride) const {
+    parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        cap_row(logits + r * stride, vocabulary, cap,
+                cap_slopes != nullptr ? cap_slopes + r * stride : nullptr);
+      }
+    });
+  }
+
+  /// out [count, V] = h U^T, capped, + scaled_z codes^T, rows `stride` apart. The posterior term is
+  /// always f32: kappa goes up to 1e4 and would turn the rounding of bf16 into whole nats.
+  void logits(int64_t begin, int64_t count, const float* scaled_z, float* out, int64_t stride,
+              float* cap_slopes = nullptr) const {
     const MatrixView hidden = hidden_rows(begin, count);
     if (packed != nullptr) {
       EVO_CHECK(stride == vocabulary);
@@ -80,6 +91,7 @@ struct Scores {
     } else {
       ops::matmul({hidden, precision}, unembed_operand->transposed(), out, stride, false);
     }
+    if (cap > 0) cap_logits(count, out, cap_slopes, stride);
     if (term == nullptr) return;
     ops::matmul(ops::matrix(scaled_z, count, code_size), codes().transposed(), out, stride, true,
                 tensor::Precision::kF32);
@@ -92,6 +104,7 @@ struct Scores {
   std::optional<MatmulOperand> unembed_operand;  // [V, D], unless packed
   const PosteriorTerm* term;                     // null: no posterior
   tensor::Precision precision;
+  float cap;  // 0: none
   int64_t vocabulary = 0, width = 0, code_size = 0;
 };
 
@@ -139,6 +152,9 @@ class HeadPass {
     if (code_gradient_ == CodeGradient::kSquaredError) {
       dlogits_ = tensor::Tensor::empty({chunk, scores_.logit_stride()});
     }
+    if (gradients_ && scores_.cap > 0) {
+      cap_slopes_ = tensor::Tensor::empty({chunk, scores_.logit_stride()});
+    }
     if (scores_.term != nullptr) {
       scaled_z_ = tensor::Tensor::empty({chunk, scores_.code_size});
       result_.mean_code = tensor::Tensor::empty({scores_.rows, scores_.code_size});
@@ -183,7 +199,8 @@ class HeadPass {
   void compute_probabilities() {
     if (scores_.term != nullptr) scores_.scale_z(begin_, count_, scaled_z_.f32());
     scores_.logits(begin_, count_, scaled_z_.defined() ? scaled_z_.f32() : nullptr,
-                   exponentials_.f32(), scores_.logit_stride());
+                   exponentials_.f32(), scores_.logit_stride(),
+                   cap_slopes_.defined() ? cap_slopes_.f32() : nullptr);
     each_row([&](int64_t r) {
       const auto i = static_cast<size_t>(r);
       if (has_target(r)) target_logit_[i] = exponentials_.row(r)[target(r)];
@@ -237,6 +254,7 @@ class HeadPass {
   // Rows of [chunk, V] are logit_stride() apart.
   tensor::Tensor exponentials_;      // logits, e^(l - m), then d loss / d logits
   tensor::Tensor dlogits_;           // of the squared error
+  tensor::Tensor cap_slopes_;        // of capped over plain logits; undefined without a cap
   tensor::Tensor scaled_z_;          // [chunk, d] kappa z
   std::vector<SoftmaxRow> softmax_;  // [chunk]
   std::vector<float> target_logit_;  // [chunk]
@@ -278,9 +296,16 @@ void HeadPass::add_squared_error_gradient() {
               tensor::Precision::kF32);
 }
 
-/// dh += dlogits U, dU += dlogits^T h.
+/// dh += dlogits U, dU += dlogits^T h; what is capped has its slope in dlogits, which nobody needs
+/// afterwards.
 void HeadPass::add_hidden_gradients() {
   const int64_t width = scores_.width;
+  if (cap_slopes_.defined()) {
+    each_row([&](int64_t r) {
+      float* const dlogits = exponentials_.row(r);
+      for (int64_t v = 0; v < scores_.vocabulary; ++v) dlogits[v] *= cap_slopes_.row(r)[v];
+    });
+  }
   const MatmulOperand dlogits(exponentials(), scores_.precision);
   if (scores_.h.wants_grad()) {
     ops::matmul(dlogits, *scores_.unembed_operand, scores_.h.grad().row(scores_.row_begin + begin_),
@@ -305,13 +330,12 @@ void HeadPass::add_cross_entropy_gradient() {
       dlogits[target(r)] -= w;
     }
   });
-  if (scores_.h.wants_grad() || scores_.unembed.wants_grad()) add_hidden_gradients();
-  if (scores_.term == nullptr) return;
-  if (scores_.term->z.wants_grad()) add_z_gradient();
+  if (scores_.term != nullptr && scores_.term->z.wants_grad()) add_z_gradient();
   if (code_gradient_ == CodeGradient::kCrossEntropy) {
     ops::matmul(exponentials().transposed(), scaled_z(), scores_.term->codes.grad().f32(),
                 scores_.code_size, true, tensor::Precision::kF32);
   }
+  if (scores_.h.wants_grad() || scores_.unembed.wants_grad()) add_hidden_gradients();
 }
 
 /// dz += kappa dlogits codes.
@@ -329,13 +353,13 @@ void HeadPass::add_z_gradient() {
 }  // namespace
 
 HeadResult head(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin, int64_t rows,
-                const Weight& unembed, const PosteriorTerm* term, const HeadLosses* losses) {
+                const Unembedding& unembed, const PosteriorTerm* term, const HeadLosses* losses) {
   const Scores scores(tape, h, row_begin, rows, unembed, term);
   return HeadPass(tape, scores, losses).run();
 }
 
 tensor::Tensor head_logits(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin,
-                           int64_t rows, const Weight& unembed, const PosteriorTerm* term) {
+                           int64_t rows, const Unembedding& unembed, const PosteriorTerm* term) {
   const Scores scores(tape, h, row_begin, rows, unembed, term);
   tensor::Tensor logits = tensor::Tensor::empty({rows, scores.vocabulary});
   tensor::Tensor scaled_z;

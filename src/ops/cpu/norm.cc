@@ -40,6 +40,9 @@ void add_product(const float* a, const float* b, size_t n, float* sum) {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include <cmath>
+#include <vector>
+
 #include "ops/cpu/rows.h"
 
 namespace evo::ops::cpu {
@@ -111,6 +114,77 @@ void norm_backward(const tensor::Tensor& x, const tensor::Tensor& weight, Modula
   });
 }
 
+/// What the gradient of a row of LayerNorm needs: (x - mean) * inverse deviation [D].
+class CentredRow {
+ public:
+  CentredRow(const float* x, int64_t n, float eps) : units_(x, x + n) {
+    double mean = 0, squares = 0;
+    for (const float value : units_) mean += static_cast<double>(value);
+    mean /= static_cast<double>(n);
+    for (float& value : units_) {
+      const double centred = static_cast<double>(value) - mean;
+      squares += centred * centred;
+      value = static_cast<float>(centred);
+    }
+    inverse_ = static_cast<float>(
+        1 / std::sqrt(squares / static_cast<double>(n) + static_cast<double>(eps)));
+    for (float& value : units_) value *= inverse_;
+  }
+  [[nodiscard]] float inverse() const { return inverse_; }
+  [[nodiscard]] float operator[](int64_t c) const { return units_[c]; }
+
+ private:
+  std::vector<float> units_;
+  float inverse_ = 0;
+};
+
+/// The tensors of a call of layer_norm().
+struct LayerNorm {
+  tensor::Tensor x, weight, bias, y;
+  float eps;
+};
+
+/// dx = inverse * (g - mean(g) - u * mean(g u)) with u = (x - mean) * inverse and
+/// g = dy * (1 + s) * weight. `partial` [2 D], if there, gets the gradients of weight and bias.
+void layer_norm_row_backward(const LayerNorm& op, const Modulation& scale, int64_t r,
+                             const GradientSink& dx, float* partial) {
+  const int64_t cols = op.x.shape()[1];
+  const CentredRow u(op.x.row(r), cols, op.eps);
+  const float *const dy = op.y.grad().row(r), *const s = scale.row(r);
+  double mean = 0, along = 0;
+  for (int64_t c = 0; c < cols; ++c) {
+    const double g = static_cast<double>(dy[c] * (1 + s[c]) * op.weight.f32()[c]);
+    mean += g / static_cast<double>(cols);
+    along += g * static_cast<double>(u[c]) / static_cast<double>(cols);
+  }
+  float* const ds = scale.grad_row(r);
+  float* const to = dx.row(r);
+  for (int64_t c = 0; c < cols; ++c) {
+    const float slope = dy[c] * (1 + s[c]);
+    if (partial != nullptr) partial[c] += slope * u[c];
+    if (partial != nullptr) partial[cols + c] += slope;
+    if (ds != nullptr) ds[c] += dy[c] * (u[c] * op.weight.f32()[c] + op.bias.f32()[c]);
+    if (to == nullptr) continue;
+    const float change = u.inverse() * (slope * op.weight.f32()[c] - static_cast<float>(mean) -
+                                        u[c] * static_cast<float>(along));
+    to[c] = dx.fresh ? change : to[c] + change;
+  }
+}
+
+void layer_norm_backward(const LayerNorm& op, Modulation scale) {
+  if (!op.y.has_grad()) return;
+  const int64_t cols = op.x.shape()[1];
+  const GradientSink dx(op.x);
+  scale.prepare_grad();
+  const bool of_parameters = op.weight.wants_grad() || op.bias.wants_grad();
+  const tensor::Tensor sums = of_parameters ? tensor::Tensor::zeros({2, cols}) : tensor::Tensor();
+  sum_over_rows(
+      op.x.rows(), 2 * cols, of_parameters ? sums.f32() : nullptr,
+      [&](int64_t r, float* partial) { layer_norm_row_backward(op, scale, r, dx, partial); });
+  if (op.weight.wants_grad()) add_to(op.weight.grad().f32(), sums.row(0), cols);
+  if (op.bias.wants_grad()) add_to(op.bias.grad().f32(), sums.row(1), cols);
+}
+
 void add_gated_backward(const tensor::Tensor& x, const tensor::Tensor& branch, Modulation gate,
                         const tensor::Tensor& y) {
   if (!y.has_grad()) return;
@@ -154,6 +228,27 @@ tensor::Tensor norm_modulate(tensor::Tape& tape, const tensor::Tensor& x,
     tape.record([=] { norm_backward(x, weight, scale, inverse_rms, y); });
   }
   return y;
+}
+
+tensor::Tensor layer_norm(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& weight,
+                          const tensor::Tensor& bias, const tensor::Tensor& modulation,
+                          int64_t scale_column, float eps) {
+  EVO_CHECK(x.shape().size() == 2 && weight.numel() == x.shape()[1]);
+  EVO_CHECK(bias.numel() == x.shape()[1]);
+  const int64_t cols = x.shape()[1];
+  const Modulation scale(x, modulation, scale_column);
+  const LayerNorm op{x, weight, bias, tape.output({x.rows(), cols}), eps};
+  for_each_row(x.rows(), cols, [&](int64_t r) {
+    const CentredRow u(x.row(r), cols, eps);
+    const float* const s = scale.row(r);
+    for (int64_t c = 0; c < cols; ++c) {
+      op.y.row(r)[c] = (u[c] * weight.f32()[c] + bias.f32()[c]) * (1 + s[c]);
+    }
+  });
+  if (tape.recording()) {
+    tape.record([=] { layer_norm_backward(op, scale); });
+  }
+  return op.y;
 }
 
 tensor::Tensor add_gated(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& branch,

@@ -101,6 +101,17 @@ SoftmaxRow softmax(float* logits, size_t n) {
   return row;
 }
 
+void bend(float* logits, size_t n, float cap, float* slopes) {
+  const FloatTag d;
+  for_each_vector(d, n, [&](size_t i, auto lanes) HWY_ATTR {
+    const auto capped = SoftCap(d, lanes.load(d, logits + i), hn::Set(d, cap));
+    lanes.store(capped, d, logits + i);
+    if (slopes == nullptr) return;
+    const auto part = hn::Div(capped, hn::Set(d, cap));
+    lanes.store(hn::NegMulAdd(part, part, hn::Set(d, 1.0f)), d, slopes + i);
+  });
+}
+
 void scale(float* x, size_t n, float factor) {
   const FloatTag d;
   const auto f = hn::Set(d, factor);
@@ -128,6 +139,7 @@ namespace evo::ops {
 
 HWY_EXPORT(index_of_largest);
 HWY_EXPORT(softmax);
+HWY_EXPORT(bend);
 HWY_EXPORT(scale);
 HWY_EXPORT(softmax_gradient);
 
@@ -141,6 +153,10 @@ int64_t largest_logit(const float* logits, int64_t n) {
 
 SoftmaxRow softmax_row(float* logits, int64_t n) {
   return HWY_DYNAMIC_DISPATCH(softmax)(logits, static_cast<size_t>(n));
+}
+
+void cap_row(float* logits, int64_t n, float cap, float* slopes) {
+  HWY_DYNAMIC_DISPATCH(bend)(logits, static_cast<size_t>(n), cap, slopes);
 }
 
 void scale_row(float* x, int64_t n, float factor) {

@@ -38,25 +38,25 @@ struct ReferenceAttention {
   [[nodiscard]] std::vector<T> backward(const T* dout) const {
     std::vector<T> dqkv(ranges.size() * layout.row_cols());
     const auto gradient_of = [&](const T* x) { return dqkv.data() + (x - qkv); };
-    for_each_query(
-        [&](int64_t r, int head, const std::vector<Key>& keys, const std::vector<T>& weights) {
-          const T* dy = dout + r * layout.q_cols() + int64_t{head} * layout.head_size;
-          const T* q = query(r, head);
-          std::vector<T> dweights(keys.size());
-          T mean = 0;
-          for (size_t k = 0; k < keys.size(); ++k) {
-            dweights[k] = dot(dy, keys[k].value);
-            mean += weights[k] * dweights[k];
-          }
-          for (size_t k = 0; k < keys.size(); ++k) {
-            const T dscore = weights[k] * (dweights[k] - mean) * scale();
-            for (int i = 0; i < layout.head_size; ++i) {
-              gradient_of(keys[k].value)[i] += weights[k] * dy[i];
-              gradient_of(keys[k].key)[i] += dscore * q[i];
-              gradient_of(q)[i] += dscore * keys[k].key[i];
-            }
-          }
-        });
+    for_each_query([&](int64_t r, int head, const std::vector<Key>& keys,
+                       const std::vector<T>& weights) {
+      const T* dy = dout + r * layout.q_cols() + int64_t{head} * layout.head_size;
+      const T* q = query(r, head);
+      std::vector<T> dweights(keys.size());
+      T mean = 0;
+      for (size_t k = 0; k < keys.size(); ++k) {
+        dweights[k] = dot(dy, keys[k].value);
+        mean += weights[k] * dweights[k];
+      }
+      for (size_t k = 0; k < keys.size(); ++k) {
+        const T dscore = weights[k] * (dweights[k] - mean) * slope(dot(q, keys[k].key)) * scale();
+        for (int i = 0; i < layout.head_size; ++i) {
+          gradient_of(keys[k].value)[i] += weights[k] * dy[i];
+          gradient_of(keys[k].key)[i] += dscore * q[i];
+          gradient_of(q)[i] += dscore * keys[k].key[i];
+        }
+      }
+    });
     return dqkv;
   }
 
@@ -66,7 +66,19 @@ struct ReferenceAttention {
     const T* value;
   };
 
-  [[nodiscard]] T scale() const { return 1 / std::sqrt(static_cast<T>(layout.head_size)); }
+  [[nodiscard]] T scale() const {
+    return layout.score_scale > 0 ? static_cast<T>(layout.score_scale)
+                                  : 1 / std::sqrt(static_cast<T>(layout.head_size));
+  }
+  /// The score of q . k, and its slope over the scaled product.
+  [[nodiscard]] T score(T product) const {
+    const T s = scale() * product, cap = layout.score_cap;
+    return cap > 0 ? cap * std::tanh(s / cap) : s;
+  }
+  [[nodiscard]] T slope(T product) const {
+    const T part = layout.score_cap > 0 ? score(product) / static_cast<T>(layout.score_cap) : 0;
+    return 1 - part * part;
+  }
   [[nodiscard]] const T* query(int64_t r, int head) const {
     return qkv + r * layout.row_cols() + int64_t{head} * layout.head_size;
   }
@@ -103,7 +115,7 @@ struct ReferenceAttention {
       for (int head = 0; head < layout.query_heads; ++head) {
         const std::vector<Key> keys = visible(ranges[r], head);
         std::vector<T> weights;
-        for (const Key& key : keys) weights.push_back(scale() * dot(query(r, head), key.key));
+        for (const Key& key : keys) weights.push_back(score(dot(query(r, head), key.key)));
         const T maximum = *std::max_element(weights.begin(), weights.end());
         T total = 0;
         for (T& weight : weights) total += weight = std::exp(weight - maximum);

@@ -3,9 +3,11 @@
 
 #include <cmath>
 #include <cstdint>
+#include <numbers>
 #include <span>
 #include <vector>
 
+#include "ops/activation.h"
 #include "ops/rope.h"
 #include "tensor/tensor.h"
 
@@ -44,6 +46,32 @@ inline Matrix norm_modulate(const Matrix& x, const Matrix& weight, const Matrix&
   return y;
 }
 
+/// LayerNorm with the time modulation of the last rows.
+inline Matrix layer_norm(const Matrix& x, const Matrix& weight, const Matrix& bias,
+                         const Matrix& modulation, int64_t scale_column, double eps) {
+  Matrix y(x.rows, x.cols);
+  const auto n = static_cast<double>(x.cols);
+  const int64_t first = x.rows - modulation.rows;
+  for (int64_t r = 0; r < x.rows; ++r) {
+    double mean = 0, squares = 0;
+    for (int64_t c = 0; c < x.cols; ++c) mean += x.at(r, c) / n;
+    for (int64_t c = 0; c < x.cols; ++c) squares += std::pow(x.at(r, c) - mean, 2);
+    const double deviation = std::sqrt(squares / n + eps);
+    for (int64_t c = 0; c < x.cols; ++c) {
+      const double scale = r < first ? 0 : modulation.at(r - first, scale_column + c);
+      y.at(r, c) =
+          ((x.at(r, c) - mean) / deviation * weight.at(0, c) + bias.at(0, c)) * (1 + scale);
+    }
+  }
+  return y;
+}
+
+inline Matrix scaled(const Matrix& x, double factor) {
+  Matrix y = x;
+  for (double& value : y.values) value *= factor;
+  return y;
+}
+
 inline Matrix add_gated(const Matrix& x, const Matrix& branch, const Matrix& modulation,
                         int64_t gate_column) {
   Matrix y(x.rows, x.cols);
@@ -57,15 +85,15 @@ inline Matrix add_gated(const Matrix& x, const Matrix& branch, const Matrix& mod
   return y;
 }
 
-inline Matrix rope(const Matrix& qkv, const HeadLayout& layout, double theta,
+/// Of the first `size` numbers of a head.
+inline Matrix rope(const Matrix& qkv, const HeadLayout& layout, int size, double theta,
                    std::span<const int32_t> positions) {
   Matrix y = qkv;
-  const int size = layout.head_size;
   for (int64_t r = 0; r < qkv.rows; ++r) {
     for (int64_t head = 0; head < layout.query_heads + layout.kv_heads; ++head) {
       for (int i = 0; i < size / 2; ++i) {
         const double angle = positions[r] * std::pow(theta, -2.0 * i / size);
-        const int64_t a = head * size + i, b = a + size / 2;
+        const int64_t a = head * layout.head_size + i, b = a + size / 2;
         y.at(r, a) = qkv.at(r, a) * std::cos(angle) - qkv.at(r, b) * std::sin(angle);
         y.at(r, b) = qkv.at(r, b) * std::cos(angle) + qkv.at(r, a) * std::sin(angle);
       }
@@ -74,28 +102,71 @@ inline Matrix rope(const Matrix& qkv, const HeadLayout& layout, double theta,
   return y;
 }
 
+/// The numbers of a row that head_norm takes together.
+struct NormedPart {
+  bool query;
+  int64_t first, size;
+};
+inline std::vector<NormedPart> normed_parts(const HeadLayout& layout, int64_t q_size,
+                                            int64_t k_size) {
+  std::vector<NormedPart> parts;
+  for (int64_t at = 0; at < layout.q_cols(); at += q_size) parts.push_back({true, at, q_size});
+  for (int64_t at = 0; at < layout.kv_cols(); at += k_size) {
+    parts.push_back({false, layout.q_cols() + at, k_size});
+  }
+  return parts;
+}
+
 inline Matrix head_norm(const Matrix& qkv, const HeadLayout& layout, const Matrix& q_weight,
                         const Matrix& k_weight, double eps) {
   Matrix y = qkv;
-  const int size = layout.head_size;
   for (int64_t r = 0; r < qkv.rows; ++r) {
-    for (int64_t head = 0; head < layout.query_heads + layout.kv_heads; ++head) {
-      const Matrix& weight = head < layout.query_heads ? q_weight : k_weight;
+    for (const auto& [query, first, size] : normed_parts(layout, q_weight.cols, k_weight.cols)) {
       double squares = 0;
-      for (int i = 0; i < size; ++i) squares += std::pow(qkv.at(r, head * size + i), 2);
-      const double rms = std::sqrt(squares / size + eps);
-      for (int i = 0; i < size; ++i) y.at(r, head * size + i) *= weight.at(0, i) / rms;
+      for (int64_t i = 0; i < size; ++i) squares += std::pow(qkv.at(r, first + i), 2);
+      const double rms = std::sqrt(squares / static_cast<double>(size) + eps);
+      for (int64_t i = 0; i < size; ++i) {
+        y.at(r, first + i) *= (query ? q_weight : k_weight).at(0, i) / rms;
+      }
     }
   }
   return y;
 }
 
-inline Matrix swiglu(const Matrix& gate_up) {
+/// f(x) and its slope.
+struct ActivationValue {
+  double value, slope;
+};
+inline ActivationValue activation(Activation kind, double x) {
+  switch (kind) {
+    case Activation::kSilu:
+      return {x * sigmoid(x), sigmoid(x) * (1 + x * (1 - sigmoid(x)))};
+    case Activation::kGelu: {
+      const double below = std::erfc(-x / std::numbers::sqrt2) / 2;  // of a normal number
+      const double density = std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi);
+      return {x * below, below + x * density};
+    }
+    case Activation::kGeluTanh: {
+      const double factor = std::sqrt(2 / std::numbers::pi);
+      const double t = std::tanh(factor * (x + 0.044715 * x * x * x));
+      return {x * (1 + t) / 2,
+              (1 + t) / 2 + x / 2 * (1 - t * t) * factor * (1 + 3 * 0.044715 * x * x)};
+    }
+  }
+  return {};
+}
+
+inline Matrix activate(const Matrix& x, Activation kind) {
+  Matrix y = x;
+  for (double& value : y.values) value = activation(kind, value).value;
+  return y;
+}
+
+inline Matrix activate_gated(const Matrix& gate_up, Activation kind) {
   Matrix y(gate_up.rows, gate_up.cols / 2);
   for (int64_t r = 0; r < y.rows; ++r) {
     for (int64_t c = 0; c < y.cols; ++c) {
-      const double gate = gate_up.at(r, c);
-      y.at(r, c) = gate * sigmoid(gate) * gate_up.at(r, y.cols + c);
+      y.at(r, c) = activation(kind, gate_up.at(r, c)).value * gate_up.at(r, y.cols + c);
     }
   }
   return y;

@@ -14,7 +14,7 @@ namespace {
 /// What goes into the logits, in double.
 struct Inputs {
   Inputs(const tensor::Tape& tape, const tensor::Tensor& hidden, int64_t begin, int64_t rows,
-         const Weight& unembed, const PosteriorTerm* posterior)
+         const Unembedding& unembed, const PosteriorTerm* posterior)
       : h(matrix_of(hidden.row(begin), rows, hidden.shape()[1])), term(posterior) {
     if (!tape.recording() && unembed.packed) {
       const tensor::Tensor product = tensor::Tensor::empty({rows, unembed.packed->out()});
@@ -25,7 +25,17 @@ struct Inputs {
       u = rounded(matrix_of(unembed.value), tape.precision());
       logits = product_transposed(h, u);
     }
+    if (unembed.cap > 0) cap_logits(static_cast<double>(unembed.cap));
     if (term != nullptr) add_posterior();
+  }
+
+  void cap_logits(double cap) {
+    cap_slopes = logits;
+    for (size_t i = 0; i < logits.values.size(); ++i) {
+      const double bent = std::tanh(logits.values[i] / cap);
+      logits.values[i] = cap * bent;
+      cap_slopes.values[i] = 1 - bent * bent;
+    }
   }
 
   void add_posterior() {
@@ -41,6 +51,7 @@ struct Inputs {
   [[nodiscard]] double kappa(int64_t r) const { return static_cast<double>(term->kappa[r]); }
 
   Matrix h, u{0, 0}, logits{0, 0};
+  Matrix cap_slopes{0, 0};  // of capped over plain logits; empty without a cap
   const PosteriorTerm* term;
   Matrix codes{0, 0}, z{0, 0};  // z is kappa z
 };
@@ -92,10 +103,14 @@ void add_squared_error_gradient(const Inputs& in, const std::vector<HeadRow<doub
 
 void add_gradients(const tensor::Tape& tape, const Inputs& in,
                    const std::vector<HeadRow<double>>& rows, const tensor::Tensor& h,
-                   int64_t row_begin, const Weight& unembed, const HeadLosses& losses) {
+                   int64_t row_begin, const Unembedding& unembed, const HeadLosses& losses) {
   using CodeGradient = HeadLosses::CodeGradient;
   const Matrix slopes = cross_entropy_slopes(rows, losses);
-  const Matrix read = rounded(slopes, tape.precision());
+  Matrix of_product = slopes;
+  for (size_t i = 0; i < in.cap_slopes.values.size(); ++i) {
+    of_product.values[i] *= in.cap_slopes.values[i];
+  }
+  const Matrix read = rounded(std::move(of_product), tape.precision());
   add_gradient(h, product_transposed(read, transposed(in.u)), row_begin);
   add_gradient(unembed.value, product_transposed(transposed(read), transposed(in.h)));
   if (in.term == nullptr) return;
@@ -115,7 +130,7 @@ void add_gradients(const tensor::Tape& tape, const Inputs& in,
 }  // namespace
 
 HeadResult head(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin, int64_t rows,
-                const Weight& unembed, const PosteriorTerm* term, const HeadLosses* losses) {
+                const Unembedding& unembed, const PosteriorTerm* term, const HeadLosses* losses) {
   const Inputs in(tape, h, row_begin, rows, unembed, term);
   std::vector<HeadRow<double>> all;
   HeadResult result;
@@ -151,7 +166,7 @@ HeadResult head(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin, 
 }
 
 tensor::Tensor head_logits(tensor::Tape& tape, const tensor::Tensor& h, int64_t row_begin,
-                           int64_t rows, const Weight& unembed, const PosteriorTerm* term) {
+                           int64_t rows, const Unembedding& unembed, const PosteriorTerm* term) {
   const Inputs in(tape, h, row_begin, rows, unembed, term);
   const tensor::Tensor logits = tensor::Tensor::empty({rows, in.logits.cols});
   store(in.logits, logits);

@@ -18,6 +18,7 @@ struct HeadInput {
   std::vector<Real> kappa;    // [rows]
   std::vector<Real> codes;    // [V, d]
   std::vector<int32_t> targets;
+  Real cap = 0;  // of the logits of U h; 0: none
 };
 
 template <class Real>
@@ -64,6 +65,7 @@ HeadRow<Real> head_row(const HeadInput<Real>& in, int64_t r) {
     for (int64_t j = 0; j < in.width; ++j) {
       logit += in.unembed[v * in.width + j] * in.h[r * in.width + j];
     }
+    if (in.cap > 0) logit = in.cap * std::tanh(logit / in.cap);
     for (int64_t j = 0; j < in.code_size; ++j) {
       logit += in.kappa[r] * in.z[r * in.code_size + j] * in.codes[v * in.code_size + j];
     }

@@ -29,10 +29,10 @@ void norm_backward(const Matrix& x, const Matrix& dy, int64_t r, int64_t first, 
   }
 }
 
-/// Query and key heads turned by their positions, or back.
+/// Query and key heads turned by their positions, or back: the numbers that the table is for.
 void rotate(const tensor::Tensor& rows, const HeadLayout& layout, const RopeTable& table,
             const Positions& positions, double direction) {
-  const int half = layout.head_size / 2;
+  const int half = table.head_size() / 2;
   for (int64_t r = 0; r < rows.rows(); ++r) {
     const float* const cosines = table.cos_row(positions[r]);
     const float* const sines = table.sin_row(positions[r]);
@@ -81,6 +81,54 @@ tensor::Tensor norm_modulate(tensor::Tape& tape, const tensor::Tensor& x,
   return y;
 }
 
+tensor::Tensor layer_norm(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& weight,
+                          const tensor::Tensor& bias, const tensor::Tensor& modulation,
+                          int64_t scale_column, float eps) {
+  const tensor::Tensor y =
+      output_of(tape, layer_norm(matrix_of(x), row_of(weight), row_of(bias), matrix_of(modulation),
+                                 scale_column, static_cast<double>(eps)));
+  record(tape, y, [=](const Matrix& dy) {
+    Matrix from = matrix_of(x);
+    const Matrix weights = row_of(weight), biases = row_of(bias), scales = matrix_of(modulation);
+    Matrix dx(from.rows, from.cols), dweight(from.cols, 1), dbias(from.cols, 1);
+    Matrix dscale(scales.rows, scales.cols);
+    const int64_t first = from.rows - scales.rows;
+    for (int64_t r = 0; r < from.rows; ++r) {
+      double mean = 0, dmean = 0;
+      for (int64_t c = 0; c < from.cols; ++c) mean += from.at(r, c) / from.cols;
+      for (int64_t c = 0; c < from.cols; ++c) from.at(r, c) -= mean;
+      const auto scale = [&](int64_t c) {
+        return r < first ? 1.0 : 1 + scales.at(r - first, scale_column + c);
+      };
+      // RMSNorm of what is left, whose slopes then lose their mean.
+      norm_backward(
+          from, dy, r, 0, from.cols, static_cast<double>(eps),
+          [&](int64_t c) { return weights.at(0, c) * scale(c); }, dx,
+          [&](int64_t c, double slope, double unit) {
+            dweight.at(c, 0) += slope * unit * scale(c);
+            dbias.at(c, 0) += slope * scale(c);
+            if (r < first) return;
+            dscale.at(r - first, scale_column + c) +=
+                slope * (unit * weights.at(0, c) + biases.at(0, c));
+          });
+      for (int64_t c = 0; c < from.cols; ++c) dmean += dx.at(r, c) / from.cols;
+      for (int64_t c = 0; c < from.cols; ++c) dx.at(r, c) -= dmean;
+    }
+    add_gradient(x, dx);
+    add_gradient(weight, dweight);
+    add_gradient(bias, dbias);
+    add_gradient(modulation, dscale);
+  });
+  return y;
+}
+
+tensor::Tensor scaled(tensor::Tape& tape, const tensor::Tensor& x, float factor) {
+  const tensor::Tensor y = output_of(tape, scaled(matrix_of(x), static_cast<double>(factor)));
+  record(tape, y,
+         [=](const Matrix& dy) { add_gradient(x, scaled(dy, static_cast<double>(factor))); });
+  return y;
+}
+
 tensor::Tensor add_gated(tensor::Tape& tape, const tensor::Tensor& x, const tensor::Tensor& branch,
                          const tensor::Tensor& modulation, int64_t gate_column) {
   const tensor::Tensor y = output_of(
@@ -120,18 +168,16 @@ tensor::Tensor head_norm(tensor::Tape& tape, const tensor::Tensor& qkv, const He
       output_of(tape, head_norm(matrix_of(qkv), layout, q, k, static_cast<double>(eps)));
   record(tape, y, [=](const Matrix& dy) {
     const Matrix from = matrix_of(qkv);
-    Matrix dx = dy, dq(layout.head_size, 1), dk(layout.head_size, 1);  // values pass through
+    Matrix dx = dy, dq(q.cols, 1), dk(k.cols, 1);  // values pass through
     for (int64_t r = 0; r < from.rows; ++r) {
-      for (int head = 0; head < layout.query_heads + layout.kv_heads; ++head) {
-        const bool query = head < layout.query_heads;
-        const int64_t first = int64_t{head} * layout.head_size;
-        for (int i = 0; i < layout.head_size; ++i) dx.at(r, first + i) = 0;
+      for (const auto& [query, first, size] : normed_parts(layout, q.cols, k.cols)) {
+        const Matrix& weight = query ? q : k;
+        Matrix& dweight = query ? dq : dk;
+        for (int64_t i = 0; i < size; ++i) dx.at(r, first + i) = 0;
         norm_backward(
-            from, dy, r, first, layout.head_size, static_cast<double>(eps),
-            [&](int64_t i) { return (query ? q : k).at(0, i); }, dx,
-            [&](int64_t i, double slope, double unit) {
-              (query ? dq : dk).at(i, 0) += slope * unit;
-            });
+            from, dy, r, first, size, static_cast<double>(eps),
+            [&](int64_t i) { return weight.at(0, i); }, dx,
+            [&](int64_t i, double slope, double unit) { dweight.at(i, 0) += slope * unit; });
       }
     }
     add_gradient(qkv, dx);
@@ -141,16 +187,28 @@ tensor::Tensor head_norm(tensor::Tape& tape, const tensor::Tensor& qkv, const He
   return y;
 }
 
-tensor::Tensor swiglu(tensor::Tape& tape, const tensor::Tensor& gate_up) {
-  const tensor::Tensor y = output_of(tape, swiglu(matrix_of(gate_up)));
+tensor::Tensor activate(tensor::Tape& tape, const tensor::Tensor& x, Activation kind) {
+  const tensor::Tensor y = output_of(tape, activate(matrix_of(x), kind));
+  record(tape, y, [=](const Matrix& dy) {
+    Matrix d = matrix_of(x);
+    for (size_t i = 0; i < d.values.size(); ++i) {
+      d.values[i] = dy.values[i] * activation(kind, d.values[i]).slope;
+    }
+    add_gradient(x, d);
+  });
+  return y;
+}
+
+tensor::Tensor activate_gated(tensor::Tape& tape, const tensor::Tensor& gate_up, Activation kind) {
+  const tensor::Tensor y = output_of(tape, activate_gated(matrix_of(gate_up), kind));
   record(tape, y, [=](const Matrix& dy) {
     const Matrix from = matrix_of(gate_up);
     Matrix d(from.rows, from.cols);
     for (int64_t r = 0; r < dy.rows; ++r) {
       for (int64_t c = 0; c < dy.cols; ++c) {
-        const double gate = from.at(r, c), up = from.at(r, dy.cols + c), s = sigmoid(gate);
-        d.at(r, c) = dy.at(r, c) * up * s * (1 + gate * (1 - s));
-        d.at(r, dy.cols + c) = dy.at(r, c) * gate * s;
+        const auto [value, slope] = activation(kind, from.at(r, c));
+        d.at(r, c) = dy.at(r, c) * from.at(r, dy.cols + c) * slope;
+        d.at(r, dy.cols + c) = dy.at(r, c) * value;
       }
     }
     add_gradient(gate_up, d);

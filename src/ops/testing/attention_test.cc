@@ -135,6 +135,16 @@ TEST(Attention, MatchesReferenceForHeadSizesAndGroups) {
   }
 }
 
+TEST(Attention, MatchesReferenceWithOtherScores) {
+  for (const int size : {3, 16, 24}) {
+    SCOPED_TRACE(size);
+    for (const float cap : {0.0f, 2.0f}) {
+      AttentionProblem problem({6, 2, size, 0.25f, cap}, training_ranges(2, 37, 8, 1), 2);
+      expect_matches_reference(problem);
+    }
+  }
+}
+
 TEST(Attention, MatchesReferenceForLengthsAroundTilesAndWindows) {
   for (const int n : {1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129}) {
     SCOPED_TRACE(n);
@@ -197,6 +207,22 @@ TEST(Attention, GradientsMatchFiniteDifferences) {
   for_each_implementation(
       [&] { expect_close(problem.backward(), slopes, gradient_tolerance(5, problem.rows()), 0); });
   expect_close(reference.backward(to_double(problem.dout).data()), slopes, 1e-8, 0);
+}
+
+TEST(Attention, CappedGradientsMatchFiniteDifferences) {
+  AttentionProblem problem({4, 2, 5, 0.9f, 1.5f}, training_ranges(2, 4, 3, 13), 14);
+  std::vector<double> qkv = to_double(problem.qkv);
+  const ReferenceAttention<double> reference{problem.layout, problem.ranges, qkv.data()};
+  const std::vector<double> dqkv = reference.backward(to_double(problem.dout).data());
+  const auto loss = [&] {
+    const std::vector<double> out = reference.forward();
+    double sum = 0;
+    for (size_t i = 0; i < out.size(); ++i) sum += out[i] * problem.dout[i];
+    return sum;
+  };
+  std::vector<double> slopes;
+  for (double& x : qkv) slopes.push_back(testing::finite_difference(loss, x));
+  expect_close(dqkv, slopes, 1e-8, 0);
 }
 
 TEST(Attention, AddsToAnExistingGradient) {

@@ -171,6 +171,17 @@ TEST(CachedAttention, MatchesReferenceForHeadSizesAndGroups) {
   }
 }
 
+TEST(CachedAttention, MatchesReferenceWithOtherScores) {
+  for (const int size : {6, 16, 34}) {
+    for (const float cap : {0.0f, 2.0f}) {
+      SCOPED_TRACE(fmt::format("{}, cap {}", size, cap));
+      CachedProblem problem({4, 2, size, 0.25f, cap});
+      problem.with_sequence(75).with_mature_rows(70, 5).with_block(75, 3);
+      expect_matches_reference(problem);
+    }
+  }
+}
+
 TEST(CachedAttention, MatchesReferenceForTheLargestHeads) {
   CachedProblem problem({3, 1, 1024});
   problem.with_sequence(66).with_mature_rows(62, 5).with_block(66, 5);

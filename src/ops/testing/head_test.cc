@@ -32,12 +32,13 @@ std::vector<double> doubles(size_t count, uint64_t seed, float scale) {
 
 /// A problem in double and the tensors of the op; the last row but one is ignored.
 struct HeadProblem {
-  HeadProblem(int64_t rows, int64_t vocabulary, int64_t width, int64_t code_size) {
+  HeadProblem(int64_t rows, int64_t vocabulary, int64_t width, int64_t code_size, double cap = 0) {
     const auto size = [](int64_t a, int64_t b) { return static_cast<size_t>(a * b); };
     in.rows = rows;
     in.vocabulary = vocabulary;
     in.width = width;
     in.code_size = code_size;
+    in.cap = cap;
     in.h = doubles(size(rows, width), 1, 1.0f);
     in.unembed = doubles(size(vocabulary, width), 2, 1.0f / std::sqrt(static_cast<float>(width)));
     in.z = doubles(size(rows, code_size), 3, 1.0f);
@@ -72,7 +73,8 @@ struct HeadProblem {
   }
   HeadResult run(tensor::Tape::Mode mode, const HeadLosses* with) const {
     tensor::Tape tape(mode);
-    return head(tape, h, kRowBegin, in.rows, {unembed, nullptr}, posterior(), with);
+    return head(tape, h, kRowBegin, in.rows, {{unembed, nullptr}, static_cast<float>(in.cap)},
+                posterior(), with);
   }
 
   Input in;
@@ -223,6 +225,24 @@ TEST(Head, GradientsAreCloseToDifferences) {
   }
 }
 
+/// A cap moves logits by less than plain ones are off, but for its own 2.9 ULP of numbers below it.
+TEST(Head, CapsTheProductsAndNotThePosterior) {
+  for (const int64_t vocabulary : {5, 129}) {
+    for (const int64_t code_size : {0, 7}) {
+      SCOPED_TRACE(fmt::format("V {} d {}", vocabulary, code_size));
+      const HeadProblem problem(6, vocabulary, 9, code_size, 1.5);
+      const HeadLosses losses = problem.losses(CodeGradient::kNone);
+      testing::for_each_implementation([&] {
+        expect_statistics(problem, problem.run(tensor::Tape::Mode::kInference, &losses), true);
+        for (const CodeGradient code_gradient :
+             {CodeGradient::kNone, CodeGradient::kCrossEntropy, CodeGradient::kSquaredError}) {
+          check_gradients(HeadProblem(6, vocabulary, 9, code_size, 1.5), code_gradient);
+        }
+      });
+    }
+  }
+}
+
 TEST(Head, GradientsOfManyChunks) {
   for (const CodeGradient code_gradient :
        {CodeGradient::kCrossEntropy, CodeGradient::kSquaredError}) {
@@ -367,8 +387,9 @@ TEST(Head, NoRows) {
   EXPECT_TRUE(result.nll.empty());
   EXPECT_EQ(result.mean_code.shape(), (std::vector<int64_t>{0, 2}));
   tensor::Tape tape(tensor::Tape::Mode::kInference);
-  EXPECT_EQ(head_logits(tape, problem.h, 1, 0, {problem.unembed, nullptr}, &problem.term).shape(),
-            (std::vector<int64_t>{0, 9}));
+  EXPECT_EQ(
+      head_logits(tape, problem.h, 1, 0, Weight{problem.unembed, nullptr}, &problem.term).shape(),
+      (std::vector<int64_t>{0, 9}));
 }
 
 // ---- decoding ----

@@ -39,6 +39,20 @@ struct NormCase {
                                               static_cast<float>(kEps));
             }};
   }
+  [[nodiscard]] OpCheck layer_norm() const {
+    std::vector<Matrix> made = inputs(1);
+    made.insert(made.begin() + 2, random_matrix(1, cols, 4));
+    const auto modulation = [](const auto& in, auto none) { return in.size() > 3 ? in[3] : none; };
+    return {made,
+            [=, c = *this](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
+              return ops::layer_norm(tape, in[0], in[1], in[2], modulation(in, tensor::Tensor()),
+                                     c.column(), kEps);
+            },
+            [=, c = *this](const std::vector<Matrix>& in) {
+              return reference::layer_norm(in[0], in[1], in[2], modulation(in, Matrix(0, 0)),
+                                           c.column(), static_cast<float>(kEps));
+            }};
+  }
   [[nodiscard]] OpCheck residual() const {
     return {inputs(rows),
             [c = *this](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
@@ -58,6 +72,45 @@ TEST(NormModulate, IsCloseToReference) {
       NormCase{5, cols, modulated}.norm().expect_close_to_reference(static_cast<int>(cols) + 6);
     }
   }
+}
+
+TEST(LayerNorm, IsCloseToReference) {
+  for (const int64_t cols : testing::awkward_lengths()) {
+    if (cols == 1) continue;  // 0 over a rounding of its root
+    for (const int64_t modulated : {0, 2, 5}) {
+      SCOPED_TRACE(::testing::Message() << cols << " columns, " << modulated << " modulated rows");
+      // Mean and deviation are sums in double; then difference, quotient, product, sum, product;
+      // parameters' gradients are sums over 5 rows. Numbers of the gradient pass through ones up to
+      // the inverse deviation of a row of two equal ones larger.
+      NormCase{5, cols, modulated}.layer_norm().expect_close_to_reference(5 + 5 +
+                                                                          (cols < 4 ? 40 : 0));
+    }
+  }
+}
+
+TEST(LayerNorm, GradientsSumOverManyChunksOfRows) {
+  NormCase{70, 9, 20}.layer_norm().expect_close_to_reference(70 + 6);
+}
+
+TEST(LayerNorm, SameBitsForAnyThreads) {
+  NormCase{103, 1031, 40}.layer_norm().expect_same_bits_for_any_threads();
+}
+
+TEST(LayerNorm, ConstantRowIsTheBiasAndNaNStaysInItsRow) {
+  testing::for_each_implementation([] {
+    tensor::Tape tape(tensor::Tape::Mode::kInference);
+    const tensor::Tensor x = tensor::Tensor::zeros({2, 8}), ones = tensor::Tensor::zeros({8}),
+                         bias = tensor::Tensor::zeros({8});
+    std::fill_n(x.f32(), 16, 3.0f);
+    std::fill_n(ones.f32(), 8, 1.0f);
+    std::fill_n(bias.f32(), 8, 0.5f);
+    x.f32()[3] = testing::kNaN;
+    const tensor::Tensor y = layer_norm(tape, x, ones, bias, tensor::Tensor(), 0, 1e-6f);
+    for (int i = 0; i < 8; ++i) {
+      EXPECT_TRUE(std::isnan(y.row(0)[i]));
+      EXPECT_EQ(y.row(1)[i], 0.5f);
+    }
+  });
 }
 
 TEST(NormModulate, WeightGradientSumsOverManyChunksOfRows) {

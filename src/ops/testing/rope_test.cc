@@ -13,8 +13,9 @@ using testing::random_matrix;
 constexpr double kTheta = 10000;
 constexpr float kNormEps = 1e-6f;
 
-OpCheck rope_check(const HeadLayout& layout, const std::vector<int32_t>& positions) {
-  const RopeTable table(layout.head_size, kTheta, 5000);
+/// The first `rotated` numbers of a head.
+OpCheck rope_check(const HeadLayout& layout, int rotated, const std::vector<int32_t>& positions) {
+  const RopeTable table(rotated, kTheta, 5000);
   return {{random_matrix(std::ssize(positions), layout.row_cols(), 1)},
           [=](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
             const tensor::Tensor qkv =
@@ -23,13 +24,14 @@ OpCheck rope_check(const HeadLayout& layout, const std::vector<int32_t>& positio
             return qkv;
           },
           [=](const std::vector<Matrix>& in) {
-            return reference::rope(in[0], layout, kTheta, positions);
+            return reference::rope(in[0], layout, rotated, kTheta, positions);
           }};
 }
 
-OpCheck head_norm_check(const HeadLayout& layout, int64_t rows) {
-  return {{random_matrix(rows, layout.row_cols(), 1), random_matrix(1, layout.head_size, 2),
-           random_matrix(1, layout.head_size, 3)},
+OpCheck head_norm_check(const HeadLayout& layout, int64_t rows, bool together = false) {
+  return {{random_matrix(rows, layout.row_cols(), 1),
+           random_matrix(1, together ? layout.q_cols() : layout.head_size, 2),
+           random_matrix(1, together ? layout.kv_cols() : layout.head_size, 3)},
           [=](tensor::Tape& tape, const std::vector<tensor::Tensor>& in) {
             return head_norm(tape, in[0], layout, in[1], in[2], kNormEps);
           },
@@ -42,14 +44,21 @@ TEST(Rope, IsCloseToReference) {
   for (const int head_size : {2, 4, 6, 14, 16, 18, 32, 34, 64, 66, 128, 130}) {
     SCOPED_TRACE(head_size);
     // Cosine and sine rounded, two products, a sum.
-    rope_check({3, 2, head_size}, {0, 1, 7, 4999, 7}).expect_close_to_reference(5);
+    rope_check({3, 2, head_size}, head_size, {0, 1, 7, 4999, 7}).expect_close_to_reference(5);
+  }
+}
+
+TEST(Rope, NarrowTableLeavesTheRestOfAHead) {
+  for (const int rotated : {2, 6, 16, 34, 64}) {
+    SCOPED_TRACE(rotated);
+    rope_check({3, 2, 66}, rotated, {0, 1, 7, 4999, 7}).expect_close_to_reference(5);
   }
 }
 
 TEST(Rope, SameBitsForAnyThreads) {
   std::vector<int32_t> positions(150);
   for (size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<int32_t>(3 * i);
-  rope_check({4, 2, 66}, positions).expect_same_bits_for_any_threads();
+  rope_check({4, 2, 66}, 66, positions).expect_same_bits_for_any_threads();
 }
 
 TEST(Rope, BackwardUndoesForward) {
@@ -106,8 +115,16 @@ TEST(HeadNorm, IsCloseToReference) {
   }
 }
 
+TEST(HeadNorm, TakesAllHeadsTogether) {
+  for (const int head_size : {2, 6, 16, 34}) {
+    SCOPED_TRACE(head_size);
+    head_norm_check({3, 2, head_size}, 3, true).expect_close_to_reference(3 * head_size + 5 + 3);
+  }
+}
+
 TEST(HeadNorm, SameBitsForAnyThreads) {
   head_norm_check({4, 2, 66}, 150).expect_same_bits_for_any_threads();
+  head_norm_check({4, 2, 66}, 150, true).expect_same_bits_for_any_threads();
 }
 
 }  // namespace

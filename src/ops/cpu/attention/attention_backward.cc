@@ -97,6 +97,7 @@ class BackwardTile {
     const StridedMatrix keys = walk_.keys(window);
     const StridedMatrix values = walk_.values(window);
     multiply_heads<kVectors>(keys, queries_, window, size, weights_);
+    if (walk_.cap() > 0) cap_scores<kVectors>(weights_, window.count, walk_.cap());
     multiply_heads<kVectors>(values, dout_, window, size, dscores_);
     for (int v = 0; v < kVectors; ++v) find_dscores(window, v * kLanes);
     add_weighted<kVectors>(keys, dscores_, window, size, dqueries_);
@@ -105,7 +106,8 @@ class BackwardTile {
   }
 
   /// From scores and dout . value of one vector of lanes: weights = exp(score - log_sum) and
-  /// dscores = weight * (dout . value - mean); 0 where a lane does not see the key.
+  /// dscores = weight * (dout . value - mean), times 1 - (score / cap)^2 if scores are capped; 0
+  /// where a lane does not see the key.
   void find_dscores(const KeyWindow& window, int first_lane) {
     const FloatTag d;
     const auto log_sum = hn::Load(d, log_sum_.data() + first_lane);
@@ -113,9 +115,15 @@ class BackwardTile {
     for (int k = 0; k < window.count; ++k) {
       float* weight = weights_ + k * kTileWidth + first_lane;
       float* dscore = dscores_ + k * kTileWidth + first_lane;
-      const auto w = Exp(d, hn::Sub(hn::Load(d, weight), log_sum));
+      const auto score = hn::Load(d, weight);
+      const auto w = Exp(d, hn::Sub(score, log_sum));
       hn::Store(w, d, weight);
-      hn::Store(hn::Mul(w, hn::Sub(hn::Load(d, dscore), mean)), d, dscore);
+      auto slope = hn::Mul(w, hn::Sub(hn::Load(d, dscore), mean));
+      if (walk_.cap() > 0) {
+        const auto part = hn::Div(score, hn::Set(d, walk_.cap()));
+        slope = hn::Mul(slope, hn::NegMulAdd(part, part, hn::Set(d, 1.0f)));
+      }
+      hn::Store(slope, d, dscore);
     }
     const SeeingLanes seeing{window};
     for_each_hidden(window, [&](int k) HWY_ATTR {

@@ -57,6 +57,7 @@ class ForwardTile {
   void attend(const KeyWindow& window) {
     const int size = walk_.head_size();
     multiply_heads<kVectors>(walk_.keys(window), queries_, window, size, weights_);
+    if (walk_.cap() > 0) cap_scores<kVectors>(weights_, window.count, walk_.cap());
     for (int v = 0; v < kVectors; ++v) update_softmax(window, v * kLanes);
     add_weighted<kVectors>(walk_.values(window), weights_, window, size, sums_);
   }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "ops/cpu/attention/attention-inl.h"
+#include "ops/cpu/simd/math-inl.h"
 #include "tensor/tensor.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -45,7 +46,8 @@ class TileWalk {
 
   [[nodiscard]] int head_size() const { return call_.layout.head_size; }
   [[nodiscard]] int64_t panel_floats() const { return int64_t{head_size()} * kTileWidth; }
-  [[nodiscard]] float scale() const { return 1.0f / std::sqrt(static_cast<float>(head_size())); }
+  [[nodiscard]] float scale() const { return call_.layout.scale(); }
+  [[nodiscard]] float cap() const { return call_.layout.score_cap; }
   [[nodiscard]] int count() const { return queries_.count; }
   /// Small tiles leave the second vector of lanes alone.
   [[nodiscard]] bool is_narrow() const { return queries_.count <= kLanes; }
@@ -139,6 +141,18 @@ void add_weighted(const StridedMatrix& heads, const float* weights, const KeyWin
                            .depth_end = window.count,
                            .accumulate = true},
                           window);
+}
+
+/// Scores s of a window's `count` keys become cap tanh(s / cap).
+template <int kVectors>
+void cap_scores(float* scores, int count, float cap) {
+  const FloatTag d;
+  for (int k = 0; k < count; ++k) {
+    for (int v = 0; v < kVectors; ++v) {
+      float* const at = scores + k * kTileWidth + v * kLanes;
+      hn::Store(SoftCap(d, hn::Load(d, at), hn::Set(d, cap)), d, at);
+    }
+  }
 }
 
 /// Calls fn(k) for the keys that some lane does not see.

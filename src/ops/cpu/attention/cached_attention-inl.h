@@ -40,7 +40,7 @@ inline constexpr int kKeyVectors = std::min(kSums / kQueries, kBlockVectors);
 template <int kQueries>
 inline constexpr int kValueVectors = std::min(kSums / (2 * kQueries), 4);
 
-/// Scores of kVectors vectors of keys, without the factor 1 / sqrt(e), for queries [0, kQueries).
+/// Scores of kVectors vectors of keys, without the layout's factor, for queries [0, kQueries).
 template <int kQueries, int kVectors>
 HWY_INLINE void score_vectors(const float* const* queries, const float* HWY_RESTRICT keys,
                               int head_size, float* HWY_RESTRICT scores) {
@@ -169,7 +169,8 @@ class QueryWalk {
         kv_head_(kv_head),
         size_(plan.layout().head_size),
         vectors_((size_ + kLanes - 1) / kLanes),
-        scale_(1.0f / std::sqrt(static_cast<float>(size_))) {
+        scale_(plan.layout().scale()),
+        cap_(plan.layout().score_cap) {
     const int group = plan.group();
     auto row = plan.rows().begin() + batch.first / group;
     for (int j = 0, head = static_cast<int>(batch.first % group); j < batch.count; ++j, ++head) {
@@ -269,7 +270,8 @@ class QueryWalk {
         return hn::FirstN(d, static_cast<size_t>(std::max(0, key - v * kLanes)));
       };
       const auto sees = hn::AndNot(before(seen_begin_[j]), before(seen_end_[j]));
-      const auto score = hn::Mul(scale, hn::Load(d, weights + v * kLanes));
+      auto score = hn::Mul(scale, hn::Load(d, weights + v * kLanes));
+      if (cap_ > 0) score = SoftCap(d, score, hn::Set(d, cap_));
       const auto seen = hn::IfThenElse(sees, score, nothing);
       hn::Store(seen, d, weights + v * kLanes);
       maximum = hn::Max(maximum, seen);
@@ -293,15 +295,15 @@ class QueryWalk {
   const QueryBatch& batch_;
   int kv_head_, size_;
   int vectors_;  // of a head
-  float scale_;
-  std::array<const PlannedRow*, ops::kBatchQueries> rows_{};
-  std::array<const float*, ops::kBatchQueries> queries_;
-  std::array<float*, ops::kBatchQueries> results_;
-  std::array<int, ops::kBatchQueries> seen_begin_;       // of the block at hand,
-  std::array<int, ops::kBatchQueries> seen_end_;         // keys [begin, end)
-  std::array<float, ops::kBatchQueries> maxima_;         // largest score
-  HWY_ALIGN float totals_[ops::kBatchQueries * kLanes];  // sum of exp(score - maximum), by lane
-  HWY_ALIGN float sums_[ops::kBatchFloats];              // [count, stride] the same times value
+  float scale_, cap_;
+  std::array<const PlannedRow*, kBatchQueries> rows_{};
+  std::array<const float*, kBatchQueries> queries_;
+  std::array<float*, kBatchQueries> results_;
+  std::array<int, kBatchQueries> seen_begin_;       // of the block at hand,
+  std::array<int, kBatchQueries> seen_end_;         // keys [begin, end)
+  std::array<float, kBatchQueries> maxima_;         // largest score
+  HWY_ALIGN float totals_[kBatchQueries * kLanes];  // sum of exp(score - maximum), by lane
+  HWY_ALIGN float sums_[kBatchFloats];              // [count, stride] the same times value
 };
 
 }  // namespace HWY_NAMESPACE

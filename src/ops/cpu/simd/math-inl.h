@@ -79,6 +79,12 @@ HWY_INLINE V Tanh(D d, V x) {
   return hn::IfThenElse(hn::Lt(magnitude, hn::Set(d, 0.625f)), small, hn::CopySign(large, x));
 }
 
+/// cap tanh(x / cap), within 2.9 ULP.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V SoftCap(D d, V x, V cap) {
+  return hn::Mul(cap, Tanh(d, hn::Div(x, cap)));
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace evo::ops
 HWY_AFTER_NAMESPACE();
