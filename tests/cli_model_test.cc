@@ -302,7 +302,9 @@ TEST_F(BadModel, ConvertHalvesTheFileAndKeepsTheRest) {
   expect_refusal("convert " + folder() + " --out " + out, 1, {"half", "new or empty"});
   expect_refusal("convert " + folder() + " --out " + path("other") + " --weights int3", 2,
                  {"--weights"});
-  expect_refusal("convert " + folder() + " --out " + path("other") + " --to gguf", 2, {"--to"});
+  expect_refusal("convert " + folder() + " --out " + path("other") + " --to zip", 2, {"--to"});
+  expect_refusal("convert " + folder() + " --out " + path("other") + " --weights q8_0", 2,
+                 {"--to gguf"});
   expect_refusal("convert " + path("nothing") + " --out " + path("other"), 1, {"nothing"});
   expect_refusal("convert " + file("tokenizer.json") + " --out " + path("other"), 2,
                  {"--tokenizer"});
@@ -324,6 +326,26 @@ TEST_F(BadModel, ConvertToTheBackboneAlone) {
   const std::string ar = " --max-tokens 12 --seed 5 --mode ar";
   EXPECT_EQ(run("generate " + out + ar).out, run("generate " + folder() + ar).out);
   expect_refusal("generate " + out + " --mode evo", 1, {"evo"});
+}
+
+/// One file with everything; every command that takes a folder takes it.
+TEST_F(BadModel, ConvertToGgufAndBack) {
+  const std::string file = path("model.gguf"), back = path("back");
+  ASSERT_EQ(run("convert " + folder() + " --out " + file + " --to gguf --weights f32").code, 0);
+  const std::string ar = " --max-tokens 12 --seed 5 --mode ar";
+  const Outcome expected = run("generate " + folder() + ar);
+  EXPECT_EQ(run("generate " + file + ar).out, expected.out);
+  EXPECT_EQ(run("info " + file + " --json").code, 0);
+  const std::string text = path("text.txt");
+  write_bytes(text, "Once upon a time there was a cat.");
+  const Outcome likelihood = run("eval likelihood " + file + " --data " + text + " --json");
+  EXPECT_EQ(likelihood.code, 0) << likelihood.err;
+  ASSERT_EQ(run("convert " + file + " --out " + back + " --weights f32").code, 0);
+  EXPECT_EQ(run("generate " + back + ar).out, expected.out);
+  expect_refusal("convert " + folder() + " --out " + file + " --to gguf", 1,
+                 {"model.gguf", "new file"});
+  write_bytes(file, read_bytes(file).substr(0, 5000));
+  expect_refusal("generate " + file, 1, {"model.gguf"});
 }
 
 }  // namespace

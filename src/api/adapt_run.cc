@@ -3,7 +3,7 @@
 #include <array>
 #include <filesystem>
 
-#include "files/files.h"
+#include "weights/model_documents.h"
 
 namespace evo {
 namespace {
@@ -32,8 +32,7 @@ void check_recipe(const std::string& parent, const model::ModelConfig& shape,
 
 void begin_from_parent(TrainRequest& request, const std::string& parent, train::AdaptRecipe recipe,
                        const RunSettings& settings) {
-  const model::ModelConfig shape =
-      model::ModelConfig::load((fs::path(parent) / "config.json").string());
+  const model::ModelConfig shape = model::ModelConfig::load(parent);
   check_recipe(parent, shape, recipe);
   request.config = train::adapt_config(shape, recipe);
   settings.apply(request.config);
@@ -45,7 +44,7 @@ void begin_from_parent(TrainRequest& request, const std::string& parent, train::
 
 train::TrainSummary run_adaptation(const TrainRequest& request) {
   const train::TrainSummary summary = run_training(request);
-  files::copy_files(request.tokenizer, request.out, kChatFiles);
+  weights::ModelDocuments(request.tokenizer).copy(request.out, kChatFiles);
   return summary;
 }
 

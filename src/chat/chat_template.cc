@@ -6,10 +6,10 @@
 #include <set>
 
 #include "base/error.h"
-#include "files/files.h"
 #include "json/json_text.h"
 #include "template/json.h"
 #include "tokenizer/encoder.h"
+#include "weights/model_documents.h"
 
 namespace evo::chat {
 namespace {
@@ -19,6 +19,7 @@ using OrderedJson = nlohmann::ordered_json;
 
 constexpr int64_t kMaxFile = int64_t{16} << 20;
 constexpr const char* kKey = "chat_template";
+constexpr const char* kShared = "tokenizer_config.json";
 
 constexpr std::string_view kChatMl =
     "{% for message in messages %}"
@@ -27,44 +28,47 @@ constexpr std::string_view kChatMl =
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 /// An object if the file is there, else an empty one.
-OrderedJson load_object(const fs::path& path) {
-  if (!fs::exists(path)) return OrderedJson::object();
-  OrderedJson json = json::parse_json(files::read_file(path, kMaxFile), path.string());
-  if (!json.is_object()) fail("{}: expected an object, found another value", path.string());
+OrderedJson load_object(const weights::ModelDocuments& documents, std::string_view name) {
+  const std::optional<std::string> text = documents.read(name, kMaxFile);
+  if (!text) return OrderedJson::object();
+  OrderedJson json = json::parse_json(*text, documents.label(name));
+  if (!json.is_object()) fail("{}: expected an object, found another value", documents.label(name));
   return json;
 }
 
-std::string expect_text(const OrderedJson& value, const fs::path& path) {
+std::string expect_text(const OrderedJson& value, const std::string& path) {
   if (value.is_string()) return value.get<std::string>();
-  fail("{}: expected '{}' to be a text or a list of named ones, found {}", path.string(), kKey,
+  fail("{}: expected '{}' to be a text or a list of named ones, found {}", path, kKey,
        json::shortened(value.dump()));
 }
 
 /// Of [{"name": ..., "template": ...}, ...] the one named "default", or the only one.
-std::string choose_named(const OrderedJson& list, const fs::path& path) {
+std::string choose_named(const OrderedJson& list, const std::string& path) {
   for (const OrderedJson& one : list) {
     if (!one.is_object() || !one.contains("name") || !one.contains("template")) {
-      fail("{}: expected objects with 'name' and 'template' in '{}'", path.string(), kKey);
+      fail("{}: expected objects with 'name' and 'template' in '{}'", path, kKey);
     }
     if (one["name"] == "default" || list.size() == 1) return expect_text(one["template"], path);
   }
-  fail("{}: expected one of the {} templates to be named 'default', found none", path.string(),
-       list.size());
+  fail("{}: expected one of the {} templates to be named 'default', found none", path, list.size());
 }
 
 struct Source {
   std::string name, text;
 };
 
-std::optional<Source> find_source(const fs::path& folder, const OrderedJson& config) {
-  const fs::path jinja = folder / "chat_template.jinja";
-  if (fs::exists(jinja)) return Source{jinja.string(), files::read_file(jinja, kMaxFile)};
-  const fs::path own = folder / "chat_template.json", shared = folder / "tokenizer_config.json";
-  const OrderedJson owned = load_object(own);
+std::optional<Source> find_source(const weights::ModelDocuments& documents,
+                                  const OrderedJson& config) {
+  constexpr const char* kJinja = "chat_template.jinja";
+  if (auto text = documents.read(kJinja, kMaxFile)) {
+    return Source{documents.label(kJinja), std::move(*text)};
+  }
+  const std::string own = documents.label("chat_template.json"), shared = documents.label(kShared);
+  const OrderedJson owned = load_object(documents, "chat_template.json");
   for (const auto& [json, path] : {std::pair(&owned, own), std::pair(&config, shared)}) {
     const auto found = json->find(kKey);
     if (found == json->end() || found->is_null()) continue;
-    const std::string name = fmt::format("{} of {}", kKey, path.string());
+    const std::string name = fmt::format("{} of {}", kKey, path);
     return Source{name, found->is_array() ? choose_named(*found, path) : expect_text(*found, path)};
   }
   return {};
@@ -106,11 +110,19 @@ ChatTemplate ChatTemplate::chatml() {
 }
 
 ChatTemplate ChatTemplate::load(const fs::path& folder) {
-  const OrderedJson config = load_object(folder / "tokenizer_config.json");
-  const std::optional<Source> source = find_source(folder, config);
+  const weights::ModelDocuments documents(folder);
+  const OrderedJson config = load_object(documents, kShared);
+  const std::optional<Source> source = find_source(documents, config);
   if (!source) return chatml();
   return {source->name, source->text,
-          special_tokens(config, load_object(folder / "special_tokens_map.json"))};
+          special_tokens(config, load_object(documents, "special_tokens_map.json"))};
+}
+
+std::optional<std::string> ChatTemplate::text_of(const fs::path& folder) {
+  const weights::ModelDocuments documents(folder);
+  std::optional<Source> source = find_source(documents, load_object(documents, kShared));
+  if (!source) return {};
+  return std::move(source->text);
 }
 
 ChatTemplate::ChatTemplate(std::string name, std::string_view source, jinja::Variables constants)
@@ -174,8 +186,9 @@ ChatText ChatTemplate::render_answers(std::span<const text::ChatMessage> message
 
 std::vector<int32_t> end_tokens(const fs::path& folder) {
   constexpr const char* kEnd = "eos_token_id";
-  const fs::path path = folder / "generation_config.json";
-  const OrderedJson config = load_object(path);
+  constexpr const char* kName = "generation_config.json";
+  const weights::ModelDocuments documents(folder);
+  const OrderedJson config = load_object(documents, kName);
   if (!config.contains(kEnd) || config[kEnd].is_null()) return {};
   const OrderedJson list =
       config[kEnd].is_array() ? config[kEnd] : OrderedJson::array({config[kEnd]});
@@ -184,7 +197,7 @@ std::vector<int32_t> end_tokens(const fs::path& folder) {
     const bool fits = token.is_number_integer() && token >= 0 && token <= INT32_MAX;
     if (!fits) {
       fail("{}: expected '{}' to be the number of a token or a list of them, found {}",
-           path.string(), kEnd, json::shortened(config[kEnd].dump()));
+           documents.label(kName), kEnd, json::shortened(config[kEnd].dump()));
     }
     tokens.push_back(token.get<int32_t>());
   }

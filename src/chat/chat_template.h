@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,11 +34,14 @@ class ChatTemplate {
   /// ChatML, for a model that has no template of its own.
   static ChatTemplate chatml();
 
-  /// The template of a model folder: chat_template.jinja, else chat_template.json, else
-  /// `chat_template` of tokenizer_config.json (a text, or a list of named ones of which "default"
-  /// is taken), else ChatML. The template sees the special tokens (bos_token, eos_token ...) of
-  /// tokenizer_config.json and special_tokens_map.json. Throws Error for damaged files.
+  /// The template of a model folder or a GGUF file: chat_template.jinja, else chat_template.json,
+  /// else `chat_template` of tokenizer_config.json (a text, or a list of named ones of which
+  /// "default" is taken), else ChatML. The template sees the special tokens (bos_token, eos_token
+  /// ...) of tokenizer_config.json and special_tokens_map.json. Throws Error for damaged files.
   static ChatTemplate load(const std::filesystem::path& folder);
+
+  /// The text of that template; nothing if a model has none.
+  static std::optional<std::string> text_of(const std::filesystem::path& folder);
 
   /// `name` is what errors call it; `constants` are variables of every rendering.
   ChatTemplate(std::string name, std::string_view source, jinja::Variables constants);

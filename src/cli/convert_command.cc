@@ -2,18 +2,23 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 
 #include "base/log.h"
 #include "base/terminal/progress.h"
 #include "base/watcher.h"
+#include "chat/chat_template.h"
 #include "cli/common_options.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "decode/gguf_export.h"
 #include "decode/loaded_model.h"
 #include "files/files.h"
 #include "model/sources/weight_source.h"
+#include "weights/gguf/gguf_file.h"
+#include "weights/model_documents.h"
 
 namespace evo::cli {
 namespace {
@@ -31,11 +36,17 @@ constexpr std::array kTokenizerFiles = {"tokenizer.json",    "tokenizer.model",
 constexpr std::array kOtherFiles = {"generation_config.json", "tokenizer_config.json",
                                     "chat_template.jinja"};
 
+// As both kinds of files call them.
+const std::map<std::string, const char*> kFormats = {
+    {"bf16", "BF16"}, {"f32", "F32"}, {"f16", "F16"}, {"q8_0", "Q8_0"}};
+
 model::WeightSource open_source(const ConvertFlags& flags) {
   const fs::path path(flags.source);
-  if (fs::is_directory(path)) return model::folder_source(path, flags.to == "hf");
+  if (fs::is_directory(path) || weights::is_gguf(path))
+    return model::folder_source(path, flags.to != "evo");
   if (!fs::exists(path)) {
-    fail("{}: expected a model folder or a llama2.c checkpoint, found nothing", flags.source);
+    fail("{}: expected a model folder, a GGUF file or a llama2.c checkpoint, found nothing",
+         flags.source);
   }
   if (flags.tokenizer.empty()) {
     throw UsageError(fmt::format(
@@ -60,8 +71,9 @@ double megabytes(const weights::ArrayToWrite& array) {
   return size;
 }
 
-/// Writes the folder and shows how much of the weights was read.
-void write_weights(const ConvertFlags& flags, model::WeightSource source) {
+/// Calls `write` with the weights, and shows how much of them was read.
+template <class Write>
+void write_weights(model::WeightSource source, const Write& write) {
   double total = 0;
   for (const weights::ArrayToWrite& array : source.arrays) total += megabytes(array);
   Progress progress("converting", total, "MB");
@@ -73,7 +85,7 @@ void write_weights(const ConvertFlags& flags, model::WeightSource source) {
       progress.update(done += size);
     };
   }
-  model::write_model_folder(flags.out, std::move(source), flags.weights == "bf16" ? "BF16" : "F32");
+  write(std::move(source));
 }
 
 std::optional<tokenizer::Tokenizer> load_tokenizer(const ConvertFlags& flags,
@@ -87,24 +99,60 @@ std::optional<tokenizer::Tokenizer> load_tokenizer(const ConvertFlags& flags,
   return tokenizer;
 }
 
-void run_convert(const ConvertFlags& flags) {
+/// GGUF: one file with all that belongs to the model.
+void convert_to_file(const ConvertFlags& flags) {
+  if (fs::exists(flags.out)) fail("{}: expected a new file to write, found one", flags.out);
+  model::WeightSource source = open_source(flags);
+  const model::ModelConfig config = source.config;
+  std::optional<tokenizer::Tokenizer> tokenizer = load_tokenizer(flags, config);
+  if (!tokenizer) tokenizer = tokenizer::Tokenizer::load(flags.source);
+  const std::string family = config.family();
+  const weights::ModelDocuments documents(flags.source);
+  write_weights(std::move(source), [&](model::WeightSource weights) {
+    decode::write_gguf(
+        flags.out,
+        {.source = std::move(weights),
+         .tokenizer = *tokenizer,
+         .chat_template = chat::ChatTemplate::text_of(flags.source).value_or(""),
+         .generation_config = documents.record("generation_config.json").value_or(json::Record()),
+         .name = fs::path(flags.out).stem().string(),
+         .format = kFormats.at(flags.weights)});
+  });
+  log_info("{}: a {} with weights in {}, {}", flags.out, family, flags.weights,
+           format_bytes(static_cast<double>(fs::file_size(flags.out))));
+}
+
+void convert_to_folder(const ConvertFlags& flags) {
   if (fs::exists(flags.out) && (!fs::is_directory(flags.out) || !fs::is_empty(flags.out))) {
     fail("{}: expected a new or empty folder to write to, found something in it", flags.out);
   }
   model::WeightSource source = open_source(flags);
   const model::ModelConfig config = source.config;
-  const std::optional<tokenizer::Tokenizer> tokenizer = load_tokenizer(flags, config);
-  write_weights(flags, std::move(source));
-  files::copy_files(flags.source, flags.out, kOtherFiles);
+  std::optional<tokenizer::Tokenizer> tokenizer = load_tokenizer(flags, config);
+  write_weights(std::move(source), [&](model::WeightSource weights) {
+    model::write_model_folder(flags.out, std::move(weights), kFormats.at(flags.weights));
+  });
+  weights::ModelDocuments(flags.source).copy(flags.out, kOtherFiles);
   if (tokenizer) {
     tokenizer->save(fs::path(flags.out) / "tokenizer.json");
     new_generation_config(config, *tokenizer).save(fs::path(flags.out) / "generation_config.json");
+  } else if (weights::is_gguf(flags.source)) {
+    tokenizer::Tokenizer::load(flags.source).save(fs::path(flags.out) / "tokenizer.json");
   } else {
     files::copy_files(flags.source, flags.out, kTokenizerFiles);
   }
   const auto bytes = fs::file_size(fs::path(flags.out) / "model.safetensors");
   log_info("{}: a {} with weights in {}, {}", flags.out, config.family(), flags.weights,
            format_bytes(static_cast<double>(bytes)));
+}
+
+void run_convert(const ConvertFlags& flags) {
+  if (flags.to == "gguf") return convert_to_file(flags);
+  if (flags.weights != "bf16" && flags.weights != "f32") {
+    throw UsageError(fmt::format("--weights {}: a folder's are bf16 or f32; {} goes with --to gguf",
+                                 flags.weights, flags.weights));
+  }
+  convert_to_folder(flags);
 }
 
 }  // namespace
@@ -115,19 +163,23 @@ void add_convert_command(CLI::App& app, Action& action) {
       app.add_subcommand("convert", "Write a model of another program, or ours, as a model folder");
   command
       ->add_option("source", flags->source,
-                   "model folder, ours or Hugging Face's, or a llama2.c .bin")
+                   "model folder, ours or Hugging Face's, a GGUF file, or a llama2.c .bin")
       ->required();
-  command->add_option("--out", flags->out, "folder to write, new or empty")->required();
+  command->add_option("--out", flags->out, "folder to write, new or empty; with --to gguf a file")
+      ->required();
   command->add_option("--tokenizer", flags->tokenizer,
                       "tokenizer file, if the source has none or another is wanted");
   command
       ->add_option("--to", flags->to,
                    "evo: all of the model, which other programs open as its backbone; hf: the "
-                   "backbone alone")
-      ->check(one_of({"evo", "hf"}))
+                   "backbone alone; gguf: the same as one file for llama.cpp")
+      ->check(one_of({"evo", "hf", "gguf"}))
       ->capture_default_str();
-  command->add_option("--weights", flags->weights, "bf16: half the size; f32")
-      ->check(one_of({"bf16", "f32"}))
+  command
+      ->add_option("--weights", flags->weights,
+                   "of matrices; bf16: half the size; f32; with --to gguf also f16, or q8_0: a "
+                   "quarter")
+      ->check(one_of({"bf16", "f32", "f16", "q8_0"}))
       ->capture_default_str();
   command->callback([flags, &action] { action = [flags] { run_convert(*flags); }; });
 }

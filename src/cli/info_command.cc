@@ -22,9 +22,8 @@ constexpr double kTrainingBytes = 5 * 4;
 void run_info(const InfoFlags& flags) {
   if (flags.preset.empty() == flags.model.empty())
     throw UsageError("give either a model folder or --preset NAME");
-  const model::ModelConfig config = flags.model.empty()
-                                        ? train::RunConfig::preset(flags.preset)
-                                        : model::ModelConfig::load(flags.model + "/config.json");
+  const model::ModelConfig config = flags.model.empty() ? train::RunConfig::preset(flags.preset)
+                                                        : model::ModelConfig::load(flags.model);
   const int64_t context = config.max_position_embeddings;
   const model::ModelCost cost = model::model_cost(config, context);
   const auto parameters = static_cast<double>(cost.parameters());
@@ -69,7 +68,7 @@ void run_info(const InfoFlags& flags) {
 void add_info_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<InfoFlags>();
   CLI::App* command = app.add_subcommand("info", "What a model needs: parameters, memory, FLOPs");
-  command->add_option("model", flags->model, "model folder");
+  command->add_option("model", flags->model, "model folder or GGUF file");
   command->add_option("--preset", flags->preset, "demo, 7m, 15m, 30m, 110m, 124m, 1b or 8b");
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
   command->callback([flags, &action] { action = [flags] { run_info(*flags); }; });

@@ -160,7 +160,7 @@ void add_serve_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<ServeFlags>();
   CLI::App* command =
       app.add_subcommand("serve", "Answer requests over HTTP, as OpenAI's servers do");
-  command->add_option("model", flags->model, "model folder")->required();
+  command->add_option("model", flags->model, "model folder or GGUF file")->required();
   command->add_option("--host", flags->server.host, "address to listen on; 0.0.0.0: all")
       ->capture_default_str();
   command->add_option("--port", flags->server.port, "0: any that is free")

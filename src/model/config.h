@@ -6,12 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "json/record.h"
 #include "model/block_config.h"
 #include "ops/rope_scaling.h"
-
-namespace evo::json {
-class Record;
-}
 
 namespace evo::model {
 
@@ -124,8 +121,11 @@ struct ModelConfig : BackboneConfig, BlockConfig, FlowConfig {
   /// A config.json, ours or Hugging Face's of a family that we know (families/), with its defaults.
   static ModelConfig read(const json::Record& record);
   /// The file, and beside it generation_config.json which, if there, says the special tokens.
+  /// `path`: that file, the folder with it, or a GGUF file, whose metadata says the same.
   static ModelConfig load(const std::string& path);
-  /// `weights` is the number format of the file of weights, "F32" or "BF16".
+  /// What config.json says. `weights` is the number format of the file of weights, "F32" or
+  /// "BF16".
+  [[nodiscard]] json::Record record(std::string_view weights = "F32") const;
   void save(const std::string& path, std::string_view weights = "F32") const;
 };
 

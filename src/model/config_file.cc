@@ -5,6 +5,8 @@
 #include "json/fields.h"
 #include "model/families/family.h"
 #include "model/families/reading.h"
+#include "weights/gguf/gguf_file.h"
+#include "weights/model_documents.h"
 
 namespace evo::model {
 namespace {
@@ -84,15 +86,17 @@ ModelConfig ModelConfig::read(const json::Record& record) {
 }
 
 ModelConfig ModelConfig::load(const std::string& path) {
-  ModelConfig config = read(json::Record::load(path));
-  const auto generation = std::filesystem::path(path).parent_path() / "generation_config.json";
-  std::error_code ignored;
-  if (std::filesystem::exists(generation, ignored))
-    read_special_tokens(json::Record::load(generation), config);
+  const std::filesystem::path given(path);
+  const bool is_model = std::filesystem::is_directory(given) || weights::is_gguf(given);
+  const weights::ModelDocuments documents(is_model ? given : given.parent_path());
+  ModelConfig config =
+      read(documents.required_record(is_model ? "config.json" : given.filename().string()));
+  if (const auto generation = documents.record("generation_config.json"))
+    read_special_tokens(*generation, config);
   return config;
 }
 
-void ModelConfig::save(const std::string& path, std::string_view weights) const {
+json::Record ModelConfig::record(std::string_view weights) const {
   const Family& family = saved_family_of(*this);
   const bool plain = is_plain();
   EVO_CHECK(plain || !source.empty());
@@ -117,7 +121,11 @@ void ModelConfig::save(const std::string& path, std::string_view weights) const 
     json::write_fields(static_cast<const FlowConfig&>(*this), evo);
     record.set("evo", evo);
   }
-  record.save(path);
+  return record;
+}
+
+void ModelConfig::save(const std::string& path, std::string_view weights) const {
+  record(weights).save(path);
 }
 
 }  // namespace evo::model

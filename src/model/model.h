@@ -59,7 +59,8 @@ class Model {
   /// layers), norms 1, modulation and the inner field's output 0. A pure function of the seed.
   void initialize(uint64_t seed);
 
-  /// A model folder (config.json, model.safetensors). Throws Error for anything missing or wrong.
+  /// A model folder (config.json, model.safetensors) or a GGUF file. Throws Error for anything
+  /// missing or wrong.
   static Model load(const std::string& folder);
   /// The same for inference: packed weight by weight, so that it never takes much more memory than
   /// the packed weights do. Such a model cannot be saved, trained or packed again.

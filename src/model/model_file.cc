@@ -8,11 +8,12 @@
 #include "model/model.h"
 #include "model/sources/family_weights.h"
 #include "model/sources/weight_source.h"
+#include "weights/gguf/gguf_file.h"
 
 namespace evo::model {
 namespace {
 
-std::vector<double> read_table(const weights::WeightFolder& file, const char* name) {
+std::vector<double> read_table(const weights::ArraySource& file, const char* name) {
   const weights::TensorInfo* info = file.find(name);
   if (info == nullptr || info->shape.size() != 1 || info->shape[0] > (1 << 20)) {
     fail("{}: expected a one-dimensional tensor '{}': is this model's file complete?",
@@ -26,18 +27,16 @@ std::vector<double> read_table(const weights::WeightFolder& file, const char* na
 /// What lies under our names must all be used: a config with fewer layers than the file has would
 /// otherwise give a model that works, badly.
 void require_all_used(const FamilyWeights& weights) {
-  for (const weights::SafetensorsFile& file : weights.folder().files()) {
-    for (const weights::TensorInfo& info : file.tensors()) {
-      if (!weights.leaves_out(info.name)) continue;
-      fail(
-          "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
-          "of this very model",
-          file.path().string(), info.name);
-    }
-  }
+  weights.arrays().for_each([&](const weights::TensorInfo& info) {
+    if (!weights.leaves_out(info.name)) return;
+    fail(
+        "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
+        "of this very model",
+        weights.arrays().path().string(), info.name);
+  });
 }
 
-flow::EntropicTime read_time(const weights::WeightFolder& file) {
+flow::EntropicTime read_time(const weights::ArraySource& file) {
   try {
     return {read_table(file, kTimeLogSnr), read_table(file, kTimeValue)};
   } catch (const Error& error) {
@@ -136,12 +135,15 @@ void Model::pack_bits(const FamilyWeights& file, std::span<const Parameter> part
 Model Model::read(const std::string& folder,
                   const std::function<void(Model&, const FamilyWeights&)>& read_parameters) {
   const std::filesystem::path path(folder);
-  if (!std::filesystem::is_directory(path)) {
-    fail("{}: expected a model folder with config.json and model.safetensors, found {}", folder,
-         std::filesystem::exists(path) ? "a file" : "nothing");
+  if (!std::filesystem::is_directory(path) && !weights::is_gguf(path)) {
+    fail(
+        "{}: expected a model folder with config.json and model.safetensors or a GGUF file, found "
+        "{}",
+        folder, std::filesystem::exists(path) ? "a file of another kind" : "nothing");
   }
-  ModelConfig config = ModelConfig::load(path / "config.json");
-  const weights::WeightFolder file(path);
+  ModelConfig config = ModelConfig::load(path);
+  const std::unique_ptr<const weights::ArraySource> arrays = weights::open_arrays(path);
+  const weights::ArraySource& file = *arrays;
   untie_if_heads_differ(file, config);
   const FamilyWeights weights(file, config);
   Model model(config, false);

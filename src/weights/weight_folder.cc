@@ -105,6 +105,12 @@ const TensorInfo* WeightFolder::find(std::string_view name) const {
   return found == file_of_.end() ? nullptr : files_[found->second].find(name);
 }
 
+void WeightFolder::for_each(const std::function<void(const TensorInfo&)>& visit) const {
+  for (const SafetensorsFile& file : files_) {
+    for (const TensorInfo& tensor : file.tensors()) visit(tensor);
+  }
+}
+
 const SafetensorsFile& WeightFolder::file_with(std::string_view name,
                                                const std::vector<int64_t>& expected_shape) const {
   const auto found = file_of_.find(name);

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "weights/array_source.h"
 #include "weights/safetensors.h"
 
 namespace evo::weights {
@@ -15,21 +16,19 @@ namespace evo::weights {
 /// model.safetensors, or else the files that model.safetensors.index.json lists. The constructor
 /// maps and checks all of them. What arrays there are the files say, and not the index, as for
 /// `transformers`; it says which is meant where one is in two files.
-class WeightFolder {
+class WeightFolder : public ArraySource {
  public:
   explicit WeightFolder(const std::filesystem::path& folder);
 
-  /// What to name in messages: the one file, or the index.
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  /// The one file, or the index.
+  [[nodiscard]] const std::filesystem::path& path() const override { return path_; }
   [[nodiscard]] std::span<const SafetensorsFile> files() const { return files_; }
-  /// nullptr if there is none of that name.
-  [[nodiscard]] const TensorInfo* find(std::string_view name) const;
-
-  /// As SafetensorsFile has it.
+  [[nodiscard]] const TensorInfo* find(std::string_view name) const override;
+  void for_each(const std::function<void(const TensorInfo&)>& visit) const override;
   void read_f32(std::string_view name, const std::vector<int64_t>& expected_shape,
-                std::span<float> out) const;
+                std::span<float> out) const override;
   void read_bf16(std::string_view name, const std::vector<int64_t>& expected_shape,
-                 std::span<uint16_t> out) const;
+                 std::span<uint16_t> out) const override;
 
  private:
   [[nodiscard]] const SafetensorsFile& file_with(std::string_view name,

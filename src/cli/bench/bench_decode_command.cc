@@ -97,7 +97,7 @@ void print_table(const std::vector<DecodeBenchRow>& rows) {
 
 model::ModelConfig config_of(const BenchDecodeFlags& flags) {
   if (!flags.random.empty()) return train::RunConfig::preset(flags.random);
-  return model::ModelConfig::load((std::filesystem::path(flags.model) / "config.json").string());
+  return model::ModelConfig::load(flags.model);
 }
 
 /// The table by length, each measurement in a process of its own.

@@ -6,7 +6,7 @@
 
 #include "base/process/child_process.h"
 #include "json/record.h"
-#include "weights/gguf.h"
+#include "weights/gguf/meaningless_gguf.h"
 
 namespace evo::cli {
 namespace {
@@ -22,22 +22,16 @@ weights::GgufShape shape_of(const model::ModelConfig& c) {
           c.tie_word_embeddings, c.rope_theta,  c.rms_norm_eps};
 }
 
-weights::GgufType type_of(tensor::Precision precision) {
+const char* format_of(tensor::Precision precision) {
   switch (precision) {
     case tensor::Precision::kF32:
-      return weights::GgufType::kF32;
+      return "F32";
     case tensor::Precision::kBF16:
-      return weights::GgufType::kBF16;
+      return "BF16";
     case tensor::Precision::kInt8:
-      return weights::GgufType::kQ8;
+      return "Q8_0";
   }
   EVO_CHECK(false);
-}
-
-const char* type_name(weights::GgufType type) {
-  return type == weights::GgufType::kF32    ? "F32"
-         : type == weights::GgufType::kBF16 ? "BF16"
-                                            : "Q8_0";
 }
 
 /// A file that goes when this does.
@@ -53,7 +47,7 @@ struct TemporaryFile {
 
 void write_llama_model(const std::string& path, const model::ModelConfig& config,
                        tensor::Precision precision) {
-  weights::write_meaningless_gguf(path, shape_of(config), type_of(precision));
+  weights::write_meaningless_gguf(path, shape_of(config), format_of(precision));
 }
 
 LlamaResult run_llama_bench(const std::string& command, const model::ModelConfig& config,
@@ -72,7 +66,7 @@ LlamaResult run_llama_bench(const std::string& command, const model::ModelConfig
   if (!(rate > 0)) fail("--llama-bench '{}': its avg_ts is {}, not a speed", command, rate);
   const std::string build =
       record.has("build_number") ? fmt::format(" build {}", record.get_int("build_number")) : "";
-  return {"llama.cpp" + build, type_name(type_of(precision)), rate};
+  return {"llama.cpp" + build, format_of(precision), rate};
 }
 
 }  // namespace evo::cli

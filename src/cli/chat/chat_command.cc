@@ -302,7 +302,7 @@ void add_chat_command(CLI::App& app, Action& action) {
   flags->options.decode.sampler.temperature = 0.7;
   flags->options.decode.max_tokens = 1024;
   CLI::App* command = app.add_subcommand("chat", "Talk with a model, turn by turn");
-  command->add_option("model", flags->model, "model folder")->required();
+  command->add_option("model", flags->model, "model folder or GGUF file")->required();
   command->add_option("--system", flags->system, "what the assistant is to be");
   command->add_option("--system-file", flags->system_file,
                       "file that says it. One line end at its end is not part of it");

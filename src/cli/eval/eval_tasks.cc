@@ -17,6 +17,7 @@
 #include "eval/sandbox.h"
 #include "files/files.h"
 #include "json/record.h"
+#include "weights/gguf/gguf_model.h"
 
 namespace evo::cli {
 namespace {
@@ -39,14 +40,27 @@ void check_sandbox(std::span<const eval::Task* const> tasks) {
   }
 }
 
-/// Of the contents of those files of a folder that are `wanted`, and their names.
+std::vector<std::filesystem::path> model_files(const std::filesystem::path& model) {
+  std::vector<std::filesystem::path> files;
+  if (weights::is_gguf(model)) {
+    const weights::GgufModel opened(model);
+    for (const auto& file : opened.files()) files.push_back(file->path());
+    return files;
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(model)) {
+    if (entry.is_regular_file() && entry.file_size() > 0) files.push_back(entry.path());
+  }
+  return files;
+}
+
+/// Of the contents of those files of a model that are `wanted`, and their names.
 template <class Wanted>
-std::string model_fingerprint(const std::filesystem::path& folder, const Wanted& wanted) {
+std::string model_fingerprint(const std::filesystem::path& model, const Wanted& wanted) {
   std::map<std::string, std::string> sums;  // by name
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (!entry.is_regular_file() || entry.file_size() == 0 || !wanted(entry.path())) continue;
-    sums[entry.path().filename().string()] =
-        fmt::format("{:016x}", files::checksum64(files::MappedFile(entry.path()).bytes()));
+  for (const auto& file : model_files(model)) {
+    if (!wanted(file)) continue;
+    sums[file.filename().string()] =
+        fmt::format("{:016x}", files::checksum64(files::MappedFile(file).bytes()));
   }
   if (sums.size() == 1) return sums.begin()->second;
   std::string text;
@@ -55,7 +69,7 @@ std::string model_fingerprint(const std::filesystem::path& folder, const Wanted&
 }
 
 bool has_weights(const std::filesystem::path& file) {
-  return file.extension() == ".safetensors";
+  return file.extension() == ".safetensors" || weights::is_gguf(file);
 }
 
 /// Shape, tokenizer, templates and defaults, as the programs that write model folders name them.
@@ -71,7 +85,7 @@ bool has_settings(const std::filesystem::path& file) {
                                               "merges.txt",
                                               "chat_template.jinja",
                                               "chat_template.json"};
-  return names.contains(file.filename().string());
+  return names.contains(file.filename().string()) || weights::is_gguf(file);
 }
 
 std::string name_of(const std::string& folder) {
@@ -174,7 +188,7 @@ void list(bool json) {
 }
 
 void add_what(CLI::App& command, EvalTasksFlags& flags) {
-  command.add_option("model", flags.model, "model folder")->required();
+  command.add_option("model", flags.model, "model folder or GGUF file")->required();
   command
       .add_option("--tasks", flags.tasks, "names separated by commas, or all; see evo eval list")
       ->required();

@@ -268,7 +268,7 @@ void add_generate_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<GenerateFlags>();
   decode::DecodeOptions& decode = flags->options.decode;
   CLI::App* command = app.add_subcommand("generate", "Continue a text");
-  command->add_option("model", flags->model, "model folder");
+  command->add_option("model", flags->model, "model folder or GGUF file");
   add_prompt_options(*command, flags->prompt, "text to continue");
   command->add_option("--prefix", flags->prefix, "text before a gap (the same as --prompt)");
   command->add_option("--suffix", flags->suffix,

@@ -65,7 +65,8 @@ void add_adapt_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<AdaptFlags>();
   CLI::App* command =
       app.add_subcommand("adapt", "Teach an autoregressive model to evolve several tokens at once");
-  command->add_option("parent", flags->parent, "model folder: Hugging Face's or ours")->required();
+  command->add_option("parent", flags->parent, "model folder, Hugging Face's or ours, or GGUF file")
+      ->required();
   command
       ->add_option(
           "--recipe", flags->recipe,

@@ -8,18 +8,18 @@
 #include <vector>
 
 #include "model/families/family.h"
+#include "weights/array_source.h"
 #include "weights/safetensors.h"
-#include "weights/weight_folder.h"
 
 namespace evo::model {
 
-/// The folder's arrays as parameters of a model of `config`, whose family says where they lie.
-/// Errors name the array as the file has it.
+/// The arrays of a folder or file as parameters of a model of `config`, whose family says where
+/// they lie. Errors name the array as the file has it.
 class FamilyWeights {
  public:
-  FamilyWeights(const weights::WeightFolder& folder, const ModelConfig& config);
+  FamilyWeights(const weights::ArraySource& arrays, const ModelConfig& config);
 
-  [[nodiscard]] const weights::WeightFolder& folder() const { return folder_; }
+  [[nodiscard]] const weights::ArraySource& arrays() const { return arrays_; }
 
   /// Reads a parameter. Throws Error if it is missing, has another shape, or holds what is no
   /// number.
@@ -36,14 +36,14 @@ class FamilyWeights {
  private:
   [[nodiscard]] const ArrayPlace& place(const Parameter& parameter) const;
 
-  const weights::WeightFolder& folder_;
+  const weights::ArraySource& arrays_;
   std::map<std::string, ArrayPlace> places_;  // by parameter, named as the file has them
   std::set<std::string> used_;
   std::string_view prefix_;
 };
 
 /// What `transformers` makes of a tied model whose file has another head: one that is not tied.
-void untie_if_heads_differ(const weights::WeightFolder& folder, ModelConfig& config);
+void untie_if_heads_differ(const weights::ArraySource& arrays, ModelConfig& config);
 
 /// The arrays of a family's file that hold these of ours, one or more to each. `arrays` must
 /// outlive what is returned.

@@ -14,6 +14,7 @@
 #include "files/files.h"
 #include "model/layout.h"
 #include "model/sources/weight_source.h"
+#include "weights/gguf/rotary_rows.h"
 
 namespace evo::model {
 namespace {
@@ -107,8 +108,7 @@ void split_pairs(std::span<float> rows, int64_t head_size, int64_t width) {
   const std::vector<float> before(rows.begin(), rows.end());
   const int64_t count = std::ssize(rows) / width;
   for (int64_t r = 0; r < count; ++r) {
-    const int64_t first = r / head_size * head_size, i = r - first, half = head_size / 2;
-    const int64_t from = first + (i < half ? 2 * i : 2 * (i - half) + 1);
+    const int64_t from = weights::neighbouring_row(r, head_size / 2);
     std::copy_n(before.begin() + from * width, width, rows.begin() + r * width);
   }
 }

@@ -54,24 +54,24 @@ void require_finite(std::span<const float> values, std::string_view name, std::s
   require_all_finite<uint32_t>(values, 0x7F800000, name, path);
 }
 
-void read_parameter(const weights::WeightFolder& weights, const std::string& name,
+void read_parameter(const weights::ArraySource& weights, const std::string& name,
                     const std::vector<int64_t>& shape, std::span<float> out) {
   weights.read_f32(name, shape, out);
   require_finite(out, name, weights.path().string());
 }
 
-void read_bf16_parameter(const weights::WeightFolder& weights, const std::string& name,
+void read_bf16_parameter(const weights::ArraySource& weights, const std::string& name,
                          const std::vector<int64_t>& shape, std::span<uint16_t> out) {
   weights.read_bf16(name, shape, out);
   require_all_finite<uint16_t>(std::span<const uint16_t>(out), 0x7F80, name,
                                weights.path().string());
 }
 
-std::span<const uint16_t> mapped_bf16_parameter(const weights::WeightFolder& weights,
+std::span<const uint16_t> mapped_bf16_parameter(const weights::ArraySource& weights,
                                                 const std::string& name,
                                                 const std::vector<int64_t>& shape) {
   const weights::TensorInfo* const info = weights.find(name);
-  if (info == nullptr || info->dtype != "BF16" || info->shape != shape ||
+  if (info == nullptr || info->dtype != "BF16" || info->shape != shape || info->bytes.empty() ||
       reinterpret_cast<uintptr_t>(info->bytes.data()) % alignof(uint16_t) != 0) {
     return {};
   }
@@ -82,8 +82,8 @@ std::span<const uint16_t> mapped_bf16_parameter(const weights::WeightFolder& wei
 }
 
 WeightSource folder_source(const std::filesystem::path& folder, bool backbone_only) {
-  WeightSource source{ModelConfig::load(folder / "config.json"), {}};
-  const auto weights = std::make_shared<const weights::WeightFolder>(folder);
+  WeightSource source{ModelConfig::load(folder), {}};
+  const std::shared_ptr<const weights::ArraySource> weights = weights::open_arrays(folder);
   if (backbone_only) source.config.flow = false;
   untie_if_heads_differ(*weights, source.config);
   const auto of_family = std::make_shared<const FamilyWeights>(*weights, source.config);

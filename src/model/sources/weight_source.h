@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "model/config.h"
+#include "weights/array_source.h"
 #include "weights/safetensors.h"
-#include "weights/weight_folder.h"
 
 namespace evo::model {
 
@@ -19,13 +19,13 @@ inline constexpr char kTimeValue[] = "evo.time.value";
 inline constexpr char kUnigram[] = "evo.unigram";
 
 /// Reads a parameter. Throws Error if it is missing, has another shape, or holds what is no number.
-void read_parameter(const weights::WeightFolder& weights, const std::string& name,
+void read_parameter(const weights::ArraySource& weights, const std::string& name,
                     const std::vector<int64_t>& shape, std::span<float> out);
 /// The same of one whose array is BF16, without changing its numbers.
-void read_bf16_parameter(const weights::WeightFolder& weights, const std::string& name,
+void read_bf16_parameter(const weights::ArraySource& weights, const std::string& name,
                          const std::vector<int64_t>& shape, std::span<uint16_t> out);
 /// The same where it lies in the file; empty if it does not lie as 16-bit numbers must.
-std::span<const uint16_t> mapped_bf16_parameter(const weights::WeightFolder& weights,
+std::span<const uint16_t> mapped_bf16_parameter(const weights::ArraySource& weights,
                                                 const std::string& name,
                                                 const std::vector<int64_t>& shape);
 /// Throws Error naming `name`, the first such element and `path` if a value is not finite.
@@ -38,7 +38,7 @@ struct WeightSource {
   std::vector<weights::ArrayToWrite> arrays;
 };
 
-/// Of a model folder. `backbone_only` leaves out what only evolving tokens use.
+/// Of a model folder or a GGUF file. `backbone_only` leaves out what only evolving tokens use.
 [[nodiscard]] WeightSource folder_source(const std::filesystem::path& folder, bool backbone_only);
 
 /// Of a llama2.c checkpoint in its first format: 7 whole numbers, then the weights in f32.

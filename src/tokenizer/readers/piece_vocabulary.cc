@@ -142,4 +142,35 @@ TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, bool byte_fallbac
   return spec;
 }
 
+PieceVocabulary pieces_of_spec(const TokenizerSpec& spec) {
+  PieceVocabulary vocabulary;
+  for (const std::string& token : spec.tokens) vocabulary.pieces.push_back({token, 0});
+  const auto piece = [&](int32_t id) -> Piece& {
+    return vocabulary.pieces[static_cast<size_t>(id)];
+  };
+  for (const AddedToken& token : spec.added)
+    piece(token.id).kind = token.special ? Piece::Kind::kControl : Piece::Kind::kUserDefined;
+  if (spec.unknown >= 0) piece(spec.unknown).kind = Piece::Kind::kUnknown;
+  if (spec.byte_fallback) {
+    for (Piece& one : vocabulary.pieces) {
+      const bool byte =
+          one.text.size() == 6 && one.text.starts_with("<0x") && one.text.ends_with(">");
+      if (byte && one.kind == Piece::Kind::kNormal) one.kind = Piece::Kind::kByte;
+    }
+  }
+  // The first merge that makes a piece decides when it is made.
+  const auto most = static_cast<float>(spec.merges.size());
+  for (Piece& one : vocabulary.pieces) one.score = -most;
+  for (size_t i = spec.merges.size(); i-- > 0;)
+    piece(spec.merges[i].result).score = -static_cast<float>(i);
+  vocabulary.space_first = spec.normalizer.find("Prepend") != std::string::npos;
+  const TokenizerSpec same =
+      spec_of_pieces(vocabulary.pieces, spec.byte_fallback, vocabulary.space_first);
+  if (same.normalizer != spec.normalizer || same.decoder != spec.decoder)
+    fail("the tokenizer normalizes or decodes in another way than SentencePiece's BPE");
+  if (same.merges != spec.merges)
+    fail("the tokenizer's merges are not those of a SentencePiece vocabulary");
+  return vocabulary;
+}
+
 }  // namespace evo::tokenizer

@@ -5,11 +5,13 @@
 
 #include "base/error.h"
 #include "files/files.h"
+#include "tokenizer/readers/gguf_tokenizer.h"
 #include "tokenizer/readers/llama2c_tokenizer.h"
 #include "tokenizer/readers/sentencepiece.h"
 #include "tokenizer/readers/tiktoken.h"
 #include "tokenizer/readers/tokenizer_json.h"
 #include "tokenizer/readers/vocab_merges.h"
+#include "weights/gguf/gguf_model.h"
 
 namespace evo::tokenizer {
 namespace {
@@ -30,12 +32,13 @@ TokenizerSpec read_file_of_any_form(const fs::path& path) {
   if (is_sentencepiece(content)) return parse_sentencepiece(content);
   fail(
       "not a tokenizer that evo knows: expected tokenizer.json, a tokenizer.model of SentencePiece "
-      "or tiktoken, or a llama2.c tokenizer.bin");
+      "or tiktoken, a llama2.c tokenizer.bin, or a GGUF file");
 }
 
 }  // namespace
 
 TokenizerSpec read_tokenizer(const fs::path& path) {
+  if (weights::is_gguf(path)) return spec_of_gguf(weights::GgufModel(path).head());
   if (!fs::is_directory(path)) return read_file_of_any_form(path);
   for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer.bin"}) {
     if (fs::exists(path / name)) return read_file_of_any_form(path / name);

@@ -4,6 +4,7 @@
 //   tokenizer.model                SentencePiece, BPE (Llama-2, Mistral)       sentencepiece.h
 //   tokenizer.model                tiktoken: base64 and rank (Llama-3)         tiktoken.h
 //   tokenizer.bin, tok512.bin      llama2.c                                    llama2c_tokenizer.h
+//   MODEL.gguf                     llama.cpp, in a model's metadata            gguf_tokenizer.h
 //   vocab.json + merges.txt        GPT-2 and Qwen, with what tokenizer_config.json says
 //
 // All become a TokenizerSpec, hence tokenizer.json.

@@ -66,19 +66,32 @@ PostProcessor PostProcessor::parse(const std::string& json, size_t tokens) {
   return result;
 }
 
-std::string PostProcessor::json_with_prefix(const std::string& name, int32_t id) {
-  const auto special = [&](int type) {
-    return Json{{"SpecialToken", {{"id", name}, {"type_id", type}}}};
+std::string PostProcessor::json_of(const std::vector<Named>& prefix,
+                                   const std::vector<Named>& suffix) {
+  if (prefix.empty() && suffix.empty()) return "null";
+  Json known = Json::object();
+  const auto frame = [&](Json& pieces, const char* which, int type) {
+    const auto append = [&](const std::vector<Named>& tokens) {
+      for (const auto& [name, id] : tokens) {
+        pieces.push_back({{"SpecialToken", {{"id", name}, {"type_id", type}}}});
+        known[name] = {{"id", name}, {"ids", {id}}, {"tokens", {name}}};
+      }
+    };
+    append(prefix);
+    pieces.push_back({{"Sequence", {{"id", which}, {"type_id", type}}}});
+    append(suffix);
   };
-  const auto text = [](const char* which, int type) {
-    return Json{{"Sequence", {{"id", which}, {"type_id", type}}}};
-  };
-  const Json known = {{name, {{"id", name}, {"ids", {id}}, {"tokens", {name}}}}};
-  return Json{{"type", "TemplateProcessing"},
-              {"single", Json::array({special(0), text("A", 0)})},
-              {"pair", Json::array({special(0), text("A", 0), special(1), text("B", 1)})},
-              {"special_tokens", known}}
+  Json single = Json::array(), pair = Json::array();
+  frame(single, "A", 0);
+  frame(pair, "A", 0);
+  frame(pair, "B", 1);
+  return Json{
+      {"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", known}}
       .dump();
+}
+
+std::string PostProcessor::json_with_prefix(const std::string& name, int32_t id) {
+  return json_of({{name, id}}, {});
 }
 
 }  // namespace evo::tokenizer

@@ -15,7 +15,14 @@ struct PostProcessor {
   /// less than `tokens`. Throws Error naming what is damaged or not supported.
   static PostProcessor parse(const std::string& json, size_t tokens);
 
-  /// A TemplateProcessing that puts the token `name`, whose id is `id`, before each text.
+  struct Named {
+    std::string name;
+    int32_t id;
+  };
+  /// A TemplateProcessing that puts these tokens before and behind each text; null if there are
+  /// none.
+  static std::string json_of(const std::vector<Named>& prefix, const std::vector<Named>& suffix);
+  /// The same of the token `name`, whose id is `id`, before each text.
   static std::string json_with_prefix(const std::string& name, int32_t id);
 };
 

@@ -9,6 +9,7 @@
 #include "base/watcher.h"
 #include "chat/chat_template.h"
 #include "data/documents.h"
+#include "weights/gguf/gguf_file.h"
 
 namespace evo::train {
 namespace {
@@ -102,10 +103,10 @@ std::vector<data::Document> read_round(std::span<data::DocumentReader> readers) 
 }  // namespace
 
 ChatFormat chat_format_beside(const std::filesystem::path& tokenizer) {
-  const bool is_folder = std::filesystem::is_directory(tokenizer);
+  const bool is_model = std::filesystem::is_directory(tokenizer) || weights::is_gguf(tokenizer);
   chat::ChatTemplate chat =
       tokenizer.empty() ? chat::ChatTemplate::chatml()
-                        : chat::ChatTemplate::load(is_folder ? tokenizer : tokenizer.parent_path());
+                        : chat::ChatTemplate::load(is_model ? tokenizer : tokenizer.parent_path());
   return [chat = std::move(chat)](std::span<const text::ChatMessage> messages) {
     const chat::ChatText text = chat.render_answers(messages);
     std::vector<ChatPart> parts;

@@ -23,7 +23,7 @@ struct ChatPart {
 };
 using ChatFormat = std::function<std::vector<ChatPart>(std::span<const text::ChatMessage>)>;
 
-/// Conversations as the chat template beside `tokenizer`, a file or a folder, writes them; as
+/// Conversations as the chat template beside `tokenizer`, a file or a model, writes them; as
 /// ChatML if there is none, or if the name is empty.
 [[nodiscard]] ChatFormat chat_format_beside(const std::filesystem::path& tokenizer);
 

@@ -124,14 +124,14 @@ TrainSummary Trainer::train() {
       recover(*result);
       continue;
     }
-    log(*result, stopped);
+    take_stock(*result, stopped);
     if (options_.on_step && ranks_.is_first()) report_step(*result);
     stopped = stopped || pace_.stopping();
     if (state_.step % config_.checkpoint_every == 0) save_checkpoint();
     if (config_.sample_every > 0 && state_.step % config_.sample_every == 0 && !finished())
       sample();
   }
-  if (finished()) close_log();
+  if (finished() && unvalidated_ && !pace_.stopping()) sum_up(*unvalidated_, true);
   if (state_.step == 0 && finished() && !pace_.stopping()) {
     log_warning(
         "{:.3g} minutes were over before the first step was complete: nothing is learnt. Give more "
@@ -157,6 +157,39 @@ TrainSummary Trainer::train() {
   summary_.peak_bytes = tensor::pool_stats().peak_bytes + arrays_.written_bytes();
   summary_.ranks = ranks_.size();
   return summary_;
+}
+
+void Trainer::take_stock(const StepResult& result, bool stopped) {
+  state_.since_line.add(result.loss);
+  // An interruption adds a line of its own and leaves the losses for the resumed run's next one,
+  // which so is the same as without the interruption. Nobody who stops a run waits for a long
+  // validation.
+  constexpr double kShortValidation = 2;  // seconds
+  const bool validation_planned = state_.step % config_.validate_every == 0 || finished();
+  const bool planned = validation_planned || state_.step % config_.log_every == 0;
+  const bool validates =
+      validation_planned || (stopped && validation_seconds() <= kShortValidation);
+  unvalidated_ = result;
+  if (planned || stopped) sum_up(result, validates);
+  if (planned) state_.since_line = {};
+}
+
+void Trainer::sum_up(const StepResult& result, bool validates) {
+  const LossReport mean = state_.since_line.mean();
+  if (!std::isnan(mean.total)) summary_.last = mean;  // else this step has had its line
+  measure_rate();
+  summary_.communication_hidden = rank_times_.hidden_share();
+  json::Record line = metrics_line(result);  // of the time before the validation
+  bool validated = false;
+  if (validates) {
+    summary_.validation = validate();
+    validated = !std::isnan(summary_.validation.ar_nll);  // it was not abandoned
+  }
+  if (validated) unvalidated_.reset();
+  write_line(std::move(line), validated);
+  note_ = progress_note();
+  progress_->update(config_.steps > 0 ? static_cast<double>(state_.step) : elapsed(), note_);
+  start_rate();
 }
 
 bool Trainer::agree_to_stop() {

@@ -98,6 +98,7 @@ class Trainer {
   /// Nothing if the step was abandoned: then nothing has changed.
   std::optional<StepResult> step();
   /// Adds the gradients of one step; the losses of this rank's share of each pass.
+  void clear_gradients();
   std::vector<LossReport> accumulate_gradients();
   /// The gradients of one pass, micro-batch by micro-batch, the first of which is number `first` of
   /// the step's; the losses of this rank's share.
@@ -140,9 +141,11 @@ class Trainer {
   void exchange_average();  ///< and weights
   LossReport validate();
   void sample();
-  void log(const StepResult& result, bool stopped);
-  void close_log();  ///< the line with the last validation, if the last step has none
-  void add_line(const StepResult& result, bool validates);
+  void take_stock(const StepResult& result, bool stopped);  ///< after a step
+  /// The losses since the last line, and a validation; tells both.
+  void sum_up(const StepResult& result, bool validates);
+  void write_line(json::Record line, bool validated);  ///< of metrics.jsonl, with its curve
+  [[nodiscard]] std::string progress_note() const;
   [[nodiscard]] int64_t tokens_per_step() const;
   [[nodiscard]] double checkpoint_bytes() const;
   void start_rate();    ///< of tokens per second, which validation does not count into

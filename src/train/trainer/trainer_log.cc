@@ -9,37 +9,8 @@
 
 namespace evo::train {
 
-void Trainer::log(const StepResult& result, bool stopped) {
-  state_.since_line.add(result.loss);
-  // An interruption adds a line of its own and leaves the losses for the resumed run's next one,
-  // which so is the same as without the interruption. Nobody who stops a run waits for a long
-  // validation.
-  constexpr double kShortValidation = 2;  // seconds
-  const bool validation_planned = state_.step % config_.validate_every == 0 || finished();
-  const bool planned = validation_planned || state_.step % config_.log_every == 0;
-  const bool validates =
-      validation_planned || (stopped && validation_seconds() <= kShortValidation);
-  unvalidated_ = result;
-  if (planned || stopped) add_line(result, validates);
-  if (planned) state_.since_line = {};
-}
-
-void Trainer::close_log() {
-  if (unvalidated_ && !pace_.stopping()) add_line(*unvalidated_, true);
-}
-
-void Trainer::add_line(const StepResult& result, bool validates) {
-  const LossReport mean = state_.since_line.mean();
-  if (!std::isnan(mean.total)) summary_.last = mean;  // else this step has had its line
-  measure_rate();
-  summary_.communication_hidden = rank_times_.hidden_share();
-  json::Record line = metrics_line(result);
-  if (validates) {
-    summary_.validation = validate();
-    validates = !std::isnan(summary_.validation.ar_nll);  // it was not abandoned
-  }
-  if (validates) {
-    unvalidated_.reset();
+void Trainer::write_line(json::Record line, bool validated) {
+  if (validated) {
     line.set("valid_ar_nll", summary_.validation.ar_nll);
     line.set("valid_sequences", validated_);
     if (config_.flow) {
@@ -50,18 +21,18 @@ void Trainer::add_line(const StepResult& result, bool validates) {
     }
   }
   if (metrics_) metrics_->add(line);
-  if (metrics_ && validates) metrics_->draw(std::filesystem::path(options_.out) / "loss.svg");
+  if (metrics_ && validated) metrics_->draw(std::filesystem::path(options_.out) / "loss.svg");
+}
 
+std::string Trainer::progress_note() const {
   const std::string elbo =
       summary_.last.elbo_rows > 0 ? fmt::format("  ELBO {:.3f}", summary_.last.elbo) : "";
   const std::string of_peak =
       std::isnan(summary_.gemm_peak_fraction)
           ? ""
           : fmt::format("  {:.0f}% of peak", 100 * summary_.gemm_peak_fraction);
-  note_ = fmt::format("loss {:.3f}  AR {:.3f}{}  {:.0f} tokens/s{}", summary_.last.total,
-                      summary_.last.ar_nll, elbo, summary_.tokens_per_second, of_peak);
-  progress_->update(config_.steps > 0 ? static_cast<double>(state_.step) : elapsed(), note_);
-  start_rate();
+  return fmt::format("loss {:.3f}  AR {:.3f}{}  {:.0f} tokens/s{}", summary_.last.total,
+                     summary_.last.ar_nll, elbo, summary_.tokens_per_second, of_peak);
 }
 
 void Trainer::report_step(const StepResult& result) const {

@@ -28,6 +28,7 @@ std::optional<Trainer::StepResult> Trainer::step() {
   pace_.begin(fmt::format("step {}", state_.step + 1),
               config_.gradient_accumulation * std::ssize(own_micro_batches()), deadline());
   try {
+    clear_gradients();
     passes = accumulate_gradients();
   } catch (const Abandoned&) {
     state_.next_sequence = first_sequence;
@@ -48,12 +49,15 @@ std::optional<Trainer::StepResult> Trainer::step() {
   return result;
 }
 
-std::vector<LossReport> Trainer::accumulate_gradients() {
+void Trainer::clear_gradients() {
   const model::ParameterStore& parameters = arrays_.model.parameters();
   for (const model::Parameter& p : parameters.list()) {
     if (!has_gradient(config_, p.name)) continue;
     tensor::set_zero(parameters.gradients().subspan(p.offset, p.numel()));
   }
+}
+
+std::vector<LossReport> Trainer::accumulate_gradients() {
   const comm::IndexRange own = comm::part_of(config_.batch_size, ranks_.rank(), ranks_.size());
   const int64_t parts = std::ssize(own_micro_batches());
   std::vector<LossReport> passes;

@@ -1,0 +1,45 @@
+// The number formats of GGUF: weights in blocks that share scales, as bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace evo::weights {
+
+/// A row of the table of formats. Blocks lie within rows of an array: a row has a whole number.
+struct BlockFormat {
+  uint32_t id;  ///< the file's number for it
+  std::string_view name;
+  int64_t weights;      ///< of a block
+  int64_t block_bytes;  ///< of a block
+  /// Writes the weights of `count` blocks, exactly as ggml's reference computes them in f32.
+  void (*read)(const uint8_t* blocks, int64_t count, float* out);
+  /// The other way round, as ggml's reference does; null: it is only read.
+  void (*write)(const float* weights, int64_t count, uint8_t* blocks) = nullptr;
+  int64_t file_type = 0;  ///< general.file_type of a model whose matrices are written so
+};
+
+/// All of them, by falling size.
+[[nodiscard]] std::span<const BlockFormat> block_formats();
+/// nullptr if none is numbered or called so.
+[[nodiscard]] const BlockFormat* find_block_format(uint32_t id);
+[[nodiscard]] const BlockFormat* find_block_format(std::string_view name);
+
+// What the readers share.
+
+inline constexpr int64_t kSuperBlock = 256;  ///< weights of a block of the K formats
+
+/// A bf16, f16 or other 16-bit number at any address, least byte first.
+[[nodiscard]] inline uint16_t read_u16(const uint8_t* at) {
+  return static_cast<uint16_t>(at[0] | at[1] << 8);
+}
+
+void read_q2_k(const uint8_t* blocks, int64_t count, float* out);
+void read_q3_k(const uint8_t* blocks, int64_t count, float* out);
+void read_q4_k(const uint8_t* blocks, int64_t count, float* out);
+void read_q5_k(const uint8_t* blocks, int64_t count, float* out);
+void read_q6_k(const uint8_t* blocks, int64_t count, float* out);
+
+}  // namespace evo::weights
