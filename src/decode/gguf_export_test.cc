@@ -77,7 +77,7 @@ TEST(GgufExport, Formats) {
   EXPECT_GT(sizes[2], sizes[3]);
 }
 
-TEST(GgufExport, ops::RopeScaling) {
+TEST(GgufExport, RopeScaling) {
   const TemporaryFolder folder;
   for (const char* type : {"linear", "yarn", "llama3"}) {
     model::ModelConfig config = backbone_config("llama");
