@@ -43,6 +43,41 @@ TEST_F(Adapt, FullAndResumed) {
   EXPECT_EQ(report["recipe"], "full");
 }
 
+/// Only what training must change is changed, then and when it goes on.
+TEST_F(Adapt, KeepsTheParentsFiles) {
+  using Json = nlohmann::json;
+  const std::string from = path("from"), out = path("out");
+  fs::copy(parent(), from, fs::copy_options::recursive);
+  const auto change = [](const std::string& file, const Json& more) {
+    Json json = Json::parse(read_bytes(file));
+    json.update(more);
+    write_bytes(file, json.dump());
+    return json;
+  };
+  const Json manners =
+      change(from + "/generation_config.json",
+             {{"eos_token_id", {5, 7}}, {"temperature", 0.6}, {"do_sample", true}});
+  for (const char* name : {"LICENSE", "chat_template.json", "README.md"}) {
+    write_bytes(from + "/" + name, std::string("{\"chat_template\": \"") + name + "\"}");
+  }
+  ASSERT_EQ(run(adapt(from, "--steps 1")).code, 0);
+  for (const char* name : {"LICENSE", "chat_template.json", "README.md", "tokenizer.json"}) {
+    EXPECT_EQ(read_bytes(out + "/" + name), read_bytes(from + "/" + name)) << name;
+  }
+  EXPECT_EQ(Json::parse(read_bytes(out + "/generation_config.json")), manners);
+  const Json changed = change(out + "/generation_config.json", {{"temperature", 0.9}});
+  write_bytes(out + "/LICENSE", "mine");
+  ASSERT_EQ(run(adapt(from, "--steps 2 --resume")).code, 0);
+  EXPECT_EQ(Json::parse(read_bytes(out + "/generation_config.json")), changed);
+  EXPECT_EQ(read_bytes(out + "/LICENSE"), "mine");
+  // What learns documents learns how these end.
+  fs::remove_all(out);
+  ASSERT_EQ(run(adapt(from, "--recipe full --steps 1")).code, 0);
+  const Json ends = Json::parse(read_bytes(out + "/generation_config.json")).at("eos_token_id");
+  EXPECT_EQ(ends.size(), 3);
+  EXPECT_EQ(ends.at(0), 5);
+}
+
 TEST_F(Adapt, DraftsKeepsTheTextsOfAnEvolvingParent) {
   const auto report = result(adapt(model(), "--recipe drafts --steps 6"));
   EXPECT_EQ(report["texts_equal_to_parent"], report["texts"]);

@@ -170,6 +170,58 @@ TEST_F(Chat, EndOfTurnStopsTheAnswer) {
   EXPECT_EQ(answers(folder, "cat\\n")[0].at("content"), whole.substr(0, whole.find(end)));
 }
 
+/// With the model's own settings, which are shown, unless they are not wanted.
+TEST_F(Chat, SamplesAsTheModelAsks) {
+  const std::string folder = with_template(kPlain);
+  Json config = Json::parse(read_bytes(folder + "/generation_config.json"));
+  config.update({{"do_sample", false}, {"repetition_penalty", 1.3}});
+  write_bytes(folder + "/generation_config.json", config.dump());
+  const auto chat = [&](const std::string& more) {
+    return run_shell("printf cat | $EVO chat " + folder + " --max-tokens 8 --json " + more);
+  };
+  const Outcome own = chat("");
+  EXPECT_NE(own.err.find("temperature 0, repetition_penalty 1.3 (--no-defaults"), std::string::npos)
+      << own.err;
+  EXPECT_EQ(Json::parse(own.out).at("content"), continuation("ucat 1", "--repetition-penalty 1.3"));
+  const Outcome plain = chat("--no-defaults --temperature 0");
+  EXPECT_EQ(plain.err.find("no-defaults"), std::string::npos) << plain.err;
+  EXPECT_EQ(Json::parse(plain.out).at("content"), continuation("ucat 1"));
+  const Outcome chosen = chat("--repetition-penalty 1");
+  EXPECT_NE(chosen.err.find("for it: temperature 0 ("), std::string::npos) << chosen.err;
+  EXPECT_EQ(Json::parse(chosen.out).at("content"), continuation("ucat 1"));
+  config["temperature"] = -1;
+  write_bytes(folder + "/generation_config.json", config.dump());
+  expect_refusal("chat " + folder + " </dev/null", 1, {"generation_config.json", "temperature"});
+}
+
+TEST_F(Chat, VariablesReachTheTemplate) {
+  const std::string folder =
+      with_template("<|endoftext|>{{ 'u' if short else 'long' }}{{ messages[0].content }} 1");
+  const auto list = answers(folder, "cat", "--chat-template-kwargs '{\"short\": true}'");
+  EXPECT_EQ(list[0].at("content"), continuation("ucat 1"));
+  expect_refusal("chat " + folder + " --chat-template-kwargs [1]", 2,
+                 {"--chat-template-kwargs", "an object"});
+}
+
+/// `generate --chat` asks one question; without it a model with a template is only continued, and
+/// says so.
+TEST_F(Chat, GenerateAsksOneQuestion) {
+  const std::string folder = with_template(kPlain);
+  const std::string command =
+      "generate " + folder + " --temperature 0 --max-tokens 8 --prompt cat ";
+  const Outcome asked = run(command + "--chat --system so");
+  EXPECT_EQ(asked.out, continuation("sso ucat 2") + "\n");
+  EXPECT_EQ(asked.err.find("chat template"), std::string::npos) << asked.err;
+  const Outcome continued = run(command);
+  EXPECT_EQ(continued.out, "cat" + continuation("cat") + "\n");
+  EXPECT_NE(continued.err.find("--chat asks it"), std::string::npos) << continued.err;
+  EXPECT_EQ(run("generate " + model() + " --max-tokens 1 --prompt a").err.find("--chat"),
+            std::string::npos);
+  expect_refusal(command + "--chat --suffix x", 2, {"--suffix"});
+  expect_refusal(command + "--system x", 2, {"--chat only"});
+  expect_refusal("generate " + folder + " --chat", 2, {"--prompt"});
+}
+
 TEST_F(Chat, TemplatesRefuseInTheirOwnWords) {
   const Outcome outcome =
       chat(with_template("{{ raise_exception('not with me') }}"), "cat\\n", "--json");

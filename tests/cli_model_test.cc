@@ -288,10 +288,14 @@ TEST_F(BadModel, ShardsAreTheModel) {
 
 TEST_F(BadModel, ConvertHalvesTheFileAndKeepsTheRest) {
   const std::string out = path("half");
+  for (const char* name : {"LICENSE", "chat_template.json", "tokenizer_config.json"}) {
+    write_bytes(file(name), "{}");
+  }
   EXPECT_EQ(run("convert " + folder() + " --out " + out).code, 0);
   EXPECT_LT(fs::file_size(out + "/model.safetensors"),
             fs::file_size(file("model.safetensors")) * 2 / 3);
-  for (const char* name : {"tokenizer.json", "generation_config.json"}) {
+  for (const char* name : {"tokenizer.json", "generation_config.json", "LICENSE",
+                           "chat_template.json", "tokenizer_config.json"}) {
     EXPECT_EQ(read_bytes(out + "/" + name), read_bytes(file(name))) << name;
   }
   const Json before = Json::parse(read_bytes(file("config.json")));

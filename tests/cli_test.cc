@@ -11,7 +11,9 @@ class Cli : public ProgramTest {};
 
 TEST_F(Cli, UnknownCommandsAndOptionsAreNamed) {
   const char* commands =
-      "demo, train, adapt, generate, chat, serve, eval, info, plan, bench, convert, tokenizer";
+      "demo, pull, list, remove, train, adapt, generate, chat, serve, eval, info, plan, bench, "
+      "convert, "
+      "tokenizer";
   expect_refusal("", 2, {"no command", commands, "evo --help"});
   expect_refusal("frobnicate", 2, {"unknown command 'frobnicate'", commands});
   expect_refusal("--frobnicate train", 2, {"unknown option '--frobnicate'"});

@@ -59,6 +59,8 @@ struct GenerateOptions {
   double temperature = 0;  ///< 0: greedy
   int64_t top_k = 0;       ///< keep the k likeliest tokens; 0: all
   double top_p = 1;        ///< keep the likeliest tokens of this mass
+  /// Above 1: tokens of the text so far, prompt included, become less likely.
+  double repetition_penalty = 1;
   uint64_t seed = 1;
   std::vector<std::string> stop = {};  ///< the text ends before the first of these
   std::string json_schema = {};        ///< the text is JSON that this describes; empty: any text
@@ -106,6 +108,9 @@ class EVO_API Model {
   ~Model();
 
   [[nodiscard]] const ModelInfo& info() const;
+  /// Sampled as the model's files ask for it (generation_config.json); what they say nothing of is
+  /// as ever.
+  [[nodiscard]] GenerateOptions own_options() const;
 
   /// Tokens of a text; names of special tokens in it are ordinary text.
   [[nodiscard]] std::vector<int32_t> encode(std::string_view text) const;

@@ -1,17 +1,11 @@
 #include "api/adapt_run.h"
 
-#include <array>
 #include <filesystem>
-
-#include "weights/model_documents.h"
 
 namespace evo {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::array kChatFiles = {"tokenizer_config.json", "special_tokens_map.json",
-                                   "chat_template.jinja", "chat_template.json"};
 
 void check_recipe(const std::string& parent, const model::ModelConfig& shape,
                   train::AdaptRecipe recipe) {
@@ -36,16 +30,10 @@ void begin_from_parent(TrainRequest& request, const std::string& parent, train::
   check_recipe(parent, shape, recipe);
   request.config = train::adapt_config(shape, recipe);
   settings.apply(request.config);
-  request.tokenizer = parent;
+  request.tokenizer = request.parent = parent;
   request.initialize = [parent](model::Model& model) {
     train::adopt_parent(model::Model::load(parent), model);
   };
-}
-
-train::TrainSummary run_adaptation(const TrainRequest& request) {
-  const train::TrainSummary summary = run_training(request);
-  weights::ModelDocuments(request.tokenizer).copy(request.out, kChatFiles);
-  return summary;
 }
 
 }  // namespace evo

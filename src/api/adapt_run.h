@@ -14,7 +14,4 @@ namespace evo {
 void begin_from_parent(TrainRequest& request, const std::string& parent, train::AdaptRecipe recipe,
                        const RunSettings& settings);
 
-/// run_training() for such a request, and what chats need besides, where the parent has it.
-train::TrainSummary run_adaptation(const TrainRequest& request);
-
 }  // namespace evo

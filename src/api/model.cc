@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <evo/model.hpp>
+#include <iterator>
 #include <mutex>
 #include <numeric>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "api/options.h"
 #include "chat/chat_template.h"
 #include "decode/generate.h"
+#include "decode/generation_defaults.h"
 #include "decode/loaded_model.h"
 #include "decode/mode_choice.h"
 #include "text/utf8.h"
@@ -56,6 +58,12 @@ decode::DecodeOptions decode_options(const GenerateOptions& options,
   choice.apply(decode);
   choice.suit(config, decode);
   decode.sampler = {options.temperature, options.top_k, options.top_p};
+  const double penalty = options.repetition_penalty;
+  if (!(penalty > 0 && penalty <= decode::kMaxRepetitionPenalty)) {
+    throw evo::UsageError(fmt::format("repetition_penalty {}: expected above 0, at most {}",
+                                      penalty, decode::kMaxRepetitionPenalty));
+  }
+  decode.shape.repetition_penalty = penalty;
   decode.max_tokens = options.max_tokens;
   decode.seed = options.seed;
   return decode;
@@ -155,11 +163,11 @@ struct Model::Impl {
     order.options.decode = decode_options(options, loaded.model.config());
     order.options.stop = options.stop;
     order.prompt = prompt(asked, std::min(options.max_tokens, info.context));
-    std::vector<int32_t> ends;
+    std::vector<int32_t> ends = decoder.ends().tokens();
     if (std::holds_alternative<std::vector<Message>>(asked)) {
-      const std::vector<std::string> turns = chat::chat_stops(folder, chat_template(), tokenizer());
+      const std::vector<std::string> turns = chat::chat_stops(chat_template(), tokenizer());
       order.options.stop.insert(order.options.stop.end(), turns.begin(), turns.end());
-      ends = chat::single_tokens(turns, tokenizer());
+      std::ranges::copy(chat::single_tokens(turns, tokenizer()), std::back_inserter(ends));
     }
     if (options.json_schema.empty()) return order;
     if (order.options.decode.mode == evo::decode::Mode::kDiffusion) {
@@ -234,6 +242,19 @@ const Model::Impl& Model::impl() const {
 
 const ModelInfo& Model::info() const {
   return impl().info;
+}
+
+GenerateOptions Model::own_options() const {
+  return enter([&] {
+    decode::DecodeOptions own;
+    decode::GenerationDefaults::load(impl().folder).apply(own.sampler, own.shape);
+    GenerateOptions options;
+    options.temperature = own.sampler.temperature;
+    options.top_k = own.sampler.top_k;
+    options.top_p = own.sampler.top_p;
+    options.repetition_penalty = own.shape.repetition_penalty;
+    return options;
+  });
 }
 
 std::vector<int32_t> Model::encode(std::string_view text) const {

@@ -133,12 +133,26 @@ TEST_F(ApiModelTest, PromptsOfAllKinds) {
 
   const chat::ChatTemplate chat = chat::ChatTemplate::load(model_folder());
   const std::vector<text::ChatMessage> messages = {{"user", "Die Käfer"}};
-  options.stop = chat::chat_stops(model_folder(), chat, loaded_->tokenizer);
+  options.stop = chat::chat_stops(chat, loaded_->tokenizer);
   const std::vector<api::Message> asked = {{"user", "Die Käfer"}};
   expect_same(model_->generate(asked, {.max_tokens = 20}),
               below(decode::Prompt::of_text(chat::encode_chat(chat, loaded_->tokenizer, messages)),
                     options));
   EXPECT_EQ(model_->apply_template(asked), chat.render(messages, true));
+}
+
+TEST_F(ApiModelTest, RepetitionIsPenalizedAndTheModelsOwnOptionsAreTold) {
+  decode::GenerateOptions options;
+  options.decode.max_tokens = 40;
+  options.decode.shape.repetition_penalty = 50;
+  const api::Generation penalized =
+      model_->generate(kPrompt, {.max_tokens = 40, .repetition_penalty = 50});
+  expect_same(penalized, below(decode::text_prompt(loaded_->tokenizer, kPrompt), options));
+  EXPECT_NE(penalized.text, model_->generate(kPrompt, {.max_tokens = 40}).text);
+  expect_error<api::UsageError>([&] { model_->generate(kPrompt, {.repetition_penalty = 0}); },
+                                {"repetition_penalty", "above 0"});
+  EXPECT_EQ(model_->own_options().temperature, 0);  // its files say nothing
+  EXPECT_EQ(model_->own_options().repetition_penalty, 1);
 }
 
 TEST_F(ApiModelTest, StopTextsEndTheText) {

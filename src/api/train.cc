@@ -44,7 +44,7 @@ TrainResult outer_result(const train::TrainSummary& summary) {
 
 /// All but the shape of the model.
 TrainRequest request_of(const RunOptions& options) {
-  if (options.precision == Precision::kInt8) {
+  if (options.precision == tensor::Precision::kInt8) {
     throw evo::UsageError("precision: int8 is for decoding; train with auto, f32 or bf16");
   }
   TrainRequest request;
@@ -87,7 +87,7 @@ TrainResult run_with(const Options& options, const OnProgress& on_progress,
 
 }  // namespace
 
-TrainResult train(const TrainOptions& options, const OnProgress& on_progress,
+TrainResult train(const train::TrainOptions& options, const OnProgress& on_progress,
                   const std::stop_token& stop) {
   return run_with(options, on_progress, stop, [&](TrainRequest& request) {
     request.config = train::RunConfig::preset(options.preset);
@@ -102,7 +102,7 @@ TrainResult adapt(const AdaptOptions& options, const OnProgress& on_progress,
   return run_with(options, on_progress, stop, [&](TrainRequest& request) {
     const std::string parent = options.parent.string();
     begin_from_parent(request, parent, inner_recipe(options.recipe), settings_of(options));
-    return run_adaptation(request);
+    return run_training(request);
   });
 }
 

@@ -1,5 +1,6 @@
 #include "api/train_run.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 
@@ -9,6 +10,7 @@
 #include "base/terminal/progress.h"
 #include "data/data_files.h"
 #include "decode/generate.h"
+#include "decode/generation_defaults.h"
 #include "decode/loaded_model.h"
 #include "files/files.h"
 #include "json/fields.h"
@@ -17,6 +19,7 @@
 #include "plan/fit_memory.h"
 #include "tokenizer/bpe/train_bpe.h"
 #include "train/examples/data.h"
+#include "weights/companion_files.h"
 
 namespace evo {
 namespace {
@@ -262,13 +265,36 @@ void check_same_data(const TrainRequest& request, const data::TokenFile& tokens)
   }
 }
 
+/// A chat model's texts may end otherwise than the documents that it is trained on now.
+void add_document_end(const tokenizer::Tokenizer& tokenizer, json::Record& record) {
+  constexpr const char* kEnd = "eos_token_id";
+  std::vector<int64_t> ends = model::token_ids(record, kEnd);
+  if (std::ranges::find(ends, tokenizer.end_of_text()) != ends.end()) return;
+  ends.push_back(tokenizer.end_of_text());
+  record.set(kEnd, ends);
+}
+
+/// What a resumed run has stays, whoever wrote it; a new one has what its parent had.
+void save_generation_config(const TrainRequest& request, const tokenizer::Tokenizer& tokenizer) {
+  std::optional<json::Record> before;
+  if (fs::exists(settings_file(request))) before = decode::load_generation_config(request.out);
+  if (!before && !request.parent.empty()) before = decode::load_generation_config(request.parent);
+  json::Record record = decode::generation_config(tokenizer, request.config, std::move(before));
+  const bool learns_ends = !request.config.freeze_backbone && !request.config.freeze_flow;
+  if (!request.parent.empty() && learns_ends) add_document_end(tokenizer, record);
+  record.save(fs::path(request.out) / decode::kGenerationConfig);
+}
+
 void save_settings(const TrainRequest& request, const RunStart& start) {
   if (start.data.shards) {
     start.data.shards->save(shards_file(request));
   } else {
     fs::remove(shards_file(request));  // of another run that did not start
   }
-  decode::generation_config(start.tokenizer).save(fs::path(request.out) / "generation_config.json");
+  if (!request.parent.empty() && !fs::exists(settings_file(request))) {
+    weights::copy_companion_files(request.parent, request.out);
+  }
+  save_generation_config(request, start.tokenizer);
   train::RunConfig config = request.config;
   config.micro_batch = start.config.micro_batch;
   config.recompute = start.config.recompute;

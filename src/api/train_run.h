@@ -15,6 +15,8 @@ struct TrainRequest {
   std::string text_field = "text";  ///< of data in JSON lines
   std::string out;
   std::string tokenizer;  ///< file or folder to use; empty: train one on the data
+  /// Folder of the model that is trained further, whose other files the new one keeps; empty: none.
+  std::string parent;
   std::string sample_prompt = "Once upon a time";
   /// Weights to begin with, whose vocabulary then is `config`'s; empty: random ones.
   std::function<void(model::Model& model)> initialize;
@@ -32,10 +34,11 @@ struct TrainRequest {
   double rank_timeout = 120;  ///< seconds to wait for a rank once training has begun; 0: for ever
 };
 
-/// Trains and leaves model, tokenizer, generation_config.json, run.json (the settings as asked
-/// for), data.json (if the data are shards), metrics and pictures in `out`. A stop ends the
-/// training cleanly. A run that cannot start leaves `out` free for the next attempt. Of several
-/// ranks the first prepares and writes all of this, while the others wait.
+/// Trains and leaves model, tokenizer, generation_config.json (a parent's, or what a resumed run
+/// had, goes on to count), run.json (the settings as asked for), data.json (if the data are
+/// shards), metrics and pictures in `out`. A stop ends the training cleanly. A run that cannot
+/// start leaves `out` free for the next attempt. Of several ranks the first prepares and writes all
+/// of this, while the others wait.
 train::TrainSummary run_training(const TrainRequest& request);
 
 /// The tokens that a run trained on, opened again.

@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 
 #include "base/error.h"
 #include "json/json_text.h"
 #include "template/json.h"
-#include "tokenizer/encoder.h"
 #include "weights/model_documents.h"
 
 namespace evo::chat {
@@ -31,7 +29,7 @@ constexpr std::string_view kChatMl =
 OrderedJson load_object(const weights::ModelDocuments& documents, std::string_view name) {
   const std::optional<std::string> text = documents.read(name, kMaxFile);
   if (!text) return OrderedJson::object();
-  OrderedJson json = json::parse_json(*text, documents.label(name));
+  OrderedJson json = json::parse_json(*text, documents.label(name), json::JsonDialect::kPython);
   if (!json.is_object()) fail("{}: expected an object, found another value", documents.label(name));
   return json;
 }
@@ -126,9 +124,18 @@ std::optional<std::string> ChatTemplate::text_of(const fs::path& folder) {
 }
 
 ChatTemplate::ChatTemplate(std::string name, std::string_view source, jinja::Variables constants)
-    : template_(std::move(name), source),
-      constants_(std::move(constants)),
-      end_of_turn_(find_end_of_turn()) {}
+    : template_(std::move(name), source), constants_(std::move(constants)) {
+  find_ends();
+}
+
+ChatTemplate ChatTemplate::with_variables(const jinja::Variables& variables) const {
+  ChatTemplate result = *this;
+  for (const auto& [name, value] : variables) {
+    std::erase_if(result.constants_, [&name = name](const auto& one) { return one.first == name; });
+    result.constants_.emplace_back(name, value);
+  }
+  return result;
+}
 
 std::string ChatTemplate::render(std::span<const text::ChatMessage> messages,
                                  bool add_generation_prompt) const {
@@ -138,24 +145,62 @@ std::string ChatTemplate::render(std::span<const text::ChatMessage> messages,
   variables.emplace_back("messages", jinja::Value::list(std::move(list)));
   variables.emplace_back("add_generation_prompt", jinja::Value(add_generation_prompt));
   variables.emplace_back("tools", jinja::Value());
+  variables.emplace_back("documents", jinja::Value());
   return template_.render(variables);
 }
 
-std::string ChatTemplate::find_end_of_turn() const {
-  constexpr std::string_view kAnswer = "an answer that no template holds";
-  constexpr std::string_view kSpace = " \t\r\n";
-  const text::ChatMessage turns[] = {{"user", "a question"}, {"assistant", std::string(kAnswer)}};
-  std::string text;
+namespace {
+
+constexpr std::string_view kSpace = " \t\r\n";
+
+std::string first_word(std::string_view text) {
+  const size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return std::string(text.substr(begin, text.find_first_of(kSpace, begin) - begin));
+}
+
+size_t common_suffix(std::string_view a, std::string_view b) {
+  return static_cast<size_t>(std::mismatch(a.rbegin(), a.rend(), b.rbegin(), b.rend()).first -
+                             a.rbegin());
+}
+
+}  // namespace
+
+/// Found by rendering a conversation that the texts tell the parts of. Some templates write the
+/// generation prompt behind every answer, whether it is asked for or not: then the end of the turn
+/// is what they also write where a question follows, less what every question begins with.
+void ChatTemplate::find_ends() {
+  const std::string question = "a question that no template holds",
+                    answer = "an answer that no template holds", next = "another question";
+  const text::ChatMessage turns[] = {{"user", question}, {"assistant", answer}, {"user", next}};
+  const std::span<const text::ChatMessage> all(turns), two = all.first(2);
+  std::string ended, prompted, followed;
   try {
-    text = render(turns, false);
-  } catch (const Error&) {
-    return {};  // a template that wants other messages says so when it gets those that matter
+    ended = render(two, false);
+    prompted = render(two, true);
+    followed = render(all, false);
+  } catch (const Error&) {  // a template that wants other messages says so when those come
   }
-  const size_t answer = text.rfind(kAnswer);
-  if (answer == std::string::npos) return {};
-  const size_t begin = text.find_first_not_of(kSpace, answer + kAnswer.size());
-  if (begin == std::string::npos) return {};
-  return text.substr(begin, text.find_first_of(kSpace, begin) - begin);
+  const auto behind = [&](const std::string& text) {
+    const size_t at = text.rfind(answer);
+    return at == std::string::npos ? std::string_view()
+                                   : std::string_view(text).substr(at + answer.size());
+  };
+  end_of_turn_ = first_word(behind(ended));
+  const std::string_view rest = behind(followed);
+  between_turns_ = rest.substr(0, rest.find(next));
+  const bool always_prompts = ended == prompted && !between_turns_.empty();
+  if (!always_prompts || first_word(between_turns_).starts_with(end_of_turn_)) return;
+  const std::string before = followed.substr(0, followed.find(question));
+  size_t opening = between_turns_.size() - common_suffix(between_turns_, before);
+  // Two marks may end alike: it begins behind a whole one.
+  const auto ends_mark = [](char c) {
+    return c == '>' || c == ']' || kSpace.find(c) != std::string_view::npos;
+  };
+  while (opening > 0 && opening < between_turns_.size() && !ends_mark(between_turns_[opening - 1]))
+    ++opening;
+  const std::string end = first_word(between_turns_.substr(0, opening));
+  if (!end.empty() && end_of_turn_.starts_with(end)) end_of_turn_ = end;
 }
 
 ChatText ChatTemplate::render_answers(std::span<const text::ChatMessage> messages) const {
@@ -184,113 +229,29 @@ ChatText ChatTemplate::render_answers(std::span<const text::ChatMessage> message
   return result;
 }
 
-std::vector<int32_t> end_tokens(const fs::path& folder) {
-  constexpr const char* kEnd = "eos_token_id";
-  constexpr const char* kName = "generation_config.json";
-  const weights::ModelDocuments documents(folder);
-  const OrderedJson config = load_object(documents, kName);
-  if (!config.contains(kEnd) || config[kEnd].is_null()) return {};
-  const OrderedJson list =
-      config[kEnd].is_array() ? config[kEnd] : OrderedJson::array({config[kEnd]});
-  std::vector<int32_t> tokens;
-  for (const OrderedJson& token : list) {
-    const bool fits = token.is_number_integer() && token >= 0 && token <= INT32_MAX;
-    if (!fits) {
-      fail("{}: expected '{}' to be the number of a token or a list of them, found {}",
-           documents.label(kName), kEnd, json::shortened(config[kEnd].dump()));
+bool has_chat_template(const fs::path& folder) {
+  try {
+    const weights::ModelDocuments documents(folder);
+    return find_source(documents, load_object(documents, kShared)).has_value();
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+jinja::Variables template_variables(std::string_view json, std::string_view source) {
+  const OrderedJson object = json::parse_json(json, source);
+  if (!object.is_object()) {
+    fail("{}: expected an object with variables of the chat template, found {}", source,
+         json::shortened(object.dump()));
+  }
+  jinja::Variables variables;
+  for (const auto& [name, value] : object.items()) {
+    for (const char* own : {"messages", "tools", "documents", "add_generation_prompt"}) {
+      if (name == own) fail("{}: '{}' is no variable that can be set", source, name);
     }
-    tokens.push_back(token.get<int32_t>());
+    variables.emplace_back(name, jinja::from_json(value));
   }
-  return tokens;
-}
-
-std::vector<std::string> chat_stops(const fs::path& folder, const ChatTemplate& chat_template,
-                                    const tokenizer::Tokenizer& tokenizer) {
-  std::vector<std::string> stops;
-  if (!chat_template.end_of_turn().empty()) stops.push_back(chat_template.end_of_turn());
-  for (const int32_t token : end_tokens(folder)) {
-    if (token != tokenizer.end_of_text()) stops.emplace_back(tokenizer.token_bytes(token));
-  }
-  return stops;
-}
-
-namespace {
-
-/// A conversation as text, in which `guard` stands before names of tokens that are none.
-struct GuardedText {
-  std::string text, guard;
-};
-
-/// A character that nobody uses: the first one of Unicode's private planes that is not in the
-/// texts.
-std::string unused_character(std::span<const text::ChatMessage> messages,
-                             std::string_view rendered) {
-  constexpr uint32_t kFirst = 0xF0000, kEnd = 0x10FFFE;
-  constexpr size_t kBytes = 4;
-  std::set<std::string_view> used;
-  const auto look_at = [&](std::string_view text) {
-    for (size_t at = 0; (at = text.find_first_of("\xF3\xF4", at)) != text.npos; ++at) {
-      used.insert(text.substr(at, kBytes));
-    }
-  };
-  look_at(rendered);
-  for (const text::ChatMessage& message : messages) look_at(message.content);
-  for (uint32_t code = kFirst; code < kEnd; ++code) {
-    const auto byte = [&](uint32_t lead, uint32_t shift, uint32_t mask) {
-      return static_cast<char>(lead | ((code >> shift) & mask));
-    };
-    std::string character{byte(0xF0, 18, 0x07), byte(0x80, 12, 0x3F), byte(0x80, 6, 0x3F),
-                          byte(0x80, 0, 0x3F)};
-    if (!used.contains(character)) return character;
-  }
-  fail("the messages use every character of Unicode's private planes");
-}
-
-/// What a template does with a text may depend on names in it (it may look for the end of a
-/// thought, say). So the text must be the same with and without guards. Where it is not, only names
-/// of special tokens are guarded, which no template looks for in what is said.
-GuardedText render_guarded(const ChatTemplate& chat_template, const tokenizer::Tokenizer& tokenizer,
-                           std::span<const text::ChatMessage> messages) {
-  std::string plain = chat_template.render(messages, true);
-  const std::string guard = unused_character(messages, plain);
-  GuardedText result;
-  for (const bool only_special : {false, true}) {
-    std::vector<text::ChatMessage> marked(messages.begin(), messages.end());
-    for (text::ChatMessage& message : marked) {
-      const bool own_words = message.role == "assistant";
-      message.content = tokenizer.guarded(message.content, guard, only_special || own_words);
-    }
-    const auto same = [](const text::ChatMessage& a, const text::ChatMessage& b) {
-      return a.content == b.content;
-    };
-    if (std::ranges::equal(marked, messages, same)) return {std::move(plain), ""};
-    result = {chat_template.render(marked, true), guard};
-    if (tokenizer::without_guards(result.text, guard) == plain) return result;
-  }
-  return result;
-}
-
-}  // namespace
-
-std::vector<int32_t> single_tokens(const std::vector<std::string>& texts,
-                                   const tokenizer::Tokenizer& tokenizer) {
-  std::vector<int32_t> singles;
-  for (const std::string& text : texts) {
-    const std::vector<int32_t> tokens = tokenizer.encode(text, {.special = true});
-    if (tokens.size() == 1) singles.push_back(tokens.front());
-  }
-  return singles;
-}
-
-std::vector<int32_t> encode_chat(const ChatTemplate& chat_template,
-                                 const tokenizer::Tokenizer& tokenizer,
-                                 std::span<const text::ChatMessage> messages) {
-  std::vector<int32_t> tokens;
-  // A model without a template of its own was trained on documents, which begin with this.
-  if (chat_template.is_fallback()) tokens.push_back(tokenizer.end_of_text());
-  const GuardedText chat = render_guarded(chat_template, tokenizer, messages);
-  tokenizer.encode_append(chat.text, tokens, {.special = true, .guard = chat.guard});
-  return tokens;
+  return variables;
 }
 
 }  // namespace evo::chat

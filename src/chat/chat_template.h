@@ -46,6 +46,10 @@ class ChatTemplate {
   /// `name` is what errors call it; `constants` are variables of every rendering.
   ChatTemplate(std::string name, std::string_view source, jinja::Variables constants);
 
+  /// The same, with variables that templates have switches for ("enable_thinking", say): of those
+  /// that it has already, these count.
+  [[nodiscard]] ChatTemplate with_variables(const jinja::Variables& variables) const;
+
   /// With `add_generation_prompt` it ends where the assistant begins to speak. Throws Error if the
   /// template fails or refuses these messages.
   [[nodiscard]] std::string render(std::span<const text::ChatMessage> messages,
@@ -63,26 +67,30 @@ class ChatTemplate {
   /// What follows the content of an assistant's turn, up to white space: "<|im_end|>". Empty if
   /// nothing does.
   [[nodiscard]] const std::string& end_of_turn() const { return end_of_turn_; }
+  /// What stands between an answer and the next question.
+  [[nodiscard]] const std::string& between_turns() const { return between_turns_; }
 
   [[nodiscard]] bool is_fallback() const { return fallback_; }  ///< ChatML for want of another
 
  private:
-  [[nodiscard]] std::string find_end_of_turn() const;
+  void find_ends();
 
   jinja::Template template_;
   jinja::Variables constants_;
-  std::string end_of_turn_;
+  std::string end_of_turn_, between_turns_;
   bool fallback_ = false;
 };
 
-/// The tokens that end a text according to generation_config.json of a model folder, whose
-/// `eos_token_id` is a number or a list of them; empty if it names none.
-[[nodiscard]] std::vector<int32_t> end_tokens(const std::filesystem::path& folder);
+/// Whether the model folder has a template of its own; one that cannot be read is none.
+[[nodiscard]] bool has_chat_template(const std::filesystem::path& folder);
 
-/// Texts that end an answer: the template's end of turn, and the end tokens of the model in
-/// `folder` but the one that a session knows by itself.
-[[nodiscard]] std::vector<std::string> chat_stops(const std::filesystem::path& folder,
-                                                  const ChatTemplate& chat_template,
+/// Variables for with_variables(), from an object as `chat_template_kwargs` has it. Throws Error
+/// that calls the text `source`, also for names that a template gets from elsewhere ("messages").
+[[nodiscard]] jinja::Variables template_variables(std::string_view json, std::string_view source);
+
+/// Texts that end an answer: what the template writes behind one, of which the first token counts
+/// if it is an added one. The tokens that end any text of the model (Decoder::ends()) come on top.
+[[nodiscard]] std::vector<std::string> chat_stops(const ChatTemplate& chat_template,
                                                   const tokenizer::Tokenizer& tokenizer);
 
 /// Of texts such as chat_stops(), those that are one token each, which names of special tokens are.

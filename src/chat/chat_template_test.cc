@@ -336,19 +336,55 @@ TEST_F(ChatTemplateFolder, DamagedFilesAreNamed) {
   expect_refusal({"tokenizer_config.json", "line 2, column 7", "an expression"});
 }
 
-TEST_F(ChatTemplateFolder, EndTokens) {
-  using Tokens = std::vector<int32_t>;
-  EXPECT_EQ(end_tokens(folder_.path()), Tokens());
-  write("generation_config.json", R"({"eos_token_id": [7, 5]})");
-  EXPECT_EQ(end_tokens(folder_.path()), (Tokens{7, 5}));
-  write("generation_config.json", R"({"eos_token_id": 3})");
-  EXPECT_EQ(end_tokens(folder_.path()), Tokens{3});
-  write("generation_config.json", R"({"eos_token_id": null})");
-  EXPECT_EQ(end_tokens(folder_.path()), Tokens());
-  for (const char* wrong : {"-1", "1.5", "\"x\"", "[1, null]", "4294967296"}) {
-    write("generation_config.json", fmt::format(R"({{"eos_token_id": {}}})", wrong));
-    expect_error([&] { (void)end_tokens(folder_.path()); }, {"eos_token_id", "number of a token"});
-  }
+TEST_F(ChatTemplateFolder, OnlyWhatCanBeReadIsATemplate) {
+  EXPECT_FALSE(has_chat_template(folder_.path()));
+  write("tokenizer_config.json", "{");
+  EXPECT_FALSE(has_chat_template(folder_.path()));
+  write("tokenizer_config.json", R"({"x": NaN, "x": 1, "chat_template": "a"})");
+  EXPECT_TRUE(has_chat_template(folder_.path()));
+}
+
+TEST(ChatTemplate, TakesVariables) {
+  const ChatTemplate chat("test", "{{ eos_token }}{{ thinking }}{{ documents is none }}",
+                          {{"eos_token", jinja::Value("E")}});
+  const auto variables = template_variables(R"({"thinking": [1, "x"], "eos_token": "F"})", "here");
+  EXPECT_EQ(chat.with_variables(variables).render({}, true), "F[1, 'x']True");
+  EXPECT_EQ(chat.render({}, true), "ETrue");
+  expect_error([] { (void)template_variables("[1]", "here"); }, {"here", "an object"});
+  expect_error([] { (void)template_variables(R"({"messages": []})", "here"); },
+               {"here", "'messages'"});
+  expect_error([] { (void)template_variables("{", "here"); }, {"here", "JSON"});
+}
+
+/// Command R writes the assistant's beginning behind every answer, asked for or not.
+TEST(ChatTemplate, TheEndOfATurnIsNotTheBeginningOfTheNext) {
+  const char* source =
+      "<s>{% for m in messages %}{% if m.role == 'user' %}<|turn|><|user|>{{ m.content }}<|end|>"
+      "<|turn|><|bot|>{% else %}<|say|>{{ m.content }}<|said|><|end|>"
+      "{% if loop.last %}<|turn|><|bot|>{% endif %}{% endif %}{% endfor %}";
+  EXPECT_EQ(published(source).end_of_turn(), "<|said|><|end|>");
+  // This one leaves the mark out at the end of the text.
+  const char* last =
+      "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+      "{{ '' if loop.last else '<|im_end|>\n' }}{% endfor %}";
+  EXPECT_EQ(published(last).end_of_turn(), "");
+  EXPECT_EQ(published(last).between_turns(), "<|im_end|>\n<|im_start|>user\n");
+}
+
+TEST(ChatTemplate, AnswersEndAtTheFirstTokenBehindThem) {
+  const tokenizer::Tokenizer tokenizer = tokenizer_with_markers();
+  using Texts = std::vector<std::string>;
+  const auto stops = [&](const char* source) { return chat_stops(published(source), tokenizer); };
+  EXPECT_EQ(stops("{% for m in messages %}<|user|>{{ m.content }}<|end|><|user|>{% endfor %}"),
+            Texts{"<|end|>"});
+  EXPECT_EQ(stops("{% for m in messages %}{{ '' if loop.first else '<|end|><|user|>' }}"
+                  "{{ m.content }}{% endfor %}"),
+            Texts{"<|end|>"});
+  EXPECT_EQ(stops("{% for m in messages %}{{ m.content }} STOP {% endfor %}"), Texts{"STOP"});
+  // Words between turns say nothing of the end of one.
+  EXPECT_EQ(stops("{% for m in messages %}{{ '' if loop.first else '\n### User:' }}"
+                  "{{ m.content }}{% endfor %}"),
+            Texts{});
 }
 
 }  // namespace

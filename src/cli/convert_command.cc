@@ -11,12 +11,14 @@
 #include "base/watcher.h"
 #include "chat/chat_template.h"
 #include "cli/common_options.h"
+#include "cli/hub/model_option.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "decode/generation_defaults.h"
 #include "decode/gguf_export.h"
 #include "decode/loaded_model.h"
-#include "files/files.h"
 #include "model/sources/weight_source.h"
+#include "weights/companion_files.h"
 #include "weights/gguf/gguf_file.h"
 #include "weights/model_documents.h"
 
@@ -29,12 +31,10 @@ struct ConvertFlags {
   std::string source, out, tokenizer, to = "evo", weights = "bf16";
 };
 
-// What goes with the weights as it is, where it is there.
+// What another tokenizer takes the place of.
 constexpr std::array kTokenizerFiles = {"tokenizer.json",    "tokenizer.model",
                                         "vocab.json",        "merges.txt",
                                         "added_tokens.json", "special_tokens_map.json"};
-constexpr std::array kOtherFiles = {"generation_config.json", "tokenizer_config.json",
-                                    "chat_template.jinja"};
 
 // As both kinds of files call them.
 const std::map<std::string, const char*> kFormats = {
@@ -54,15 +54,6 @@ model::WeightSource open_source(const ConvertFlags& flags) {
         flags.source));
   }
   return model::llama2c_source(path);
-}
-
-/// What the checkpoint says of special tokens, and which tokenizer belongs to it.
-json::Record new_generation_config(const model::ModelConfig& config,
-                                   const tokenizer::Tokenizer& tokenizer) {
-  json::Record record = decode::generation_config(tokenizer);
-  if (config.bos_token_id >= 0) record.set("bos_token_id", config.bos_token_id);
-  if (!config.eos_token_ids.empty()) record.set("eos_token_id", config.eos_token_ids);
-  return record;
 }
 
 double megabytes(const weights::ArrayToWrite& array) {
@@ -114,7 +105,7 @@ void convert_to_file(const ConvertFlags& flags) {
         {.source = std::move(weights),
          .tokenizer = *tokenizer,
          .chat_template = chat::ChatTemplate::text_of(flags.source).value_or(""),
-         .generation_config = documents.record("generation_config.json").value_or(json::Record()),
+         .generation_config = documents.record(decode::kGenerationConfig).value_or(json::Record()),
          .name = fs::path(flags.out).stem().string(),
          .format = kFormats.at(flags.weights)});
   });
@@ -132,14 +123,18 @@ void convert_to_folder(const ConvertFlags& flags) {
   write_weights(std::move(source), [&](model::WeightSource weights) {
     model::write_model_folder(flags.out, std::move(weights), kFormats.at(flags.weights));
   });
-  weights::ModelDocuments(flags.source).copy(flags.out, kOtherFiles);
+  const bool is_model = fs::is_directory(flags.source) || weights::is_gguf(flags.source);
+  if (is_model && tokenizer) {
+    weights::copy_companion_files(flags.source, flags.out, kTokenizerFiles);
+  } else if (is_model) {
+    weights::copy_companion_files(flags.source, flags.out);
+  }
   if (tokenizer) {
     tokenizer->save(fs::path(flags.out) / "tokenizer.json");
-    new_generation_config(config, *tokenizer).save(fs::path(flags.out) / "generation_config.json");
+    decode::generation_config(*tokenizer, config, decode::load_generation_config(flags.source))
+        .save(fs::path(flags.out) / decode::kGenerationConfig);
   } else if (weights::is_gguf(flags.source)) {
     tokenizer::Tokenizer::load(flags.source).save(fs::path(flags.out) / "tokenizer.json");
-  } else {
-    files::copy_files(flags.source, flags.out, kTokenizerFiles);
   }
   const auto bytes = fs::file_size(fs::path(flags.out) / "model.safetensors");
   log_info("{}: a {} with weights in {}, {}", flags.out, config.family(), flags.weights,
@@ -161,14 +156,13 @@ void add_convert_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<ConvertFlags>();
   CLI::App* command =
       app.add_subcommand("convert", "Write a model of another program, or ours, as a model folder");
-  command
-      ->add_option("source", flags->source,
-                   "model folder, ours or Hugging Face's, a GGUF file, or a llama2.c .bin")
+  takes_model(command->add_option("source", flags->source,
+                                  fmt::format("{}, or a llama2.c .bin", kModelHelp)))
       ->required();
   command->add_option("--out", flags->out, "folder to write, new or empty; with --to gguf a file")
       ->required();
-  command->add_option("--tokenizer", flags->tokenizer,
-                      "tokenizer file, if the source has none or another is wanted");
+  takes_model(command->add_option("--tokenizer", flags->tokenizer,
+                                  "tokenizer file, if the source has none or another is wanted"));
   command
       ->add_option("--to", flags->to,
                    "evo: all of the model, which other programs open as its backbone; hf: the "

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "base/terminal/progress.h"
+#include "cli/hub/model_option.h"
 #include "cli/program.h"
 #include "json/record.h"
 #include "model/layout.h"
@@ -68,7 +69,7 @@ void run_info(const InfoFlags& flags) {
 void add_info_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<InfoFlags>();
   CLI::App* command = app.add_subcommand("info", "What a model needs: parameters, memory, FLOPs");
-  command->add_option("model", flags->model, "model folder or GGUF file");
+  takes_model(command->add_option("model", flags->model, kModelHelp));
   command->add_option("--preset", flags->preset, "demo, 7m, 15m, 30m, 110m, 124m, 1b or 8b");
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
   command->callback([flags, &action] { action = [flags] { run_info(*flags); }; });

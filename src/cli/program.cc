@@ -23,6 +23,7 @@
 #include "base/threads/thread_pool.h"
 #include "base/watcher.h"
 #include "cli/common_options.h"
+#include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 
 namespace evo::cli {
@@ -77,14 +78,20 @@ void check_command(CLI::App& app, int argc, char** argv) {
   }
 }
 
+/// The one that the command line names, below all others.
+const CLI::App& chosen_command(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return chosen.empty() ? app : chosen_command(*chosen.front());
+}
+
 /// An option that does not exist is named before others that are missing: it may be one of those,
 /// misspelt.
 std::string usage_message(const CLI::App* app, const CLI::Error& error) {
-  const CLI::App* command = app;
-  std::string path = app->get_name();
-  for (auto chosen = app->get_subcommands(); !chosen.empty(); chosen = command->get_subcommands()) {
-    command = chosen.front();
-    path += " " + command->get_name();
+  const CLI::App* command = &chosen_command(*app);
+  std::string path = command->get_name();
+  for (const CLI::App* above = command; above != app;) {
+    above = above->get_parent();
+    path = above->get_name() + " " + path;
   }
   std::string what = error.what(), hint;
   for (const std::string& word : app->remaining(true)) {
@@ -115,6 +122,9 @@ void add_commands(CLI::App& app, Action& action) {
   app.set_version_flag("--version", "evo " EVO_VERSION);
   app.failure_message(usage_message);
   add_demo_command(app, action);
+  add_pull_command(app, action);
+  add_list_command(app, action);
+  add_remove_command(app, action);
   add_train_command(app, action);
   add_adapt_command(app, action);
   add_generate_command(app, action);
@@ -143,6 +153,21 @@ void check_threads(CLI::App& app, const CLI::Validator& range) {
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
     if (CLI::Option* threads = command->get_option_no_throw("--threads")) threads->check(range);
     check_threads(*command, range);
+  }
+}
+
+/// A model that is nowhere is missed by whoever opens a file of it, who knows no hub.
+void run(const Action& action, const CLI::App& app) {
+  try {
+    action();
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Error& error) {
+    const std::string missing = missing_model(chosen_command(app));
+    if (missing.empty()) throw;
+    fail("{}\n{}", error.what(), missing);
   }
 }
 
@@ -175,7 +200,7 @@ int parse_and_run(int argc, char** argv) {
   }
   common.apply();
   catch_interrupts();
-  action();
+  run(action, app);
   flush_output();
   return kDone;
 }

@@ -38,5 +38,8 @@ void add_bench_decode_command(CLI::App& bench, Action& action);
 void add_tokenizer_command(CLI::App& app, Action& action);
 void add_convert_command(CLI::App& app, Action& action);
 void add_demo_command(CLI::App& app, Action& action);
+void add_pull_command(CLI::App& app, Action& action);
+void add_list_command(CLI::App& app, Action& action);
+void add_remove_command(CLI::App& app, Action& action);
 
 }  // namespace evo::cli

@@ -9,6 +9,8 @@
 #include "base/threads/parallel.h"
 #include "base/watcher.h"
 #include "cli/cache_folder.h"
+#include "cli/hub/model_option.h"
+#include "cli/mode_choice.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
@@ -23,14 +25,14 @@ struct ServeFlags {
   std::string model, name, precision = "auto";
   serve::ServerOptions server;
   serve::EngineOptions engine{.request_seconds = 600};
-  int64_t longest_prompt = 0;
+  serve::ServiceOptions service;
+  std::string template_variables;
   int threads = 0;
-  bool json = false;
+  bool json = false, no_defaults = false;
 };
 
 std::string served_name(const ServeFlags& flags) {
-  if (!flags.name.empty()) return flags.name;
-  return std::filesystem::weakly_canonical(flags.model).filename().string();
+  return flags.name.empty() ? model_title(flags.model) : flags.name;
 }
 
 std::string url_of(const serve::ServerOptions& options, int port) {
@@ -47,6 +49,7 @@ void announce(const ServeFlags& flags, const std::string& url, tensor::Precision
     record.set("url", url).set("model", name).set("precision", decode::precision_name(precision));
     record.set("threads", threads()).set("cache_tokens", engine.cache_tokens());
     record.set("cache_bytes", engine.cache_bytes());
+    record.set("defaults", flags.service.defaults.record());
     fmt::print("{}\n", record.dump());
   } else {
     fmt::print("{} is served at {}, with a page to look at (Ctrl-C ends it)\n", name, url);
@@ -55,6 +58,10 @@ void announce(const ServeFlags& flags, const std::string& url, tensor::Precision
         "(--cache-tokens)\n",
         decode::precision_name(precision), threads(), engine.cache_tokens(),
         format_bytes(static_cast<double>(engine.cache_bytes())));
+    if (!flags.service.defaults.empty()) {
+      fmt::print("requests that say nothing else have the model's own {} (--no-defaults: not)\n",
+                 flags.service.defaults.text());
+    }
   }
   flush_output();
 }
@@ -75,13 +82,15 @@ void run_serve(ServeFlags& flags) {
   std::string& api_key = flags.server.access.api_key;
   if (const char* key = std::getenv("EVO_API_KEY"); api_key.empty() && key) api_key = key;
   warn_of_strangers(flags.server);
+  flags.service.template_variables = template_variables_of(flags.template_variables);
   const tensor::Precision precision = parse_precision(flags.precision);
   const decode::LoadedModel loaded = decode::load_model(flags.model, precision);
   const decode::Decoder decoder(loaded.model, loaded.tokenizer);
   const LearntCosts costs(decoder, precision, cache_folder());
   serve::Metrics metrics;
+  if (!flags.no_defaults) flags.service.defaults = decode::GenerationDefaults::load(flags.model);
   const serve::Service service(decoder, loaded.tokenizer, flags.model, served_name(flags),
-                               flags.longest_prompt);
+                               flags.service);
   serve::Engine engine(decoder, loaded.tokenizer, flags.engine, metrics);
   serve::Server server(engine, service, metrics, flags.server);
   const int port = server.start();
@@ -118,7 +127,7 @@ void add_limits(CLI::App& command, ServeFlags& flags) {
       ->check(number(0.0, kLongestSeconds))
       ->capture_default_str();
   command
-      .add_option("--max-prompt", flags.longest_prompt,
+      .add_option("--max-prompt", flags.service.longest_prompt,
                   "tokens of a prompt; 0: what the model's context holds")
       ->check(number(int64_t{0}, kLargestCount))
       ->capture_default_str();
@@ -160,13 +169,16 @@ void add_serve_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<ServeFlags>();
   CLI::App* command =
       app.add_subcommand("serve", "Answer requests over HTTP, as OpenAI's servers do");
-  command->add_option("model", flags->model, "model folder or GGUF file")->required();
+  takes_model(command->add_option("model", flags->model, kModelHelp))->required();
   command->add_option("--host", flags->server.host, "address to listen on; 0.0.0.0: all")
       ->capture_default_str();
   command->add_option("--port", flags->server.port, "0: any that is free")
       ->check(number(0, 65535))
       ->capture_default_str();
-  command->add_option("--name", flags->name, "what clients call the model; default: its folder's");
+  command->add_option("--name", flags->name,
+                      "what clients call the model; default: its folder's name, or OWNER/NAME");
+  add_no_defaults(*command, flags->no_defaults);
+  add_template_variables(*command, flags->template_variables);
   add_access(*command, flags->server.access);
   add_limits(*command, *flags);
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/terminal/progress.h"
 #include "base/threads/parallel.h"
+#include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
@@ -150,7 +151,8 @@ CLI::App* add_subcommand(CLI::App* command, const char* name, const char* descri
 
 void add_tokenizer_command(CLI::App& app, Action& action) {
   constexpr const char* kForms =
-      "tokenizer.json, tokenizer.model, llama2.c's tokenizer.bin, or a folder with one";
+      "tokenizer.json, tokenizer.model, llama2.c's tokenizer.bin, or a folder or OWNER/NAME with "
+      "one";
   const auto flags = std::make_shared<TokenizerFlags>();
   CLI::App* command = app.add_subcommand("tokenizer", "Train and use BPE tokenizers");
   command->require_subcommand(1);
@@ -165,7 +167,7 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
 
   CLI::App* encoding =
       add_subcommand(command, "encode", "Text to token ids", flags, action, encode);
-  encoding->add_option("tokenizer", flags->tokenizer, kForms)->required();
+  takes_model(encoding->add_option("tokenizer", flags->tokenizer, kForms))->required();
   encoding->add_option("--text", flags->text, "text; default: standard input");
   encoding->add_flag("--special", flags->special, "names of special tokens are those tokens");
   encoding->add_flag("--framed", flags->framed, "with the tokens that begin and end a text");
@@ -175,12 +177,12 @@ void add_tokenizer_command(CLI::App& app, Action& action) {
 
   CLI::App* decoding =
       add_subcommand(command, "decode", "Token ids to text", flags, action, decode);
-  decoding->add_option("tokenizer", flags->tokenizer, kForms)->required();
+  takes_model(decoding->add_option("tokenizer", flags->tokenizer, kForms))->required();
   decoding->add_option("--ids", flags->ids, "ids; default: standard input");
 
   CLI::App* checking = add_subcommand(
       command, "check", "Encode a text, decode it again, compare, measure", flags, action, check);
-  checking->add_option("tokenizer", flags->tokenizer, kForms)->required();
+  takes_model(checking->add_option("tokenizer", flags->tokenizer, kForms))->required();
   checking->add_option("file", flags->file, "text, compressed or not")->required();
   checking->add_flag("--json", flags->json, "print one JSON object on stdout");
 

@@ -1,4 +1,5 @@
 #include "cli/tokenizer_shard.h"
+#include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 
 #include <CLI/CLI.hpp>
@@ -58,9 +59,9 @@ void add_tokenizer_shard_command(CLI::App& tokenizer, Action& action) {
   const auto flags = std::make_shared<TokenizerShardFlags>();
   CLI::App* command =
       tokenizer.add_subcommand("shard", "Encode a large corpus once, for many training runs");
-  command
-      ->add_option("tokenizer", flags->tokenizer,
-                   "tokenizer file, or a model folder, whose chat template conversations get")
+  takes_model(
+      command->add_option("tokenizer", flags->tokenizer,
+                          "tokenizer file, or a model, whose chat template conversations get"))
       ->required();
   command
       ->add_option("--data", flags->corpus.files,

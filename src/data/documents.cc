@@ -162,7 +162,7 @@ std::optional<Document> DocumentReader::next_json() {
 }
 
 Document DocumentReader::parse_line() const {
-  const json::Record line = json::Record::parse(
+  const json::Record line = json::Record::parse_foreign(
       line_, fmt::format("{}, line {}", reader_->path().string(), line_number_));
   Document document;
   if (line.has(text_field_)) {

@@ -90,6 +90,12 @@ TEST_F(DocumentsTest, PromptsAndCompletions) {
   EXPECT_EQ(second->text, "alone");
 }
 
+/// Python writes NaN where a column of numbers has a gap.
+TEST_F(DocumentsTest, ConstantsOfPythonAreNoFault) {
+  EXPECT_EQ(texts(DocumentReader({file("a.jsonl", "{\"text\": \"one\", \"score\": NaN}")})),
+            (Texts{"one"}));
+}
+
 TEST_F(DocumentsTest, AByteOrderMarkIsNoText) {
   EXPECT_EQ(texts(DocumentReader({file("a", "\xEF\xBB\xBFone")})), (Texts{"one"}));
   EXPECT_EQ(texts(DocumentReader({file("a.jsonl", "\xEF\xBB\xBF{\"text\":\"one\"}")})),

@@ -13,6 +13,7 @@ Decoder::Decoder(const model::Model& model, bool measure)
                             : DraftPolicy(nominal_, 1, model.config().drafts_ahead())) {
   tensor::Tape tape(tensor::Tape::Mode::kInference);
   if (model.config().flow) codes_ = model.codes(tape);
+  for (const int64_t id : model.config().eos_token_ids) ends_.add(static_cast<int32_t>(id));
 }
 
 Decoder::Decoder(const model::Model& model, const tokenizer::Tokenizer& tokenizer, bool measure)
@@ -20,6 +21,8 @@ Decoder::Decoder(const model::Model& model, const tokenizer::Tokenizer& tokenize
   for (int32_t id = 0; id < static_cast<int32_t>(model.config().vocab_size); ++id) {
     if (!tokenizer.has(id)) absent_.push_back(id);
   }
+  const auto known = [&](int32_t id) { return tokenizer.has(id); };
+  if (std::ranges::none_of(ends_.tokens(), known)) ends_.add(tokenizer.end_of_text());
 }
 
 tensor::Tensor Decoder::logits(tensor::Tape& tape, const tensor::Tensor& x,

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "decode/end_tokens.h"
 #include "decode/policy/pass_times.h"
 #include "decode/policy/policy.h"
 #include "model/model.h"
@@ -26,6 +27,9 @@ class Decoder {
   Decoder& operator=(const Decoder&) = delete;
 
   [[nodiscard]] const model::Model& model() const { return model_; }
+  /// What ends a text: the tokens that the model's files name (ModelConfig::eos_token_ids) or,
+  /// where they name none, that which ends the documents of its tokenizer.
+  [[nodiscard]] const EndTokens& ends() const { return ends_; }
   /// All logits that tokens are chosen by, or named by, are made here: those of head_logits(), less
   /// the ids that the tokenizer does not have. [rows of x, V], or a column for each of `tokens`, in
   /// rising order, if `unembed` has rows for these only.
@@ -49,6 +53,7 @@ class Decoder {
  private:
   const model::Model& model_;
   bool measure_;
+  EndTokens ends_;
   std::vector<int32_t> absent_;  // ids without a token, in rising order
   tensor::Tensor codes_;
   PassCost nominal_ = PassCost::nominal();

@@ -28,6 +28,14 @@ size_t find_stop(std::string_view text, const std::vector<std::string>& stops) {
   return first;
 }
 
+/// What is written into a gap ends as training marks it, whatever ends other texts of the model.
+EndTokens ends_of(const Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
+                  const Prompt& prompt) {
+  EndTokens ends = decoder.ends();
+  if (prompt.is_gap() || ends.tokens().empty()) ends.add(tokenizer.end_of_text());
+  return ends;
+}
+
 /// A stop string cuts the text; tokens wholly behind the cut do not count.
 void drop_unseen_tokens(Generation& result, const tokenizer::Tokenizer& tokenizer) {
   std::vector<int32_t>& tokens = result.tokens;
@@ -68,7 +76,7 @@ TextGeneration::TextGeneration(const Decoder& decoder, const tokenizer::Tokenize
                                PromptReading reading, std::optional<model::KvCache> cache)
     : tokenizer_(tokenizer),
       stop_(options.stop),
-      session_(decoder, options.decode, prompt, tokenizer.end_of_text(), reading,
+      session_(decoder, options.decode, prompt, ends_of(decoder, tokenizer, prompt), reading,
                std::move(cache)) {
   for (const std::string& stop : stop_) {
     if (stop.empty()) throw UsageError("--stop: expected a text, found an empty one");

@@ -134,6 +134,30 @@ TEST(Generate, AnEmptyStopIsAUsageError) {
   expect_error<UsageError>([] { recite(Mode::kAr, {"x", ""}); }, {"--stop"});
 }
 
+/// What the model's files name ends its texts, and nothing else does.
+TEST(Generate, EndsWhereTheModelSays) {
+  const tokenizer::Tokenizer tokenizer = bytes_only();
+  const auto recited = [&](std::vector<int64_t> ends, const Prompt& prompt, Mode mode) {
+    const model::Model model = testing::reciting_model(tokenizer, "abcdefgh", std::move(ends));
+    GenerateOptions options;
+    options.decode.mode = mode;
+    options.decode.max_tokens = 20;
+    return generate(Decoder(model, tokenizer), tokenizer, prompt, options);
+  };
+  for (const Mode mode : {Mode::kAr, Mode::kExact}) {
+    const Prompt after_a = text_prompt(tokenizer, "a");
+    const Generation one = recited({'e', 'y'}, after_a, mode);
+    EXPECT_EQ(one.text, "bcd") << mode_name(mode);
+    EXPECT_EQ(one.finish, "end");
+    EXPECT_EQ(recited({}, after_a, mode).text, "bcdefgh");
+    EXPECT_EQ(recited({'y'}, after_a, mode).finish, "length");
+    // A gap ends as training marks it.
+    const Generation gap = recited({'y'}, gap_prompt(tokenizer, "a", "xx", 20), mode);
+    EXPECT_EQ(gap.text, "bcdefgh");
+    EXPECT_EQ(gap.finish, "end");
+  }
+}
+
 TEST(PromptTokens, BeginWithTheEndOfTheTextBefore) {
   const tokenizer::Tokenizer tokenizer = bytes_only();
   const int32_t end = tokenizer.end_of_text();

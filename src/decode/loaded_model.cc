@@ -3,13 +3,13 @@
 #include <future>
 
 #include "base/error.h"
+#include "decode/generation_defaults.h"
 
 namespace evo::decode {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kGenerationConfig = "generation_config.json";
 constexpr const char* kFingerprint = "tokenizer_fingerprint";
 
 std::string fingerprint_text(const tokenizer::Tokenizer& tokenizer) {
@@ -26,10 +26,9 @@ void check_vocabulary(const tokenizer::Tokenizer& tokenizer, const model::ModelC
         "back the tokenizer that the model was trained with",
         file.string(), tokenizer.vocab_size(), config.vocab_size);
   }
-  if (!fs::exists(folder / kGenerationConfig)) return;
-  const json::Record generation = json::Record::load(folder / kGenerationConfig);
-  if (!generation.has(kFingerprint)) return;
-  const std::string expected = generation.get_string(kFingerprint);
+  const std::optional<json::Record> generation = load_generation_config(folder);
+  if (!generation || !generation->has(kFingerprint)) return;
+  const std::string expected = generation->get_string(kFingerprint);
   if (expected == fingerprint_text(tokenizer)) return;
   fail(
       "{}: this is not the tokenizer that the model was trained with (fingerprint {}, expected {} "
@@ -51,10 +50,22 @@ const char* precision_name(tensor::Precision precision) {
   check_failed("a precision", __FILE__, __LINE__);
 }
 
-json::Record generation_config(const tokenizer::Tokenizer& tokenizer) {
-  json::Record record;
-  record.set("eos_token_id", tokenizer.end_of_text());
-  record.set("bos_token_id", tokenizer.end_of_text());
+json::Record generation_config(const tokenizer::Tokenizer& tokenizer,
+                               const model::ModelConfig& config,
+                               std::optional<json::Record> parent) {
+  json::Record record = parent.value_or(json::Record());
+  const auto says = [&](const char* key) { return record.has(key) && !record.is_null(key); };
+  if (!says("eos_token_id")) {
+    if (config.eos_token_ids.empty()) {
+      record.set("eos_token_id", tokenizer.end_of_text());
+    } else {
+      record.set("eos_token_id", config.eos_token_ids);
+    }
+  }
+  if (!says("bos_token_id")) {
+    record.set("bos_token_id",
+               config.bos_token_id < 0 ? tokenizer.end_of_text() : config.bos_token_id);
+  }
   record.set(kFingerprint, fingerprint_text(tokenizer));
   return record;
 }

@@ -1,6 +1,7 @@
 // A model folder as it is used: weights packed for decoding, and the tokenizer that fits them.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "json/record.h"
@@ -11,9 +12,13 @@ namespace evo::decode {
 
 [[nodiscard]] const char* precision_name(tensor::Precision precision);
 
-/// generation_config.json of a model folder that is used with `tokenizer`: its special tokens, and
-/// its fingerprint, by which load_model() notices another tokenizer.
-[[nodiscard]] json::Record generation_config(const tokenizer::Tokenizer& tokenizer);
+/// generation_config.json of a model that is used with `tokenizer`: what `parent` says, a record of
+/// the model that it comes from, with the tokenizer's fingerprint, by which load_model() notices
+/// another one. Where neither that record nor `config` names what begins or ends a text, it is the
+/// end of the tokenizer's documents.
+[[nodiscard]] json::Record generation_config(const tokenizer::Tokenizer& tokenizer,
+                                             const model::ModelConfig& config,
+                                             std::optional<json::Record> parent);
 
 struct LoadedModel {
   model::Model model;

@@ -14,6 +14,8 @@ struct Prompt {
   /// Positions for generated tokens, behind that of the last token.
   int64_t room = std::numeric_limits<int32_t>::max();
 
+  [[nodiscard]] bool is_gap() const { return room < std::numeric_limits<int32_t>::max(); }
+
   /// The places from 0 on; what is generated continues the text.
   static Prompt of_text(std::vector<int32_t> tokens);
   /// What is generated lies between `prefix`, not empty, and `suffix`, which begins `room`

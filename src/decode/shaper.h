@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
@@ -16,20 +17,26 @@ namespace evo::decode {
 /// numbers.
 inline constexpr float kNeverLogit = -1e30f;
 
+inline constexpr double kMaxRepetitionPenalty = 100;
+
 struct ShapeOptions {
   std::vector<std::pair<int32_t, float>> bias;  ///< of single tokens, added to their logits
   /// Taken from the logits of tokens that were generated already: once, and per occurrence.
   double presence_penalty = 0, frequency_penalty = 0;
+  /// Of tokens that are in the prompt or were generated already: positive logits are divided by it,
+  /// negative ones multiplied (Keskar et al. 2019, "CTRL"), as transformers does. 1: nothing.
+  double repetition_penalty = 1;
   /// Of a text that must be so; not in diffusion mode, where tokens ripen in any order.
   std::optional<grammar::GrammarState> grammar = {};
 };
 
-/// The shape of the next token's logits, as a function of the tokens generated before it and of
-/// nothing else: so drafts can be verified under the logits that `ar` mode would have used.
+/// The shape of the next token's logits, as a function of the tokens before it and of nothing else:
+/// so drafts can be verified under the logits that `ar` mode would have used.
 class Shaper {
  public:
   Shaper() = default;
-  explicit Shaper(ShapeOptions options) : options_(std::move(options)) {}
+  /// `prompt`: the tokens before those that advance() tells of.
+  explicit Shaper(ShapeOptions options, std::span<const int32_t> prompt = {});
 
   /// shape() changes nothing, whatever was generated.
   [[nodiscard]] bool is_idle() const {
@@ -46,11 +53,13 @@ class Shaper {
 
  private:
   [[nodiscard]] bool penalizes() const {
-    return options_.presence_penalty != 0 || options_.frequency_penalty != 0;
+    return options_.presence_penalty != 0 || options_.frequency_penalty != 0 ||
+           options_.repetition_penalty != 1;
   }
 
   ShapeOptions options_;
-  std::map<int32_t, int64_t> counts_;
+  std::shared_ptr<const std::vector<int32_t>> prompt_;  // its tokens in rising order, each once
+  std::map<int32_t, int64_t> counts_;                   // of generated ones
 };
 
 }  // namespace evo::decode

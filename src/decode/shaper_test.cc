@@ -29,6 +29,18 @@ TEST(Shaper, AddsBiasesAndTakesPenaltiesOfWhatWasGenerated) {
             std::vector<float>({1 - 3, 2 - 0.5 - 3 * 0.25, 3 + 1.5, 4 - 0.5 - 0.25}));
 }
 
+/// As transformers: once for each token of prompt and text, whatever its sign.
+TEST(Shaper, RepetitionCountsThePrompt) {
+  const std::vector<int32_t> prompt = {3, 0, 3};
+  Shaper shaper({.bias = {{1, 1.0f}}, .repetition_penalty = 2}, prompt);
+  for (const int32_t token : {1, 3, 1}) shaper.advance(token);
+  std::vector<float> storage;
+  const std::vector<float> logits = {1, 2, 3, -4};
+  const auto shaped = shaper.shape(logits, storage);
+  EXPECT_EQ(std::vector(shaped.begin(), shaped.end()),
+            std::vector<float>({0.5, (2 + 1) / 2.0f, 3, -8}));
+}
+
 TEST(Shaper, WithoutOptionsNothingIsCopied) {
   Shaper shaper;
   shaper.advance(0);
@@ -46,7 +58,10 @@ TEST(Shaper, ExactGivesTheAutoregressiveTokensUnderPenalties) {
     options.sampler.temperature = seed % 2 == 0 ? 0 : 0.8;
     options.seed = seed;
     const std::vector<int32_t> plain = generate_tokens(options, prompt);
-    options.shape = {.bias = {{5, -1.0f}}, .presence_penalty = 0.5, .frequency_penalty = 0.4};
+    options.shape = {.bias = {{5, -1.0f}},
+                     .presence_penalty = 0.5,
+                     .frequency_penalty = 0.4,
+                     .repetition_penalty = 1.1};
     const std::vector<int32_t> expected = generate_tokens(options, prompt);
     different += plain != expected ? 1 : 0;
     options.mode = Mode::kExact;

@@ -128,9 +128,11 @@ inline std::vector<double> continuations(const model::Model& model, std::vector<
 
 /// A model over bytes that, decoded greedily, continues each byte of `script` by the next one and
 /// the last byte by the end of the text. Bytes must not repeat. Its drafts are always right, and
-/// it knows: an exact session commits a whole window per pass.
-inline model::Model reciting_model(const tokenizer::Tokenizer& tokenizer, std::string_view script) {
+/// it knows: an exact session commits a whole window per pass. `ends` are what its files say.
+inline model::Model reciting_model(const tokenizer::Tokenizer& tokenizer, std::string_view script,
+                                   std::vector<int64_t> ends = {}) {
   model::ModelConfig config = tiny_config(tokenizer.vocab_size());
+  config.eos_token_ids = std::move(ends);
   config.hidden_size = config.inner_size = 128;
   model::Model model(config, false);  // all zero: layers add nothing, evolving tokens stay at 0
   model::ParameterStore& parameters = model.parameters();

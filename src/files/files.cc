@@ -186,13 +186,6 @@ void write_atomically(const fs::path& path, std::string_view text) {
   write_atomically(path, std::as_bytes(std::span(text)));
 }
 
-void copy_files(const fs::path& from, const fs::path& to, std::span<const char* const> names) {
-  for (const char* name : names) {
-    if (!fs::exists(from / name)) continue;
-    write_atomically(to / name, read_file(from / name, int64_t{1} << 30));
-  }
-}
-
 void sync_folder(const fs::path& folder) {
   const Descriptor descriptor(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (descriptor.get() < 0) fail("cannot open {}: {}", folder.string(), errno_message(errno));

@@ -76,10 +76,6 @@ void write_atomically(const std::filesystem::path& path, std::string_view text);
 void write_atomically(const std::filesystem::path& path,
                       const std::function<void(AtomicFile&)>& writer);
 
-/// Copies those of the files `names` that the folder `from` has.
-void copy_files(const std::filesystem::path& from, const std::filesystem::path& to,
-                std::span<const char* const> names);
-
 /// Makes a rename or a removal in `folder` durable.
 void sync_folder(const std::filesystem::path& folder);
 

@@ -156,7 +156,7 @@ TEST(GrammarState, RefusedTokensChangeNothing) {
 
 TEST(GrammarState, TextsThatMayGoOnAreNotFinal) {
   const auto trie = std::make_shared<const TokenTrie>(
-      tokenizer::Tokenizer::from_merges({{{'a', 'b'}}}), std::vector<int32_t>{256, 300});
+      tokenizer::Tokenizer::from_merges({{{'a', 'b'}}}), std::vector<int32_t>{256, 257, 300});
   GrammarState state(Grammar::from_json_schema(R"({"type": "integer"})"), trie);
   EXPECT_FALSE(state.accepts(257));
   EXPECT_TRUE(state.advance('1'));

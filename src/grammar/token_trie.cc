@@ -15,11 +15,12 @@ bool is_needed(int byte) {
 
 }  // namespace
 
-TokenTrie::TokenTrie(const tokenizer::Tokenizer& tokenizer, std::span<const int32_t> more_ends)
-    : tokenizer_(tokenizer), ends_{tokenizer.end_of_text()} {
-  for (const int32_t end : more_ends) {
+TokenTrie::TokenTrie(const tokenizer::Tokenizer& tokenizer, std::span<const int32_t> ends)
+    : tokenizer_(tokenizer) {
+  for (const int32_t end : ends) {
     if (end >= 0 && end < vocab_size() && !is_end(end)) ends_.push_back(end);
   }
+  if (ends_.empty()) ends_.push_back(tokenizer.end_of_text());
   std::vector<int32_t> sorted;
   bool alone[256] = {};
   for (int32_t token = 0; token < tokenizer.vocab_size(); ++token) {

@@ -13,11 +13,9 @@ namespace evo::grammar {
 /// Immutable; may be shared by threads. Special tokens and tokens without bytes are not in it.
 class TokenTrie {
  public:
-  /// `more_ends`: tokens besides the tokenizer's own that end a text; any that it does not have are
-  /// left out. Throws Error if a byte of UTF-8 is no token by itself: a text might come to where no
-  /// token goes on.
-  explicit TokenTrie(const tokenizer::Tokenizer& tokenizer,
-                     std::span<const int32_t> more_ends = {});
+  /// `ends`: tokens that end a text; without them, what ends the tokenizer's documents. Throws
+  /// Error if a byte of UTF-8 is no token by itself: a text might come to where no token goes on.
+  explicit TokenTrie(const tokenizer::Tokenizer& tokenizer, std::span<const int32_t> ends = {});
 
   /// Bytes of a token that can be part of a text; empty for any other.
   [[nodiscard]] std::string_view bytes(int32_t token) const;

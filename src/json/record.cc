@@ -11,11 +11,15 @@ namespace evo::json {
 using Json = nlohmann::ordered_json;
 
 struct Record::Impl {
+  static Record parse(std::string_view text, std::string_view source, JsonDialect rules);
+
   Json value = Json::object();
   std::string source = "record";
 };
 
 namespace {
+
+constexpr int64_t kMaxForeignBytes = int64_t{64} << 20;
 
 std::string described(const Json& value) {
   if (value.is_object()) return "an object";
@@ -111,9 +115,9 @@ Record& Record::operator=(const Record& other) {
   return *this;
 }
 
-Record Record::parse(std::string_view text, std::string_view source) {
+Record Record::Impl::parse(std::string_view text, std::string_view source, JsonDialect rules) {
   Record record;
-  record.impl_->value = parse_json(text, source);
+  record.impl_->value = parse_json(text, source, rules);
   record.impl_->source = source;
   if (!record.impl_->value.is_object()) {
     fail("{}: expected a JSON object, found {}", source, described(record.impl_->value));
@@ -121,8 +125,20 @@ Record Record::parse(std::string_view text, std::string_view source) {
   return record;
 }
 
+Record Record::parse(std::string_view text, std::string_view source) {
+  return Impl::parse(text, source, JsonDialect::kStandard);
+}
+
 Record Record::load(const std::filesystem::path& path, int64_t max_bytes) {
   return parse(files::read_file(path, max_bytes), path.string());
+}
+
+Record Record::parse_foreign(std::string_view text, std::string_view source) {
+  return Impl::parse(text, source, JsonDialect::kPython);
+}
+
+Record Record::load_foreign(const std::filesystem::path& path) {
+  return parse_foreign(files::read_file(path, kMaxForeignBytes), path.string());
 }
 
 Record& Record::set_bool(std::string_view key, bool value) {

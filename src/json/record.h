@@ -32,6 +32,10 @@ class Record {
   /// what error messages call it: a file name, "the request".
   static Record parse(std::string_view text, std::string_view source);
   static Record load(const std::filesystem::path& path, int64_t max_bytes = int64_t{64} << 20);
+  /// What another program wrote, as Python's json module, which it mostly is, reads it: NaN and
+  /// infinities are numbers, and of a key that is there twice the last value counts.
+  static Record parse_foreign(std::string_view text, std::string_view source);
+  static Record load_foreign(const std::filesystem::path& path);
 
   template <std::same_as<bool> Bool>
   Record& set(std::string_view key, Bool value) {

@@ -115,6 +115,28 @@ TEST(Record, BadTextIsRefusedWithItsPlace) {
   expect_error(parse("{\"a\":" + std::string(1'000'000, '[')), {"nested"});
 }
 
+/// As Python's json module reads them, and the standard forbids.
+TEST(Record, FilesOfOtherProgramsMayHoldConstantsAndKeysTwice) {
+  const testing::TemporaryFolder folder;
+  const std::filesystem::path file = folder / "config.json";
+  testing::write_bytes(file, R"({"a": NaN, "b": [Infinity, -Infinity, null, 1], "s": "NaN \" null",
+      "a2": null, "c": 1, "d": 5, "c": 2})");
+  const Record record = Record::load_foreign(file);
+  EXPECT_TRUE(std::isnan(record.get_double("a")));
+  EXPECT_TRUE(record.is_null("a2"));
+  EXPECT_EQ(record.get_int("c"), 2);
+  EXPECT_EQ(record.get_string("s"), "NaN \" null");
+  EXPECT_EQ(record.keys(), (std::vector<std::string>{"a", "b", "s", "a2", "c", "d"}));
+  expect_error([&] { (void)Record::load(file); }, {"config.json", "not valid JSON"});
+  testing::write_bytes(file, R"({"b": [Infinity, -Infinity]})");
+  EXPECT_EQ(Record::load_foreign(file).get_doubles("b"),
+            (std::vector<double>{INFINITY, -INFINITY}));
+  for (const char* bad : {R"({"a": nan})", R"({"a": NaNN})", R"({"a": -NaN})", R"({"a": Inf})"}) {
+    testing::write_bytes(file, bad);
+    expect_error([&] { (void)Record::load_foreign(file); }, {"config.json", "not valid JSON"});
+  }
+}
+
 TEST(Record, BadUtf8IsReplacedWhenWritten) {
   Record record;
   record.set("piece", "a\xE2\x82");

@@ -129,4 +129,8 @@ struct ModelConfig : BackboneConfig, BlockConfig, FlowConfig {
   void save(const std::string& path, std::string_view weights = "F32") const;
 };
 
+/// The token ids under `key`: one or a list of them; none if it is not there or null. Throws Error
+/// for other values.
+[[nodiscard]] std::vector<int64_t> token_ids(const json::Record& record, const char* key);
+
 }  // namespace evo::model

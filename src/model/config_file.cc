@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "json/fields.h"
+#include "model/config.h"
 #include "model/families/family.h"
 #include "model/families/reading.h"
 #include "weights/gguf/gguf_file.h"
@@ -18,24 +19,19 @@ void require_supported(const json::Record& record) {
   }
 }
 
-/// One id or a list of them. Ids that the model does not know cannot end a text.
-std::vector<int64_t> token_ids(const json::Record& record, const char* key, int64_t vocabulary) {
-  if (!given(record, key)) return {};
-  std::vector<int64_t> ids;
-  try {
-    ids = {record.get_int(key)};
-  } catch (const Error&) {
-    ids = record.get_ints(key);
-  }
+/// Ids that the model does not know cannot end a text.
+std::vector<int64_t> known_token_ids(const json::Record& record, const char* key,
+                                     int64_t vocabulary) {
+  std::vector<int64_t> ids = token_ids(record, key);
   std::erase_if(ids, [&](int64_t id) { return id < 0 || id >= vocabulary; });
   return ids;
 }
 
 /// generation_config.json, which comes second, overrules config.json.
 void read_special_tokens(const json::Record& record, ModelConfig& config) {
-  const std::vector<int64_t> first = token_ids(record, "bos_token_id", config.vocab_size);
+  const std::vector<int64_t> first = known_token_ids(record, "bos_token_id", config.vocab_size);
   if (!first.empty()) config.bos_token_id = first[0];
-  const std::vector<int64_t> last = token_ids(record, "eos_token_id", config.vocab_size);
+  const std::vector<int64_t> last = known_token_ids(record, "eos_token_id", config.vocab_size);
   if (!last.empty()) config.eos_token_ids = last;
 }
 
@@ -63,6 +59,15 @@ void set_special_tokens(const ModelConfig& config, json::Record& record) {
 }
 
 }  // namespace
+
+std::vector<int64_t> token_ids(const json::Record& record, const char* key) {
+  if (!given(record, key)) return {};
+  try {
+    return {record.get_int(key)};
+  } catch (const Error&) {
+    return record.get_ints(key);
+  }
+}
 
 ModelConfig ModelConfig::read(const json::Record& record) {
   require_supported(record);

@@ -27,12 +27,12 @@ std::vector<double> read_table(const weights::ArraySource& file, const char* nam
 /// What lies under our names must all be used: a config with fewer layers than the file has would
 /// otherwise give a model that works, badly.
 void require_all_used(const FamilyWeights& weights) {
-  weights.arrays().for_each([&](const weights::TensorInfo& info) {
+  weights.source().for_each([&](const weights::TensorInfo& info) {
     if (!weights.leaves_out(info.name)) return;
     fail(
         "{}: tensor '{}' has no place in the model that config.json describes: expected a config "
         "of this very model",
-        weights.arrays().path().string(), info.name);
+        weights.source().path().string(), info.name);
   });
 }
 

@@ -1,6 +1,7 @@
 #include "serve/service.h"
 
 #include <algorithm>
+#include <iterator>
 #include <random>
 
 #include "serve/api/request_error.h"
@@ -27,15 +28,17 @@ struct Service::Framed {
 };
 
 Service::Service(const decode::Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
-                 const std::filesystem::path& folder, std::string name, int64_t longest_prompt)
+                 const std::filesystem::path& folder, std::string name, ServiceOptions options)
     : decoder_(decoder),
       tokenizer_(tokenizer),
       name_(std::move(name)),
-      longest_prompt_(decoder.model().config().max_position_embeddings - 1),
-      template_(chat::ChatTemplate::load(folder)),
-      chat_stops_(chat::chat_stops(folder, template_, tokenizer)),
+      options_(std::move(options)),
+      template_(chat::ChatTemplate::load(folder).with_variables(options_.template_variables)),
+      chat_stops_(chat::chat_stops(template_, tokenizer)),
       first_seed_(random_seed()) {
-  if (longest_prompt > 0) longest_prompt_ = std::min(longest_prompt_, longest_prompt);
+  const int64_t most = decoder.model().config().max_position_embeddings - 1;
+  int64_t& longest = options_.longest_prompt;
+  longest = longest > 0 ? std::min(longest, most) : most;
 }
 
 void Service::check_tokens(std::span<const int32_t> tokens, const char* field) const {
@@ -115,9 +118,11 @@ grammar::GrammarState Service::grammar_of(const std::string& schema) const {
     return known->second;
   }
   try {
-    if (!trie_)
-      trie_ = std::make_shared<grammar::TokenTrie>(tokenizer_,
-                                                   chat::single_tokens(chat_stops_, tokenizer_));
+    if (!trie_) {
+      std::vector<int32_t> ends = decoder_.ends().tokens();
+      std::ranges::copy(chat::single_tokens(chat_stops_, tokenizer_), std::back_inserter(ends));
+      trie_ = std::make_shared<grammar::TokenTrie>(tokenizer_, ends);
+    }
     const grammar::Grammar grammar = schema.empty() ? grammar::Grammar::json_object()
                                                     : grammar::Grammar::from_json_schema(schema);
     grammars_.emplace_front(schema, grammar::GrammarState(grammar, trie_));
@@ -145,7 +150,7 @@ std::vector<Service::Framed> Service::prompts_of(const GenerationRequest& reques
       }
       break;
     case Endpoint::kChat:
-      framed.push_back({chat_prompt(request.messages), "", ""});
+      framed.push_back({chat_prompt(request), "", ""});
       break;
     case Endpoint::kInfill:
       framed.push_back({decode::gap_prompt(tokenizer_, request.prefix, request.suffix, max_tokens),
@@ -154,10 +159,20 @@ std::vector<Service::Framed> Service::prompts_of(const GenerationRequest& reques
   return framed;
 }
 
-decode::Prompt Service::chat_prompt(std::span<const text::ChatMessage> messages) const {
+decode::Prompt Service::chat_prompt(const GenerationRequest& request) const {
+  chat::ChatTemplate chat_template = template_;
+  if (!request.template_kwargs.empty()) {
+    constexpr const char* kField = "chat_template_kwargs";
+    try {
+      chat_template =
+          chat_template.with_variables(chat::template_variables(request.template_kwargs, kField));
+    } catch (const Error& error) {
+      throw RequestError(kBadRequest, error.what(), kField, "invalid_value");
+    }
+  }
   std::vector<int32_t> tokens;
   try {
-    tokens = chat::encode_chat(template_, tokenizer_, messages);
+    tokens = chat::encode_chat(chat_template, tokenizer_, request.messages);
   } catch (const Error& error) {  // a template may refuse an order of turns
     throw RequestError(kBadRequest, error.what(), "messages", "invalid_value");
   }
@@ -171,14 +186,14 @@ decode::Prompt Service::chat_prompt(std::span<const text::ChatMessage> messages)
 void Service::check_prompt(const decode::Prompt& prompt, bool gap) const {
   const int64_t context = decoder_.model().config().max_position_embeddings;
   const int64_t reach = *std::ranges::max_element(prompt.positions);
-  if (std::ssize(prompt.tokens) <= longest_prompt_ && reach < context) return;
+  if (std::ssize(prompt.tokens) <= options_.longest_prompt && reach < context) return;
   throw RequestError(
       kBadRequest,
       fmt::format(
           "the prompt has {} tokens{}; at most {} are taken, in a context of {}: shorten it",
           prompt.tokens.size(),
           gap ? fmt::format(" and, with the gap, reaches to position {}", reach) : "",
-          longest_prompt_, context),
+          options_.longest_prompt, context),
       "prompt", "context_length_exceeded");
 }
 

@@ -25,19 +25,25 @@ struct Order {
   std::vector<decode::Tracer> tracers;  ///< one per job, if the request asks for a trace
 };
 
+struct ServiceOptions {
+  int64_t longest_prompt = 0;           ///< tokens of a prompt at most; 0: what the context holds
+  decode::GenerationDefaults defaults;  ///< of requests that say nothing else
+  jinja::Variables template_variables;  ///< of the chat template, likewise
+};
+
 /// May be used by any number of threads.
 class Service {
  public:
-  /// `folder` is the model's, for its chat template; `name` is what clients call it. Prompts have
-  /// at most `longest_prompt` tokens; 0: what the context holds. Decoder and tokenizer must outlive
-  /// the object.
+  /// `folder` is the model's, for its chat template; `name` is what clients call it. Decoder and
+  /// tokenizer must outlive the object.
   Service(const decode::Decoder& decoder, const tokenizer::Tokenizer& tokenizer,
-          const std::filesystem::path& folder, std::string name, int64_t longest_prompt = 0);
+          const std::filesystem::path& folder, std::string name, ServiceOptions options = {});
 
   /// Throws RequestError: 400 for what this model cannot do, 404 for another model.
   [[nodiscard]] Order order(const GenerationRequest& request) const;
 
   [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const decode::GenerationDefaults& defaults() const { return options_.defaults; }
   [[nodiscard]] const tokenizer::Tokenizer& tokenizer() const { return tokenizer_; }
   /// Throws RequestError (400) for an id that the tokenizer does not have.
   void check_tokens(std::span<const int32_t> tokens, const char* field) const;
@@ -49,13 +55,13 @@ class Service {
   [[nodiscard]] grammar::GrammarState grammar_of(const std::string& schema) const;
   [[nodiscard]] std::vector<Framed> prompts_of(const GenerationRequest& request,
                                                int64_t max_tokens) const;
-  [[nodiscard]] decode::Prompt chat_prompt(std::span<const text::ChatMessage> messages) const;
+  [[nodiscard]] decode::Prompt chat_prompt(const GenerationRequest& request) const;
   void check_prompt(const decode::Prompt& prompt, bool gap) const;
 
   const decode::Decoder& decoder_;
   const tokenizer::Tokenizer& tokenizer_;
   std::string name_;
-  int64_t longest_prompt_;
+  ServiceOptions options_;
   // Made when first asked for. What is found out about a grammar is of use to the next request.
   mutable std::mutex grammar_mutex_;
   mutable std::shared_ptr<const grammar::TokenTrie> trie_;

@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "template/interpreter_scopes.h"
 #include "template/operators.h"
-#include "template/parser.h"
+#include "template/parse/parser.h"
 #include "template/print.h"
 
 namespace evo::jinja {
 namespace {
-
-// Far above what templates need, far below what the stack of a thread holds.
-constexpr int kMaxLevel = 400;
 
 /// Calls fn(); a Fault that does not know its place yet is one of `offset`.
 template <class Fn>
@@ -25,36 +23,6 @@ auto located(size_t offset, const Fn& fn) {
 }
 
 }  // namespace
-
-class Interpreter::Level {
- public:
-  explicit Level(Interpreter& interpreter) : level_(interpreter.level_) {
-    if (level_ >= kMaxLevel) fault("macros or expressions inside of each other too deep");
-    ++level_;
-  }
-  ~Level() { --level_; }
-  Level(const Level&) = delete;
-  Level& operator=(const Level&) = delete;
-
- private:
-  int& level_;
-};
-
-class Interpreter::Inside {
- public:
-  Inside(Interpreter& interpreter, const Scope* outer) : place_(interpreter.scope_) {
-    scope_.outer = outer;
-    before_ = std::exchange(place_, &scope_);
-  }
-  ~Inside() { place_ = before_; }
-  Inside(const Inside&) = delete;
-  Inside& operator=(const Inside&) = delete;
-
- private:
-  Scope scope_;
-  Scope*& place_;
-  Scope* before_;
-};
 
 std::string Interpreter::run(const Block& block) {
   execute(block);
@@ -90,8 +58,18 @@ Interpreter::Flow Interpreter::execute_one(const Statement& statement) {
     case Statement::Kind::kSetBlock:
       return execute_set_block(statement);
     case Statement::Kind::kMacro:
-      define_macro(statement);
+      set(statement.text, macro_value(statement));
       return Flow::kOn;
+    case Statement::Kind::kCallBlock:
+      return execute_call_block(statement);
+    case Statement::Kind::kFilterBlock:
+      return execute_filter_block(statement);
+    case Statement::Kind::kWith:
+      return execute_with(statement);
+    case Statement::Kind::kBlock: {
+      const Inside inside(*this, &top_);
+      return execute(statement.body);
+    }
     case Statement::Kind::kGeneration:
       return execute(statement.body);
     case Statement::Kind::kBreak:
@@ -111,8 +89,8 @@ Interpreter::Flow Interpreter::execute_if(const Statement& statement) {
 }
 
 /// The items that a loop runs through, those left out that its `if` does not want.
-Items Interpreter::chosen(const Statement& loop) {
-  Items items = elements_of(budget_, evaluate(*loop.value));
+Items Interpreter::chosen(const Statement& loop, const Value& over) {
+  Items items = elements_of(budget_, over);
   if (!loop.condition) return items;
   Items kept;
   for (Value& item : items) {
@@ -124,57 +102,113 @@ Items Interpreter::chosen(const Statement& loop) {
 }
 
 Interpreter::Flow Interpreter::execute_for(const Statement& statement) {
-  const Items items = chosen(statement);
-  if (items.empty()) {
+  return run_loop(statement, evaluate(*statement.value), 1);
+}
+
+Interpreter::Flow Interpreter::run_loop(const Statement& statement, const Value& over, int depth) {
+  Loop loop{statement, chosen(statement, over), depth, scope_};
+  if (loop.items.empty()) {
     const Inside inside(*this, scope_);
     return execute(statement.otherwise);
   }
-  for (size_t i = 0; i < items.size(); ++i) {
-    if (turn(statement, items, i) == Flow::kBreak) break;
+  for (; loop.index < loop.items.size(); ++loop.index) {
+    if (turn(loop) == Flow::kBreak) break;
   }
   return Flow::kOn;
 }
 
-Interpreter::Flow Interpreter::turn(const Statement& statement, const Items& items, size_t index) {
+Interpreter::Flow Interpreter::turn(Loop& loop) {
   const Inside inside(*this, scope_);
-  if (statement.uses_loop) set("loop", loop_value(items, index));
-  assign(statement.target, items[index]);
-  return execute(statement.body);
+  if (loop.statement.uses_loop) {
+    scope_->loop = &loop;
+    set("loop", loop_value(loop));
+  }
+  assign(loop.statement.target, loop.items[loop.index]);
+  return execute(loop.statement.body);
 }
 
-Value Interpreter::loop_value(const Items& items, size_t index) {
-  static const Value kKeys[] = {"index", "index0", "revindex", "revindex0", "first",
-                                "last",  "length", "previtem", "nextitem"};
-  const auto at = static_cast<int64_t>(index), count = std::ssize(items);
+Value Interpreter::loop_value(const Loop& loop) {
+  static const Value kKeys[] = {"index",  "index0",   "revindex", "revindex0", "first", "last",
+                                "length", "previtem", "nextitem", "depth",     "depth0"};
+  const auto at = static_cast<int64_t>(loop.index), count = std::ssize(loop.items);
   const bool first = at == 0, last = at + 1 == count;
-  const Value values[] = {at + 1,
-                          at,
-                          count - at,
-                          count - at - 1,
-                          first,
-                          last,
-                          count,
-                          first ? Value::undefined("there is no previous item") : items[index - 1],
-                          last ? Value::undefined("there is no next item") : items[index + 1]};
+  const Value values[] = {
+      at + 1,
+      at,
+      count - at,
+      count - at - 1,
+      first,
+      last,
+      count,
+      first ? Value::undefined("there is no previous item") : loop.items[loop.index - 1],
+      last ? Value::undefined("there is no next item") : loop.items[loop.index + 1],
+      int64_t{loop.depth},
+      int64_t{loop.depth} - 1};
   budget_.spend_items(2 * std::size(values));
   std::vector<Entry> entries;
   for (size_t i = 0; i < std::size(values); ++i) entries.emplace_back(kKeys[i], values[i]);
   return Value::dict(std::move(entries));
 }
 
+Interpreter::Loop* Interpreter::current_loop() const {
+  for (const Scope* scope = scope_; scope != nullptr; scope = scope->outer) {
+    if (scope->loop != nullptr) return scope->loop;
+  }
+  return nullptr;
+}
+
+/// loop(items): the loop that this is a turn of, over other items; what it prints.
+Value Interpreter::call_loop(const Arguments& given) {
+  const Bound bound("loop", given, {"iterable"}, 1);
+  const Loop* const loop = current_loop();
+  if (loop == nullptr || !loop->statement.recursive) {
+    fault("only a loop that says 'recursive' can be called");
+  }
+  const Inside inside(*this, loop->outer);
+  std::string outside = std::exchange(out_, {});
+  run_loop(loop->statement, *bound[0], loop->depth + 1);
+  return std::exchange(out_, std::move(outside));
+}
+
+Value Interpreter::call_loop_method(Loop& loop, std::string_view name, const Arguments& given) {
+  if (!given.named.empty()) fault("loop.{} takes no names for its arguments", name);
+  const Items& items = given.positional;
+  if (name == "cycle") {
+    if (items.empty()) fault("loop.cycle: expected values to go round");
+    return items[loop.index % items.size()];
+  }
+  const bool same =
+      loop.last_seen && equal(budget_, Value::list(*loop.last_seen), Value::list(items));
+  loop.last_seen = items;
+  return !same;
+}
+
+Value Interpreter::filtered_text(const Statement& statement, Flow& flow) {
+  const Inside inside(*this, scope_);
+  Value text(capture(statement.body, flow));
+  if (!statement.value) return text;
+  set(kBlockText, std::move(text));
+  return evaluate(*statement.value);
+}
+
 Interpreter::Flow Interpreter::execute_set_block(const Statement& statement) {
   Flow flow = Flow::kOn;
-  Value text;
-  {
-    const Inside inside(*this, scope_);
-    text = Value(capture(statement.body, flow));
-    if (statement.value) {
-      set(kBlockText, std::move(text));
-      text = evaluate(*statement.value);
-    }
-  }
-  assign(statement.target, text);
+  assign(statement.target, filtered_text(statement, flow));
   return flow;
+}
+
+Interpreter::Flow Interpreter::execute_filter_block(const Statement& statement) {
+  Flow flow = Flow::kOn;
+  print(filtered_text(statement, flow));
+  return flow;
+}
+
+Interpreter::Flow Interpreter::execute_with(const Statement& statement) {
+  Items values;
+  for (const Parameter& one : statement.parameters) values.push_back(evaluate(*one.fallback));
+  const Inside inside(*this, scope_);
+  for (size_t i = 0; i < values.size(); ++i) set(statement.parameters[i].name, values[i]);
+  return execute(statement.body);
 }
 
 std::string Interpreter::capture(const Block& block, Flow& flow) {
@@ -183,26 +217,21 @@ std::string Interpreter::capture(const Block& block, Flow& flow) {
   return std::exchange(out_, std::move(outside));
 }
 
-void Interpreter::define_macro(const Statement& statement) {
-  set(statement.text, Value::callable({.name = statement.text, .macro = &statement}));
-}
-
 void Interpreter::assign(const Target& target, const Value& value) {
   if (!target.attribute.empty()) {
-    const Value owner = lookup(target.names[0]);
+    const Value owner = lookup(target.name);
     expect_defined(owner);
     if (!owner.is(Kind::kNamespace)) {
-      fault("'{}' is a {}: only a namespace takes attributes", target.names[0], type_name(owner));
+      fault("'{}' is a {}: only a namespace takes attributes", target.name, type_name(owner));
     }
     return owner.set_attribute(target.attribute, value);
   }
-  if (!target.unpacks) return set(target.names[0], value);
+  if (!target.name.empty()) return set(target.name, value);
   const Items items = elements_of(budget_, value);
-  if (items.size() != target.names.size()) {
-    fault("expected {} values for {}, found {}", target.names.size(), fmt::join(target.names, ", "),
-          items.size());
+  if (items.size() != target.parts.size()) {
+    fault("expected {} values to take apart, found {}", target.parts.size(), items.size());
   }
-  for (size_t i = 0; i < items.size(); ++i) set(target.names[i], items[i]);
+  for (size_t i = 0; i < items.size(); ++i) assign(target.parts[i], items[i]);
 }
 
 void Interpreter::set(const std::string& name, Value value) {
@@ -344,60 +373,6 @@ Value Interpreter::slice(const Expression& expression) {
   const Value container = evaluate(*parts[0]);
   const Value begin = evaluate_part(parts[1]), end = evaluate_part(parts[2]);
   return slice_of(budget_, container, begin, end, evaluate_part(parts[3]));
-}
-
-/// All operands but the first are positional arguments.
-Arguments Interpreter::arguments(const Expression& expression) {
-  Arguments result;
-  for (size_t i = 1; i < expression.operands.size(); ++i) {
-    result.positional.push_back(evaluate(*expression.operands[i]));
-  }
-  for (const auto& [name, value] : expression.named) {
-    result.named.emplace_back(name, evaluate(*value));
-  }
-  return result;
-}
-
-Value Interpreter::call(const Expression& expression) {
-  const Value callee = evaluate(*expression.operands[0]);
-  expect_defined(callee);
-  if (!callee.is(Kind::kCallable)) fault("a {} cannot be called", type_name(callee));
-  const Arguments given = arguments(expression);
-  const CallableData& target = callee.callable();
-  if (target.macro) return call_macro(*target.macro, given);
-  if (target.function) return target.function(budget_, given);
-  return call_method(budget_, target.receiver, target.name, given);
-}
-
-Value Interpreter::call_macro(const Statement& macro, const Arguments& given) {
-  if (given.positional.size() > macro.parameters.size()) {
-    fault("the macro '{}' takes at most {} arguments, found {}", macro.text,
-          macro.parameters.size(), given.positional.size());
-  }
-  const Inside inside(*this, &top_);
-  for (size_t i = 0; i < given.positional.size(); ++i) {
-    set(macro.parameters[i].name, given.positional[i]);
-  }
-  for (const auto& [name, value] : given.named) {
-    const auto same = [&name = name](const Parameter& parameter) { return parameter.name == name; };
-    const auto found = std::ranges::find_if(macro.parameters, same);
-    const bool taken = found - macro.parameters.begin() < std::ssize(given.positional);
-    if (found == macro.parameters.end() || taken) {
-      fault("the macro '{}' does not take the argument '{}'{}", macro.text, name,
-            taken ? " twice" : "");
-    }
-    set(name, value);
-  }
-  for (const Parameter& parameter : macro.parameters) {
-    const auto known = [&](const auto& one) { return one.first == parameter.name; };
-    if (std::ranges::any_of(scope_->names, known)) continue;
-    set(parameter.name,
-        parameter.fallback
-            ? evaluate(*parameter.fallback)
-            : Value::undefined(fmt::format("parameter '{}' was not provided", parameter.name)));
-  }
-  Flow flow = Flow::kOn;
-  return capture(macro.body, flow);
 }
 
 }  // namespace evo::jinja

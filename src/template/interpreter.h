@@ -7,7 +7,7 @@
 
 #include "template/builtins/builtins.h"
 #include "template/jinja.h"
-#include "template/syntax.h"
+#include "template/parse/syntax.h"
 
 namespace evo::jinja {
 
@@ -24,9 +24,11 @@ class Interpreter {
 
  private:
   enum class Flow { kOn, kBreak, kContinue };
+  struct Loop;  // one that runs, and the turn it is in
   struct Scope {
     Variables names;
-    const Scope* outer = nullptr;
+    Scope* outer = nullptr;
+    Loop* loop = nullptr;  // whose turn it is
   };
   class Level;   // counts how deep expressions, statements and macros are inside of each other
   class Inside;  // a scope while it is the innermost one
@@ -35,11 +37,21 @@ class Interpreter {
   Flow execute_one(const Statement& statement);
   Flow execute_if(const Statement& statement);
   Flow execute_for(const Statement& statement);
-  Flow turn(const Statement& statement, const Items& items, size_t index);
+  Flow run_loop(const Statement& statement, const Value& over, int depth);
+  Flow turn(Loop& loop);
   Flow execute_set_block(const Statement& statement);
-  [[nodiscard]] Items chosen(const Statement& loop);
-  [[nodiscard]] Value loop_value(const Items& items, size_t index);
-  void define_macro(const Statement& statement);
+  Flow execute_filter_block(const Statement& statement);
+  Flow execute_call_block(const Statement& statement);
+  Flow execute_with(const Statement& statement);
+  [[nodiscard]] Items chosen(const Statement& loop, const Value& over);
+  [[nodiscard]] Value loop_value(const Loop& loop);
+  [[nodiscard]] Loop* current_loop() const;
+  [[nodiscard]] Value call_loop(const Arguments& given);
+  [[nodiscard]] Value call_loop_method(Loop& loop, std::string_view name, const Arguments& given);
+  /// The macro of a statement, with what it sees from here.
+  [[nodiscard]] Value macro_value(const Statement& statement);
+  /// The text of a block through the filters in `value`, if there are any.
+  [[nodiscard]] Value filtered_text(const Statement& statement, Flow& flow);
   void assign(const Target& target, const Value& value);
   void set(const std::string& name, Value value);
   void print(const Value& value);
@@ -56,7 +68,11 @@ class Interpreter {
   [[nodiscard]] Value condition(const Expression& expression);
   [[nodiscard]] Value slice(const Expression& expression);
   [[nodiscard]] Value call(const Expression& expression);
-  [[nodiscard]] Value call_macro(const Statement& macro, const Arguments& arguments);
+  /// `caller` is what a call block gives it; null: none.
+  [[nodiscard]] Value call_macro(const CallableData& callee, const Arguments& arguments,
+                                 const Value* caller);
+  void bind_parameters(const Statement& macro, const Arguments& arguments);
+  void bind_rest(const Statement& macro, const Arguments& arguments);
   [[nodiscard]] Arguments arguments(const Expression& expression);
   [[nodiscard]] Value lookup(const std::string& name);
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "template/interpreter.h"
-#include "template/lexer.h"
-#include "template/parser.h"
+#include "template/parse/lexer.h"
+#include "template/parse/parser.h"
 #include "template/text.h"
 
 namespace evo::jinja {

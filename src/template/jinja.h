@@ -1,11 +1,12 @@
 // Jinja templates, as far as chat templates of published models use them.
 //
-// Statements: if, for (else, `if`, break, continue, loop.*), set (blocks and attributes of
-// namespaces too), macro, raw, generation. All expressions of Jinja but string formatting by %. The
-// filters, tests, methods and functions are listed in jinja_text_filters.cc, jinja_list_filters.cc,
-// jinja_predicates.cc, jinja_methods.cc and jinja_functions.cc. White space is as transformers sets
-// it (trim_blocks and lstrip_blocks). Differences: whole numbers have 64 bits; upper() and its like
-// know the letters of ASCII only; `map` and `select` give lists, where Jinja gives iterators.
+// Statements: if, for (else, `if`, recursive, break, continue, loop.*), set (blocks and attributes
+// of namespaces too), macro, call, filter, with, block, raw, generation. All expressions of Jinja.
+// The filters, tests, methods and functions are listed in the files of builtins/; of Jinja's own,
+// filesizeformat, pprint, striptags, urlize, wordwrap, xmlattr, cycler, joiner and lipsum are not
+// there. White space is as transformers sets it (trim_blocks and lstrip_blocks). Differences: whole
+// numbers have 64 bits; a generator is printed without its place in memory, and what it may fail
+// of is found when it is made.
 //
 // A template comes with a model from somewhere and may be hostile: it can loop for ever, ask for a
 // range of 10^9 numbers, or nest itself. It ends in an Error within bounded time, memory and stack.

@@ -230,6 +230,104 @@ const Golden kGoldens[] = {
     {"{% if 1 -%}\n  {% if 1 %}b{% endif %}{% endif %}", "b"},
     {"{{ 1 }}  {% if 1 %}b{% endif %}", "1  b"},
     {"{% raw %}\n  {% endraw %}\n  {% if 1 %}x{% endif %}", "\nx"},
+    {"{% filter upper %}a{{ n }}{% endfilter %}{% filter replace('a','b') | upper %}aXa{% "
+     "endfilter %}",
+     "A7BXB"},
+    {"{% macro m(a) %}[{{ caller() }}{{ a }}]{% endmacro %}{% call m(1) %}body {{ n }}{% endcall "
+     "%}",
+     "[body 71]"},
+    {"{% macro each(l) %}{% for x in l %}{{ caller(x, loop.index) }}{% endfor %}{% endmacro %}{% "
+     "call(v, i=0) each(l) %}<{{ i }}:{{ v }}>{% endcall %}",
+     "<1:3><2:1><3:2>"},
+    {"{% macro outer() %}({{ caller() }}){% endmacro %}{% for x in l %}{% call outer() %}{{ x }}{{ "
+     "loop.index }}{% endcall %}{% endfor %}",
+     "(31)(12)(23)"},
+    {"{% for x in l %}{% macro m(y) %}{{ x }}{{ y }};{% endmacro %}{{ m(n) }}{% endfor %}",
+     "37;17;27;"},
+    {"{% macro m() %}{{ varargs }}{{ kwargs }}{% endmacro %}{{ m(1, 2, x=3) }}", "(1, 2){'x': 3}"},
+    {"{% macro m(a, b=2) %}{% endmacro %}{{ m.name }}{{ m.arguments }}", "m('a', 'b')"},
+    {"{% with a=1, b=n %}{{ a }}{{ b }}{% set a=5 %}{{ a }}{% endwith %}{{ a is defined }}",
+     "175False"},
+    {"{% block x %}b{{ n }}{% endblock %}{% block y %}c{% endblock y %}", "b7c"},
+    {"{% for x in [[1,[2]],[3]] recursive %}{% if x is iterable %}{{ loop.depth }}({{ loop(x) "
+     "}}){% else %}{{ x }}{% endif %}{% endfor %}",
+     "1(12(2))1(3)"},
+    {"{% for x in l %}{{ loop.cycle('a','b') }}{{ loop.depth0 }}{% endfor %}{% for x in [1,1,2] "
+     "%}{{ loop.changed(x) }}{% endfor %}",
+     "a0b0a0TrueFalseTrue"},
+    {"{% for a, (b, c) in [(1, (2, 3))] %}{{ a }}{{ b }}{{ c }}{% endfor %}{% set a, (b, c) = (4, "
+     "(5, 6)) %}{{ a }}{{ b }}{{ c }}",
+     "123456"},
+    {"{{ '%d %s' % (1, 'a') }}|{{ '%s' % n }}|{{ '%5.2f|%-5s|%05d|%+d|%x|%e|%g|%%' % (1.234, 'ab', "
+     "42, 7, 255, 12345.678, 0.0001) }}|{{ '%(a)s-%(b)r' % d }}",
+     "1 a|7| 1.23|ab   |00042|+7|ff|1.234568e+04|0.0001|%|1-[1, 2.5, None, True]"},
+    {"{{ '{} {x} {1}'.format(1, 2, x=3) if false }}{{ '{} {x}'.format(1, x=2) }}|{{ "
+     "'{0:>5}|{1:.2f}|{0!r}|{2[1]}|{3.a}|{4:,}|{1:05.1f}|{4:+d}|{0:*^7}|{5:.1%}'.format('a', 1.5, "
+     "[1,2], d, 1234567, 0.25) }}|{{ '{{}}'.format() }}",
+     "1 2|    a|1.50|'a'|2|1|1,234,567|001.5|+1234567|***a***|25.0%|{}"},
+    {"{{ '%s-%s' | format('x', 1) }}{{ '%(v)s' | format(v=2) }}", "x-12"},
+    {"{{ l | min }}{{ l | max }}{{ ['b','A'] | min }}{{ o | max(attribute='x.y') }}{{ [] | max }}",
+     "13A{'x': {'y': 2}, 'n': 'b'}"},
+    {"{{ {'b':1,'a':2,'C':3} | dictsort }}{{ {'b':1,'a':2} | dictsort(by='value', reverse=true) "
+     "}}{% for k, v in {'b':1,'a':2} | dictsort %}{{ k }}{{ v }}{% endfor %}",
+     "[('a', 2), ('b', 1), ('C', 3)][('a', 2), ('b', 1)]a2b1"},
+    {"{% for r, g in messages | groupby('role') %}{{ r }}{{ g | length }},{% endfor %}{{ (messages "
+     "| groupby('role'))[0].grouper }}{{ (messages | groupby('role'))[0].list | length }}",
+     "assistant1,system1,user2,assistant1"},
+    {"{{ [1,2,3,4,5] | batch(2) | list }}{{ [1,2,3] | batch(2, 0) | list }}{{ [1,2,3,4,5] | "
+     "slice(2) | list }}",
+     "[[1, 2], [3, 4], [5]][[1, 2], [3, 0]][[1, 2, 3], [4, 5]]"},
+    {"{{ 'abc' is lower }}{{ 'ABC' is upper }}{{ 'aB' is lower }}{{ none is sameas none }}{{ 1 is "
+     "sameas true }}{{ 'upper' is filter }}{{ 'odd' is test }}{{ 2.5 is odd }}{{ 6 is divisibleby "
+     "3.0 }}",
+     "TrueTrueFalseTrueFalseTrueTrueFalseTrue"},
+    {"{{ none | map('upper') | list }}{{ 0 | select | list }}{{ none | selectattr('a') | list }}{{ "
+     "false | rejectattr('a') | join }}",
+     "[][][]"},
+    {"{% if l | select('gt', 99) %}y{% else %}n{% endif %}{% set g = l | map('string') %}{{ g | "
+     "join }}{{ g | join }}",
+     "y312"},
+    {"{{ d.items() }}{{ d.keys() }}{{ d.values() | list }}{{ d.keys()[0] is defined }}{{ d.items() "
+     "| length }}",
+     "dict_items([('a', 1), ('b', [1, 2.5, None, True]), ('items', 3), ('get', 4)])dict_keys(['a', "
+     "'b', 'items', 'get'])[1, [1, 2.5, None, True], 3, 4]False4"},
+    {"{{ '<a>' | e }}{{ '<' | safe ~ '<' }}{{ '<b>' + ('<c>' | safe) }}{{ ('<' | e) + '<' }}{{ "
+     "('%s' | safe) % '<' }}{{ '<' | e | upper }}{{ '<' | forceescape }}{{ ('<'|safe) is escaped "
+     "}}",
+     "&lt;a&gt;<<&lt;b&gt;<c>&lt;&lt;&lt;&LT;&lt;True"},
+    {"{{ 'äöüß ﬁ ΑΣ İ ǆ'.upper() }}|{{ 'ÄÖÜ ΑΣ İ'.lower() }}|{{ 'ß ǆ éa'.title() }}|{{ 'straße' | "
+     "title }}|{{ 'ÉCOLE' | capitalize }}|{{ 'aÉ'.swapcase() }}|{{ 'Straße'.casefold() }}",
+     "ÄÖÜSS FI ΑΣ İ Ǆ|äöü ας i̇|Ss ǅ Éa|Straße|École|Aé|strasse"},
+    {"{{ 'abcabc'.rfind('b') }}{{ 'abcabc'.find('b', 2) }}{{ 'abcabc'.find('b', 2, 4) }}{{ "
+     "'abc'.index('c') }}{{ 'abcabc'.count('b', -3) }}{{ 'abc'.startswith('b', 1) }}{{ "
+     "'x'.find('', 5) }}",
+     "44-121True-1"},
+    {"{{ 'ab1'.isalnum() }}{{ 'ab'.isalpha() }}{{ '²'.isdigit() }}{{ '²'.isdecimal() }}{{ 'Ab "
+     "Cd'.istitle() }}{{ ' \\n'.isspace() }}{{ 'é'.isascii() }}{{ 'É'.isupper() }}{{ ''.islower() "
+     "}}",
+     "TrueTrueTrueFalseTrueTrueFalseTrueFalse"},
+    {"{{ '7'.zfill(3) }}{{ '-7'.zfill(4) }}{{ 'a'.center(4, '*') }}{{ 'a'.ljust(3) }}|{{ "
+     "'ab'.rjust(3, '.') }}{{ 'a' | center(5) }}|{{ 'abcd'.center(7, '*') }}",
+     "007-007*a**a  |.ab  a  |**abcd*"},
+    {"{{ 'a-b-c'.partition('-') }}{{ 'a-b-c'.rpartition('-') }}{{ 'a'.rpartition('-') }}{{ ' a b  "
+     "c '.rsplit(none, 1) }}{{ 'a\\nb'.splitlines(true) }}",
+     "('a', '-', 'b-c')('a-b', '-', 'c')('', '', 'a')[' a b', 'c']['a\\n', 'b']"},
+    {"{{ 'Hello World foo' | truncate(9, leeway=0) }}{{ 'Hello World' | truncate(8, true, '~', 0) "
+     "}}{{ 'a b, c' | wordcount }}{{ 'a b/ü&' | urlencode }}{{ 'x' | attr('upper') is callable }}",
+     "Hello...Hello W~3a%20b/%C3%BC%26True"},
+    {"{{ '0x1f' | int(0, 16) }}{{ '1_000' | int }}{{ '-5' | int }}{{ 'z' | int(7, 16) }}{{ 15 | "
+     "round(-1) }}{{ 25 | round(-1) }}{{ 1234.5 | round(-2) }}",
+     "311000-5720201200.0"},
+    {"{{ dict([('a', 1)]) }}{{ dict(d, **{'y': 2})['y'] }}{% macro m(a, b) %}{{ a }}{{ b }}{% "
+     "endmacro %}{{ m(*[1, 2]) }}{{ m(b=1, *[3]) }}",
+     "{'a': 1}21231"},
+    {"{{ [1,2].index(2) }}{{ {'a':1}.copy() }}{{ {}[[1]] is defined }}{{ missing is callable }}{{ "
+     "namespace(a=1) }}",
+     "1{'a': 1}FalseTrue<Namespace {'a': 1}>"},
+    {"{{ [{'a': missing}, {'b': 1}] | sort(attribute='a') | length }}{{ [[2,'b'],[1,'B'],[2,'A']] "
+     "| sort(attribute='0,1') }}{{ ['a','A'] | unique(true) | list }}",
+     "2[[1, 'B'], [2, 'A'], [2, 'b']]['a', 'A']"},
+    {"{{ 'é\u2028\u200b\\x01' | string | list }}", "['é', '\\u2028', '\\u200b', '\\x01']"},
 };
 
 TEST(JinjaGolden, RendersAsPythonDoes) {

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "template/builtins/builtins.h"
+#include "template/format.h"
+#include "template/print.h"
 #include "template/text.h"
 
 namespace evo::jinja {
@@ -95,7 +97,7 @@ Value repeat(Budget& budget, const Value& value, int64_t count) {
     std::string text;
     text.reserve(size);
     while (text.size() < size) text += value.text();
-    return text;
+    return like(value, std::move(text));
   }
   const size_t size = repetitions(count, value.items().size());
   budget.spend_items(size);
@@ -106,18 +108,32 @@ Value repeat(Budget& budget, const Value& value, int64_t count) {
 }
 
 bool is_sequence(const Value& value) {
-  return value.is(Kind::kString) || value.is(Kind::kList);
+  return value.is(Kind::kString) || value.is_indexed();
 }
 
 Value join_two(Budget& budget, const Value& a, const Value& b) {
+  if (a.is_markup() != b.is_markup()) {
+    return join_two(budget, escaped(budget, a), escaped(budget, b));
+  }
   if (a.is(Kind::kString)) {
     budget.spend_bytes(a.text().size() + b.text().size());
-    return std::string(a.text()).append(b.text());
+    return like(a, std::string(a.text()).append(b.text()));
   }
   budget.spend_items(a.items().size() + b.items().size());
   Items items = a.items();
   items.insert(items.end(), b.items().begin(), b.items().end());
   return a.is_tuple() ? Value::tuple(std::move(items)) : Value::list(std::move(items));
+}
+
+/// A generator is used up to what was looked for.
+bool list_contains(Budget& budget, const Value& list, const Value& item) {
+  const Items& items = list.items();
+  const size_t begin = list.is_generator() ? list.use_up(0) : 0;
+  for (size_t i = begin; i < items.size(); ++i) {
+    if (list.is_generator()) list.use_up(i + 1);
+    if (equal(budget, items[i], item)) return true;
+  }
+  return false;
 }
 
 bool contains(Budget& budget, const Value& container, const Value& item) {
@@ -127,8 +143,7 @@ bool contains(Budget& budget, const Value& container, const Value& item) {
       budget.spend_reading(container.text().size());
       return find_text(container.text(), item.text()) != std::string_view::npos;
     case Kind::kList:
-      return std::ranges::any_of(container.items(),
-                                 [&](const Value& one) { return equal(budget, one, item); });
+      return list_contains(budget, container, item);
     case Kind::kDict:
       return find_key(budget, container, item).has_value();
     case Kind::kUndefined:
@@ -145,82 +160,12 @@ int compare_lists(Budget& budget, const Items& a, const Items& b) {
   return a.size() < b.size() ? -1 : a.size() > b.size();
 }
 
-/// Where an index from outside points to; nothing if that is beyond the ends.
-std::optional<size_t> place_of(int64_t index, size_t size) {
-  const auto count = static_cast<int64_t>(size);
-  if (index < 0) index += count;
-  if (index < 0 || index >= count) return {};
-  return static_cast<size_t>(index);
-}
-
-/// The indices of a slice of `size` elements, as Python's slice.indices() finds them.
-struct Range {
-  int64_t begin, step, count;
-};
-
-Range slice_range(int64_t size, const Value& begin, const Value& end, const Value& step_value) {
-  const auto number = [](const Value& value, int64_t fallback) {
-    if (value.is(Kind::kNone)) return fallback;
-    const auto index = value.as_int();
-    if (!index) fault("expected a whole number in a slice, found {}", type_name(value));
-    return *index;
-  };
-  const int64_t step = number(step_value, 1);
-  if (step == 0 || step == INT64_MIN) fault("a slice cannot have the step {}", step);
-  const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
-  const auto bound = [&](const Value& value, int64_t fallback) {
-    if (value.is(Kind::kNone)) return fallback;
-    const int64_t index = number(value, 0);
-    return std::clamp(index < 0 ? std::max(index, -size - 1) + size : index, low, high);
-  };
-  const int64_t from = bound(begin, step > 0 ? low : high), to = bound(end, step > 0 ? high : low);
-  const int64_t reach = step > 0 ? to - from : from - to;
-  const int64_t stride = step > 0 ? step : -step;
-  return {from, step, reach > 0 ? (reach - 1) / stride + 1 : 0};
-}
-
-bool is_ascii(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
-
 /// The characters of a text as values.
 Items character_values(Budget& budget, std::string_view text) {
   budget.spend_items(text.size());
   Items items;
   for (const std::string_view character : characters(text)) items.emplace_back(character);
   return items;
-}
-
-Value text_slice(Budget& budget, std::string_view text, const Value& begin, const Value& end,
-                 const Value& step) {
-  // One view for every character, unless characters are bytes.
-  budget.spend_bytes(is_ascii(text) ? text.size() : text.size() * sizeof(std::string_view));
-  std::string result;
-  const auto gather = [&](size_t size, const auto& at) {
-    const Range range = slice_range(static_cast<int64_t>(size), begin, end, step);
-    for (int64_t i = 0; i < range.count; ++i) {
-      result += at(static_cast<size_t>(range.begin + i * range.step));
-    }
-  };
-  if (is_ascii(text)) {
-    gather(text.size(), [&](size_t i) { return text.substr(i, 1); });
-  } else {
-    const std::vector<std::string_view> all = characters(text);
-    gather(all.size(), [&](size_t i) { return all[i]; });
-  }
-  return result;
-}
-
-Value text_item(Budget& budget, std::string_view text, int64_t index) {
-  budget.spend_reading(text.size());
-  const auto place = place_of(index, count_characters(text));
-  if (!place) return Value::undefined(fmt::format("a str has no character {}", index));
-  for (size_t i = 0; i < *place; ++i) text.remove_prefix(first_character(text).size());
-  return first_character(text);
-}
-
-Value missing(const Value& object, std::string_view name) {
-  return Value::undefined(fmt::format("a {} has no '{}'", type_name(object), name));
 }
 
 }  // namespace
@@ -236,6 +181,7 @@ Value apply_binary(Budget& budget, std::string_view op, const Value& a, const Va
   }
   if (op == "*" && is_sequence(a) && b.as_int()) return repeat(budget, a, *b.as_int());
   if (op == "*" && a.as_int() && is_sequence(b)) return repeat(budget, b, *a.as_int());
+  if (op == "%" && a.is(Kind::kString)) return format_percent(budget, a, b);
   fail_operands(op, a, b);
 }
 
@@ -256,7 +202,9 @@ int compare(Budget& budget, const Value& a, const Value& b) {
     budget.spend_reading(std::min(a.text().size(), b.text().size()));
     return order(a.text(), b.text());
   }
-  if (a.is(Kind::kList) && b.is(Kind::kList)) return compare_lists(budget, a.items(), b.items());
+  if (a.is_indexed() && b.is_indexed() && a.is_tuple() == b.is_tuple()) {
+    return compare_lists(budget, a.items(), b.items());
+  }
   fail_operands("<", a, b);
 }
 
@@ -275,57 +223,6 @@ bool holds(Budget& budget, std::string_view op, const Value& a, const Value& b) 
   return order >= 0;
 }
 
-Value item_of(Budget& budget, const Value& container, const Value& key) {
-  expect_defined(container);
-  if (container.is(Kind::kDict)) {
-    if (const auto found = find_key(budget, container, key)) {
-      return container.entries()[*found].second;
-    }
-  }
-  const auto index = key.as_int();
-  if (container.is(Kind::kList) && index) {
-    const auto place = place_of(*index, container.items().size());
-    if (place) return container.items()[*place];
-    return Value::undefined(fmt::format("a {} has no item {}", type_name(container), *index));
-  }
-  if (container.is(Kind::kString) && index) return text_item(budget, container.text(), *index);
-  if (key.is(Kind::kString) && !container.is(Kind::kNamespace)) {
-    return attribute_of(budget, container, key.text());
-  }
-  return missing(container, key.is(Kind::kString) ? key.text() : type_name(key));
-}
-
-Value attribute_of(Budget& budget, const Value& object, std::string_view name) {
-  expect_defined(object);
-  budget.spend_steps(1);
-  if (has_method(object, name)) {
-    return Value::callable({.name = std::string(name), .receiver = object});
-  }
-  const Value* found = nullptr;
-  if (object.is(Kind::kDict)) {
-    budget.spend_steps(object.entries().size());
-    found = object.find(name);
-  } else if (object.is(Kind::kNamespace)) {
-    found = object.attribute(name);
-  }
-  return found ? *found : missing(object, name);
-}
-
-Value slice_of(Budget& budget, const Value& container, const Value& begin, const Value& end,
-               const Value& step) {
-  expect_defined(container);
-  if (container.is(Kind::kString)) return text_slice(budget, container.text(), begin, end, step);
-  if (!container.is(Kind::kList)) fault("a {} cannot be sliced", type_name(container));
-  const Items& all = container.items();
-  const Range range = slice_range(static_cast<int64_t>(all.size()), begin, end, step);
-  budget.spend_items(static_cast<size_t>(range.count));
-  Items items;
-  for (int64_t i = 0; i < range.count; ++i) {
-    items.push_back(all[range.begin + i * range.step]);
-  }
-  return container.is_tuple() ? Value::tuple(std::move(items)) : Value::list(std::move(items));
-}
-
 Value make_dict(Budget& budget, std::vector<Entry> entries) {
   budget.spend_items(2 * entries.size());
   std::vector<Entry> kept;
@@ -342,12 +239,19 @@ Value make_dict(Budget& budget, std::vector<Entry> entries) {
   return Value::dict(std::move(kept));
 }
 
-Items elements_of(Budget& budget, const Value& value) {
+Items elements_of(Budget& budget, const Value& value, size_t most) {
   Items items;
   switch (value.kind()) {
-    case Kind::kList:
-      budget.spend_items(value.items().size());
-      return value.items();
+    case Kind::kList: {
+      budget.spend_items(std::min(most, value.items().size()));
+      const size_t begin = value.is_generator() ? value.use_up(0) : 0;
+      const size_t end = begin + std::min(most, value.items().size() - begin);
+      if (value.is_generator()) value.use_up(end);
+      const auto first = value.items().begin();
+      items.assign(first + static_cast<std::ptrdiff_t>(begin),
+                   first + static_cast<std::ptrdiff_t>(end));
+      return items;
+    }
     case Kind::kDict:
       budget.spend_items(value.entries().size());
       for (const auto& [key, entry] : value.entries()) items.push_back(key);
@@ -367,6 +271,7 @@ int64_t length_of(Budget& budget, const Value& value) {
       budget.spend_reading(value.text().size());
       return static_cast<int64_t>(count_characters(value.text()));
     case Kind::kList:
+      if (value.is_generator()) fault("a generator has no length");
       return std::ssize(value.items());
     case Kind::kDict:
       return std::ssize(value.entries());
@@ -375,6 +280,26 @@ int64_t length_of(Budget& budget, const Value& value) {
     default:
       fault("a {} has no length", type_name(value));
   }
+}
+
+Value like(const Value& source, std::string text) {
+  return source.is_markup() ? Value::markup(std::move(text)) : Value(std::move(text));
+}
+
+Value escaped(Budget& budget, const Value& value) {
+  if (value.is_markup()) return value;
+  std::string result;
+  for (const char c : to_text(budget, value)) {
+    const size_t known = std::string_view("&<>'\"").find(c);
+    constexpr std::string_view kEntities[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
+    if (known == std::string_view::npos) {
+      result += c;
+    } else {
+      result += kEntities[known];
+    }
+  }
+  budget.spend_bytes(result.size());
+  return Value::markup(std::move(result));
 }
 
 }  // namespace evo::jinja

@@ -30,8 +30,14 @@ namespace evo::jinja {
 /// A dict; where a key comes again, the later value replaces the earlier one.
 [[nodiscard]] Value make_dict(Budget& budget, std::vector<Entry> entries);
 
-/// What a loop over `value` runs through: items, keys, characters; nothing if it is undefined.
-[[nodiscard]] Items elements_of(Budget& budget, const Value& value);
+/// What a loop over `value` runs through, the first `most` of it: items, keys, characters; nothing
+/// if it is undefined. A generator is used up so far.
+[[nodiscard]] Items elements_of(Budget& budget, const Value& value, size_t most = SIZE_MAX);
+
+/// A string that is markup if `source` is.
+[[nodiscard]] Value like(const Value& source, std::string text);
+/// Markup: what Jinja's `escape` makes of a value, & < > ' and " as entities; markup stays.
+[[nodiscard]] Value escaped(Budget& budget, const Value& value);
 
 /// Python's len(); 0 for an undefined value.
 [[nodiscard]] int64_t length_of(Budget& budget, const Value& value);

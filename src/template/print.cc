@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "template/text.h"
+#include "text/letter_case.h"
 
 namespace evo::jinja {
 namespace {
@@ -42,10 +43,9 @@ std::string repr_escape(std::string_view character, char quote) {
   if (code == '\n') return "\\n";
   if (code == '\r') return "\\r";
   if (code == '\t') return "\\t";
-  if (code < 0x20 || (code >= 0x7F && code <= 0xA0) || code == 0xAD) {
-    return fmt::format("\\x{:02x}", code);
-  }
-  return {};
+  if (text::is_printable(code)) return {};
+  if (code < 0x100) return fmt::format("\\x{:02x}", code);
+  return code < 0x10000 ? fmt::format("\\u{:04x}", code) : fmt::format("\\U{:08x}", code);
 }
 
 std::string repr_text(std::string_view text) {
@@ -71,8 +71,6 @@ std::string scalar_text(const Value& value) {
       return std::to_string(*value.as_int());
     case Kind::kFloat:
       return float_text(value.floating());
-    case Kind::kNamespace:
-      return "<Namespace>";
     default:
       return fmt::format("<function {}>", value.callable().name);
   }
@@ -91,12 +89,26 @@ void add_joined(Sink& sink, const List& items, const Fn& one) {
 void add_repr(Sink& sink, const Value& value) {
   sink.budget().spend_steps(1);
   if (value.is(Kind::kString)) {
-    sink.add(repr_text(value.text()));
+    const std::string text = repr_text(value.text());
+    sink.add(value.is_markup() ? fmt::format("Markup({})", text) : text);
+  } else if (value.is_generator()) {
+    sink.add("<generator>");  // Python: with a place in memory
   } else if (value.is(Kind::kList)) {
-    sink.add(value.is_tuple() ? "(" : "[");
+    const bool view = !value.is_indexed(), tuple = value.is_tuple();
+    if (view) sink.add(fmt::format("{}(", type_name(value)));
+    sink.add(tuple ? "(" : "[");
     add_joined(sink, value.items(), [&](const Value& item) { add_repr(sink, item); });
-    if (value.is_tuple() && value.items().size() == 1) sink.add(",");
-    sink.add(value.is_tuple() ? ")" : "]");
+    if (tuple && value.items().size() == 1) sink.add(",");
+    sink.add(tuple ? ")" : "]");
+    if (view) sink.add(")");
+  } else if (value.is(Kind::kNamespace)) {
+    sink.add("<Namespace {");
+    add_joined(sink, value.attributes(), [&](const auto& attribute) {
+      sink.add(repr_text(attribute.first));
+      sink.add(": ");
+      add_repr(sink, attribute.second);
+    });
+    sink.add("}>");
   } else if (value.is(Kind::kDict)) {
     sink.add("{");
     add_joined(sink, value.entries(), [&](const Entry& entry) {
@@ -158,7 +170,7 @@ class JsonWriter {
     sink_.budget().spend_steps(1);
     if (value.is(Kind::kString)) {
       sink_.add(json_text(value.text(), style_.ensure_ascii));
-    } else if (value.is(Kind::kList)) {
+    } else if (value.is_indexed()) {
       add_group("[]", value.items(), [&](const Value& item) { add(item); });
     } else if (value.is(Kind::kDict)) {
       add_group("{}", ordered(value), [&](const Entry& entry) {
@@ -221,11 +233,17 @@ std::string to_text(Budget& budget, const Value& value) {
     return std::string(value.text());
   }
   Sink sink(budget);
-  if (value.is(Kind::kList) || value.is(Kind::kDict)) {
+  if (value.is(Kind::kList) || value.is(Kind::kDict) || value.is(Kind::kNamespace)) {
     add_repr(sink, value);
   } else {
     sink.add(scalar_text(value));
   }
+  return sink.take();
+}
+
+std::string to_repr(Budget& budget, const Value& value) {
+  Sink sink(budget);
+  add_repr(sink, value);
   return sink.take();
 }
 

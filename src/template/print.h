@@ -11,6 +11,9 @@ namespace evo::jinja {
 /// What `{{ value }}` prints: Python's str(), and nothing for an undefined value.
 [[nodiscard]] std::string to_text(Budget& budget, const Value& value);
 
+/// Python's repr().
+[[nodiscard]] std::string to_repr(Budget& budget, const Value& value);
+
 struct JsonStyle {
   bool ensure_ascii = false;  ///< \u escapes for all that is not ASCII
   bool sort_keys = false;

@@ -83,7 +83,7 @@ std::string_view strip(std::string_view text, Side side, std::string_view set) {
   });
 }
 
-std::vector<std::string_view> split_lines(std::string_view text) {
+std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends) {
   std::vector<std::string_view> lines;
   size_t begin = 0;
   for (size_t at = 0; at < text.size();) {
@@ -92,7 +92,7 @@ std::vector<std::string_view> split_lines(std::string_view text) {
     at += character.size();
     if (!is_line_end(character)) continue;
     if (character == "\r" && text.substr(at).starts_with('\n')) ++at;
-    lines.push_back(text.substr(begin, end - begin));
+    lines.push_back(text.substr(begin, (keep_ends ? at : end) - begin));
     begin = at;
   }
   if (begin < text.size()) lines.push_back(text.substr(begin));
@@ -116,22 +116,8 @@ size_t count_text(std::string_view text, std::string_view part) {
   return count;
 }
 
-char to_upper(char c) {
-  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-}
-
 char to_lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-std::string to_upper(std::string text) {
-  for (char& c : text) c = to_upper(c);
-  return text;
-}
-
-std::string to_lower(std::string text) {
-  for (char& c : text) c = to_lower(c);
-  return text;
 }
 
 bool is_letter(char c) {

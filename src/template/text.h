@@ -24,18 +24,16 @@ enum class Side { kLeft, kRight, kBoth };
 /// Without the characters of `set` at the sides.
 [[nodiscard]] std::string_view strip(std::string_view text, Side side, std::string_view set);
 
-/// str.splitlines().
-[[nodiscard]] std::vector<std::string_view> split_lines(std::string_view text);
+/// str.splitlines(); `keep_ends`: with what ends each of them.
+[[nodiscard]] std::vector<std::string_view> split_lines(std::string_view text,
+                                                        bool keep_ends = false);
 
 /// Place of `part` in `text` from `from` on, or npos; in linear time, whatever the texts.
 [[nodiscard]] size_t find_text(std::string_view text, std::string_view part, size_t from = 0);
 [[nodiscard]] size_t count_text(std::string_view text, std::string_view part);
 
-// Case: of the letters of ASCII; others stay as they are.
-[[nodiscard]] char to_upper(char c);
+// Of ASCII.
 [[nodiscard]] char to_lower(char c);
-[[nodiscard]] std::string to_upper(std::string text);
-[[nodiscard]] std::string to_lower(std::string text);
 [[nodiscard]] bool is_letter(char c);
 
 /// Python's repr() of a float, which is also its str().

@@ -1,6 +1,7 @@
 #include "template/value.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "template/budget.h"
 
@@ -10,9 +11,15 @@ namespace evo::jinja {
 // take for ever: a list may hold the same list many times.
 struct ListData {
   Items items;
-  bool tuple = false;
+  ListKind kind = ListKind::kList;
   int depth = 1;
   bool holds_namespace = false;
+  mutable size_t used = 0;  // items that a generator has given
+};
+
+struct TextData {
+  std::string text;
+  bool markup = false;
 };
 
 struct DictData {
@@ -32,7 +39,7 @@ void note_child(Data& data, const Value& child) {
   data.depth = std::max(data.depth, child.depth() + 1);
   data.holds_namespace |= child.holds_namespace();
   if (data.depth > kMaxValueDepth) {
-    fault("lists inside of each other more than {} deep", kMaxValueDepth);
+    fault("values inside of each other more than {} deep", kMaxValueDepth);
   }
 }
 
@@ -60,18 +67,29 @@ Value Value::undefined(std::string problem) {
   return of(Undefined{std::make_shared<const std::string>(std::move(problem))});
 }
 
-Value Value::sequence(std::vector<Value> items, bool tuple) {
-  ListData data{std::move(items), tuple};
+Value::Value(std::string value)
+    : data_(std::make_shared<const TextData>(TextData{std::move(value)})) {}
+
+Value Value::markup(std::string text) {
+  return of(std::make_shared<const TextData>(TextData{std::move(text), true}));
+}
+
+Value Value::list_of(ListKind kind, std::vector<Value> items) {
+  ListData data{std::move(items), kind};
   for (const Value& item : data.items) note_child(data, item);
   return of(std::make_shared<const ListData>(std::move(data)));
 }
 
 Value Value::list(std::vector<Value> items) {
-  return sequence(std::move(items), false);
+  return list_of(ListKind::kList, std::move(items));
 }
 
 Value Value::tuple(std::vector<Value> items) {
-  return sequence(std::move(items), true);
+  return list_of(ListKind::kTuple, std::move(items));
+}
+
+Value Value::generator(std::vector<Value> items) {
+  return list_of(ListKind::kGenerator, std::move(items));
 }
 
 Value Value::dict(std::vector<Entry> entries) {
@@ -90,6 +108,11 @@ Value Value::name_space(std::vector<std::pair<std::string, Value>> attributes) {
 }
 
 Value Value::callable(CallableData data) {
+  data.depth = data.receiver.depth();
+  data.holds_namespace = data.receiver.holds_namespace();
+  if (data.closure) {
+    for (const auto& [name, value] : *data.closure) note_child(data, value);
+  }
   return of(std::make_shared<const CallableData>(std::move(data)));
 }
 
@@ -101,8 +124,48 @@ const Items& Value::items() const {
   return std::get<std::shared_ptr<const ListData>>(data_)->items;
 }
 
+std::string_view Value::text() const {
+  return std::get<std::shared_ptr<const TextData>>(data_)->text;
+}
+
+bool Value::is_markup() const {
+  return is(Kind::kString) && std::get<std::shared_ptr<const TextData>>(data_)->markup;
+}
+
+ListKind Value::list_kind() const {
+  return std::get<std::shared_ptr<const ListData>>(data_)->kind;
+}
+
 bool Value::is_tuple() const {
-  return is(Kind::kList) && std::get<std::shared_ptr<const ListData>>(data_)->tuple;
+  return is(Kind::kList) && (list_kind() == ListKind::kTuple || list_kind() == ListKind::kGroup);
+}
+
+bool Value::is_indexed() const {
+  return is_tuple() || (is(Kind::kList) && list_kind() == ListKind::kList);
+}
+
+bool Value::is_generator() const {
+  return is(Kind::kList) && list_kind() == ListKind::kGenerator;
+}
+
+bool Value::is_same(const Value& other) const {
+  if (data_.index() != other.data_.index()) return false;
+  return std::visit(
+      [&](const auto& mine) {
+        using Mine = std::decay_t<decltype(mine)>;
+        const Mine& its = std::get<Mine>(other.data_);
+        if constexpr (std::is_same_v<Mine, None> || std::is_same_v<Mine, Undefined>) {
+          return std::is_same_v<Mine, None>;
+        } else {
+          return mine == its;
+        }
+      },
+      data_);
+}
+
+size_t Value::use_up(size_t count) const {
+  const ListData& data = *std::get<std::shared_ptr<const ListData>>(data_);
+  return std::exchange(data.used, std::max(data.used, std::min(count, data.items.size())));
 }
 
 const std::vector<Entry>& Value::entries() const {
@@ -136,7 +199,7 @@ bool Value::truthy() const {
     case Kind::kString:
       return !text().empty();
     case Kind::kList:
-      return !items().empty();
+      return is_generator() || !items().empty();
     case Kind::kDict:
       return !entries().empty();
     case Kind::kNamespace:
@@ -149,14 +212,14 @@ bool Value::truthy() const {
 int Value::depth() const {
   if (is(Kind::kList)) return std::get<std::shared_ptr<const ListData>>(data_)->depth;
   if (is(Kind::kDict)) return std::get<std::shared_ptr<const DictData>>(data_)->depth;
-  if (is(Kind::kCallable)) return callable().receiver.depth();
+  if (is(Kind::kCallable)) return callable().depth;
   return 0;
 }
 
 bool Value::holds_namespace() const {
   if (is(Kind::kList)) return std::get<std::shared_ptr<const ListData>>(data_)->holds_namespace;
   if (is(Kind::kDict)) return std::get<std::shared_ptr<const DictData>>(data_)->holds_namespace;
-  if (is(Kind::kCallable)) return callable().receiver.holds_namespace();
+  if (is(Kind::kCallable)) return callable().holds_namespace;
   return is(Kind::kNamespace);
 }
 
@@ -168,10 +231,14 @@ const Value* Value::find(std::string_view key) const {
 }
 
 const Value* Value::attribute(std::string_view name) const {
-  for (const auto& [key, value] : std::get<std::shared_ptr<NamespaceData>>(data_)->attributes) {
+  for (const auto& [key, value] : attributes()) {
     if (key == name) return &value;
   }
   return nullptr;
+}
+
+const std::vector<std::pair<std::string, Value>>& Value::attributes() const {
+  return std::get<std::shared_ptr<NamespaceData>>(data_)->attributes;
 }
 
 void Value::set_attribute(const std::string& name, Value value) const {
@@ -186,6 +253,8 @@ void Value::set_attribute(const std::string& name, Value value) const {
 }
 
 std::string_view type_name(const Value& value) {
+  static constexpr std::string_view kListNames[] = {
+      "list", "tuple", "tuple", "generator", "dict_items", "dict_keys", "dict_values"};
   switch (value.kind()) {
     case Kind::kUndefined:
       return "undefined";
@@ -200,7 +269,7 @@ std::string_view type_name(const Value& value) {
     case Kind::kString:
       return "str";
     case Kind::kList:
-      return value.is_tuple() ? "tuple" : "list";
+      return kListNames[static_cast<size_t>(value.list_kind())];
     case Kind::kDict:
       return "dict";
     case Kind::kNamespace:
@@ -220,7 +289,8 @@ bool equal(Budget& budget, const Value& a, const Value& b) {
       budget.spend_reading(a.text().size());
       return a.text() == b.text();
     case Kind::kList:
-      return a.is_tuple() == b.is_tuple() && equal_items(budget, a.items(), b.items());
+      return a.is_tuple() == b.is_tuple() && type_name(a) == type_name(b) && !a.is_generator() &&
+             equal_items(budget, a.items(), b.items());
     case Kind::kDict:
       return equal_dicts(budget, a, b);
     case Kind::kUndefined:
@@ -231,9 +301,12 @@ bool equal(Budget& budget, const Value& a, const Value& b) {
   }
 }
 
+bool is_key(const Value& value) {
+  return !value.is(Kind::kDict) && (!value.is(Kind::kList) || value.is_tuple());
+}
+
 void expect_key(const Value& key) {
-  const bool changes = key.is(Kind::kDict) || (key.is(Kind::kList) && !key.is_tuple());
-  if (changes) fault("a {} cannot be a key of a dict", type_name(key));
+  if (!is_key(key)) fault("a {} cannot be a key of a dict", type_name(key));
 }
 
 std::optional<size_t> find_key(Budget& budget, const Value& dict, const Value& key) {

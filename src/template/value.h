@@ -16,6 +16,7 @@ class Budget;
 class Value;
 struct Arguments;
 struct Statement;
+struct TextData;
 struct ListData;
 struct DictData;
 struct NamespaceData;
@@ -38,15 +39,22 @@ enum class Kind {
   kCallable
 };
 
-/// Cheap to copy: strings, lists and dicts are immutable and shared. Strings are bytes; what is not
-/// UTF-8 in them counts as one character per byte.
+/// What Python calls the things that a loop can go through. Only lists and tuples have an order of
+/// items that one can ask for; a generator gives each of its items once. A group is a tuple whose
+/// items have the names `grouper` and `list`.
+enum class ListKind { kList, kTuple, kGroup, kGenerator, kItemsView, kKeysView, kValuesView };
+
+/// Cheap to copy: strings, lists and dicts are immutable and shared, but that a generator is used
+/// up. Strings are bytes; what is not UTF-8 in them counts as one character per byte. A string may
+/// be markup (markupsafe's Markup, which the filters `safe` and `escape` make): what is joined to
+/// it is escaped.
 class Value {
  public:
   Value() = default;  ///< none
   Value(bool value) : data_(value) {}
   Value(int64_t value) : data_(value) {}
   Value(double value) : data_(value) {}
-  Value(std::string value) : data_(std::make_shared<const std::string>(std::move(value))) {}
+  Value(std::string value);
   Value(std::string_view value) : Value(std::string(value)) {}
   Value(const char* value) : Value(std::string(value)) {}
 
@@ -54,6 +62,9 @@ class Value {
   static Value undefined(std::string problem);
   static Value list(std::vector<Value> items);
   static Value tuple(std::vector<Value> items);
+  static Value generator(std::vector<Value> items);
+  static Value list_of(ListKind kind, std::vector<Value> items);
+  static Value markup(std::string text);
   /// Keys must differ.
   static Value dict(std::vector<std::pair<Value, Value>> entries);
   static Value name_space(std::vector<std::pair<std::string, Value>> attributes);
@@ -67,13 +78,23 @@ class Value {
   [[nodiscard]] const std::string& problem() const { return *std::get<0>(data_).problem; }
   [[nodiscard]] bool boolean() const { return std::get<bool>(data_); }
   [[nodiscard]] double floating() const { return std::get<double>(data_); }
-  [[nodiscard]] std::string_view text() const {
-    return *std::get<std::shared_ptr<const std::string>>(data_);
-  }
-  [[nodiscard]] const std::vector<Value>& items() const;
-  [[nodiscard]] bool is_tuple() const;
+  [[nodiscard]] std::string_view text() const;
+  [[nodiscard]] const std::vector<Value>& items() const;  ///< of a generator: all it ever had
+  [[nodiscard]] ListKind list_kind() const;
   [[nodiscard]] const std::vector<std::pair<Value, Value>>& entries() const;
   [[nodiscard]] const CallableData& callable() const;
+
+  // False for values of other kinds.
+  [[nodiscard]] bool is_markup() const;
+  [[nodiscard]] bool is_tuple() const;    ///< a group is one
+  [[nodiscard]] bool is_indexed() const;  ///< a list or a tuple
+  [[nodiscard]] bool is_generator() const;
+
+  /// Python's `is`: none, a bool or a number of the same value, or the very same string, list ...
+  [[nodiscard]] bool is_same(const Value& other) const;
+
+  /// Of a generator: from now on it has no item before the `count`-th; how many were gone before.
+  size_t use_up(size_t count) const;
 
   [[nodiscard]] std::optional<int64_t> as_int() const;  ///< of an int or a bool
   [[nodiscard]] double number() const;                  ///< of an int, a bool or a float
@@ -84,24 +105,23 @@ class Value {
   [[nodiscard]] const Value* attribute(std::string_view name) const;  ///< of a namespace; or null
   /// Of a namespace. Throws Fault for a value that holds one: there are no cycles.
   void set_attribute(const std::string& name, Value value) const;
+  /// Attributes of a namespace, in their order.
+  [[nodiscard]] const std::vector<std::pair<std::string, Value>>& attributes() const;
 
  private:
   struct Undefined {
     std::shared_ptr<const std::string> problem;
   };
   struct None {};
-  using Data =
-      std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const std::string>,
-                   std::shared_ptr<const ListData>, std::shared_ptr<const DictData>,
-                   std::shared_ptr<NamespaceData>, std::shared_ptr<const CallableData>>;
+  using Data = std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const TextData>,
+                            std::shared_ptr<const ListData>, std::shared_ptr<const DictData>,
+                            std::shared_ptr<NamespaceData>, std::shared_ptr<const CallableData>>;
   template <class T>
   static Value of(T data) {
     Value value;
     value.data_ = std::move(data);
     return value;
   }
-  static Value sequence(std::vector<Value> items, bool tuple);
-
   Data data_ = None{};
 };
 
@@ -110,12 +130,19 @@ using Items = std::vector<Value>;
 
 using Function = Value (*)(Budget& budget, const Arguments& arguments);
 
+/// Names and values that a macro sees from where it was made.
+using Closure = std::vector<std::pair<std::string, Value>>;
+
 /// A macro, a global function, or a method of a value.
 struct CallableData {
   std::string name;
   const Statement* macro = nullptr;
   Function function = nullptr;
   Value receiver = {};  ///< of a method, if there is neither macro nor function
+  std::shared_ptr<const Closure> closure = {};  ///< of a macro that is not at the top
+  // Value::callable() says these.
+  int depth = 0;
+  bool holds_namespace = false;
 };
 
 /// "str", "int", "list": as Python calls them.
@@ -124,7 +151,9 @@ struct CallableData {
 /// Python's ==.
 [[nodiscard]] bool equal(Budget& budget, const Value& a, const Value& b);
 
-/// Fault for a value that no dict has as a key: a list or a dict.
+/// False for what no dict has as a key: a list or a dict.
+[[nodiscard]] bool is_key(const Value& value);
+/// Fault for those.
 void expect_key(const Value& key);
 
 /// Index of `key` among the entries of a dict; nothing if it is missing.

@@ -1,5 +1,7 @@
 #include "weights/model_documents.h"
 
+#include <algorithm>
+
 #include "files/files.h"
 #include "weights/gguf/gguf_model.h"
 
@@ -26,20 +28,21 @@ std::string ModelDocuments::label(std::string_view name) const {
 
 std::optional<json::Record> ModelDocuments::record(std::string_view name) const {
   if (!has(name)) return {};
+  // An empty file says nothing, to transformers too.
+  if (is_folder_ && std::filesystem::file_size(model_ / name) == 0) return {};
   return required_record(name);
 }
 
-void ModelDocuments::copy(const std::filesystem::path& to,
-                          std::span<const char* const> names) const {
-  if (is_folder_) return files::copy_files(model_, to, names);
-  for (const char* name : names) {
-    if (const auto found = made_.find(name); found != made_.end())
-      files::write_atomically(to / name, found->second);
+void ModelDocuments::write_made(const std::filesystem::path& to,
+                                std::span<const char* const> except) const {
+  for (const auto& [name, text] : made_) {
+    if (std::ranges::find(except, std::string_view(name)) == except.end())
+      files::write_atomically(to / name, text);
   }
 }
 
 json::Record ModelDocuments::required_record(std::string_view name) const {
-  if (is_folder_) return json::Record::load(model_ / name);
+  if (is_folder_) return json::Record::load_foreign(model_ / name);
   const auto found = made_.find(name);
   if (found == made_.end()) fail("{}: there is no {}", model_.string(), name);
   return json::Record::parse(found->second, label(name));

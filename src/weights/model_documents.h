@@ -23,12 +23,12 @@ class ModelDocuments {
   [[nodiscard]] std::optional<std::string> read(std::string_view name, int64_t max_bytes) const;
   /// What messages call it.
   [[nodiscard]] std::string label(std::string_view name) const;
-  /// A file that holds a JSON object; nothing if there is none.
+  /// A file that holds a JSON object; nothing if there is none, or an empty one.
   [[nodiscard]] std::optional<json::Record> record(std::string_view name) const;
   /// The same of one that must be there, or an Error that names it.
   [[nodiscard]] json::Record required_record(std::string_view name) const;
-  /// Writes those of `names` that there are to a folder.
-  void copy(const std::filesystem::path& to, std::span<const char* const> names) const;
+  /// Writes to a folder what a GGUF file says instead of files, but for `except`.
+  void write_made(const std::filesystem::path& to, std::span<const char* const> except) const;
 
  private:
   std::filesystem::path model_;

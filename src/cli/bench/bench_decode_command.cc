@@ -12,6 +12,7 @@
 #include "cli/bench/bench_lengths.h"
 #include "cli/bench/bench_prompts.h"
 #include "cli/bench/llama_peer.h"
+#include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
@@ -245,7 +246,7 @@ void add_bench_decode_command(CLI::App& bench, Action& action) {
   const auto flags = std::make_shared<BenchDecodeFlags>();
   CLI::App* command = bench.add_subcommand(
       "decode", "Decoding in every mode, against this machine's limits and llama.cpp");
-  command->add_option("model", flags->model, "model folder");
+  takes_model(command->add_option("model", flags->model, kModelHelp));
   command->add_option("--random", flags->random, "a preset with random weights instead of a model");
   command->add_option("--prompts", flags->prompts,
                       "file with a prompt per line, or JSON lines with `prompt` and `kind`; "

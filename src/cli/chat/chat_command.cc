@@ -16,6 +16,7 @@
 #include "cli/chat/chat_history.h"
 #include "cli/chat/chat_input.h"
 #include "cli/generate/live_view.h"
+#include "cli/hub/model_option.h"
 #include "cli/mode_choice.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
@@ -46,7 +47,8 @@ constexpr std::string_view kHistoryHelp =
     "only you can read, unless there is --no-history.";
 
 struct ChatFlags {
-  std::string model, system, system_file, mode, precision = "auto";
+  std::string model, system, system_file, mode, template_variables, precision = "auto";
+  ChatSampling sampling{.usual = {.temperature = 0.7}};
   std::optional<double> balance;
   decode::GenerateOptions options;
   int threads = 0;
@@ -134,10 +136,11 @@ class Chat {
         context_(loaded.model.config().max_position_embeddings),
         known_(std::make_shared<model::KvPool>(loaded.model.config(),
                                                2 * context_ + ops::kCacheBlock)),
-        template_(chat::ChatTemplate::load(flags.model)),
+        template_(chat::ChatTemplate::load(flags.model)
+                      .with_variables(template_variables_of(flags.template_variables))),
         history_(template_, tokenizer_) {
     mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), options_.decode);
-    options_.stop = chat::chat_stops(flags.model, template_, tokenizer_);
+    options_.stop = chat::chat_stops(template_, tokenizer_);
     history_.set_system(flags.system);
     if (template_.is_fallback()) log_info("[the model has no chat template: ChatML is used]");
   }
@@ -288,10 +291,15 @@ void run_chat(ChatFlags& flags) {
   use_threads(flags.threads);
   mode_choice(flags.mode, flags.balance).apply(flags.options.decode);
   if (flags.options.decode.max_tokens < 1) throw UsageError("--max-tokens: expected 1 or more");
-  decode::validate(flags.options.decode.sampler);
+  (void)template_variables_of(flags.template_variables);
   if (!flags.system_file.empty()) flags.system = system_of(flags);
   const decode::LoadedModel loaded =
       decode::load_model(flags.model, parse_precision(flags.precision));
+  const decode::GenerationDefaults defaults = flags.sampling.defaults(flags.model);
+  flags.sampling.apply(defaults, flags.options.decode);
+  if (!defaults.empty()) {
+    log_info("[as the model asks for it: {} (--no-defaults: not)]", defaults.text());
+  }
   Chat(flags, loaded).run();
 }
 
@@ -299,10 +307,9 @@ void run_chat(ChatFlags& flags) {
 
 void add_chat_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<ChatFlags>();
-  flags->options.decode.sampler.temperature = 0.7;
   flags->options.decode.max_tokens = 1024;
   CLI::App* command = app.add_subcommand("chat", "Talk with a model, turn by turn");
-  command->add_option("model", flags->model, "model folder or GGUF file")->required();
+  takes_model(command->add_option("model", flags->model, kModelHelp))->required();
   command->add_option("--system", flags->system, "what the assistant is to be");
   command->add_option("--system-file", flags->system_file,
                       "file that says it. One line end at its end is not part of it");
@@ -316,7 +323,8 @@ void add_chat_command(CLI::App& app, Action& action) {
       ->add_option("--max-tokens", flags->options.decode.max_tokens, "tokens of an answer at most")
       ->check(number(int64_t{1}, kLargestCount))
       ->capture_default_str();
-  add_sampling_options(*command, flags->options.decode);
+  add_chat_sampling_options(*command, flags->sampling, flags->options.decode);
+  add_template_variables(*command, flags->template_variables);
   command->add_option("--precision", flags->precision, "auto, f32, bf16 or int8");
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object per answer on stdout");

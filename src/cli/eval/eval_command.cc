@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/watcher.h"
+#include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
@@ -99,7 +100,7 @@ void add_eval_command(CLI::App& app, Action& action) {
   eval->require_subcommand(1);
   CLI::App* command =
       eval->add_subcommand("likelihood", "Nats per token and bits per byte of a text");
-  command->add_option("model", flags->model, "model folder or GGUF file")->required();
+  takes_model(command->add_option("model", flags->model, kModelHelp))->required();
   command->add_option("--data", flags->data, "text file, or a folder of them")->required();
   command->add_option("--path", flags->path, "ar (exact), diagonal or block:K (upper bounds)")
       ->capture_default_str();

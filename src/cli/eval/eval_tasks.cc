@@ -7,6 +7,7 @@
 #include <set>
 
 #include "cli/common_options.h"
+#include "cli/hub/model_option.h"
 #include "cli/mode_choice.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
@@ -88,12 +89,6 @@ bool has_settings(const std::filesystem::path& file) {
   return names.contains(file.filename().string()) || weights::is_gguf(file);
 }
 
-std::string name_of(const std::string& folder) {
-  std::filesystem::path path = std::filesystem::absolute(folder).lexically_normal();
-  if (path.filename().empty()) path = path.parent_path();
-  return path.filename().string();
-}
-
 /// The results, and of each task its main metric where a script finds it at once.
 json::Record json_of(const eval::EvalResults& results) {
   json::Record record = results.record();
@@ -149,7 +144,7 @@ void run_eval_tasks(EvalTasksFlags& flags) {
   }
   const eval::EvalModel model{loaded.model,
                               loaded.tokenizer,
-                              name_of(flags.model),
+                              model_title(flags.model),
                               model_fingerprint(flags.model, has_weights),
                               decode::precision_name(precision),
                               EVO_VERSION,
@@ -188,7 +183,7 @@ void list(bool json) {
 }
 
 void add_what(CLI::App& command, EvalTasksFlags& flags) {
-  command.add_option("model", flags.model, "model folder or GGUF file")->required();
+  takes_model(command.add_option("model", flags.model, kModelHelp))->required();
   command
       .add_option("--tasks", flags.tasks, "names separated by commas, or all; see evo eval list")
       ->required();

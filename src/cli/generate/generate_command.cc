@@ -2,7 +2,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -12,9 +14,11 @@
 #include "base/watcher.h"
 #include "cli/cache_folder.h"
 #include "cli/common_options.h"
+#include "cli/generate/chat_question.h"
 #include "cli/generate/live_view.h"
 #include "cli/generate/replay.h"
 #include "cli/generate/trace_files.h"
+#include "cli/hub/model_option.h"
 #include "cli/mode_choice.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
@@ -36,12 +40,13 @@ struct GenerateFlags {
   std::string model, mode, trace, trace_map, schema, precision = "auto";
   PromptFlags prompt;
   std::optional<std::string> prefix, suffix, edit, replay;
+  ChatQuestion question;
   std::optional<double> balance;
   double pace = ReplayRequest().pace;
   double edit_time = 0.6;
   decode::GenerateOptions options;
   int threads = 0;
-  bool json = false;
+  bool json = false, chat = false;
 };
 
 /// What is given and what is asked for: the texts around what is generated.
@@ -76,7 +81,18 @@ WritingTask edit_task(const std::string& text, const std::string& span) {
   return {text.substr(0, from), text.substr(to), text.substr(from, to - from)};
 }
 
+/// A gap and a text that is edited are no conversation.
+void check_chat(const GenerateFlags& flags) {
+  if (flags.chat && (flags.prefix || flags.suffix || flags.edit))
+    throw UsageError("--chat asks with --prompt: leave --prefix, --suffix and --edit out");
+  if (flags.chat && !flags.prompt.text && !flags.prompt.file)
+    throw UsageError("--chat: expected the question as --prompt or --prompt-file");
+  if (!flags.chat && (flags.question.system || !flags.question.template_variables.empty()))
+    throw UsageError("--system and --chat-template-kwargs are for --chat only");
+}
+
 WritingTask choose_task(GenerateFlags& flags) {
+  check_chat(flags);
   if ((flags.prompt.text || flags.prompt.file) && flags.prefix)
     throw UsageError("--prompt and --prefix mean the same: give one of them");
   if (flags.edit && flags.suffix)
@@ -99,6 +115,10 @@ WritingTask choose_task(GenerateFlags& flags) {
 decode::Prompt make_prompt(const WritingTask& task, const tokenizer::Tokenizer& tokenizer,
                            GenerateFlags& flags) {
   decode::GenerateOptions& options = flags.options;
+  if (flags.chat) {
+    flags.question.text = task.before;
+    return question_prompt(flags.model, flags.question, tokenizer, options.stop);
+  }
   if (!task.old_text.empty()) {
     tokenizer.encode_append(task.old_text, options.sketch);
     options.sketch_time = flags.edit_time;
@@ -114,7 +134,7 @@ class Display {
   Display(const GenerateFlags& flags, const WritingTask& task)
       : silent_(flags.json),
         live_(isatty(STDOUT_FILENO) != 0),
-        before_(task.before),
+        before_(flags.chat ? "" : task.before),
         after_(task.after) {}
 
   /// The text before comes with the first piece, not earlier: the session may refuse it.
@@ -168,16 +188,20 @@ void check(const GenerateFlags& flags) {
 }
 
 /// The text is to be as the schema has it.
-void constrain(const GenerateFlags& flags, const tokenizer::Tokenizer& tokenizer,
-               decode::DecodeOptions& options) {
+void constrain(const GenerateFlags& flags, const decode::Decoder& decoder,
+               const tokenizer::Tokenizer& tokenizer, decode::DecodeOptions& options) {
   if (flags.schema.empty()) return;
   if (options.mode == decode::Mode::kDiffusion) {
     throw UsageError(
         "--json-schema: diffusion mode settles tokens in any order; use --mode exact, evo or ar");
   }
+  std::vector<int32_t> ends = decoder.ends().tokens();
+  if (flags.chat) {
+    std::ranges::copy(chat::single_tokens(flags.options.stop, tokenizer), std::back_inserter(ends));
+  }
   options.shape.grammar = grammar::GrammarState(
       grammar::Grammar::from_json_schema(files::read_text(flags.schema, kLargestSchema)),
-      std::make_shared<grammar::TokenTrie>(tokenizer));
+      std::make_shared<grammar::TokenTrie>(tokenizer, ends));
 }
 
 /// What is cut is no JSON, and must not pass for it.
@@ -209,10 +233,11 @@ void run_generate(GenerateFlags& flags) {
   const tensor::Precision precision = parse_precision(flags.precision);
   const decode::LoadedModel loaded = decode::load_model(flags.model, precision);
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), flags.options.decode);
-  constrain(flags, loaded.tokenizer, flags.options.decode);
   const decode::Decoder decoder(loaded.model, loaded.tokenizer);
   const LearntCosts costs(decoder, precision, cache_folder());
   const decode::Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
+  constrain(flags, decoder, loaded.tokenizer, flags.options.decode);
+  if (!flags.chat && !flags.edit) remark_on_template(flags.model, prompt, loaded.tokenizer);
   const decode::Tracer tracer(decoder, loaded.tokenizer, flags.options.decode, prompt, task.before,
                               task.after);
   files.begin(tracer.header());
@@ -268,9 +293,15 @@ void add_generate_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<GenerateFlags>();
   decode::DecodeOptions& decode = flags->options.decode;
   CLI::App* command = app.add_subcommand("generate", "Continue a text");
-  command->add_option("model", flags->model, "model folder or GGUF file");
+  takes_model(command->add_option("model", flags->model, kModelHelp));
   add_prompt_options(*command, flags->prompt, "text to continue");
   command->add_option("--prefix", flags->prefix, "text before a gap (the same as --prompt)");
+  command->add_flag("--chat", flags->chat,
+                    "the prompt is a question, asked as the model's chat template has it; only the "
+                    "answer is shown");
+  command->add_option("--system", flags->question.system,
+                      "of a --chat: what the assistant is to be");
+  add_template_variables(*command, flags->question.template_variables);
   command->add_option("--suffix", flags->suffix,
                       "text after the gap: what fits between is generated, --max-tokens at most");
   command->add_option("--edit", flags->edit,
@@ -292,6 +323,7 @@ void add_generate_command(CLI::App& app, Action& action) {
       ->check(number(int64_t{0}, kLargestCount))
       ->capture_default_str();
   add_sampling_options(*command, decode);
+  add_repetition_penalty(*command, decode.shape.repetition_penalty);
   command->add_option("--stop", flags->options.stop, "end before this text; may be repeated")
       ->take_all()
       ->allow_extra_args(false);

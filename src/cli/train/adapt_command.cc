@@ -9,6 +9,7 @@
 #include "base/terminal/progress.h"
 #include "base/watcher.h"
 #include "cli/common_options.h"
+#include "cli/hub/model_option.h"
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/train/draft_gain.h"
@@ -30,7 +31,7 @@ void adapt(AdaptFlags& flags) {
   request.precision = parse_training_precision(flags.precision);
   std::optional<DraftGain> gain;
   report_gain(request, gain, flags.parent);
-  const train::TrainSummary summary = run_adaptation(request);
+  const train::TrainSummary summary = run_training(request);
   if (summary.interrupted) {
     fail_interrupted("interrupted after {} steps{}: continue with --resume", summary.step,
                      summary.step == 0 ? ", and so without a model" : "");
@@ -65,8 +66,7 @@ void add_adapt_command(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<AdaptFlags>();
   CLI::App* command =
       app.add_subcommand("adapt", "Teach an autoregressive model to evolve several tokens at once");
-  command->add_option("parent", flags->parent, "model folder, Hugging Face's or ours, or GGUF file")
-      ->required();
+  takes_model(command->add_option("parent", flags->parent, kModelHelp))->required();
   command
       ->add_option(
           "--recipe", flags->recipe,

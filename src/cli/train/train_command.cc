@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/terminal/progress.h"
 #include "base/watcher.h"
+#include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 #include "cli/options.h"
 #include "cli/program.h"
@@ -127,8 +128,9 @@ void add_train_command(CLI::App& app, Action& action) {
   command->add_option("--preset", flags->preset, "shape: demo, 7m, 15m, 30m, 110m, 124m, 1b, 8b");
   command->add_option("--config", flags->config, "JSON file with the settings listed below");
   add_run_options(*command, *flags);
-  command->add_option("--tokenizer", flags->request.tokenizer,
-                      "tokenizer to use, a file or a model folder; default: train one on the data");
+  takes_model(
+      command->add_option("--tokenizer", flags->request.tokenizer,
+                          "tokenizer to use, a file or a model; default: train one on the data"));
   command->add_option("--sample-prompt", flags->request.sample_prompt,
                       "prompt of the samples shown on the way");
   command

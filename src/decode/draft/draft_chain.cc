@@ -11,12 +11,12 @@ void DraftChain::begin(DraftKind kind, const Sequence& sequence, int64_t possibl
   possible_ = std::min(possible, sequence.room() - 1);
   window_ = window;
   previous_ = sequence.text().back();
-  end_ = sequence.end();
+  ends_ = sequence.ends();
   shaper_ = sequence.shaper();
 }
 
 bool DraftChain::wants_more() const {
-  return size() < possible_ && previous_ != end_ &&
+  return size() < possible_ && !ends_.has(previous_) &&
          (policy_ == nullptr || policy_->worth_proposing(all_kept_, coming_rows(), kind_));
 }
 

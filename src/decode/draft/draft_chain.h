@@ -47,7 +47,8 @@ class DraftChain {
   const DraftPolicy* policy_;
   DraftKind kind_ = DraftKind::kNone;
   int64_t possible_ = 0, proposals_ = 0, window_ = 0;
-  int32_t previous_ = 0, end_ = 0;
+  int32_t previous_ = 0;
+  EndTokens ends_;
   double all_kept_ = 1;  // the probability of that
   Shaper shaper_;
   std::vector<int32_t> tokens_;

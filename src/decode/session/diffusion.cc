@@ -82,7 +82,7 @@ bool Diffusion::is_ripe(const Sequence& sequence, EvolvingWindow& window) const 
   const auto first_open =
       std::ranges::find_if(tokens, [](const EvolvingToken& token) { return !token.ripe; });
   const auto first_end = std::find_if(tokens.begin(), first_open, [&](const EvolvingToken& token) {
-    return token.proposal.token == sequence.end();
+    return sequence.ends().has(token.proposal.token);
   });
   return first_open == tokens.end() || first_end != first_open;
 }

@@ -7,14 +7,14 @@
 namespace evo::decode {
 
 Sequence::Sequence(const model::ModelConfig& config, const DecodeOptions& options, Prompt prompt,
-                   int32_t end, model::KvCache cache)
+                   EndTokens ends, model::KvCache cache)
     : cache_(std::move(cache)),
       known_(cache_.length()),
       text_(std::move(prompt.tokens)),
       positions_(std::move(prompt.positions)),
       prompt_size_(text_.size()),
-      end_(end),
-      shaper_(options.shape) {
+      ends_(std::move(ends)),
+      shaper_(options.shape, text_) {
   EVO_CHECK(!text_.empty() && text_.size() == positions_.size());
   EVO_CHECK(cache_.length() < size());
   const int64_t context = config.max_position_embeddings, used = size();
@@ -41,7 +41,7 @@ int64_t Sequence::unread() const {
 
 bool Sequence::commit(int32_t token) {
   if (done()) return false;
-  if (token == end_) {
+  if (ends_.has(token)) {
     ended_ = true;
     return false;
   }

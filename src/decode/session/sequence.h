@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "decode/end_tokens.h"
 #include "decode/options.h"
 #include "decode/prompt.h"
 #include "decode/shaper.h"
@@ -16,9 +17,9 @@ namespace evo::decode {
 class Sequence {
  public:
   /// Throws Error if the prompt leaves no room for a token in the context. `cache` holds a
-  /// beginning of the prompt, the last token excluded; `end` is the token that ends a text.
+  /// beginning of the prompt, the last token excluded.
   Sequence(const model::ModelConfig& config, const DecodeOptions& options, Prompt prompt,
-           int32_t end, model::KvCache cache);
+           EndTokens ends, model::KvCache cache);
 
   /// Prompt and generated tokens, in the order in which the network sees them: by rank.
   [[nodiscard]] std::span<const int32_t> text() const { return text_; }
@@ -27,12 +28,12 @@ class Sequence {
   [[nodiscard]] std::span<const int32_t> prompt_positions() const { return positions_; }
   /// Where the token of this rank stands in the text.
   [[nodiscard]] int32_t place(int64_t rank) const;
-  [[nodiscard]] int32_t end() const { return end_; }
+  [[nodiscard]] const EndTokens& ends() const { return ends_; }
   /// Of the token after the committed ones.
   [[nodiscard]] const Shaper& shaper() const { return shaper_; }
 
   [[nodiscard]] int64_t room() const { return end_of_room_ - size(); }  ///< tokens that still fit
-  [[nodiscard]] bool ended() const { return ended_; }                   ///< by the end token
+  [[nodiscard]] bool ended() const { return ended_; }                   ///< by an end token
   [[nodiscard]] bool done() const { return ended_ || room() <= 0; }
   /// Tokens of the prompt that the cache must get before a pass can generate: all but the last one.
   [[nodiscard]] int64_t unread() const;
@@ -58,7 +59,7 @@ class Sequence {
   std::vector<int32_t> text_;       // in rank order
   std::vector<int32_t> positions_;  // of the prompt
   size_t prompt_size_;
-  int32_t end_;
+  EndTokens ends_;
   int64_t end_of_room_;  // rank at which no token fits any more
   Shaper shaper_;
   bool ended_ = false;

@@ -37,12 +37,12 @@ model::KvCache own_cache(const model::ModelConfig& config) {
 
 }  // namespace
 
-Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end,
-                 PromptReading reading, std::optional<model::KvCache> cache)
+Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt,
+                 EndTokens ends, PromptReading reading, std::optional<model::KvCache> cache)
     : decoder_(decoder),
       options_(options),
       proposer_(decoder, options_),
-      sequence_(decoder.model().config(), options_, std::move(prompt), end,
+      sequence_(decoder.model().config(), options_, std::move(prompt), std::move(ends),
                 cache ? std::move(*cache) : own_cache(decoder.model().config())),
       policy_(policy_for(decoder, options_, own_policy_)),
       drafts_(options_, policy_),

@@ -48,9 +48,9 @@ enum class PromptReading { kAtOnce, kInPasses };
 class Session {
  public:
   /// Reads the prompt. It must not be empty and must leave room for one token in the context; else
-  /// Error. `end` is the token that ends a text. `decoder` must outlive the session. `cache` holds
+  /// Error. `decoder` must outlive the session. `cache` holds
   /// a beginning of the prompt, the last token excluded; without it the session has its own memory.
-  Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, int32_t end,
+  Session(const Decoder& decoder, const DecodeOptions& options, Prompt prompt, EndTokens ends,
           PromptReading reading = PromptReading::kAtOnce, std::optional<model::KvCache> cache = {});
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -83,9 +83,9 @@ class Session {
   }
   /// Keys and values of the beginning of text(), for sessions to come. This one cannot go on.
   [[nodiscard]] model::KvCache release_cache() { return std::move(sequence_.cache()); }
-  /// Generated tokens, the end token not among them.
+  /// Generated tokens, that which ended them not among them.
   [[nodiscard]] std::span<const int32_t> generated() const { return sequence_.generated(); }
-  [[nodiscard]] bool ended() const { return sequence_.ended(); }  ///< by the end token
+  [[nodiscard]] bool ended() const { return sequence_.ended(); }  ///< by an end token
   /// Tokens of the prompt that its cache held from the beginning.
   [[nodiscard]] int64_t known() const { return sequence_.known(); }
   [[nodiscard]] int64_t passes() const { return passes_; }

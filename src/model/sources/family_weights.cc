@@ -58,10 +58,10 @@ constexpr std::array<std::string_view, 6> kOurPrefixes = {"lm_head.",        "em
 constexpr const char* kEmbedding = "model.embed_tokens.weight";
 
 /// As the file has it.
-std::string name_in_file(const weights::ArraySource& arrays, const Family& family,
+std::string name_in_file(const weights::ArraySource& source, const Family& family,
                          const std::string& array) {
   for (std::string& name : possible_names(array, family.prefix)) {
-    if (arrays.find(name) != nullptr) return std::move(name);
+    if (source.find(name) != nullptr) return std::move(name);
   }
   return array;
 }
@@ -72,16 +72,14 @@ ArrayPlace head_place(const Family& family, const ModelConfig& config) {
 }
 
 /// Whether two arrays hold the same numbers.
-bool are_equal(const weights::ArraySource& arrays, const weights::TensorInfo& a,
+bool are_equal(const weights::ArraySource& source, const weights::TensorInfo& a,
                const weights::TensorInfo& b) {
   if (a.shape != b.shape) return false;
-  if (a.dtype == b.dtype && !a.bytes.empty() && !b.bytes.empty()) {
-    return std::ranges::equal(a.bytes, b.bytes);
-  }
+  if (a.dtype == b.dtype && !a.bytes.empty()) return std::ranges::equal(a.bytes, b.bytes);
   const auto count = static_cast<size_t>(count_of(a.shape));
   std::vector<float> of_a(count), of_b(count);
-  arrays.read_f32(a.name, a.shape, of_a);
-  arrays.read_f32(b.name, b.shape, of_b);
+  source.read_f32(a.name, a.shape, of_a);
+  source.read_f32(b.name, b.shape, of_b);
   return of_a == of_b;
 }
 
@@ -116,17 +114,17 @@ bool says_nothing(std::string_view array) {
 
 }  // namespace
 
-FamilyWeights::FamilyWeights(const weights::ArraySource& arrays, const ModelConfig& config)
-    : arrays_(arrays), prefix_(family_of(config).prefix) {
+FamilyWeights::FamilyWeights(const weights::ArraySource& source, const ModelConfig& config)
+    : source_(source), prefix_(family_of(config).prefix) {
   const Family& family = family_of(config);
   ParameterStore parameters;
   declare_parameters(config, parameters);
-  const std::string head = name_in_file(arrays, family, head_place(family, config).array);
+  const std::string head = name_in_file(source, family, head_place(family, config).array);
   for (const Parameter& p : parameters.list()) {
     ArrayPlace at = place_of(family, config, p);
-    at.array = name_in_file(arrays, family, at.array);
+    at.array = name_in_file(source, family, at.array);
     // Where they are tied either may stand for both.
-    if (p.name == kEmbedding && config.tie_word_embeddings && arrays.find(at.array) == nullptr) {
+    if (p.name == kEmbedding && config.tie_word_embeddings && source.find(at.array) == nullptr) {
       at.array = head;
     }
     used_.insert(at.array);
@@ -143,10 +141,10 @@ const ArrayPlace& FamilyWeights::place(const Parameter& parameter) const {
 void FamilyWeights::read(const Parameter& parameter, std::span<float> out) const {
   const ArrayPlace& at = place(parameter);
   if (!at.is_part() && !at.transposed) {
-    read_parameter(arrays_, at.array, parameter.shape, out);
+    read_parameter(source_, at.array, parameter.shape, out);
   } else {
     std::vector<float> all(count_of(at.shape));
-    read_parameter(arrays_, at.array, at.shape, all);
+    read_parameter(source_, at.array, at.shape, all);
     for_each_number(at, parameter.shape,
                     [&](int64_t ours, int64_t theirs) { out[ours] = all[theirs]; });
   }
@@ -156,18 +154,18 @@ void FamilyWeights::read(const Parameter& parameter, std::span<float> out) const
 
 bool FamilyWeights::is_bf16(const Parameter& parameter) const {
   const ArrayPlace& at = place(parameter);
-  const weights::TensorInfo* const info = arrays_.find(at.array);
+  const weights::TensorInfo* const info = source_.find(at.array);
   return info != nullptr && info->dtype == "BF16" && at.added == 0;
 }
 
 void FamilyWeights::read_bf16(const Parameter& parameter, std::span<uint16_t> out) const {
   const ArrayPlace& at = place(parameter);
-  if (at.is_plain()) return read_bf16_parameter(arrays_, at.array, parameter.shape, out);
-  std::span<const uint16_t> all = mapped_bf16_parameter(arrays_, at.array, at.shape);
+  if (at.is_plain()) return read_bf16_parameter(source_, at.array, parameter.shape, out);
+  std::span<const uint16_t> all = mapped_bf16_parameter(source_, at.array, at.shape);
   std::vector<uint16_t> copied;
   if (all.empty()) {
     copied.resize(count_of(at.shape));
-    read_bf16_parameter(arrays_, at.array, at.shape, copied);
+    read_bf16_parameter(source_, at.array, at.shape, copied);
     all = copied;
   }
   for_each_number(at, parameter.shape,
@@ -177,7 +175,7 @@ void FamilyWeights::read_bf16(const Parameter& parameter, std::span<uint16_t> ou
 std::span<const uint16_t> FamilyWeights::mapped_bf16(const Parameter& parameter) const {
   const ArrayPlace& at = place(parameter);
   if (!at.is_plain()) return {};
-  return mapped_bf16_parameter(arrays_, at.array, parameter.shape);
+  return mapped_bf16_parameter(source_, at.array, parameter.shape);
 }
 
 bool FamilyWeights::leaves_out(const std::string& array) const {
@@ -186,16 +184,16 @@ bool FamilyWeights::leaves_out(const std::string& array) const {
   return begins(prefix_) || std::ranges::any_of(kOurPrefixes, begins);
 }
 
-void untie_if_heads_differ(const weights::ArraySource& arrays, ModelConfig& config) {
+void untie_if_heads_differ(const weights::ArraySource& source, ModelConfig& config) {
   if (!config.tie_word_embeddings) return;
   const Family& family = family_of(config);
   const Parameter embedding{.name = kEmbedding, .shape = {config.vocab_size, config.hidden_size}};
   const weights::TensorInfo* const head =
-      arrays.find(name_in_file(arrays, family, head_place(family, config).array));
+      source.find(name_in_file(source, family, head_place(family, config).array));
   const weights::TensorInfo* const table =
-      arrays.find(name_in_file(arrays, family, place_of(family, config, embedding).array));
+      source.find(name_in_file(source, family, place_of(family, config, embedding).array));
   if (head == nullptr || table == nullptr) return;
-  config.tie_word_embeddings = are_equal(arrays, *head, *table);
+  config.tie_word_embeddings = are_equal(source, *head, *table);
 }
 
 std::vector<weights::ArrayToWrite> arrays_of_family(

@@ -9,17 +9,16 @@
 
 #include "model/families/family.h"
 #include "weights/array_source.h"
-#include "weights/safetensors.h"
 
 namespace evo::model {
 
-/// The arrays of a folder or file as parameters of a model of `config`, whose family says where
-/// they lie. Errors name the array as the file has it.
+/// The source's arrays as parameters of a model of `config`, whose family says where they lie.
+/// Errors name the array as the file has it.
 class FamilyWeights {
  public:
-  FamilyWeights(const weights::ArraySource& arrays, const ModelConfig& config);
+  FamilyWeights(const weights::ArraySource& source, const ModelConfig& config);
 
-  [[nodiscard]] const weights::ArraySource& arrays() const { return arrays_; }
+  [[nodiscard]] const weights::ArraySource& source() const { return source_; }
 
   /// Reads a parameter. Throws Error if it is missing, has another shape, or holds what is no
   /// number.
@@ -36,14 +35,14 @@ class FamilyWeights {
  private:
   [[nodiscard]] const ArrayPlace& place(const Parameter& parameter) const;
 
-  const weights::ArraySource& arrays_;
+  const weights::ArraySource& source_;
   std::map<std::string, ArrayPlace> places_;  // by parameter, named as the file has them
   std::set<std::string> used_;
   std::string_view prefix_;
 };
 
 /// What `transformers` makes of a tied model whose file has another head: one that is not tied.
-void untie_if_heads_differ(const weights::ArraySource& arrays, ModelConfig& config);
+void untie_if_heads_differ(const weights::ArraySource& source, ModelConfig& config);
 
 /// The arrays of a family's file that hold these of ours, one or more to each. `arrays` must
 /// outlive what is returned.

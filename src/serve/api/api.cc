@@ -142,12 +142,12 @@ void Api::add_routes(httplib::Server& server) {
 
 void Api::add_generation(httplib::Server& server, const char* path, Endpoint endpoint) {
   server.Post(path, guarded([this, endpoint](const Request& in, Response& out) {
-                generate(endpoint, in, out);
+                decode::generate(endpoint, in, out);
               }));
 }
 
 void Api::generate(Endpoint endpoint, const Request& request, Response& response) {
-  const GenerationRequest asked = parse_generation(endpoint, request.body);
+  const GenerationRequest asked = parse_generation(endpoint, request.body, service_.defaults());
   Order order = service_.order(asked);
   note().prompt_tokens = order.prompt_tokens;
   if (!asked.unknown.empty()) {

@@ -91,6 +91,11 @@ void read_messages(Fields& fields, GenerationRequest& request) {
     request.messages.push_back({role == "developer" ? "system" : role, read_content(message)});
     std::ranges::copy(message.unknown(), std::back_inserter(request.unknown));
   }
+  constexpr const char* kVariables = "chat_template_kwargs";
+  if (const Json* variables = fields.find(kVariables)) {
+    if (!variables->is_object()) fields.refuse(kVariables, "an object");
+    request.template_kwargs = variables->dump();
+  }
 }
 
 /// The names of both worlds: OpenAI's and llama.cpp's.
@@ -138,9 +143,8 @@ void read_sampling(Fields& fields, GenerationRequest& request) {
   if (!is_default(fields, "top_p", 0)) {
     sampler.top_p = fields.number("top_p", sampler.top_p, 0, 1);
   }
-  if (!is_default(fields, "top_k", -1)) {
-    sampler.top_k = fields.whole("top_k", sampler.top_k, 0, kMostTokens);
-  }
+  sampler.top_k = fields.whole("top_k", sampler.top_k, -1, kMostTokens);
+  if (sampler.top_k < 0) sampler.top_k = 0;  // all, as other servers have it
   if (fields.find("seed") != nullptr && !is_default(fields, "seed", -1)) {
     request.seed =
         static_cast<uint64_t>(fields.whole("seed", 0, 0, std::numeric_limits<int64_t>::max()));
@@ -201,6 +205,10 @@ void read_shape(Fields& fields, GenerationRequest& request) {
   decode::ShapeOptions& shape = request.shape;
   shape.presence_penalty = fields.number("presence_penalty", 0, -2, 2);
   shape.frequency_penalty = fields.number("frequency_penalty", 0, -2, 2);
+  constexpr const char* kRepetition = "repetition_penalty";
+  shape.repetition_penalty =
+      fields.number(kRepetition, shape.repetition_penalty, 0, decode::kMaxRepetitionPenalty);
+  if (shape.repetition_penalty <= 0) fields.refuse(kRepetition, "a number above 0");
   read_bias(fields, request);
 }
 
@@ -267,11 +275,13 @@ void read_texts(Fields& fields, GenerationRequest& request) {
 
 }  // namespace
 
-GenerationRequest parse_generation(Endpoint endpoint, std::string_view body) {
+GenerationRequest parse_generation(Endpoint endpoint, std::string_view body,
+                                   const decode::GenerationDefaults& defaults) {
   const Json value = Fields::parse(body);
   Fields fields(value);
   GenerationRequest request;
   request.endpoint = endpoint;
+  defaults.apply(request.sampler, request.shape);
   read_texts(fields, request);
   request.model = fields.text("model");
   (void)fields.text("user");  // of use to the client's own records only

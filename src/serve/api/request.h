@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "decode/generation_defaults.h"
 #include "decode/session/session.h"
 #include "text/chat_message.h"
 
@@ -29,6 +30,7 @@ struct GenerationRequest {
   Endpoint endpoint = Endpoint::kCompletion;
   std::vector<PromptText> prompts;          ///< kCompletion
   std::vector<text::ChatMessage> messages;  ///< kChat
+  std::string template_kwargs;              ///< JSON of variables of the chat template; empty: none
   std::string prefix, suffix;               ///< kInfill
 
   std::string model;  ///< empty: not named
@@ -49,8 +51,10 @@ struct GenerationRequest {
   std::vector<std::string> unknown;  ///< fields that mean nothing here
 };
 
-/// Throw RequestError (400) for what is no such request.
-[[nodiscard]] GenerationRequest parse_generation(Endpoint endpoint, std::string_view body);
+/// Throw RequestError (400) for what is no such request. What it says nothing of is as `defaults`
+/// have it or, where these are silent too, as OpenAI's servers do.
+[[nodiscard]] GenerationRequest parse_generation(Endpoint endpoint, std::string_view body,
+                                                 const decode::GenerationDefaults& defaults = {});
 
 struct TokenizeRequest {
   std::string text;

@@ -104,6 +104,7 @@ TEST(Request, WrongTypesAndValuesAreRefusedByName) {
   expect_refused("logprobs", {"21", "-1", "true"});
   expect_refused("frequency_penalty", {"2.5", "\"x\""});
   expect_refused("presence_penalty", {"-3", "[]"});
+  expect_refused("repetition_penalty", {"0", "-1", "101", "\"1\""});
   expect_refused("logit_bias",
                  {"[[5, 1]]", "1", R"({"5": 101})", R"({"5": "1"})", R"({"x": 1})", R"({"": 1})",
                   R"({"-1": 1})", R"({"5 ": 1})", R"({"9999999999": 1})"});
@@ -141,7 +142,6 @@ TEST(Request, FieldsThatWouldChangeTheTextAreRefused) {
       {"structured_outputs", {R"({"regex": "a+"})"}},
       {"min_p", {"0.05", "\"x\"", "true"}},
       {"repeat_penalty", {"1.1"}},
-      {"repetition_penalty", {"1.2", "0"}},
       {"typical_p", {"0.9"}},
       {"mirostat", {"2"}},
       {"dry_multiplier", {"0.8"}},
@@ -150,7 +150,7 @@ TEST(Request, FieldsThatWouldChangeTheTextAreRefused) {
       {"ignore_eos", {"true"}},
       {"min_tokens", {"5"}},
       {"n_probs", {"3"}},
-      {"chat_template_kwargs", {R"({"enable_thinking": false})"}},
+      {"chat_template_kwargs", {R"({"enable_thinking": false})"}},  // of a completion
       {"chat_template", {R"("{{ x }}")"}},
       {"reasoning_effort", {R"("low")"}},
       {"tool_choice", {R"("auto")", R"({"type": "function"})"}},
@@ -190,6 +190,37 @@ TEST(Request, OtherServersWordsForTheDefault) {
   EXPECT_EQ(request.sampler.top_p, 1);
   EXPECT_EQ(completion(R"(, "top_k": 0, "n_predict": -1)").sampler.top_k, 0);
   EXPECT_EQ(completion(R"(, "max_completion_tokens": 5, "max_tokens": -1)").max_tokens, 5);
+}
+
+TEST(Request, TheModelsDefaultsCountWhereNothingElseIsSaid) {
+  const decode::GenerationDefaults defaults{
+      .temperature = 0.6, .top_k = 20, .top_p = 0.9, .repetition_penalty = 1.1};
+  const GenerationRequest silent =
+      parse_generation(Endpoint::kCompletion, R"({"prompt": "x", "top_p": 0})", defaults);
+  EXPECT_EQ(silent.sampler.temperature, 0.6);
+  EXPECT_EQ(silent.sampler.top_k, 20);
+  EXPECT_EQ(silent.sampler.top_p, 0.9);
+  EXPECT_EQ(silent.shape.repetition_penalty, 1.1);
+  const GenerationRequest said = parse_generation(
+      Endpoint::kCompletion,
+      R"({"prompt": "x", "temperature": 0, "top_k": -1, "top_p": 1, "repetition_penalty": 1})",
+      defaults);
+  EXPECT_EQ(said.sampler.temperature, 0);
+  EXPECT_EQ(said.sampler.top_k, 0);
+  EXPECT_EQ(said.sampler.top_p, 1);
+  EXPECT_EQ(said.shape.repetition_penalty, 1);
+}
+
+TEST(Request, ChatsHaveVariablesOfTheirTemplate) {
+  const auto chat = [](const char* variables) {
+    return parse_generation(Endpoint::kChat,
+                            fmt::format(R"({{"messages": [{{"role": "user", "content": "x"}}],
+                        "chat_template_kwargs": {}}})",
+                                        variables));
+  };
+  EXPECT_EQ(chat(R"({"enable_thinking": false})").template_kwargs, R"({"enable_thinking":false})");
+  EXPECT_EQ(chat("null").template_kwargs, "");
+  EXPECT_THROW((void)chat("[1]"), RequestError);
 }
 
 TEST(Request, BiasesAndPenalties) {

@@ -48,8 +48,7 @@ constexpr std::array kUnsupported = {
     Unsupported{"top_n_sigma", "-1"},
     Unsupported{"epsilon_cutoff", "0"},
     Unsupported{"eta_cutoff", "0"},
-    Unsupported{"repeat_penalty", "1", "\"frequency_penalty\" and \"presence_penalty\" are"},
-    Unsupported{"repetition_penalty", "1", "\"frequency_penalty\" and \"presence_penalty\" are"},
+    Unsupported{"repeat_penalty", "1", "\"repetition_penalty\" is, over the whole text"},
     Unsupported{"no_repeat_ngram_size", "0"},
     Unsupported{"dry_multiplier", "0"},
     Unsupported{"xtc_probability", "0"},
@@ -79,7 +78,6 @@ constexpr std::array kUnsupported = {
     Unsupported{"prompt_logprobs"},
     // What stands before it.
     Unsupported{"chat_template"},
-    Unsupported{"chat_template_kwargs"},
     Unsupported{"add_generation_prompt", "true"},
     Unsupported{"continue_final_message", "false"},
     Unsupported{"reasoning"},
@@ -111,6 +109,7 @@ void refuse(Fields& fields, const Unsupported& one) {
 
 void refuse_unsupported(Fields& fields, Endpoint endpoint) {
   for (const Unsupported& one : kUnsupported) refuse(fields, one);
+  if (endpoint != Endpoint::kChat) refuse(fields, {"chat_template_kwargs"});
   if (endpoint == Endpoint::kCompletion) refuse(fields, {"suffix", "null", "ask /v1/infill"});
   if (endpoint == Endpoint::kInfill) refuse(fields, {"prompt", "null", "end the prefix with it"});
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "serve/api/request_error.h"
 #include "serve/http/page.h"
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "serve/api/request_error.h"
 
 namespace evo::serve {
@@ -17,10 +18,6 @@ constexpr std::array<std::string_view, 7> kMethods = {"GET",    "HEAD",    "POST
 
 [[noreturn]] void refuse(const std::string& what) {
   throw RequestError(kBadRequest, "the request is not valid HTTP: " + what, "", "invalid_http");
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
 bool is_visible(char c) {
@@ -147,7 +144,7 @@ const std::string* RequestHead::find(std::string_view name) const {
 bool is_token(std::string_view text) {
   constexpr std::string_view kSigns = "!#$%&'*+-.^_`|~";
   return !text.empty() && std::ranges::all_of(text, [&](char c) {
-    return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') ||
+    return (c >= '0' && c <= '9') || (lower_case(c) >= 'a' && lower_case(c) <= 'z') ||
            (c != '\0' && kSigns.find(c) != std::string_view::npos);
   });
 }
@@ -157,12 +154,6 @@ bool is_field_value(std::string_view text) {
     const auto byte = static_cast<unsigned char>(c);
     return byte == '\t' || (byte >= ' ' && byte != 0x7F);
   });
-}
-
-std::string lower_case(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(), lower);
-  return result;
 }
 
 RequestHead parse_head(std::string_view text) {

@@ -33,7 +33,5 @@ struct RequestHead {
 [[nodiscard]] bool is_token(std::string_view text);
 /// What values of fields consist of: no control character but the tab.
 [[nodiscard]] bool is_field_value(std::string_view text);
-/// Of ASCII.
-[[nodiscard]] std::string lower_case(std::string_view text);
 
 }  // namespace evo::serve

@@ -107,11 +107,18 @@ Value join_texts(Budget& budget, const Items& items, std::string_view separator,
   return result;
 }
 
+Filter find_filter(std::string_view name) {
+  for (const auto find : {find_text_filter, find_number_filter, find_list_filter,
+                          find_choosing_filter, find_order_filter}) {
+    if (const Filter filter = find(name)) return filter;
+  }
+  return nullptr;
+}
+
 Value apply_filter(Budget& budget, std::string_view name, const Value& input,
                    const Arguments& arguments) {
   budget.spend_steps(1);
-  Filter filter = find_text_filter(name);
-  if (!filter) filter = find_list_filter(name);
+  const Filter filter = find_filter(name);
   if (!filter) fault("there is no filter '{}'", name);
   return filter(budget, input, arguments);
 }

@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -54,9 +55,18 @@ using Table = std::initializer_list<std::pair<std::string_view, Item>>;
 /// Null if there is none of that name.
 [[nodiscard]] Function find_function(std::string_view name);
 
-// The two halves of the filters; null if there is none of that name.
+// The families of filters; null if there is none of that name.
 [[nodiscard]] Filter find_text_filter(std::string_view name);
+[[nodiscard]] Filter find_number_filter(std::string_view name);
 [[nodiscard]] Filter find_list_filter(std::string_view name);
+[[nodiscard]] Filter find_choosing_filter(std::string_view name);
+[[nodiscard]] Filter find_order_filter(std::string_view name);
+[[nodiscard]] Filter find_filter(std::string_view name);  ///< of any family
+[[nodiscard]] bool has_test(std::string_view name);
+
+using Methods = std::unordered_map<std::string_view, Filter>;
+[[nodiscard]] const Methods& text_methods();         ///< all of a string's
+[[nodiscard]] const Methods& text_search_methods();  ///< of them, those that look for something
 
 /// What a filter that works on text does with its input: str().
 [[nodiscard]] std::string input_text(Budget& budget, const Value& input);

@@ -42,10 +42,18 @@ std::vector<Entry> entries_of(Budget& budget, std::string_view name, const Argum
   std::vector<Entry> entries;
   if (!arguments.positional.empty()) {
     const Value& from = arguments.positional[0];
-    if (arguments.positional.size() > 1 || !from.is(Kind::kDict)) {
-      fault("{} expects a dict, or names with '='", name);
+    if (arguments.positional.size() > 1 || !(from.is(Kind::kDict) || from.is(Kind::kList))) {
+      fault("{} expects a dict, pairs, or names with '='", name);
     }
-    entries = from.entries();
+    if (from.is(Kind::kDict)) {
+      entries = from.entries();
+    } else {
+      for (const Value& pair : elements_of(budget, from)) {
+        const Items two = elements_of(budget, pair, 3);
+        if (two.size() != 2) fault("{} expects pairs of a key and a value", name);
+        entries.emplace_back(two[0], two[1]);
+      }
+    }
   }
   for (const auto& [key, value] : arguments.named) entries.emplace_back(Value(key), value);
   budget.spend_items(2 * entries.size());

@@ -1,57 +1,15 @@
-// Filters over lists.
+// Filters over lists that take all of their items, in their order.
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 #include "template/builtins/builtins.h"
+#include "template/builtins/item_keys.h"
 #include "template/operators.h"
 #include "template/text.h"
 
 namespace evo::jinja {
 namespace {
-
-/// item.a.b for "a.b"; numbers are indices.
-Value attribute_path(Budget& budget, Value item, const Value& path) {
-  if (path.as_int()) return item_of(budget, item, path);
-  if (!path.is(Kind::kString))
-    fault("expected the name of an attribute, found {}", type_name(path));
-  std::string_view rest = path.text();
-  for (bool more = true; more;) {
-    const size_t dot = rest.find('.');
-    const std::string_view part = rest.substr(0, dot);
-    const bool index = !part.empty() && part.size() < 10 &&
-                       part.find_first_not_of("0123456789") == std::string_view::npos;
-    // As Jinja: the entry of a dict first, so that "items" is one.
-    item =
-        item_of(budget, item, index ? Value(int64_t{std::stoi(std::string(part))}) : Value(part));
-    more = dot != std::string_view::npos;
-    if (more) rest.remove_prefix(dot + 1);
-  }
-  return item;
-}
-
-/// `item`, or its attribute if one is named.
-Value keyed(Budget& budget, const Value& item, const Value* path) {
-  return path && !path->is(Kind::kNone) ? attribute_path(budget, item, *path) : item;
-}
-
-Value fold_case(Budget& budget, const Value& value) {
-  return value.is(Kind::kString) ? budget.text(to_lower(std::string(value.text()))) : value;
-}
-
-/// Arguments from the `count`-th on.
-Arguments without_first(const Arguments& arguments, size_t count) {
-  Arguments rest = arguments;
-  rest.positional.erase(rest.positional.begin(),
-                        rest.positional.begin() + static_cast<std::ptrdiff_t>(count));
-  return rest;
-}
-
-std::string name_argument(std::string_view filter, const Arguments& arguments, size_t index) {
-  if (arguments.positional.size() <= index || !arguments.positional[index].is(Kind::kString)) {
-    fault("{} expects a name in quotes as its argument", filter);
-  }
-  return std::string(arguments.positional[index].text());
-}
 
 Value length(Budget& budget, const Value& input, const Arguments& arguments) {
   const Bound bound("length", arguments, {});
@@ -67,12 +25,13 @@ Value join(Budget& budget, const Value& input, const Arguments& arguments) {
 
 Value first(Budget& budget, const Value& input, const Arguments& arguments) {
   const Bound bound("first", arguments, {});
-  const Items items = elements_of(budget, input);
+  const Items items = elements_of(budget, input, 1);
   return items.empty() ? Value::undefined("there is no first item") : items.front();
 }
 
 Value last(Budget& budget, const Value& input, const Arguments& arguments) {
   const Bound bound("last", arguments, {});
+  if (input.is_generator()) fault("last: a generator cannot be read from its end");
   const Items items = elements_of(budget, input);
   return items.empty() ? Value::undefined("there is no last item") : items.back();
 }
@@ -84,100 +43,19 @@ Value list(Budget& budget, const Value& input, const Arguments& arguments) {
 
 Value items(Budget& budget, const Value& input, const Arguments& arguments) {
   const Bound bound("items", arguments, {});
-  if (input.is(Kind::kUndefined)) return Value::list({});
+  if (input.is(Kind::kUndefined)) return Value::generator({});
   if (!input.is(Kind::kDict)) fault("items expects a dict, found {}", type_name(input));
-  return call_method(budget, input, "items", {});
-}
-
-Value map(Budget& budget, const Value& input, const Arguments& arguments) {
-  Items items = elements_of(budget, input);
-  if (arguments.positional.empty()) {
-    const Bound bound("map", arguments, {"attribute", "default"});
-    if (!bound[0]) fault("map expects the name of a filter, or attribute=");
-    for (Value& item : items) {
-      item = attribute_path(budget, item, *bound[0]);
-      if (item.is(Kind::kUndefined) && bound[1]) item = *bound[1];
-    }
-  } else {
-    const std::string filter = name_argument("map", arguments, 0);
-    const Arguments rest = without_first(arguments, 1);
-    for (Value& item : items) item = apply_filter(budget, filter, item, rest);
-  }
-  return Value::list(std::move(items));
-}
-
-/// Keeps the items for which a test holds, or not; `by_attribute`: of their attribute.
-Value filter_items(Budget& budget, std::string_view filter, const Value& input,
-                   const Arguments& arguments, bool by_attribute, bool wanted) {
-  if (by_attribute && arguments.positional.empty()) {
-    fault("{} expects the name of an attribute", filter);
-  }
-  const size_t test_at = by_attribute ? 1 : 0;
-  const bool has_test = arguments.positional.size() > test_at;
-  const std::string test = has_test ? name_argument(filter, arguments, test_at) : "";
-  const Arguments rest = has_test ? without_first(arguments, test_at + 1) : Arguments();
-  Items kept;
-  for (const Value& item : elements_of(budget, input)) {
-    const Value value = by_attribute ? attribute_path(budget, item, arguments.positional[0]) : item;
-    budget.spend_steps(1);
-    const bool holds = has_test ? apply_test(budget, test, value, rest) : value.truthy();
-    if (holds == wanted) kept.push_back(item);
-  }
-  return Value::list(std::move(kept));
-}
-
-Value select(Budget& budget, const Value& input, const Arguments& arguments) {
-  return filter_items(budget, "select", input, arguments, false, true);
-}
-
-Value reject(Budget& budget, const Value& input, const Arguments& arguments) {
-  return filter_items(budget, "reject", input, arguments, false, false);
-}
-
-Value selectattr(Budget& budget, const Value& input, const Arguments& arguments) {
-  return filter_items(budget, "selectattr", input, arguments, true, true);
-}
-
-Value rejectattr(Budget& budget, const Value& input, const Arguments& arguments) {
-  return filter_items(budget, "rejectattr", input, arguments, true, false);
-}
-
-Value sort(Budget& budget, const Value& input, const Arguments& arguments) {
-  const Bound bound("sort", arguments, {"reverse", "case_sensitive", "attribute"});
-  std::vector<Entry> order;  // key and item
-  for (const Value& item : elements_of(budget, input)) {
-    const Value key = keyed(budget, item, bound[2]);
-    order.emplace_back(bound.boolean(1, false) ? key : fold_case(budget, key), item);
-  }
-  const bool reverse = bound.boolean(0, false);
-  std::ranges::stable_sort(order, [&](const Entry& a, const Entry& b) {
-    return reverse ? compare(budget, b.first, a.first) < 0 : compare(budget, a.first, b.first) < 0;
-  });
-  Items sorted;
-  for (const auto& [key, item] : order) sorted.push_back(item);
-  return budget.list(std::move(sorted));
-}
-
-Value unique(Budget& budget, const Value& input, const Arguments& arguments) {
-  const Bound bound("unique", arguments, {"case_sensitive", "attribute"});
-  Items keys, kept;
-  for (const Value& item : elements_of(budget, input)) {
-    const Value raw = keyed(budget, item, bound[1]);
-    const Value key = bound.boolean(0, false) ? raw : fold_case(budget, raw);
-    const auto same = [&](const Value& other) { return equal(budget, other, key); };
-    if (std::ranges::any_of(keys, same)) continue;
-    keys.push_back(key);
-    kept.push_back(item);
-  }
-  return budget.list(std::move(kept));
+  return Value::generator(call_method(budget, input, "items", {}).items());
 }
 
 Value reverse(Budget& budget, const Value& input, const Arguments& arguments) {
   const Bound bound("reverse", arguments, {});
   Items items = elements_of(budget, input);
   std::ranges::reverse(items);
-  return input.is(Kind::kString) ? join_texts(budget, items, "", true)
-                                 : Value::list(std::move(items));
+  if (input.is(Kind::kString)) {
+    return like(input, std::string(join_texts(budget, items, "", true).text()));
+  }
+  return input.is_generator() ? Value::list(std::move(items)) : Value::generator(std::move(items));
 }
 
 Value sum(Budget& budget, const Value& input, const Arguments& arguments) {
@@ -189,25 +67,55 @@ Value sum(Budget& budget, const Value& input, const Arguments& arguments) {
   return total;
 }
 
+/// Lists of `linecount` items each, the last one filled up.
+Value batch(Budget& budget, const Value& input, const Arguments& arguments) {
+  const Bound bound("batch", arguments, {"linecount", "fill_with"}, 1);
+  const int64_t count = bound.integer(0, 0);
+  if (count < 1) fault("batch: expected 1 or more items a list, found {}", count);
+  const auto size = static_cast<size_t>(count);
+  Items lists, items;
+  const auto end_list = [&] { lists.push_back(budget.list(std::exchange(items, {}))); };
+  for (const Value& item : elements_of(budget, input)) {
+    if (items.size() == size) end_list();
+    items.push_back(item);
+  }
+  if (!items.empty()) {
+    if (bound[1] && !bound[1]->is(Kind::kNone)) {
+      budget.spend_items(size);
+      items.resize(size, *bound[1]);
+    }
+    end_list();
+  }
+  return Value::generator(std::move(lists));
+}
+
+/// So many lists of about one length.
+Value slice_list(Budget& budget, const Value& input, const Arguments& arguments) {
+  const Bound bound("slice", arguments, {"slices", "fill_with"}, 1);
+  const int64_t slices = bound.integer(0, 0);
+  if (slices < 1 || slices > UINT32_MAX) fault("slice: expected 1 or more lists, found {}", slices);
+  budget.spend_items(static_cast<size_t>(slices));
+  const Items items = elements_of(budget, input);
+  const int64_t each = std::ssize(items) / slices, longer = std::ssize(items) % slices;
+  Items lists;
+  auto begin = items.begin();
+  for (int64_t i = 0; i < slices; ++i) {
+    const auto end = begin + each + (i < longer ? 1 : 0);
+    Items part(begin, end);
+    if (bound[1] && !bound[1]->is(Kind::kNone) && i >= longer) part.push_back(*bound[1]);
+    lists.push_back(budget.list(std::move(part)));
+    begin = end;
+  }
+  return Value::generator(std::move(lists));
+}
+
 }  // namespace
 
 Filter find_list_filter(std::string_view name) {
-  static const std::unordered_map<std::string_view, Filter> kFilters = {{"length", length},
-                                                                        {"count", length},
-                                                                        {"join", join},
-                                                                        {"first", first},
-                                                                        {"last", last},
-                                                                        {"list", list},
-                                                                        {"items", items},
-                                                                        {"map", map},
-                                                                        {"select", select},
-                                                                        {"reject", reject},
-                                                                        {"selectattr", selectattr},
-                                                                        {"rejectattr", rejectattr},
-                                                                        {"sort", sort},
-                                                                        {"unique", unique},
-                                                                        {"reverse", reverse},
-                                                                        {"sum", sum}};
+  static const std::unordered_map<std::string_view, Filter> kFilters = {
+      {"length", length}, {"count", length}, {"join", join},       {"first", first},
+      {"last", last},     {"list", list},    {"items", items},     {"reverse", reverse},
+      {"sum", sum},       {"batch", batch},  {"slice", slice_list}};
   const auto found = kFilters.find(name);
   return found == kFilters.end() ? nullptr : found->second;
 }

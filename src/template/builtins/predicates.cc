@@ -37,19 +37,38 @@ bool is_false(const Value& value) {
   return value.is(Kind::kBool) && !value.boolean();
 }
 
-int64_t whole(const Value& value) {
+// Undefined values can be called, as far as Python knows: that fails.
+bool is_callable(const Value& value) {
+  return value.is(Kind::kCallable) || value.is(Kind::kUndefined);
+}
+
+bool is_sequence(const Value& value) {
+  return value.is(Kind::kString) || value.is_indexed() || value.is(Kind::kDict) ||
+         value.is(Kind::kUndefined);
+}
+
+bool is_markup(const Value& value) {
+  return value.is_markup();
+}
+
+bool names_filter(const Value& value) {
+  return value.is(Kind::kString) && find_filter(value.text()) != nullptr;
+}
+
+bool names_test(const Value& value) {
+  return value.is(Kind::kString) && has_test(value.text());
+}
+
+/// value % divisor == rest, of numbers.
+bool leaves(Budget& budget, const Value& value, const Value& divisor, int64_t rest) {
   expect_defined(value);
-  const auto number = value.as_int();
-  if (!number) fault("expected a whole number, found {}", type_name(value));
-  return *number;
+  if (!value.is_number()) fault("expected a number, found {}", type_name(value));
+  return equal(budget, apply_binary(budget, "%", value, divisor), Value(rest));
 }
 
-bool is_odd(const Value& value) {
-  return whole(value) % 2 != 0;
-}
-
-bool is_even(const Value& value) {
-  return whole(value) % 2 == 0;
+/// What str() makes of it has a letter of this case and none of the other.
+bool has_case(Budget& budget, const Value& value, std::string_view method) {
+  return call_method(budget, Value(input_text(budget, value)), method, {}).boolean();
 }
 
 const std::unordered_map<std::string_view, Predicate>& predicates() {
@@ -63,13 +82,14 @@ const std::unordered_map<std::string_view, Predicate>& predicates() {
       {"float", is_kind<Kind::kFloat>},
       {"boolean", is_kind<Kind::kBool>},
       {"mapping", is_kind<Kind::kDict>},
-      {"callable", is_kind<Kind::kCallable>},
-      {"sequence", is_iterable},
+      {"callable", is_callable},
+      {"sequence", is_sequence},
+      {"escaped", is_markup},
+      {"filter", names_filter},
+      {"test", names_test},
       {"iterable", is_iterable},
       {"true", is_true},
-      {"false", is_false},
-      {"odd", is_odd},
-      {"even", is_even}};
+      {"false", is_false}};
   return kPredicates;
 }
 
@@ -82,6 +102,43 @@ std::string_view comparison_of(std::string_view name) {
       {"greaterthan", ">"}, {">", ">"},   {"ge", ">="}, {">=", ">="}};
   const auto found = kComparisons.find(name);
   return found == kComparisons.end() ? "" : found->second;
+}
+
+using Test = bool (*)(Budget& budget, const Value& value, const Arguments& arguments);
+
+/// Those that take more than a look.
+const std::unordered_map<std::string_view, Test>& other_tests() {
+  static const std::unordered_map<std::string_view, Test> kTests = {
+      {"odd",
+       [](Budget& budget, const Value& value, const Arguments& arguments) {
+         const Bound bound("odd", arguments, {});
+         return leaves(budget, value, Value(int64_t{2}), 1);
+       }},
+      {"even",
+       [](Budget& budget, const Value& value, const Arguments& arguments) {
+         const Bound bound("even", arguments, {});
+         return leaves(budget, value, Value(int64_t{2}), 0);
+       }},
+      {"divisibleby",
+       [](Budget& budget, const Value& value, const Arguments& arguments) {
+         const Bound bound("divisibleby", arguments, {"num"}, 1);
+         return leaves(budget, value, *bound[0], 0);
+       }},
+      {"lower",
+       [](Budget& budget, const Value& value, const Arguments& arguments) {
+         const Bound bound("lower", arguments, {});
+         return has_case(budget, value, "islower");
+       }},
+      {"upper",
+       [](Budget& budget, const Value& value, const Arguments& arguments) {
+         const Bound bound("upper", arguments, {});
+         return has_case(budget, value, "isupper");
+       }},
+      {"sameas", [](Budget&, const Value& value, const Arguments& arguments) {
+         const Bound bound("sameas", arguments, {"other"}, 1);
+         return value.is_same(*bound[0]);
+       }}};
+  return kTests;
 }
 
 }  // namespace
@@ -97,11 +154,14 @@ bool apply_test(Budget& budget, std::string_view name, const Value& value,
     const Bound bound(name, arguments, {"other"}, 1);
     return holds(budget, op, value, *bound[0]);
   }
-  if (name == "divisibleby") {
-    const Bound bound(name, arguments, {"num"}, 1);
-    return apply_binary(budget, "%", whole(value), whole(*bound[0])).as_int() == 0;
-  }
-  fault("there is no test '{}'", name);
+  const auto found = other_tests().find(name);
+  if (found == other_tests().end()) fault("there is no test '{}'", name);
+  return found->second(budget, value, arguments);
+}
+
+bool has_test(std::string_view name) {
+  return predicates().contains(name) || !comparison_of(name).empty() ||
+         other_tests().contains(name);
 }
 
 }  // namespace evo::jinja

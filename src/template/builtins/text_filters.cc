@@ -1,49 +1,74 @@
-// Filters whose result is a text, a number or the value itself.
+// Filters whose result is a text or the value itself.
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <unordered_map>
 
 #include "template/builtins/builtins.h"
+#include "template/format.h"
 #include "template/operators.h"
 #include "template/print.h"
 #include "template/text.h"
+#include "text/letter_case.h"
+#include "text/unicode.h"
 
 namespace evo::jinja {
 namespace {
 
+/// The text of a filter's input, as markup if that is markup; the budget of what is made of it.
+Value changed(Budget& budget, const Value& input, std::string (*change)(std::string_view)) {
+  const std::string text = input_text(budget, input);
+  budget.spend_bytes(8 * text.size());  // characters of four bytes, and the result
+  return like(input, change(text));
+}
+
 Value trim(Budget& budget, const Value& input, const Arguments& arguments) {
   const Bound bound("trim", arguments, {"chars"});
-  return strip_text(budget, input_text(budget, input), static_cast<int>(Side::kBoth), bound[0]);
+  const Value text =
+      strip_text(budget, input_text(budget, input), static_cast<int>(Side::kBoth), bound[0]);
+  return like(input, std::string(text.text()));
 }
 
 Value upper(Budget& budget, const Value& input, const Arguments& arguments) {
   const Bound bound("upper", arguments, {});
-  return to_upper(input_text(budget, input));
+  return changed(budget, input, text::upper_case);
 }
 
 Value lower(Budget& budget, const Value& input, const Arguments& arguments) {
   const Bound bound("lower", arguments, {});
-  return to_lower(input_text(budget, input));
+  return changed(budget, input, text::lower_case);
 }
 
 Value capitalize(Budget& budget, const Value& input, const Arguments& arguments) {
   const Bound bound("capitalize", arguments, {});
-  std::string text = to_lower(input_text(budget, input));
-  if (!text.empty()) text[0] = to_upper(text[0]);
-  return text;
+  return changed(budget, input, text::capitalized);
 }
 
-/// Words begin after white space and opening brackets; "it's" stays one.
+/// Words begin after white space, - and opening brackets; "it's" stays one.
 Value title(Budget& budget, const Value& input, const Arguments& arguments) {
   const Bound bound("title", arguments, {});
-  std::string text = to_lower(input_text(budget, input));
-  bool begins = true;
-  for (char& c : text) {
-    if (begins) c = to_upper(c);
-    begins = is_space({&c, 1}) || std::string_view("-({[<").find(c) != std::string_view::npos;
+  const std::string text = input_text(budget, input);
+  budget.spend_bytes(8 * text.size());
+  const auto parts_words = [](std::string_view character) {
+    return is_space(character) || (character.size() == 1 && std::string_view("-({[<").find(
+                                                                character[0]) != std::string::npos);
+  };
+  std::string result, word;
+  const auto end_word = [&] {
+    if (word.empty()) return;
+    const std::string_view first = first_character(word);
+    result +=
+        text::upper_case(first) + text::lower_case(std::string_view(word).substr(first.size()));
+    word.clear();
+  };
+  for (const std::string_view character : characters(text)) {
+    if (parts_words(character)) {
+      end_word();
+      result += character;
+    } else {
+      word += character;
+    }
   }
-  return text;
+  end_word();
+  return result;
 }
 
 Value replace(Budget& budget, const Value& input, const Arguments& arguments) {
@@ -58,7 +83,9 @@ Value indent(Budget& budget, const Value& input, const Arguments& arguments) {
   const bool named = bound[0] && bound[0]->is(Kind::kString);
   const Value margin = named ? *bound[0] : apply_binary(budget, "*", " ", bound.integer(0, 4));
   // As Jinja does it: a line end at the end stays one.
-  const std::string text = input_text(budget, input) + "\n";
+  expect_defined(input);
+  if (!input.is(Kind::kString)) fault("indent expects a string, found {}", type_name(input));
+  const std::string text = std::string(input.text()) + "\n";
   std::string result;
   bool first = true;
   for (const std::string_view line : split_lines(text)) {
@@ -70,7 +97,7 @@ Value indent(Budget& budget, const Value& input, const Arguments& arguments) {
     result += line;
     first = false;
   }
-  return result;
+  return like(input, std::move(result));
 }
 
 Value string(Budget& budget, const Value& input, const Arguments& arguments) {
@@ -78,9 +105,95 @@ Value string(Budget& budget, const Value& input, const Arguments& arguments) {
   return input.is(Kind::kString) ? input : Value(to_text(budget, input));
 }
 
-Value safe(Budget&, const Value& input, const Arguments& arguments) {
-  const Bound bound("safe", arguments, {});  // nothing is escaped, so nothing is to be kept from it
-  return input;
+/// Nothing is escaped by itself, but what is joined to markup by + or % is.
+Value safe(Budget& budget, const Value& input, const Arguments& arguments) {
+  const Bound bound("safe", arguments, {});
+  return Value::markup(to_text(budget, input));
+}
+
+Value escape(Budget& budget, const Value& input, const Arguments& arguments) {
+  const Bound bound("escape", arguments, {});
+  return escaped(budget, input);
+}
+
+Value force_escape(Budget& budget, const Value& input, const Arguments& arguments) {
+  const Bound bound("forceescape", arguments, {});
+  return escaped(budget, Value(to_text(budget, input)));
+}
+
+Value center(Budget& budget, const Value& input, const Arguments& arguments) {
+  const Bound bound("center", arguments, {"width"});
+  const Value text(input_text(budget, input));
+  return like(
+      input,
+      std::string(call_method(budget, text, "center", {{Value(bound.integer(0, 80))}, {}}).text()));
+}
+
+/// At most `length` characters and `leeway` more, cut behind a word unless `killwords`.
+Value truncate(Budget& budget, const Value& input, const Arguments& arguments) {
+  const Bound bound("truncate", arguments, {"length", "killwords", "end", "leeway"});
+  const int64_t length = bound.integer(0, 255), leeway = bound.integer(3, 5);
+  const std::string_view end = bound.text(2, "...");
+  const auto mark = static_cast<int64_t>(count_characters(end));
+  if (length < mark || leeway < 0) fault("truncate: expected a length of at least {}", mark);
+  if (length_of(budget, input) - leeway <= length) return input;
+  const Value head = slice_of(budget, input, Value(), Value(length - mark), Value());
+  if (!head.is(Kind::kString)) fault("truncate expects a string, found {}", type_name(input));
+  std::string_view kept = head.text();
+  if (!bound.boolean(1, false)) kept = kept.substr(0, kept.rfind(' '));
+  return apply_binary(budget, "+", like(input, std::string(kept)), Value(end));
+}
+
+Value wordcount(Budget& budget, const Value& input, const Arguments& arguments) {
+  const Bound bound("wordcount", arguments, {});
+  const std::string text = input_text(budget, input);
+  int64_t words = 0;
+  bool inside = false;
+  std::string_view rest = text;
+  for (size_t length = 0; !rest.empty(); rest.remove_prefix(length)) {
+    const uint32_t code = text::first_character(rest, length);
+    const bool part = code == '_' || text::is_of_class(code, text::CharacterClass::kLetter) ||
+                      text::is_of_class(code, text::CharacterClass::kNumber);
+    words += part && !inside ? 1 : 0;
+    inside = part;
+  }
+  return words;
+}
+
+Value urlencode(Budget& budget, const Value& input, const Arguments& arguments) {
+  const Bound bound("urlencode", arguments, {});
+  if (input.is(Kind::kList) || input.is(Kind::kDict)) {
+    fault("urlencode of a {} is not supported", type_name(input));
+  }
+  std::string result;
+  for (const char c : input_text(budget, input)) {
+    const bool plain = is_letter(c) || (c >= '0' && c <= '9') ||
+                       std::string_view("_.-~/").find(c) != std::string_view::npos;
+    result += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return budget.text(std::move(result));
+}
+
+/// "%s" | format(value), with names as well.
+Value format(Budget& budget, const Value& input, const Arguments& arguments) {
+  if (!arguments.positional.empty() && !arguments.named.empty()) {
+    fault("format takes values or names with '=', not both");
+  }
+  const Value pattern = input.is_markup() ? input : Value(input_text(budget, input));
+  if (arguments.named.empty()) {
+    return format_percent(budget, pattern, Value::tuple(arguments.positional));
+  }
+  std::vector<Entry> entries;
+  for (const auto& [name, value] : arguments.named) entries.emplace_back(Value(name), value);
+  return format_percent(budget, pattern, Value::dict(std::move(entries)));
+}
+
+/// A method or an attribute, never an entry of a dict.
+Value attr(Budget& budget, const Value& input, const Arguments& arguments) {
+  const Bound bound("attr", arguments, {"name"}, 1);
+  const std::string_view name = bound.text(0, "");
+  if (!input.is(Kind::kDict) || has_method(input, name)) return attribute_of(budget, input, name);
+  return Value::undefined(fmt::format("a dict has no attribute '{}'", name));
 }
 
 Value fallback(Budget&, const Value& input, const Arguments& arguments) {
@@ -88,79 +201,6 @@ Value fallback(Budget&, const Value& input, const Arguments& arguments) {
   const bool missing = input.is(Kind::kUndefined) || (bound.boolean(1, false) && !input.truthy());
   if (!missing) return input;
   return bound[0] ? *bound[0] : Value("");
-}
-
-/// The number that a text holds, all of it; nothing if it holds another thing.
-template <class Number>
-std::optional<Number> parse_number(std::string_view text) {
-  text = strip(text);
-  if (text.starts_with('+')) text.remove_prefix(1);
-  Number number{};
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || stop != end) return {};
-  return number;
-}
-
-std::optional<int64_t> truncated(double number) {
-  if (!(std::abs(number) < 0x1p63)) return {};
-  return static_cast<int64_t>(number);
-}
-
-Value to_int(Budget& budget, const Value& input, const Arguments& arguments) {
-  const Bound bound("int", arguments, {"default"});
-  std::optional<int64_t> result = input.as_int();
-  if (input.is(Kind::kFloat)) result = truncated(input.floating());
-  if (input.is(Kind::kString)) {
-    budget.spend_reading(input.text().size());
-    result = parse_number<int64_t>(input.text());
-    const auto number = parse_number<double>(input.text());
-    if (!result && number) result = truncated(*number);
-  }
-  if (result) return *result;
-  return bound[0] ? *bound[0] : Value(int64_t{0});
-}
-
-Value to_float(Budget& budget, const Value& input, const Arguments& arguments) {
-  const Bound bound("float", arguments, {"default"});
-  if (input.is_number()) return input.number();
-  if (input.is(Kind::kString)) {
-    budget.spend_reading(input.text().size());
-    if (const auto number = parse_number<double>(input.text())) return *number;
-  }
-  return bound[0] ? *bound[0] : Value(0.0);
-}
-
-Value absolute(Budget&, const Value& input, const Arguments& arguments) {
-  const Bound bound("abs", arguments, {});
-  expect_defined(input);
-  if (!input.is_number()) fault("abs expects a number, found {}", type_name(input));
-  if (input.is(Kind::kFloat)) return std::abs(input.floating());
-  return *input.as_int() < 0 ? negate(input) : Value(*input.as_int());
-}
-
-/// Python's round(): to even where two are as near, exactly, as the decimal digits are those of the
-/// number itself.
-double round_to_even(double number, int precision) {
-  if (precision == 0) return std::nearbyint(number);
-  const std::string digits = fmt::format("{:.{}f}", number, precision);
-  return *parse_number<double>(digits);
-}
-
-Value round(Budget&, const Value& input, const Arguments& arguments) {
-  const Bound bound("round", arguments, {"precision", "method"});
-  const int64_t precision = bound.integer(0, 0);
-  const std::string_view method = bound.text(1, "common");
-  expect_defined(input);
-  if (!input.is_number()) fault("round expects a number, found {}", type_name(input));
-  if (precision < 0 || precision > 300) fault("round: expected a precision from 0 to 300");
-  if (method == "common" && !input.is(Kind::kFloat)) return *input.as_int();
-  if (!std::isfinite(input.number())) return input;
-  if (method == "common") return round_to_even(input.number(), static_cast<int>(precision));
-  const double scale = std::pow(10.0, static_cast<double>(precision));
-  if (method == "ceil") return std::ceil(input.number() * scale) / scale;
-  if (method == "floor") return std::floor(input.number() * scale) / scale;
-  fault("round: expected the method common, ceil or floor, found '{}'", method);
 }
 
 /// json.dumps(): `indent` is a number of blanks or a text, none for one line.
@@ -193,10 +233,27 @@ Value tojson(Budget& budget, const Value& input, const Arguments& arguments) {
 
 Filter find_text_filter(std::string_view name) {
   static const std::unordered_map<std::string_view, Filter> kFilters = {
-      {"trim", trim},       {"upper", upper},           {"lower", lower},   {"title", title},
-      {"replace", replace}, {"capitalize", capitalize}, {"indent", indent}, {"string", string},
-      {"safe", safe},       {"default", fallback},      {"d", fallback},    {"int", to_int},
-      {"float", to_float},  {"abs", absolute},          {"round", round},   {"tojson", tojson}};
+      {"trim", trim},
+      {"upper", upper},
+      {"lower", lower},
+      {"title", title},
+      {"replace", replace},
+      {"capitalize", capitalize},
+      {"indent", indent},
+      {"string", string},
+      {"safe", safe},
+      {"escape", escape},
+      {"e", escape},
+      {"forceescape", force_escape},
+      {"center", center},
+      {"truncate", truncate},
+      {"wordcount", wordcount},
+      {"format", format},
+      {"urlencode", urlencode},
+      {"attr", attr},
+      {"default", fallback},
+      {"d", fallback},
+      {"tojson", tojson}};
   const auto found = kFilters.find(name);
   return found == kFilters.end() ? nullptr : found->second;
 }

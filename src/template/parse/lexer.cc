@@ -1,4 +1,4 @@
-#include "template/lexer.h"
+#include "template/parse/lexer.h"
 
 #include <algorithm>
 #include <array>

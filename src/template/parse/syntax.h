@@ -35,7 +35,8 @@ struct Expression {
     kAttribute,  ///< operand.name
     kItem,       ///< operand[operand]
     kSlice,      ///< operand[begin:end:step], each of which may be null
-    kCall,       ///< callee, then positional arguments; `named`
+    kCall,       ///< callee, then positional arguments; `named`. There "*" and "**" stand for
+                 ///< a list and a dict of more arguments
     kFilter,     ///< input, then positional arguments; `name`, `named`
     kTest        ///< value, then positional arguments; `name`, `named`
   };
@@ -49,11 +50,12 @@ struct Expression {
   int depth = 1;
 };
 
-/// Where a value goes: one name, several (which take a list apart), or an attribute of a namespace.
+/// Where a value goes: a name, several targets (which take a list apart), or an attribute of a
+/// namespace.
 struct Target {
-  std::vector<std::string> names;
-  bool unpacks = false;
-  std::string attribute;  ///< of namespace names[0]; empty: none
+  std::string name;
+  std::string attribute;      ///< of namespace `name`; empty: none
+  std::vector<Target> parts;  ///< if it has no name
 };
 
 struct Branch {
@@ -68,14 +70,18 @@ struct Parameter {
 
 struct Statement {
   enum class Kind {
-    kText,        ///< text
-    kOutput,      ///< value
-    kIf,          ///< branches
-    kFor,         ///< target, value, condition or null, body, otherwise
-    kSet,         ///< target, value
-    kSetBlock,    ///< target, body; value: the filters over it, or null
-    kMacro,       ///< text is its name; parameters, body
-    kGeneration,  ///< body: what the assistant says
+    kText,         ///< text
+    kOutput,       ///< value
+    kIf,           ///< branches
+    kFor,          ///< target, value, condition or null, body, otherwise; recursive
+    kSet,          ///< target, value
+    kSetBlock,     ///< target, body; value: the filters over it, or null
+    kMacro,        ///< text is its name; parameters, body; takes_*
+    kCallBlock,    ///< value: a call; body and parameters: the macro that it gets as `caller`
+    kFilterBlock,  ///< value: filters over the text of the body
+    kWith,         ///< parameters: names and what they mean in the body
+    kBlock,        ///< body
+    kGeneration,   ///< body: what the assistant says
     kBreak,
     kContinue
   };
@@ -88,6 +94,9 @@ struct Statement {
   std::vector<Parameter> parameters;
   Block body, otherwise;
   bool uses_loop = false;  ///< a `for` in which `loop` occurs
+  bool recursive = false;  ///< a `for` whose `loop` can be called
+  /// Names that occur in a macro, by which it says that it takes them.
+  bool takes_positional = false, takes_named = false, takes_caller = false;
 };
 
 }  // namespace evo::jinja

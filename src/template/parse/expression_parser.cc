@@ -1,4 +1,4 @@
-#include "template/expression_parser.h"
+#include "template/parse/expression_parser.h"
 
 #include <algorithm>
 #include <charconv>
@@ -267,7 +267,10 @@ ExpressionPtr ExpressionParser::named_primary() {
   } else if (name != "none" && name != "None") {
     result->kind = Kind::kName;
     result->name = name;
-    loop_names_ += name == "loop";
+    name_counts_.loop += name == "loop";
+    name_counts_.varargs += name == "varargs";
+    name_counts_.kwargs += name == "kwargs";
+    name_counts_.caller += name == "caller";
   }
   return result;
 }
@@ -377,7 +380,7 @@ ExpressionPtr ExpressionParser::subscript(ExpressionPtr operand) {
 
 ExpressionPtr ExpressionParser::filtered(ExpressionPtr first) {
   for (;;) {
-    if (next_is_operator("|")) {
+    if (take_operator("|")) {
       first = filter(std::move(first));
     } else if (next_is_name("is")) {
       first = test(std::move(first));
@@ -390,7 +393,6 @@ ExpressionPtr ExpressionParser::filtered(ExpressionPtr first) {
 }
 
 ExpressionPtr ExpressionParser::filter(ExpressionPtr input) {
-  take();
   if (!next_is(Type::kName)) fail_expected("the name of a filter");
   ExpressionPtr result = make_of(Kind::kFilter, next().offset, std::move(input));
   result->name = take().text;
@@ -421,6 +423,8 @@ ExpressionPtr ExpressionParser::test(ExpressionPtr value) {
   result->name = take().text;
   if (next_is_operator("(")) {
     finish_call(*result);
+  } else if (next_is_name("is")) {
+    throw Fault{"one test cannot follow another: put the first one into brackets", next().offset};
   } else if (begins_test_argument()) {
     result->operands.push_back(postfix(primary()));
     update_depth(*result);
@@ -435,7 +439,10 @@ void ExpressionParser::finish_call(Expression& call) {
   while (!next_is_operator(")")) {
     const bool keyword = next_is(Type::kName) && tokens_[at_ + 1].type == Type::kOperator &&
                          tokens_[at_ + 1].text == "=";
-    if (keyword) {
+    if (next_is_operator("*") || next_is_operator("**")) {
+      std::string sign = take().text;
+      call.named.emplace_back(std::move(sign), expression());
+    } else if (keyword) {
       std::string name = take().text;
       take();
       call.named.emplace_back(std::move(name), expression());

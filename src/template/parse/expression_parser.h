@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "template/lexer.h"
-#include "template/syntax.h"
+#include "template/parse/lexer.h"
+#include "template/parse/syntax.h"
 
 namespace evo::jinja {
 
@@ -20,6 +20,8 @@ class ExpressionParser {
   [[nodiscard]] ExpressionPtr expression();
   /// Expressions with commas between them are a tuple. `with_condition`: an inline `if` may follow.
   [[nodiscard]] ExpressionPtr tuple(bool with_condition);
+  /// The filter whose name comes next, over `input`.
+  [[nodiscard]] ExpressionPtr filter(ExpressionPtr input);
   /// `first` and the filters behind it.
   [[nodiscard]] ExpressionPtr filtered(ExpressionPtr first);
 
@@ -35,8 +37,12 @@ class ExpressionParser {
   std::string expect_new_name(std::string_view what);  ///< that may be assigned
   [[noreturn]] void fail_expected(std::string_view what) const;
 
-  /// How often the name `loop` was read so far.
-  [[nodiscard]] int loop_names() const { return loop_names_; }
+  /// Names that say something about the statement around them: `varargs`, say.
+  struct NameCounts {
+    int loop = 0, varargs = 0, kwargs = 0, caller = 0;
+  };
+  /// How often they were read so far.
+  [[nodiscard]] const NameCounts& name_counts() const { return name_counts_; }
 
   /// Counts nesting while it lives; Fault where there is too much.
   class Nesting {
@@ -79,7 +85,6 @@ class ExpressionParser {
   ExpressionPtr postfix(ExpressionPtr operand);
   ExpressionPtr attribute(ExpressionPtr operand);
   ExpressionPtr subscript(ExpressionPtr operand);
-  ExpressionPtr filter(ExpressionPtr input);
   ExpressionPtr test(ExpressionPtr value);
   [[nodiscard]] bool begins_test_argument() const;
   void finish_call(Expression& call);
@@ -87,7 +92,7 @@ class ExpressionParser {
   const std::vector<Token>& tokens_;
   size_t at_ = 0;
   int nesting_ = 0;
-  int loop_names_ = 0;
+  NameCounts name_counts_;
 };
 
 }  // namespace evo::jinja

@@ -1,11 +1,11 @@
-#include "template/parser.h"
+#include "template/parse/parser.h"
 
 #include <algorithm>
 #include <initializer_list>
 #include <utility>
 
 #include "template/budget.h"
-#include "template/expression_parser.h"
+#include "template/parse/expression_parser.h"
 
 namespace evo::jinja {
 namespace {
@@ -63,6 +63,10 @@ class Parser {
         {"for", &Parser::for_statement},
         {"set", &Parser::set_statement},
         {"macro", &Parser::macro_statement},
+        {"call", &Parser::call_statement},
+        {"filter", &Parser::filter_statement},
+        {"with", &Parser::with_statement},
+        {"block", &Parser::block_statement},
         {"generation", &Parser::generation_statement},
         {"break", &Parser::break_statement},
         {"continue", &Parser::continue_statement}};
@@ -70,7 +74,8 @@ class Parser {
     for (const auto& [name, parse] : kStatements) {
       if (in_.take_name(name)) return (this->*parse)(offset);
     }
-    in_.fail_expected("if, for, set, macro, generation, break or continue");
+    in_.fail_expected(
+        "if, for, set, macro, call, filter, with, block, generation, break or continue");
   }
 
   StatementPtr if_statement(size_t offset) {
@@ -93,31 +98,42 @@ class Parser {
     return result;
   }
 
-  Target names() {
-    Target target;
-    const bool brackets = in_.take_operator("(");
-    target.names.push_back(in_.expect_new_name("the name of a variable"));
+  /// One name, or targets in brackets.
+  Target target_item() {
+    if (!in_.take_operator("(")) return {in_.expect_new_name("the name of a variable"), "", {}};
+    const ExpressionParser::Nesting nesting(in_);
+    Target result = target();
+    in_.expect_operator(")");
+    return result;
+  }
+
+  Target target() {
+    Target first = target_item();
+    if (!in_.next_is_operator(",")) return first;
+    Target result;
+    result.parts.push_back(std::move(first));
     while (in_.take_operator(",")) {
-      target.unpacks = true;
-      if (!in_.next_is(Type::kName) || in_.next_is_name("in")) break;
-      target.names.push_back(in_.expect_new_name("the name of a variable"));
+      const bool ended =
+          in_.next_is_name("in") || in_.next_is_operator("=") || in_.next_is_operator(")");
+      if (ended) break;
+      result.parts.push_back(target_item());
     }
-    if (brackets) in_.expect_operator(")");
-    return target;
+    return result;
   }
 
   StatementPtr for_statement(size_t offset) {
     StatementPtr result = make(Kind::kFor, offset);
-    result->target = names();
+    result->target = target();
     if (!in_.take_name("in")) in_.fail_expected("'in'");
     result->value = in_.tuple(false);
-    const int before = in_.loop_names();
+    const int before = in_.name_counts().loop;
     if (in_.take_name("if")) result->condition = in_.expression();
+    result->recursive = in_.take_name("recursive");
     end_tag();
     ++loops_;
     result->body = body({"else", "endfor"}, "for");
     --loops_;
-    result->uses_loop = in_.loop_names() != before;
+    result->uses_loop = in_.name_counts().loop != before;
     if (in_.take_name("else")) {
       end_tag();
       result->otherwise = body({"endfor"}, "else");
@@ -129,9 +145,9 @@ class Parser {
 
   StatementPtr set_statement(size_t offset) {
     StatementPtr result = make(Kind::kSet, offset);
-    result->target = names();
+    result->target = target();
     if (in_.take_operator(".")) {
-      if (result->target.unpacks || !in_.next_is(Type::kName))
+      if (result->target.name.empty() || !in_.next_is(Type::kName))
         in_.fail_expected("the name of an attribute");
       result->target.attribute = in_.take().text;
     }
@@ -140,7 +156,7 @@ class Parser {
       end_tag();
       return result;
     }
-    if (result->target.unpacks) in_.fail_expected("'='");
+    if (result->target.name.empty()) in_.fail_expected("'='");
     result->kind = Kind::kSetBlock;
     result->value = block_filters();
     end_tag();
@@ -150,36 +166,105 @@ class Parser {
     return result;
   }
 
-  /// The filters of {% set name | filter %}, over the text of the block; null if there are none.
-  ExpressionPtr block_filters() {
-    if (!in_.next_is_operator("|")) return nullptr;
+  /// The text of a block, as filters over it find it.
+  ExpressionPtr block_text() {
     auto text = std::make_unique<Expression>();
     text->kind = Expression::Kind::kName;
     text->offset = in_.next().offset;
     text->name = kBlockText;
-    return in_.filtered(std::move(text));
+    return text;
   }
 
-  /// Only at the top, where what a macro sees from outside is the same at every call.
-  StatementPtr macro_statement(size_t offset) {
-    if (loops_ > 0 || macros_ > 0)
-      throw Fault{"macros inside of loops and of macros are not supported", offset};
-    StatementPtr result = make(Kind::kMacro, offset);
-    result->text = in_.expect_new_name("the name of the macro");
+  /// The filters of {% set name | filter %}, over the text of the block; null if there are none.
+  ExpressionPtr block_filters() {
+    return in_.next_is_operator("|") ? in_.filtered(block_text()) : nullptr;
+  }
+
+  void parameters(Statement& macro) {
     in_.expect_operator("(");
     while (!in_.next_is_operator(")")) {
       Parameter parameter;
       parameter.name = in_.expect_new_name("the name of a parameter");
       if (in_.take_operator("=")) parameter.fallback = in_.expression();
-      result->parameters.push_back(std::move(parameter));
+      macro.parameters.push_back(std::move(parameter));
       if (!in_.take_operator(",")) break;
     }
     in_.expect_operator(")");
-    end_tag();
-    ++macros_;
-    result->body = body({"endmacro"}, "macro");
-    --macros_;
+  }
+
+  /// The body of a macro: no break or continue there belongs to a loop around it.
+  Block macro_body(std::string_view end, std::string_view opener) {
+    const int outside = std::exchange(loops_, 0);
+    Block result = body({end}, opener);
+    loops_ = outside;
     in_.take();
+    return result;
+  }
+
+  StatementPtr macro_statement(size_t offset) {
+    StatementPtr result = make(Kind::kMacro, offset);
+    result->text = in_.expect_new_name("the name of the macro");
+    parameters(*result);
+    end_tag();
+    const ExpressionParser::NameCounts before = in_.name_counts();
+    result->body = macro_body("endmacro", "macro");
+    result->takes_positional = in_.name_counts().varargs != before.varargs;
+    result->takes_named = in_.name_counts().kwargs != before.kwargs;
+    result->takes_caller = in_.name_counts().caller != before.caller;
+    if (!in_.next_is(Type::kBlockEnd)) in_.take_name(result->text);
+    end_tag();
+    return result;
+  }
+
+  StatementPtr call_statement(size_t offset) {
+    StatementPtr result = make(Kind::kCallBlock, offset);
+    result->text = "caller";
+    if (in_.next_is_operator("(")) parameters(*result);
+    result->value = in_.expression();
+    if (result->value->kind != Expression::Kind::kCall) {
+      throw Fault{"{% call %} expects the call of a macro", result->value->offset};
+    }
+    end_tag();
+    result->body = macro_body("endcall", "call");
+    end_tag();
+    return result;
+  }
+
+  StatementPtr filter_statement(size_t offset) {
+    StatementPtr result = make(Kind::kFilterBlock, offset);
+    result->value = in_.filter(block_text());
+    result->value = in_.filtered(std::move(result->value));
+    end_tag();
+    result->body = body({"endfilter"}, "filter");
+    in_.take();
+    end_tag();
+    return result;
+  }
+
+  StatementPtr with_statement(size_t offset) {
+    StatementPtr result = make(Kind::kWith, offset);
+    while (!in_.next_is(Type::kBlockEnd)) {
+      if (!result->parameters.empty()) in_.expect_operator(",");
+      Parameter one;
+      one.name = in_.expect_new_name("the name of a variable");
+      in_.expect_operator("=");
+      one.fallback = in_.expression();
+      result->parameters.push_back(std::move(one));
+    }
+    end_tag();
+    result->body = body({"endwith"}, "with");
+    in_.take();
+    end_tag();
+    return result;
+  }
+
+  /// A place that other templates could fill; there are none.
+  StatementPtr block_statement(size_t offset) {
+    StatementPtr result = make(Kind::kBlock, offset);
+    result->text = in_.expect_new_name("the name of the block");
+    (void)(in_.take_name("scoped") || in_.take_name("required"));
+    end_tag();
+    result->body = macro_body("endblock", "block");
     if (!in_.next_is(Type::kBlockEnd)) in_.take_name(result->text);
     end_tag();
     return result;
@@ -205,7 +290,7 @@ class Parser {
   }
 
   ExpressionParser in_;
-  int loops_ = 0, macros_ = 0;  // that are open
+  int loops_ = 0;  // that are open
 };
 
 }  // namespace

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "template/syntax.h"
+#include "template/parse/syntax.h"
 
 namespace evo::jinja {
 
