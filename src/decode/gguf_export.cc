@@ -8,6 +8,11 @@ namespace evo::decode {
 void write_gguf(const std::filesystem::path& path, GgufExport model) {
   const model::ModelConfig& shape = model.source.config;
   EVO_CHECK(!shape.flow);
+  // What blocks have of their own is said elsewhere than in the settings that are exported.
+  if (!shape.is_plain()) {
+    fail("{}: a {} is not written as GGUF: expected a Llama, Qwen2 or Qwen3 without more",
+         model.name, shape.family());
+  }
   const weights::BlockFormat* const format = weights::find_block_format(model.format);
   EVO_CHECK(format != nullptr && format->write != nullptr);
   json::Record config = shape.record();

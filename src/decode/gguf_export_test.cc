@@ -100,6 +100,13 @@ TEST(GgufExport, WhatGgufCannotSay) {
   model::Model(config, false).save(folder / "windows");
   expect_error([&] { write_gguf(folder / "m.gguf", export_of(folder / "windows", "F32")); },
                {"sliding_window", "16"});
+  const json::Record granite = json::Record::parse(
+      R"({"model_type": "granite", "vocab_size": 64, "hidden_size": 32, "intermediate_size": 64,
+          "num_hidden_layers": 1, "num_attention_heads": 2, "logits_scaling": 8})",
+      "config.json");
+  model::Model(model::ModelConfig::read(granite), false).save(folder / "granite");
+  expect_error([&] { write_gguf(folder / "m.gguf", export_of(folder / "granite", "F32")); },
+               {"granite is not written as GGUF"});
   config = backbone_config("llama");
   config.hidden_size = 48;
   model::Model(config, false).save(folder / "narrow");
