@@ -168,17 +168,18 @@ TEST(PromptTokens, BeginWithTheEndOfTheTextBefore) {
 
 // As transformers does; only documents that evo trains on stand behind an end of text.
 TEST(PromptTokens, OfAnotherTokenizerBeginWithNothingIfItSaysSo) {
-  TokenizerSpec spec = bytes_only().spec();
+  tokenizer::TokenizerSpec spec = bytes_only().spec();
   std::swap(spec.tokens[0], spec.tokens[1]);
-  const Tokenizer other = Tokenizer::from_spec(spec);
+  const tokenizer::Tokenizer other = tokenizer::Tokenizer::from_spec(spec);
   EXPECT_EQ(text_prompt(other, "hi").tokens, (std::vector<int32_t>{'h', 'i'}));
   EXPECT_EQ(text_prompt(other, "").tokens, std::vector<int32_t>{other.end_of_text()});
   spec.added.clear();
-  expect_error<Error>([&] { (void)text_prompt(Tokenizer::from_spec(spec), ""); }, {"eos_token"});
+  expect_error<Error>([&] { (void)text_prompt(tokenizer::Tokenizer::from_spec(spec), ""); },
+                      {"eos_token"});
 }
 
 TEST(PromptTokens, HoldSpecialTokensIfAskedFor) {
-  const Tokenizer tokenizer = bytes_only();
+  const tokenizer::Tokenizer tokenizer = bytes_only();
   const int32_t end = tokenizer.end_of_text();
   const std::string text = "a<|endoftext|>b";
   EXPECT_EQ(text_prompt(tokenizer, text).tokens.size(), 1 + text.size());
@@ -189,7 +190,7 @@ TEST(PromptTokens, HoldSpecialTokensIfAskedFor) {
 }
 
 TEST(PromptTokens, ThatTheModelDoesNotKnowAreAnError) {
-  const Model model = testing::tiny_model(testing::tiny_config(16), 2);
+  const model::Model model = testing::tiny_model(testing::tiny_config(16), 2);
   const Decoder decoder(model);
   for (const int32_t token : {16, -1}) {
     expect_error<Error>(
