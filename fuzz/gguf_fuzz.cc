@@ -1,6 +1,6 @@
 // Any bytes are a model in GGUF or an Error: every array is read, and every text made.
 #include "memory_file.h"
-#include "tokenizer/readers/gguf_tokenizer.h"
+#include "tokenizer/readers/gguf/gguf_tokenizer.h"
 #include "weights/gguf/gguf_model.h"
 
 namespace {

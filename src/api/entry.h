@@ -9,7 +9,7 @@
 
 #include "base/denormals.h"
 #include "base/error.h"
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 
 namespace evo::api {
 

@@ -11,9 +11,9 @@
 #include "api/options.h"
 #include "chat/chat_template.h"
 #include "decode/generate.h"
-#include "decode/generation_defaults.h"
 #include "decode/loaded_model.h"
 #include "decode/mode_choice.h"
+#include "decode/sampling/generation_defaults.h"
 #include "text/utf8.h"
 
 namespace evo::api {

@@ -7,16 +7,16 @@
 #include <optional>
 
 #include "base/log.h"
+#include "base/process/watcher.h"
 #include "base/terminal/progress.h"
-#include "base/watcher.h"
 #include "chat/chat_template.h"
 #include "cli/common_options.h"
 #include "cli/hub/model_option.h"
 #include "cli/options.h"
 #include "cli/program.h"
-#include "decode/generation_defaults.h"
 #include "decode/gguf_export.h"
 #include "decode/loaded_model.h"
+#include "decode/sampling/generation_defaults.h"
 #include "model/sources/weight_source.h"
 #include "weights/companion_files.h"
 #include "weights/gguf/gguf_file.h"

@@ -6,7 +6,7 @@
 #include "api/train_run.h"
 #include "base/embedded_file.h"
 #include "base/log.h"
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 #include "cli/options.h"

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "chat/chat_template.h"
-#include "decode/generation_defaults.h"
 #include "decode/mode_choice.h"
+#include "decode/sampling/generation_defaults.h"
 
 namespace CLI {
 class App;

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "files/files.h"
 
 namespace evo::cli {

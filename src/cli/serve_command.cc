@@ -5,9 +5,9 @@
 
 #include "api/learnt_costs.h"
 #include "base/log.h"
+#include "base/process/watcher.h"
 #include "base/terminal/progress.h"
 #include "base/threads/parallel.h"
-#include "base/watcher.h"
 #include "cli/cache_folder.h"
 #include "cli/hub/model_option.h"
 #include "cli/mode_choice.h"

@@ -8,8 +8,8 @@
 
 #include "base/checked.h"
 #include "base/log.h"
+#include "base/process/watcher.h"
 #include "base/random.h"
-#include "base/watcher.h"
 
 namespace evo::data {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "decode/shaper.h"
+#include "decode/sampling/shaper.h"
 
 namespace evo::decode {
 

@@ -5,9 +5,9 @@
 #include <span>
 #include <vector>
 
-#include "decode/end_tokens.h"
 #include "decode/policy/pass_times.h"
 #include "decode/policy/policy.h"
+#include "decode/sampling/end_tokens.h"
 #include "model/model.h"
 #include "ops/head.h"
 #include "tokenizer/tokenizer.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "decode/session/session.h"
 #include "tokenizer/tokenizer.h"
 
@@ -47,8 +47,9 @@ Prompt text_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view text,
                    NamesInText names = NamesInText::kOrdinary);
 
 /// Between two texts, at most `room` tokens.
-Prompt gap_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view prefix, std::string_view suffix,
-                  int64_t room, NamesInText names = NamesInText::kOrdinary);
+Prompt gap_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view prefix,
+                  std::string_view suffix, int64_t room,
+                  NamesInText names = NamesInText::kOrdinary);
 
 /// A text while it is generated: a session and what its passes made certain. Several can share
 /// passes: Session::step_together(), then take() for each.

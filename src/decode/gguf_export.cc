@@ -1,6 +1,6 @@
 #include "decode/gguf_export.h"
 
-#include "tokenizer/readers/gguf_tokenizer.h"
+#include "tokenizer/readers/gguf/gguf_tokenizer.h"
 #include "weights/gguf/gguf_export.h"
 
 namespace evo::decode {

@@ -3,7 +3,7 @@
 #include <future>
 
 #include "base/error.h"
-#include "decode/generation_defaults.h"
+#include "decode/sampling/generation_defaults.h"
 
 namespace evo::decode {
 namespace {

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "decode/sampler.h"
-#include "decode/shaper.h"
+#include "decode/sampling/sampler.h"
+#include "decode/sampling/shaper.h"
 
 namespace evo::decode {
 

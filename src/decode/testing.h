@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "decode/sampler.h"
+#include "decode/sampling/sampler.h"
 #include "model/testing.h"
 #include "tokenizer/tokenizer.h"
 

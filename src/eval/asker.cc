@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "decode/text_batch.h"
 
 namespace evo::eval {

@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "base/log.h"
+#include "base/process/watcher.h"
 #include "base/threads/parallel.h"
-#include "base/watcher.h"
 #include "eval/example_file.h"
 #include "eval/run_identity.h"
 #include "files/files.h"

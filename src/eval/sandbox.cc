@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/process/child_process.h"
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 
 namespace evo::eval {
 namespace {

@@ -15,9 +15,9 @@
 
 #include "base/log.h"
 #include "base/process/descriptor.h"
+#include "base/process/watcher.h"
 #include "base/terminal/progress.h"
 #include "base/terminal/text_width.h"
-#include "base/watcher.h"
 #include "files/files.h"
 #include "hub/cache/cache.h"
 #include "hub/digest.h"

@@ -8,8 +8,8 @@
 
 #include "base/checked.h"
 #include "base/log.h"
+#include "base/process/watcher.h"
 #include "base/terminal/progress.h"
-#include "base/watcher.h"
 #include "files/files.h"
 #include "hub/choose_files.h"
 

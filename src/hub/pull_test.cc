@@ -3,7 +3,7 @@
 #include <atomic>
 #include <optional>
 
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "hub/pull_testing.h"
 
 namespace evo::hub::testing {

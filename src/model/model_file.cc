@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/process/watcher.h"
 #include "base/threads/parallel.h"
-#include "base/watcher.h"
 #include "model/model.h"
 #include "model/sources/family_weights.h"
 #include "model/sources/weight_source.h"

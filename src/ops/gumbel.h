@@ -1,4 +1,4 @@
-// Gumbel noise of tokens, and which of them it can make the choice (see decode/sampler.h).
+// Gumbel noise of tokens, and which of them it can make the choice (see decode/sampling/sampler.h).
 #pragma once
 
 #include <array>

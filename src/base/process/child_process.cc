@@ -18,7 +18,7 @@
 
 #include "base/error.h"
 #include "base/process/descriptor.h"
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 
 namespace evo {
 namespace {

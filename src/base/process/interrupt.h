@@ -1,4 +1,4 @@
-// Ctrl-C and SIGTERM as a flag, which the program's watcher (base/watcher.h) looks at.
+// Ctrl-C and SIGTERM as a flag, which the program's watcher (base/process/watcher.h) looks at.
 #pragma once
 
 #include <csignal>

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 
 namespace evo {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "cli/bench/bench_peer.h"
 
 namespace evo::cli {

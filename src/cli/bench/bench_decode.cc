@@ -4,7 +4,7 @@
 #include <cmath>
 #include <memory>
 
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "cli/bench/bench_measure.h"
 #include "decode/generate.h"
 #include "model/layout.h"

@@ -11,7 +11,7 @@
 
 #include "api/learnt_costs.h"
 #include "base/process/child_process.h"
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "cli/bench/bench_measure.h"
 #include "cli/options.h"
 #include "files/files.h"

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <fstream>
 
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "cli/options.h"
 #include "model/layout.h"
 #include "ops/machine.h"

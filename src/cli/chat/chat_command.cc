@@ -11,7 +11,7 @@
 #include "api/learnt_costs.h"
 #include "base/closest.h"
 #include "base/log.h"
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "cli/cache_folder.h"
 #include "cli/chat/chat_history.h"
 #include "cli/chat/chat_input.h"

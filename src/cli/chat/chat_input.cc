@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 #include "base/process/interrupt.h"
+#include "base/process/watcher.h"
 #include "base/terminal/terminal.h"
-#include "base/watcher.h"
 #include "cli/program.h"
 
 namespace evo::cli {

@@ -11,8 +11,8 @@
 
 #include "base/error.h"
 #include "base/process/interrupt.h"
+#include "base/process/watcher.h"
 #include "base/terminal/terminal.h"
-#include "base/watcher.h"
 #include "cli/chat/chat_input.h"
 #include "cli/chat/line_editor.h"
 #include "cli/chat/turn_file.h"

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <memory>
 
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 #include "cli/options.h"

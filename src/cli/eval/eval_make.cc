@@ -2,8 +2,8 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "base/process/watcher.h"
 #include "base/threads/parallel.h"
-#include "base/watcher.h"
 #include "cli/common_options.h"
 #include "cli/number_range.h"
 #include "cli/options.h"

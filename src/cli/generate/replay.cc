@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/process/watcher.h"
 #include "base/terminal/terminal.h"
-#include "base/watcher.h"
 #include "cli/generate/live_view.h"
 #include "cli/program.h"
 #include "decode/trace/maturity_map.h"

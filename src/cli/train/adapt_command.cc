@@ -6,8 +6,8 @@
 
 #include "api/adapt_run.h"
 #include "base/log.h"
+#include "base/process/watcher.h"
 #include "base/terminal/progress.h"
-#include "base/watcher.h"
 #include "cli/common_options.h"
 #include "cli/hub/model_option.h"
 #include "cli/options.h"

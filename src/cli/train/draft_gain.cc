@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "api/learnt_costs.h"
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "cli/bench/bench_measure.h"
 #include "cli/cache_folder.h"
 #include "cli/options.h"

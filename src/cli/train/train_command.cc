@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "base/log.h"
+#include "base/process/watcher.h"
 #include "base/terminal/progress.h"
-#include "base/watcher.h"
 #include "cli/hub/model_option.h"
 #include "cli/number_range.h"
 #include "cli/options.h"

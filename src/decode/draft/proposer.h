@@ -7,8 +7,8 @@
 
 #include "decode/decoder.h"
 #include "decode/options.h"
-#include "decode/sampler.h"
-#include "decode/shaper.h"
+#include "decode/sampling/sampler.h"
+#include "decode/sampling/shaper.h"
 
 namespace evo::decode {
 

@@ -6,10 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include "decode/end_tokens.h"
 #include "decode/options.h"
 #include "decode/prompt.h"
-#include "decode/shaper.h"
+#include "decode/sampling/end_tokens.h"
+#include "decode/sampling/shaper.h"
 #include "model/model.h"
 
 namespace evo::decode {

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "base/ascii.h"
+#include "base/process/watcher.h"
 #include "base/terminal/text_width.h"
-#include "base/watcher.h"
 
 namespace evo::hub {
 namespace {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "decode/generation_defaults.h"
+#include "decode/sampling/generation_defaults.h"
 #include "decode/session/session.h"
 #include "text/chat_message.h"
 

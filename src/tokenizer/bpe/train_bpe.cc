@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "tokenizer/bpe/merge_table.h"
 #include "tokenizer/bpe/word_counts.h"
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "tokenizer/tokenizer.h"
 
 namespace evo::tokenizer {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/process/watcher.h"
 #include "base/threads/parallel.h"
-#include "base/watcher.h"
 #include "tokenizer/steps/split_pattern.h"
 
 namespace evo::tokenizer {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 
 namespace evo::tokenizer {
 

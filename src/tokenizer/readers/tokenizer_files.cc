@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "files/files.h"
 #include "tokenizer/readers/companion_files.h"
-#include "tokenizer/readers/gguf_tokenizer.h"
+#include "tokenizer/readers/gguf/gguf_tokenizer.h"
 #include "tokenizer/readers/llama2c_tokenizer.h"
 #include "tokenizer/readers/sentencepiece.h"
 #include "tokenizer/readers/tiktoken.h"

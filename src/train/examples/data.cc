@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/process/watcher.h"
 #include "base/random.h"
-#include "base/watcher.h"
 
 namespace evo::train {
 namespace {

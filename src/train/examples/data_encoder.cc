@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/process/watcher.h"
 #include "base/random.h"
 #include "base/threads/parallel.h"
-#include "base/watcher.h"
 #include "chat/chat_template.h"
 #include "data/documents.h"
 #include "weights/gguf/gguf_file.h"

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "data/tokens_writer.h"
 #include "text/chat_message.h"
 #include "tokenizer/tokenizer.h"

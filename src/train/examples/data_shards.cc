@@ -4,9 +4,9 @@
 #include <optional>
 
 #include "base/log.h"
+#include "base/process/watcher.h"
 #include "base/random.h"
 #include "base/terminal/progress.h"
-#include "base/watcher.h"
 #include "train/examples/data.h"
 
 namespace evo::train {

@@ -7,7 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "base/log.h"
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "ops/machine.h"
 #include "train/loss/validation.h"
 

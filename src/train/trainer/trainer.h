@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 #include "comm/communicator.h"
 #include "data/loader.h"
 #include "train/config.h"

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "tokenizer/bpe/byte_alphabet.h"
-#include "tokenizer/readers/gguf_patterns.h"
-#include "tokenizer/readers/gguf_tokenizer.h"
+#include "tokenizer/readers/gguf/gguf_patterns.h"
+#include "tokenizer/readers/gguf/gguf_tokenizer.h"
 #include "tokenizer/readers/piece_vocabulary.h"
 #include "tokenizer/steps/post_processor.h"
 #include "tokenizer/steps/pre_tokenizer.h"

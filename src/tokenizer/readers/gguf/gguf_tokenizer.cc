@@ -1,11 +1,11 @@
-#include "tokenizer/readers/gguf_tokenizer.h"
+#include "tokenizer/readers/gguf/gguf_tokenizer.h"
 
 #include <algorithm>
 #include <optional>
 #include <unordered_map>
 
 #include "tokenizer/bpe/byte_alphabet.h"
-#include "tokenizer/readers/gguf_patterns.h"
+#include "tokenizer/readers/gguf/gguf_patterns.h"
 #include "tokenizer/readers/piece_vocabulary.h"
 #include "tokenizer/readers/tokenizer_json.h"
 #include "tokenizer/steps/post_processor.h"

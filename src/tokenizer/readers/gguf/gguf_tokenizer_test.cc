@@ -1,8 +1,8 @@
-#include "tokenizer/readers/gguf_tokenizer.h"
+#include "tokenizer/readers/gguf/gguf_tokenizer.h"
 
 #include "base/testing.h"
 #include "tokenizer/bpe/train_bpe.h"
-#include "tokenizer/readers/gguf_patterns.h"
+#include "tokenizer/readers/gguf/gguf_patterns.h"
 #include "tokenizer/steps/post_processor.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/tokenizer_samples.h"

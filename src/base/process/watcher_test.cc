@@ -1,4 +1,4 @@
-#include "base/watcher.h"
+#include "base/process/watcher.h"
 
 #include <gtest/gtest.h>
 

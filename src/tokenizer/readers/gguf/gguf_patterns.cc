@@ -1,4 +1,4 @@
-#include "tokenizer/readers/gguf_patterns.h"
+#include "tokenizer/readers/gguf/gguf_patterns.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "decode/generation_defaults.h"
+#include "decode/sampling/generation_defaults.h"
 
 #include <gtest/gtest.h>
 

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <span>
 
-#include "decode/shaper.h"
+#include "decode/sampling/shaper.h"
 
 namespace evo::decode {
 

@@ -1,4 +1,4 @@
-#include "decode/shaper.h"
+#include "decode/sampling/shaper.h"
 
 #include <algorithm>
 #include <limits>

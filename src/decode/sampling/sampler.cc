@@ -1,4 +1,4 @@
-#include "decode/sampler.h"
+#include "decode/sampling/sampler.h"
 
 #include <algorithm>
 #include <cmath>
