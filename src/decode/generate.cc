@@ -56,7 +56,8 @@ double Generation::tokens_per_second() const {
   return seconds > 0 ? static_cast<double>(tokens.size()) / seconds : 0;
 }
 
-Prompt text_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view text, NamesInText names) {
+Prompt text_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view text,
+                   NamesInText names) {
   const std::span<const int32_t> begin = tokenizer.begin_of_text();
   std::vector<int32_t> tokens(begin.begin(), begin.end());
   tokenizer.encode_append(text, tokens, {.special = names == NamesInText::kSpecial});
@@ -65,8 +66,8 @@ Prompt text_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view text,
   return Prompt::of_text(std::move(tokens));
 }
 
-Prompt gap_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view prefix, std::string_view suffix,
-                  int64_t room, NamesInText names) {
+Prompt gap_prompt(const tokenizer::Tokenizer& tokenizer, std::string_view prefix,
+                  std::string_view suffix, int64_t room, NamesInText names) {
   std::vector<int32_t> after;
   tokenizer.encode_append(suffix, after, {.special = names == NamesInText::kSpecial});
   return Prompt::of_gap(text_prompt(tokenizer, prefix, names).tokens, after, room);
