@@ -221,7 +221,7 @@ TEST_F(Cli, InfoAgreesWithTheModelFolder) {
   EXPECT_EQ(info.at("context"), 64);
   EXPECT_GT(info.at("backbone_parameters").get<int64_t>(), 0);
   EXPECT_GT(info.at("flow_parameters").get<int64_t>(), 0);
-  expect_refusal("info " + path("none"), 1, {"none", "No such file"});
+  expect_refusal("info " + path("none"), 1, {"/none: No such file"});
 }
 
 }  // namespace
