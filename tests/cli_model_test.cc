@@ -178,7 +178,7 @@ TEST_F(BadModel, WrongTokenizer) {
   }
   // As in a model of another program, which has no fingerprint.
   fs::remove(file("generation_config.json"));
-  expect_refused({"copy/tokenizer.json", "400 tokens, but the model only 280"});
+  expect_refused({"copy/tokenizer.json", "tokens, but the model only 280"});
 }
 
 TEST_F(BadModel, ConfigThatCannotBeRead) {

@@ -84,7 +84,13 @@ void encode(const TokenizerFlags& flags) {
 
 void decode(const TokenizerFlags& flags) {
   const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(flags.tokenizer);
-  fmt::print("{}", tokenizer.decode(flags.ids.empty() ? ids_from_input() : flags.ids));
+  const std::vector<int32_t> ids = flags.ids.empty() ? ids_from_input() : flags.ids;
+  for (const int32_t id : ids) {
+    if (tokenizer.has(id)) continue;
+    fail("{} is no token of {}: expected ids of its vocabulary of {}", id, flags.tokenizer,
+         tokenizer.vocab_size());
+  }
+  fmt::print("{}", tokenizer.decode(ids));
 }
 
 /// What fn() takes, in megabytes of `text` per second.
