@@ -10,7 +10,8 @@ class Option;
 
 namespace evo::cli {
 
-inline constexpr const char* kModelHelp = "model folder, GGUF file, or OWNER/NAME as evo pull got it";
+inline constexpr const char* kModelHelp =
+    "model folder, GGUF file, or OWNER/NAME as evo pull got it";
 
 /// Lets the value of `option` be a model's name as well: one that no path has and the hub's cache
 /// knows is replaced by its path there. Returns `option`.
