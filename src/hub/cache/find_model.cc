@@ -51,6 +51,7 @@ fs::path find_model(const Cache& cache, const ModelName& name) {
                           kWeightsFile, name.file.empty() ? "" : " of that name"));
   }
   std::vector<int64_t> sizes;
+  sizes.reserve(paths.size());
   for (const std::string& path : paths) {
     sizes.push_back(static_cast<int64_t>(fs::file_size(snapshot / path)));
   }
