@@ -154,10 +154,10 @@ TEST_F(Generate, JsonThatIsCutIsAFailure) {
 /// What there is stays on standard output.
 TEST_F(Generate, AnInterruptLeavesWhatThereIs) {
   const std::string out = path("begun"), err = path("messages");
-  // So many passes per token that it cannot be done before.
+  // Four windows of 4,096 passes each: after the first there is a text, and much to do.
   Background program(
-      generate("--prompt The --mode diffusion --window 1 --steps 4096 "
-               "--max-tokens 50 >" +
+      generate("--prompt The --mode diffusion --window 12 --steps 4096 "
+               "--max-tokens 48 >" +
                out + " 2>" + err));
   ASSERT_TRUE(wait_until([&] { return !is_empty_or_absent(out); }));
   program.interrupt();

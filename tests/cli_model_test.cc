@@ -230,9 +230,10 @@ TEST_F(BadModel, ConfigThatContradictsItselfOrTheWeights) {
   expect_config_refused(with("hidden_act", "swoosh"), {"hidden_act is swoosh"});
   expect_config_refused(with("model_type", "gpt2"), {"architectures is LlamaForCausalLM"});
   expect_config_refused(with("model_type", "qwen2"), {"architectures is LlamaForCausalLM"});
-  expect_config_refused(with("rope_scaling", {{"rope_type", "spiral"}}), {"spiral"});
-  expect_config_refused(with("attention_bias", true), {"self_attn.q_proj.bias"});
-  expect_config_refused(with("qkv_bias", true), {"self_attn.q_proj.bias"});
+  expect_config_refused(with("rope_scaling", {{"rope_type", "spiral"}}),
+                        {"rope_type must be default"});
+  expect_config_refused(with("attention_bias", true), {"self_attn.", "_proj.bias"});
+  expect_config_refused(with("qkv_bias", true), {"self_attn.", "_proj.bias"});
   Json config = with("hidden_size", 1 << 20);
   config["intermediate_size"] = 1 << 22;  // hundreds of terabytes, which nobody asks for
   expect_config_refused(config, {"expected [1048576"});

@@ -168,7 +168,10 @@ TEST_F(Train, EndsWithWhatExactGains) {
   const size_t line = outcome.err.rfind("mode exact, ");
   ASSERT_NE(line, std::string::npos) << outcome.err;
   EXPECT_EQ(outcome.err.find('\n', line), outcome.err.size() - 1) << outcome.err;
-  const auto summary = result("train " + settings + " --quiet --minutes 0.03 --out " + path("out"));
+  // Few sequences, learnt by heart within seconds: a high rate then makes the loss jump.
+  const auto summary =
+      result("train " + settings + " --quiet --set learning_rate=1e-5 --minutes 0.03 --out " +
+             path("out"));
   EXPECT_GT(summary.at("exact_speed_up").get<double>(), 0);
   const auto plain =
       result("train " + settings + " --quiet --steps 2 --set flow=false --out " + path("plain"));
