@@ -13,9 +13,9 @@ void try_to(const Call& call) {
   }
 }
 
-void read_arrays(const evo::GgufModel& model) {
-  const evo::GgufArrays arrays(model);
-  arrays.for_each([&](const evo::TensorInfo& info) {
+void read_arrays(const evo::weights::GgufModel& model) {
+  const evo::weights::GgufArrays arrays(model);
+  arrays.for_each([&](const evo::weights::TensorInfo& info) {
     int64_t count = 1;
     for (const int64_t extent : info.shape) count *= extent;
     std::vector<float> values(static_cast<size_t>(count));
@@ -31,13 +31,13 @@ void read_arrays(const evo::GgufModel& model) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const evo::fuzzing::MemoryFile memory(data, size);
   try_to([&] {
-    const evo::GgufFile file(memory.path());
-    try_to([&] { (void)evo::spec_of_gguf(file); });
+    const evo::weights::GgufFile file(memory.path());
+    try_to([&] { (void)evo::tokenizer::spec_of_gguf(file); });
   });
   try_to([&] {
-    const evo::GgufModel model(memory.path());
+    const evo::weights::GgufModel model(memory.path());
     try_to([&] { read_arrays(model); });
-    try_to([&] { (void)evo::gguf_documents(model); });
+    try_to([&] { (void)evo::weights::gguf_documents(model); });
   });
   return 0;
 }
