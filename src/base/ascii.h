@@ -1,4 +1,5 @@
-// Letters and blanks of ASCII, as names in protocols have them; all other bytes stay as they are.
+// Letters, digits and blanks of ASCII, as names in protocols have them; all other bytes are none of
+// these and stay as they are.
 #pragma once
 
 #include <string>
@@ -6,6 +7,12 @@
 
 namespace evo {
 
+[[nodiscard]] constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+[[nodiscard]] constexpr bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 [[nodiscard]] constexpr char lower_case(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }

@@ -5,16 +5,14 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/ascii.h"
+
 namespace evo {
 namespace {
 
 /// What is compared of a name: the dashes of options say nothing about which one was meant.
 std::string bare(std::string_view text) {
-  std::string result(text.substr(std::min(text.find_first_not_of('-'), text.size())));
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return result;
+  return lower_case(text.substr(std::min(text.find_first_not_of('-'), text.size())));
 }
 
 /// The one name that begins with `name`, which must be long enough to say something.

@@ -26,8 +26,7 @@ Part part_of(std::string_view stem) {
   if (stem.size() <= kPattern.size()) return part;
   const std::string_view end = stem.substr(stem.size() - kPattern.size());
   for (size_t i = 0; i < end.size(); ++i) {
-    const bool digit = end[i] >= '0' && end[i] <= '9';
-    if (kPattern[i] == '#' ? !digit : end[i] != kPattern[i]) return part;
+    if (kPattern[i] == '#' ? !is_digit(end[i]) : end[i] != kPattern[i]) return part;
   }
   size_t number = 0, of = 0;
   std::from_chars(end.data() + 1, end.data() + 6, number);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/terminal/text_width.h"
 
@@ -13,7 +14,7 @@ constexpr size_t kLongestName = 255;   // of a file in a folder
 constexpr size_t kLongestPath = 1024;  // all folders included
 
 bool is_letter_or_digit(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  return is_letter(c) || is_digit(c);
 }
 
 bool is_repository_part(std::string_view part) {

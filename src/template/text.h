@@ -32,10 +32,6 @@ enum class Side { kLeft, kRight, kBoth };
 [[nodiscard]] size_t find_text(std::string_view text, std::string_view part, size_t from = 0);
 [[nodiscard]] size_t count_text(std::string_view text, std::string_view part);
 
-// Of ASCII.
-[[nodiscard]] char to_lower(char c);
-[[nodiscard]] bool is_letter(char c);
-
 /// Python's repr() of a float, which is also its str().
 [[nodiscard]] std::string float_text(double value);
 

@@ -7,16 +7,7 @@ namespace evo::weights {
 
 const TensorInfo& ArraySource::checked(std::string_view name,
                                        const std::vector<int64_t>& expected_shape) const {
-  const TensorInfo* const tensor = find(name);
-  if (tensor == nullptr) {
-    fail("{}: there is no array {}; expected one of shape {}", path().string(), name,
-         shape_text(expected_shape));
-  }
-  if (tensor->shape != expected_shape) {
-    fail("{}: {} has shape {}, expected {}", path().string(), name, shape_text(tensor->shape),
-         shape_text(expected_shape));
-  }
-  return *tensor;
+  return checked_tensor(find(name), path(), name, expected_shape);
 }
 
 std::unique_ptr<const ArraySource> open_arrays(const std::filesystem::path& model) {

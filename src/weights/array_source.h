@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "weights/safetensors.h"
+#include "weights/tensor_info.h"
 
 namespace evo::weights {
 

@@ -42,15 +42,6 @@ int64_t dtype_bytes(std::string_view dtype, std::string_view where) {
   fail("{}: unknown dtype \"{}\"", where, dtype);
 }
 
-int64_t element_count(const std::vector<int64_t>& shape, std::string_view where) {
-  int64_t count = 1;
-  for (const int64_t size : shape) {
-    if (size < 0) fail("{}: negative size in shape {}", where, shape_text(shape));
-    count = checked_mul(count, size, where);
-  }
-  return count;
-}
-
 /// The JSON text behind the length field.
 std::string_view header_of(const files::MappedFile& file) {
   const std::string name = file.path().string();
@@ -177,10 +168,6 @@ void write_bf16(files::AtomicFile& file, std::span<const float> values) {
 
 }  // namespace
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  return fmt::format("{}", shape);
-}
-
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
   const std::string_view text = header_of(file_);
   json::Record header = json::Record::parse(text, path.string());
@@ -211,16 +198,7 @@ const TensorInfo* SafetensorsFile::find(std::string_view name) const {
 
 const TensorInfo& SafetensorsFile::checked(std::string_view name,
                                            const std::vector<int64_t>& expected_shape) const {
-  const TensorInfo* const tensor = find(name);
-  if (tensor == nullptr) {
-    fail("{}: there is no array {}; expected one of shape {}", path().string(), name,
-         shape_text(expected_shape));
-  }
-  if (tensor->shape != expected_shape) {
-    fail("{}: {} has shape {}, expected {}", path().string(), name, shape_text(tensor->shape),
-         shape_text(expected_shape));
-  }
-  return *tensor;
+  return checked_tensor(find(name), path(), name, expected_shape);
 }
 
 void SafetensorsFile::read_f32(std::string_view name, const std::vector<int64_t>& expected_shape,

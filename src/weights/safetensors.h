@@ -13,18 +13,9 @@
 #include <vector>
 
 #include "files/files.h"
+#include "weights/tensor_info.h"
 
 namespace evo::weights {
-
-struct TensorInfo {
-  std::string name;
-  std::string dtype;  ///< "F32", "BF16", ... as in the file
-  std::vector<int64_t> shape;
-  std::span<const std::byte> bytes;  ///< little endian, row-major; lives as long as the file object
-};
-
-/// "[2, 3]"
-[[nodiscard]] std::string shape_text(const std::vector<int64_t>& shape);
 
 /// A mapped safetensors file. The constructor checks all of it: whatever the file holds, the
 /// result is either a valid list of arrays or an Error that names file, tensor and numbers.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "eval/data/python_text.h"
 #include "eval/tasks/choices.h"
@@ -45,9 +46,6 @@ ShotSampler sampler_for(const std::vector<Problem>& problems, const DataFolder& 
   return {std::move(pool), kShots, train ? kShots : kShots + 1, train ? train->name : "gsm8k"};
 }
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 bool is_of_number(char c) {
   return is_digit(c) || c == '.' || c == ',';
 }

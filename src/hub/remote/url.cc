@@ -70,8 +70,8 @@ bool Url::same_origin(const Url& other) const {
 std::string percent_encoded(std::string_view text, bool keep_slashes) {
   std::string encoded;
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~' || (c == '/' && keep_slashes);
+    const bool plain = is_letter(c) || is_digit(c) || c == '-' || c == '.' || c == '_' ||
+                       c == '~' || (c == '/' && keep_slashes);
     if (plain) {
       encoded += c;
     } else {

@@ -6,23 +6,22 @@
 namespace evo::model::families {
 namespace {
 
-void read_olmo2(const json::Record& record, ModelConfig& config) {
+void read_normed_behind(const json::Record& record, ModelConfig& config) {
   config.qk_norm = config.qk_norm_together = true;
   config.norms_inputs = false;
   config.norms_outputs = true;
   read_backbone(record, {.norm_eps = 1e-5}, config);
   refuse_if_true(record, "mlp_bias");
   read_biases(record, config);
+}
+
+void read_olmo2(const json::Record& record, ModelConfig& config) {
+  read_normed_behind(record, config);
   read_rope(record, {}, config);
 }
 
 void read_olmo3(const json::Record& record, ModelConfig& config) {
-  config.qk_norm = config.qk_norm_together = true;
-  config.norms_inputs = false;
-  config.norms_outputs = true;
-  read_backbone(record, {.norm_eps = 1e-5}, config);
-  refuse_if_true(record, "mlp_bias");
-  read_biases(record, config);
+  read_normed_behind(record, config);
   // "rope_theta" is of layers without a window: to `transformers`, too.
   read_ropes_by_layer(record, 500000, 500000, nullptr, config);
   std::vector<bool> slides = read_layer_types(record, config.num_hidden_layers);

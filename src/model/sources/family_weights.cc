@@ -5,7 +5,6 @@
 #include <cstring>
 #include <memory>
 
-#include "base/checked.h"
 #include "model/layout.h"
 #include "model/sources/weight_source.h"
 
@@ -18,12 +17,6 @@ struct Extents {
       : rows(shape[0]), cols(shape.size() == 2 ? shape[1] : 1) {}
   int64_t rows, cols;
 };
-
-int64_t count_of(const std::vector<int64_t>& shape) {
-  int64_t count = 1;
-  for (const int64_t extent : shape) count = checked_mul(count, extent, "array");
-  return count;
-}
 
 /// Calls fn(ours, theirs) for every number: its index in the parameter and in the array.
 template <class Fn>
@@ -76,7 +69,7 @@ bool are_equal(const weights::ArraySource& source, const weights::TensorInfo& a,
                const weights::TensorInfo& b) {
   if (a.shape != b.shape) return false;
   if (a.dtype == b.dtype && !a.bytes.empty()) return std::ranges::equal(a.bytes, b.bytes);
-  const auto count = static_cast<size_t>(count_of(a.shape));
+  const auto count = static_cast<size_t>(weights::element_count(a.shape, a.name));
   std::vector<float> of_a(count), of_b(count);
   source.read_f32(a.name, a.shape, of_a);
   source.read_f32(b.name, b.shape, of_b);
@@ -92,7 +85,7 @@ struct WrittenPart {
     std::vector<float> made;
     std::span<const float> values = from.values;
     if (from.make != nullptr) {
-      made.resize(count_of(from.shape));
+      made.resize(weights::element_count(from.shape, from.name));
       from.make(made);
       values = made;
     }
@@ -143,7 +136,7 @@ void FamilyWeights::read(const Parameter& parameter, std::span<float> out) const
   if (!at.is_part() && !at.transposed) {
     read_parameter(source_, at.array, parameter.shape, out);
   } else {
-    std::vector<float> all(count_of(at.shape));
+    std::vector<float> all(weights::element_count(at.shape, at.array));
     read_parameter(source_, at.array, at.shape, all);
     for_each_number(at, parameter.shape,
                     [&](int64_t ours, int64_t theirs) { out[ours] = all[theirs]; });
@@ -164,7 +157,7 @@ void FamilyWeights::read_bf16(const Parameter& parameter, std::span<uint16_t> ou
   std::span<const uint16_t> all = mapped_bf16_parameter(source_, at.array, at.shape);
   std::vector<uint16_t> copied;
   if (all.empty()) {
-    copied.resize(count_of(at.shape));
+    copied.resize(weights::element_count(at.shape, at.array));
     read_bf16_parameter(source_, at.array, at.shape, copied);
     all = copied;
   }

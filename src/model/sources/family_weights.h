@@ -9,6 +9,7 @@
 
 #include "model/families/family.h"
 #include "weights/array_source.h"
+#include "weights/safetensors.h"
 
 namespace evo::model {
 

@@ -144,8 +144,7 @@ const std::string* RequestHead::find(std::string_view name) const {
 bool is_token(std::string_view text) {
   constexpr std::string_view kSigns = "!#$%&'*+-.^_`|~";
   return !text.empty() && std::ranges::all_of(text, [&](char c) {
-    return (c >= '0' && c <= '9') || (lower_case(c) >= 'a' && lower_case(c) <= 'z') ||
-           (c != '\0' && kSigns.find(c) != std::string_view::npos);
+    return is_digit(c) || is_letter(c) || (c != '\0' && kSigns.find(c) != std::string_view::npos);
   });
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "base/ascii.h"
 #include "template/builtins/builtins.h"
 #include "template/operators.h"
 #include "template/text.h"
@@ -43,7 +44,7 @@ std::optional<int64_t> parse_whole(std::string_view text, int64_t base) {
   const bool negative = digits.starts_with('-');
   if (negative || digits.starts_with('+')) digits.erase(0, 1);
   for (const auto& [mark, of] : {std::pair('x', 16), {'o', 8}, {'b', 2}}) {
-    const bool marked = digits.size() > 2 && digits[0] == '0' && to_lower(digits[1]) == mark;
+    const bool marked = digits.size() > 2 && digits[0] == '0' && lower_case(digits[1]) == mark;
     if (!marked || (base != 0 && base != of)) continue;
     digits.erase(0, 2);
     base = of;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/ascii.h"
 #include "template/builtins/builtins.h"
 #include "template/format.h"
 #include "template/operators.h"
@@ -167,8 +168,8 @@ Value urlencode(Budget& budget, const Value& input, const Arguments& arguments) 
   }
   std::string result;
   for (const char c : input_text(budget, input)) {
-    const bool plain = is_letter(c) || (c >= '0' && c <= '9') ||
-                       std::string_view("_.-~/").find(c) != std::string_view::npos;
+    const bool plain =
+        is_letter(c) || is_digit(c) || std::string_view("_.-~/").find(c) != std::string_view::npos;
     result += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
   }
   return budget.text(std::move(result));

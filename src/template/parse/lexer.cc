@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "base/ascii.h"
 #include "template/budget.h"
 #include "template/text.h"
 
@@ -11,10 +12,6 @@ namespace evo::jinja {
 namespace {
 
 using Type = Token::Type;
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 bool begins_name(char c) {
   return is_letter(c) || c == '_';
@@ -272,7 +269,7 @@ class Lexer {
     for (size_t i = 0; i < length; ++i, ++at_) {
       constexpr std::string_view kDigits = "0123456789abcdef";
       const size_t digit =
-          at_ < source_.size() ? kDigits.find(to_lower(source_[at_])) : std::string_view::npos;
+          at_ < source_.size() ? kDigits.find(lower_case(source_[at_])) : std::string_view::npos;
       if (digit == std::string_view::npos || code > 0xFFFFFF) {
         fail_at(begin, fmt::format("expected {} hexadecimal digits in this escape", length));
       }

@@ -10,7 +10,7 @@
 
 #include "base/checked.h"
 #include "json/json_text.h"
-#include "weights/safetensors.h"
+#include "weights/tensor_info.h"
 
 namespace evo::weights {
 
@@ -217,12 +217,9 @@ namespace {
 
 /// Bytes that the array's shape and format make.
 int64_t bytes_of(const GgufArray& array, const std::string& where) {
-  int64_t count = 1;
-  for (const int64_t extent : array.shape) {
-    if (extent < 1)
-      fail("{}: has shape {}, expected positive extents", where, shape_text(array.shape));
-    count = checked_mul(count, extent, where);
-  }
+  if (std::ranges::any_of(array.shape, [](int64_t extent) { return extent < 1; }))
+    fail("{}: has shape {}, expected positive extents", where, shape_text(array.shape));
+  const int64_t count = element_count(array.shape, where);
   const BlockFormat& format = *array.format;
   if (array.shape.back() % format.weights != 0) {
     fail("{}: has rows of {} weights, but {} has blocks of {}", where, array.shape.back(),

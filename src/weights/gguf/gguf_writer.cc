@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/threads/parallel.h"
+#include "weights/tensor_info.h"
 
 namespace evo::weights {
 namespace {
@@ -94,8 +95,7 @@ void GgufWriter::set(std::string_view key, std::span<const float> values) {
 
 void GgufWriter::add(std::string name, std::vector<int64_t> shape, const BlockFormat& format,
                      std::function<void(files::AtomicFile&)> write) {
-  int64_t count = 1;
-  for (const int64_t extent : shape) count = checked_mul(count, extent, name);
+  const int64_t count = element_count(shape, name);
   if (shape.back() % format.weights != 0) {
     fail(
         "{}: rows of {} weights cannot be stored in {}, whose blocks have {}: choose another "
@@ -109,8 +109,7 @@ void GgufWriter::add(std::string name, std::vector<int64_t> shape, const BlockFo
 void GgufWriter::add_values(std::string name, std::vector<int64_t> shape, const BlockFormat& format,
                             std::function<void(std::span<float>)> make) {
   EVO_CHECK(format.write != nullptr);
-  int64_t count = 1;
-  for (const int64_t extent : shape) count = checked_mul(count, extent, name);
+  const int64_t count = element_count(shape, name);
   add(std::move(name), std::move(shape), format,
       [&format, count, make = std::move(make)](files::AtomicFile& file) {
         std::vector<float> values(static_cast<size_t>(count));
