@@ -32,11 +32,11 @@ class TaskData {
     return task_named(task).load(DataFolder(folder_.path()), options);
   }
   /// load() throws Error, of any kind, with all of `parts` in its message.
-  void expect_load_error(std::string_view task,
-                         std::initializer_list<std::string_view> parts) const {
+  void expect_load_error(std::string_view task, std::initializer_list<std::string_view> parts,
+                         const TaskOptions& options = {}) const {
     std::string message = "no Error";
     try {
-      static_cast<void>(load(task));
+      static_cast<void>(load(task, options));
     } catch (const Error& error) {
       message = error.what();
     }

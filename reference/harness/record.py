@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""record.py MODEL OUT.json [--shared BENCHMARKS] [--only CASE,...] [--samples FOLDER]: runs lm-evaluation-harness on a
+Hugging Face folder, in f32, and writes what it makes of every row, for compare.py: log-likelihoods of choices; of
+generated texts a hash, the answers that it takes out of them, and the smallest distance between the two highest logits
+along the text, which says where another order of f32 sums may go another way.
+
+The rows are those of rows.py or, with --shared, the first ones of the real benchmarks in that folder. No text of a row
+gets into OUT. Needs the packages lm_eval 0.4.13, torch, transformers; for minerva_math500 also math-verify and
+antlr4-python3-runtime 4.11. --samples keeps the harness's own notes.
+"""
+import argparse
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import cases
+import rows
+import shared_rows
+
+
+class NoPrograms:
+    """Stands for the metric code_eval, which is not in the package: programs are not run here."""
+
+    @staticmethod
+    def compute(**_):
+        return {"pass@1": 0.0}, {}
+
+
+def task_of(config_file, files, code):
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.tasks import _yaml_loader
+    config = _yaml_loader.load_yaml(config_file, resolve_func=True, recursive=True)
+    for key in ("tag", "group", "dataset_name", "task_alias"):
+        config.pop(key, None)
+    for split in ("training_split", "validation_split", "test_split"):
+        if config.get(split) not in files:
+            config.pop(split, None)
+    config.update(dataset_path="json", dataset_kwargs={"data_files": {k: str(v) for k, v in files.items()}})
+    if code:
+        config.update(metric_list=[{"metric": "bypass"}])
+    return ConfigurableTask(config=config)
+
+
+def smallest_gap(model, context, text):
+    """Between the two highest logits of any token of the text."""
+    import torch
+    tokenizer = model.tokenizer
+    before = tokenizer.encode(context)
+    after = tokenizer.encode(text, add_special_tokens=False)
+    if not after:
+        return None
+    with torch.no_grad():
+        logits = model.model(torch.tensor([before + after])).logits[0, len(before) - 1:-1]
+    best = logits.topk(2).values
+    return float((best[:, 0] - best[:, 1]).min())
+
+
+def generated(model, case, sample):
+    text = sample["resps"][0][0]
+    context = sample["arguments"]["gen_args_0"]["arg_0"] if isinstance(sample["arguments"], dict) else sample["arguments"][0][0]
+    gap = smallest_gap(model, context, text)
+    return {"text": hashlib.sha256(text.encode()).hexdigest()[:12], "answers": cases.answers_of(case["task"], text),
+            "gap": None if gap is None else float(f"{gap:.3g}")}
+
+
+def run_case(model, case, folder, keep):
+    from lm_eval.evaluator import simple_evaluate
+    examples, scores, start = {}, {}, time.time()
+    limit = None if case["task"] in cases.LIMITED_BY_ROWS else case["limit"]
+    for group, config, files, name in cases.parts_of(case, folder):
+        task = task_of(config, files, case["task"] in cases.CODE)
+        out = simple_evaluate(model=model, tasks=[task], num_fewshot=case["shots"], limit=limit,
+                              bootstrap_iters=0, log_samples=True, confirm_run_unsafe_code=True,
+                              apply_chat_template=bool(case["chat"]),
+                              fewshot_as_multiturn=case["chat"] == "turns")
+        (samples,) = out["samples"].values()
+        if keep:
+            keep.mkdir(parents=True, exist_ok=True)
+            (keep / f"{case['name']}{'.' + group if group else ''}.json").write_text(
+                json.dumps(samples, indent=1, default=str, ensure_ascii=False))
+        seen = set()
+        for sample in samples:
+            if sample["doc_id"] in seen:  # once per filter
+                continue
+            seen.add(sample["doc_id"])
+            key = (f"{group}/" if group else "") + str(name(sample["doc"], sample["doc_id"]))
+            if sample["arguments"] and case["task"] in cases.GENERATED:
+                examples[key] = generated(model, case, sample)
+            else:
+                examples[key] = [round(float(r[0][0]), 4) for r in sample["resps"]]
+        (result,) = out["results"].values()
+        for metric, value in result.items():
+            if isinstance(value, float) and "stderr" not in metric:
+                scores.setdefault(metric.removesuffix(",none"), []).append((value, len(seen)))
+    total = {m: sum(v * n for v, n in parts) / sum(n for _, n in parts) for m, parts in scores.items()}
+    return {**case, "scores": total, "seconds": round(time.time() - start, 1), "examples": examples}
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("model"), options.add_argument("out", type=Path)
+    options.add_argument("--shared", type=Path), options.add_argument("--only", default="")
+    options.add_argument("--samples", type=Path)
+    args = options.parse_args()
+    import evaluate
+    evaluate.load = lambda name, *_, **__: NoPrograms
+    import lm_eval
+    from lm_eval.models.huggingface import HFLM
+    model = HFLM(pretrained=args.model, dtype="float32", batch_size=8, device="cpu")
+    chosen = cases.SHARED if args.shared else cases.OWN
+    done = json.loads(args.out.read_text())["cases"] if args.out.exists() else []
+    done = {case["name"]: case for case in done}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        shared_rows.write_rows(args.shared, folder) if args.shared else rows.write_rows(folder)
+        for case in chosen:
+            if args.only and case["name"] not in args.only.split(","):
+                continue
+            done[case["name"]] = run_case(model, case, folder, args.samples)
+            print(case["name"], done[case["name"]]["scores"], done[case["name"]]["seconds"], "s", flush=True)
+            ordered = [done[case["name"]] for case in chosen if case["name"] in done]
+            args.out.write_text(json.dumps({"lm_eval": lm_eval.__version__, "cases": ordered}, separators=(",", ":"),
+                                           sort_keys=True).replace('{"chat"', '\n{"chat"').replace('{"examples"', '\n{"examples"') + "\n")
+
+
+if __name__ == "__main__":
+    main()
