@@ -6,7 +6,6 @@ import rows
 
 GENERATED = {"gsm8k", "bbh", "humaneval", "mbpp", "minerva_math500"}
 CODE = {"humaneval", "mbpp"}
-LIMITED_BY_ROWS = {"minerva_math500"}  # of each of its subjects as many, which are no subtasks there
 BBH = ("boolean_expressions causal_judgement date_understanding disambiguation_qa dyck_languages formal_fallacies "
        "geometric_shapes hyperbaton logical_deduction_five_objects logical_deduction_seven_objects "
        "logical_deduction_three_objects movie_recommendation multistep_arithmetic_two navigate object_counting "
@@ -41,20 +40,21 @@ def case(task, shots=None, chat=None, limit=None):
     return {"name": name, "task": task, "shots": shots, "chat": chat, "limit": limit}
 
 
-# Every task on all of its rows; on a few also other numbers of worked examples, and conversations.
+# Every task; choices on all 40 rows (of exams, one for each subject), texts on as many as two cores write in seconds; and
+# on a few rows other numbers of worked examples, and conversations.
 OWN = [case("arc_challenge"), case("hellaswag"), case("piqa"), case("winogrande"), case("truthfulqa_mc2"), case("lambada"),
-       case("mmlu"), case("cmmlu"), case("ceval-valid", 1), case("gpqa_main_n_shot"), case("gsm8k"), case("humaneval"),
-       case("mbpp"), case("minerva_math500"),
+       case("gpqa_main_n_shot"), case("gsm8k", limit=8), case("mbpp", limit=8), case("humaneval", limit=4),
+       case("minerva_math500", limit=4), case("mmlu"), case("ceval-valid", 1), case("cmmlu"),
        case("arc_challenge", 3, limit=8), case("hellaswag", 2, "turns", 8), case("piqa", 2, limit=8),
        case("winogrande", 5, limit=8), case("winogrande", 2, "message", 8), case("lambada", 2, "turns", 8),
-       case("gpqa_main_n_shot", 3, limit=8), case("gsm8k", 2, "turns", 8), case("gsm8k", 2, "message", 8),
-       case("mbpp", 1, "turns", 8)]
-SHARED = [case("arc_challenge", limit=40), case("arc_challenge", 5, limit=10), case("hellaswag", limit=40),
-          case("piqa", limit=40), case("piqa", 3, "turns", 10), case("winogrande", limit=40),
-          case("winogrande", 5, limit=10), case("truthfulqa_mc2", limit=40), case("lambada", limit=40),
-          case("mmlu", limit=1), case("cmmlu", limit=1), case("ceval-valid", limit=1),
-          case("gsm8k", limit=40), case("gsm8k", 2, "turns", 10), case("humaneval", limit=40), case("mbpp", limit=40),
-          case("minerva_math500", limit=6), case("bbh", limit=2)]
+       case("gpqa_main_n_shot", 3, limit=8), case("gsm8k", 2, "turns", 4), case("gsm8k", 2, "message", 4),
+       case("mbpp", 1, "turns", 4)]
+SHARED = [case("arc_challenge", limit=40), case("hellaswag", limit=40), case("piqa", limit=40),
+          case("winogrande", limit=40), case("lambada", limit=40), case("truthfulqa_mc2", limit=40),
+          case("gsm8k", limit=16), case("mbpp", limit=16), case("humaneval", limit=8), case("minerva_math500", limit=1),
+          case("winogrande", 5, limit=8), case("piqa", 3, "turns", 8), case("gsm8k", 2, "turns", 8),
+          case("arc_challenge", 5, limit=8), case("mmlu", limit=1), case("ceval-valid", limit=1), case("cmmlu", limit=1),
+          case("bbh", limit=1)]
 
 
 def parts_of(case, folder):

@@ -2,6 +2,7 @@
 """compare.py EVO MODEL EXPECTED.json [--shared BENCHMARKS] [--only CASE,...]: evo eval tasks on the rows that record.py
 had lm-evaluation-harness answer, and how far the two are apart. Needs Python alone.
 
+A GGUF file is converted first: what record.py was given has its weights in bf16.
 Fails where an example has another id, a log-likelihood differs by more than 0.001, or a generated text is another one.
 A text may only differ where the harness's own two highest logits came closer than 0.001 somewhere along it: in f32 another
 order of sums can then choose the other token. Such texts are counted as ties. Scores must be equal but for what ties and
@@ -114,6 +115,11 @@ def main():
         scratch = Path(folder)
         if not args.shared:
             rows.write_rows(scratch)
+        if args.model.endswith(".gguf"):
+            converted = scratch / "model"
+            subprocess.run([args.evo, "convert", args.model, "--to", "hf", "--out", converted], check=True,
+                           stdout=subprocess.DEVNULL)
+            args.model = str(converted)
         for case in json.loads(args.expected.read_text())["cases"]:
             if args.only and case["name"] not in args.only.split(","):
                 continue

@@ -6,7 +6,8 @@ along the text, which says where another order of f32 sums may go another way.
 
 The rows are those of rows.py or, with --shared, the first ones of the real benchmarks in that folder. No text of a row
 gets into OUT. Needs the packages lm_eval 0.4.13, torch, transformers; for minerva_math500 also math-verify and
-antlr4-python3-runtime 4.11. --samples keeps the harness's own notes.
+antlr4-python3-runtime 4.11. --samples keeps the harness's own notes. Cases that OUT has
+already are kept.
 """
 import argparse
 import hashlib
@@ -69,10 +70,9 @@ def generated(model, case, sample):
             "gap": None if gap is None else float(f"{gap:.3g}")}
 
 
-def run_case(model, case, folder, keep):
+def run_case(model, case, folder, keep, limit):
     from lm_eval.evaluator import simple_evaluate
     examples, scores, start = {}, {}, time.time()
-    limit = None if case["task"] in cases.LIMITED_BY_ROWS else case["limit"]
     for group, config, files, name in cases.parts_of(case, folder):
         task = task_of(config, files, case["task"] in cases.CODE)
         out = simple_evaluate(model=model, tasks=[task], num_fewshot=case["shots"], limit=limit,
@@ -102,6 +102,11 @@ def run_case(model, case, folder, keep):
     return {**case, "scores": total, "seconds": round(time.time() - start, 1), "examples": examples}
 
 
+def chosen_rows(case, args):
+    """Whether the files have the rows of the case alone."""
+    return args.shared and case["task"] == "minerva_math500"
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("model"), options.add_argument("out", type=Path)
@@ -120,9 +125,10 @@ def main():
         folder = Path(scratch)
         shared_rows.write_rows(args.shared, folder) if args.shared else rows.write_rows(folder)
         for case in chosen:
-            if args.only and case["name"] not in args.only.split(","):
+            known = done.get(case["name"])
+            if (args.only and case["name"] not in args.only.split(",")) or (known and {**known, **case} == known):
                 continue
-            done[case["name"]] = run_case(model, case, folder, args.samples)
+            done[case["name"]] = run_case(model, case, folder, args.samples, None if chosen_rows(case, args) else case["limit"])
             print(case["name"], done[case["name"]]["scores"], done[case["name"]]["seconds"], "s", flush=True)
             ordered = [done[case["name"]] for case in chosen if case["name"] in done]
             args.out.write_text(json.dumps({"lm_eval": lm_eval.__version__, "cases": ordered}, separators=(",", ":"),

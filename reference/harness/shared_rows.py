@@ -79,6 +79,7 @@ def write_rows(benchmarks, folder):
     taken, chosen = {}, []
     for row in json_lines(b / "math/math500/test_ori.jsonl"):
         taken[row["subject"]] = taken.get(row["subject"], 0) + 1
+        # The program's limit counts for each subject, which are no subtasks of the harness's.
         if taken[row["subject"]] <= next(case["limit"] for case in cases.SHARED if case["task"] == "minerva_math500"):
             chosen.append(row)
     lines(folder / "math500/test.jsonl", chosen)

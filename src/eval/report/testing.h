@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/testing.h"
 #include "eval/report/report.h"
 
 namespace evo::eval::testing {
