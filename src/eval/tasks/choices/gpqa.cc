@@ -31,7 +31,8 @@ std::string answer_text(const json::Record& row, std::string_view field) {
 }
 
 /// The answers are shuffled by one generator that goes on from question to question. (The harness
-/// shuffles again when it draws shots, but gets the first result from the cache of `datasets`.)
+/// shuffles again whenever it reads the rows, but from its second run on it gets the first result
+/// from the cache of `datasets`; only in the very first run is the order another one.)
 Question parse(const json::Record& row, PythonRandom& random) {
   const std::string right = answer_text(row, "Correct Answer");
   std::vector<std::string> answers;
