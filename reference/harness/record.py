@@ -65,15 +65,14 @@ def smallest_gap(model, context, text):
 
 def generated(model, case, sample):
     text = sample["resps"][0][0]
-    context = sample["arguments"]["gen_args_0"]["arg_0"] if isinstance(sample["arguments"], dict) else sample["arguments"][0][0]
-    gap = smallest_gap(model, context, text)
+    gap = smallest_gap(model, sample["arguments"][0][0], text)
     return {"text": hashlib.sha256(text.encode()).hexdigest()[:12], "answers": cases.answers_of(case["task"], text),
             "gap": None if gap is None else float(f"{gap:.3g}")}
 
 
-def run_case(model, case, folder, keep, limit):
-    from lm_eval.evaluator import simple_evaluate
-    examples, scores, start = {}, {}, time.time()
+def built(case, folder):
+    """The harness's tasks by name: (subtask, task, what names an example)."""
+    tasks = {}
     for group, config, files, name in cases.parts_of(case, folder):
         task = task_of(config, files, case["task"] in cases.CODE)
         if case["task"] == "gpqa_main_n_shot":
@@ -81,29 +80,31 @@ def run_case(model, case, folder, keep, limit):
             # the rows sees that: later ones get the first call's result from the cache of `datasets`, as often as they ask.
             sys.modules["lm_eval.tasks.gpqa.n_shot.utils"].rng.seed(42)
             task = task_of(config, files, False)
-        out = simple_evaluate(model=model, tasks=[task], num_fewshot=case["shots"], limit=limit,
-                              bootstrap_iters=0, log_samples=True, confirm_run_unsafe_code=True,
-                              apply_chat_template=bool(case["chat"]),
-                              fewshot_as_multiturn=case["chat"] == "turns")
-        (samples,) = out["samples"].values()
-        if keep:
-            keep.mkdir(parents=True, exist_ok=True)
-            (keep / f"{case['name']}{'.' + group if group else ''}.json").write_text(
-                json.dumps(samples, indent=1, default=str, ensure_ascii=False))
-        seen = set()
-        for sample in samples:
-            if sample["doc_id"] in seen:  # once per filter
-                continue
-            seen.add(sample["doc_id"])
-            key = (f"{group}/" if group else "") + str(name(sample["doc"], sample["doc_id"]))
-            if sample["arguments"] and case["task"] in cases.GENERATED:
+        tasks[task.task_name] = group, task, name
+    return tasks
+
+
+def run_case(model, case, folder, keep, limit):
+    from lm_eval.evaluator import simple_evaluate
+    examples, scores, start = {}, {}, time.time()
+    tasks = built(case, folder)
+    out = simple_evaluate(model=model, tasks=[task for _, task, _ in tasks.values()], num_fewshot=case["shots"],
+                          limit=limit, bootstrap_iters=0, log_samples=True, confirm_run_unsafe_code=True,
+                          apply_chat_template=bool(case["chat"]), fewshot_as_multiturn=case["chat"] == "turns")
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+        (keep / f"{case['name']}.json").write_text(json.dumps(out["samples"], indent=1, default=str, ensure_ascii=False))
+    for task, (group, _, name) in tasks.items():
+        samples = {sample["doc_id"]: sample for sample in out["samples"][task]}  # once per filter
+        for index, sample in samples.items():
+            key = (f"{group}/" if group else "") + str(name(sample["doc"], index))
+            if case["task"] in cases.GENERATED:
                 examples[key] = generated(model, case, sample)
             else:
                 examples[key] = [round(float(r[0][0]), 4) for r in sample["resps"]]
-        (result,) = out["results"].values()
-        for metric, value in result.items():
+        for metric, value in out["results"][task].items():
             if isinstance(value, float) and "stderr" not in metric:
-                scores.setdefault(metric.removesuffix(",none"), []).append((value, len(seen)))
+                scores.setdefault(metric.removesuffix(",none"), []).append((float(value), len(samples)))
     total = {m: sum(v * n for v, n in parts) / sum(n for _, n in parts) for m, parts in scores.items()}
     return {**case, "scores": total, "seconds": round(time.time() - start, 1), "examples": examples}
 
