@@ -110,17 +110,20 @@ def main():
     options.add_argument("evo"), options.add_argument("model"), options.add_argument("expected", type=Path)
     options.add_argument("--shared", type=Path), options.add_argument("--only", default="")
     args = options.parse_args()
-    failed = 0
+    failed, expected = 0, json.loads(args.expected.read_text())["cases"]
+    listed = {case["name"] for case in (cases.SHARED if args.shared else cases.OWN)}
+    for name in sorted(listed ^ {case["name"] for case in expected}):
+        print(f"FAILED {name}: in cases.py or in {args.expected}, but not in both; record.py makes the latter")
+        failed += 1
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         if not args.shared:
             rows.write_rows(scratch)
         if args.model.endswith(".gguf"):
             converted = scratch / "model"
-            subprocess.run([args.evo, "convert", args.model, "--to", "hf", "--out", converted], check=True,
-                           stdout=subprocess.DEVNULL)
+            subprocess.run([args.evo, "convert", args.model, "--to", "hf", "--out", converted, "--quiet"], check=True)
             args.model = str(converted)
-        for case in json.loads(args.expected.read_text())["cases"]:
+        for case in expected:
             if args.only and case["name"] not in args.only.split(","):
                 continue
             start = time.time()

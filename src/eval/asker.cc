@@ -145,6 +145,7 @@ void Asker::score(std::span<const Example> examples, uint64_t stream,
   size_t asked = 0;
   const auto flush = [&] {
     std::vector<ScoreRequest> requests;
+    requests.reserve(pairs.size());
     for (const Pair& pair : pairs) requests.push_back({pair.context, pair.continuation});
     const std::vector<TokenScores> scores = scorer.score(requests, stream_id({stream, pass++}));
     for (size_t i = 0; i < scores.size(); ++i) {

@@ -23,6 +23,7 @@ using testing::texts;
 
 std::vector<EvalRun> runs_of(const std::vector<EvalResults>& results) {
   std::vector<EvalRun> runs;
+  runs.reserve(results.size());
   for (const EvalResults& one : results) runs.push_back({one, "folder"});
   return runs;
 }

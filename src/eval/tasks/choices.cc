@@ -29,6 +29,7 @@ std::vector<Continuation> after_context(std::string_view context,
                                         const std::vector<std::string>& choices,
                                         std::string_view delimiter) {
   std::vector<Continuation> result;
+  result.reserve(choices.size());
   for (const std::string& choice : choices) {
     result.push_back(
         {std::string(context), std::string(delimiter) + choice, character_count(choice)});

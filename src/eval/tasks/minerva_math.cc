@@ -57,6 +57,7 @@ std::string asked(std::string_view problem) {
 
 std::vector<Shot> worked_examples() {
   std::vector<Shot> examples;
+  examples.reserve(kSolved.size());
   for (const Solved& solved : kSolved) {
     examples.push_back({asked(solved.problem), std::string(solved.solution)});
   }

@@ -34,6 +34,7 @@ std::vector<int64_t> labels_of(const std::vector<json::Record>& rows, const Data
                                const std::string& label_file) {
   if (!rows[0].has("label")) return read_labels(data.read({label_file}), rows.size());
   std::vector<int64_t> labels;
+  labels.reserve(rows.size());
   for (const json::Record& row : rows)
     labels.push_back(expect_label(row.get_int("label"), row.source()));
   return labels;
