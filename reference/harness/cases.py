@@ -44,18 +44,16 @@ def case(task, shots=None, chat=None, limit=None):
 # on a few rows other numbers of worked examples, and conversations.
 OWN = [case("arc_challenge"), case("hellaswag"), case("piqa"), case("winogrande"), case("truthfulqa_mc2"), case("lambada"),
        case("gpqa_main_n_shot"), case("gsm8k", limit=8), case("mbpp", limit=8), case("humaneval", limit=4),
-       case("minerva_math500", limit=4), case("minerva_math500", 1, "turns", 1), case("mmlu"), case("ceval-valid", 1),
+       case("minerva_math500", limit=4), case("mmlu"), case("ceval-valid", 1),
        case("cmmlu"),
        case("arc_challenge", 3, limit=8), case("hellaswag", 2, "turns", 8), case("piqa", 2, limit=8),
        case("winogrande", 5, limit=8), case("winogrande", 2, "message", 8), case("lambada", 2, "turns", 8),
        case("gpqa_main_n_shot", 3, limit=8), case("gsm8k", 2, "turns", 4), case("gsm8k", 2, "message", 4),
        case("mbpp", 1, "turns", 4)]
 SHARED = [case("arc_challenge", limit=40), case("hellaswag", limit=40), case("piqa", limit=40),
-          case("winogrande", limit=40), case("lambada", limit=40), case("truthfulqa_mc2", limit=40),
-          case("gsm8k", limit=16), case("mbpp", limit=16), case("humaneval", limit=8), case("minerva_math500", limit=1),
-          case("winogrande", 5, limit=8), case("piqa", 3, "turns", 8), case("gsm8k", 2, "turns", 8),
-          case("arc_challenge", 5, limit=8), case("mmlu", limit=1), case("ceval-valid", limit=1), case("cmmlu", limit=1),
-          case("bbh", limit=1)]
+          case("winogrande", limit=40), case("lambada", limit=40), case("truthfulqa_mc2", limit=40), case("mmlu", limit=1),
+          case("gsm8k", limit=16), case("mbpp", limit=16), case("arc_challenge", 5, limit=8),
+          case("piqa", 3, "turns", 8), case("winogrande", 5, limit=8)]
 
 
 def parts_of(case, folder):

@@ -64,14 +64,16 @@ class Outcome:
 
 def data_of(case, args, scratch):
     """The folder that the program is given: of the real benchmarks the one whose rows record.py took."""
+    rows_folder = scratch / "rows"
     if not args.shared:
-        return scratch
+        return rows_folder
     folder = {"arc_challenge": "arc", "winogrande": "winogrande", "cmmlu": "cmmlu", "ceval-valid": "ceval",
               "mmlu": "mmlu"}.get(case["task"], "")
     if case["task"] != "hellaswag":
         return args.shared / folder
-    (scratch / "hellaswag.even.jsonl").write_bytes((args.shared / "hellaswag/hellaswag.even.jsonl").read_bytes())
-    return scratch
+    rows_folder.mkdir(exist_ok=True)
+    (rows_folder / "hellaswag.even.jsonl").write_bytes((args.shared / "hellaswag/hellaswag.even.jsonl").read_bytes())
+    return rows_folder
 
 
 def run(case, args, scratch):
@@ -118,7 +120,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         if not args.shared:
-            rows.write_rows(scratch)
+            rows.write_rows(scratch / "rows")
         if args.model.endswith(".gguf"):
             converted = scratch / "model"
             subprocess.run([args.evo, "convert", args.model, "--to", "hf", "--out", converted, "--quiet"], check=True)
@@ -132,7 +134,7 @@ def main():
             shown = ", ".join(f"{m} {scores[m]:.4f} / {v:.4f}" for m, v in case["scores"].items() if m in scores)
             print(f"{'FAILED' if outcome.faults else 'equal':6} {case['name']:32} {outcome.count:3} rows, {shown}, "
                   f"largest difference {outcome.largest:.1e}, {len(outcome.ties)} ties, "
-                  f"{time.time() - start:.1f} s (harness {case['seconds']} s)", flush=True)
+                  f"{time.time() - start:.1f} s (harness {case['seconds'] or '?'} s)", flush=True)
             for fault in outcome.faults[:5]:
                 print("      ", fault)
     return 1 if failed else 0
