@@ -13,8 +13,9 @@ namespace {
 
 using testing::random_values;
 
-constexpr std::array<tensor::Precision, 3> kPrecisions = {
-    tensor::Precision::kF32, tensor::Precision::kBF16, tensor::Precision::kInt8};
+constexpr std::array kPrecisions = {tensor::Precision::kF32, tensor::Precision::kBF16,
+                                    tensor::Precision::kInt8, tensor::Precision::kQ8,
+                                    tensor::Precision::kQ4};
 constexpr int64_t kMostPackedRows = 150;
 
 std::vector<float> multiply(const PackedWeight& weight, const float* x, int64_t rows) {
