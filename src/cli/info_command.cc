@@ -35,7 +35,8 @@ void run_info(const InfoFlags& flags) {
         .set("flow_parameters", cost.flow_parameters);
     record.set("training_bytes", parameters * kTrainingBytes).set("kv_cache_bytes", cache);
     record.set("decode_bytes_f32", parameters * 4).set("decode_bytes_bf16", parameters * 2);
-    record.set("decode_bytes_int8", parameters);
+    record.set("decode_bytes_int8", parameters).set("decode_bytes_q8", parameters * kQ8Bytes);
+    record.set("decode_bytes_q4", q4_bytes(config, parameters));
     record.set("decode_flops_per_token", cost.decode_flops_per_token);
     record.set("training_flops_per_token", cost.training_flops_per_token);
     record.set("context", context).set("family", config.family());
@@ -57,7 +58,8 @@ void run_info(const InfoFlags& flags) {
        format_bytes(parameters * kTrainingBytes) + " (f32, without activations)");
   line("decoding, weights f32", format_bytes(parameters * 4));
   line("decoding, weights bf16", format_bytes(parameters * 2));
-  line("decoding, weights int8", format_bytes(parameters));
+  line("decoding, weights q8", format_bytes(parameters * kQ8Bytes));
+  line("decoding, weights q4", format_bytes(q4_bytes(config, parameters)));
   line("decoding, KV cache", fmt::format("{} for {} tokens (f32)", format_bytes(cache), context));
   line("FLOPs per token, decoding", format_count(cost.decode_flops_per_token));
   line("FLOPs per token, training",

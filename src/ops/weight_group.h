@@ -1,5 +1,5 @@
 // Weights of 8 and 4 bits in groups: the numbers, however a backend lays them out. As GGUF's Q8_0
-// and Q4_0 have them.
+// and Q4_1 have them.
 #pragma once
 
 #include <array>
@@ -16,16 +16,16 @@ inline constexpr int64_t kGroupInputs = 32;
 /// (docs/log/2026.md).
 inline constexpr float kLargestInput = 16256;
 
-/// 32 weights of a row: values times a scale in f16.
+/// 32 weights of a row: values times a scale, and a minimum besides; both in f16.
 struct WeightGroup {
   std::array<int8_t, kGroupInputs> values{};
-  uint16_t scale = 0;
+  uint16_t scale = 0, minimum = 0;
 };
 
-/// From -127 to 127 (`bits` 8) with a scale with which the largest just fits, or from -8 to 7 (4)
-/// with that of the least squared error among some near there. Weights below 2^-18 may become
-/// zeros, since f16 has no such scales. Throws Error if a weight is too large for a scale in
-/// f16: 8.3e6 for 8 bits, 5.2e5 for 4.
+/// Of 8 bits: from -127 to 127, with a scale with which the largest just fits, and without a
+/// minimum. Of 4: from 0 to 15, with the scale and the minimum of the least squared error among
+/// some that nearly fit. Weights below 2^-18 may become zeros, since f16 has no such scales. Throws
+/// Error if a weight is too large for f16: 8.3e6 for 8 bits, 6.5e4 for 4.
 [[nodiscard]] WeightGroup weight_group(const float* weights, int64_t bits);
 
 }  // namespace evo::ops

@@ -214,7 +214,7 @@ void add_lengths_options(CLI::App& command, BenchDecodeFlags& flags) {
       ->check(number(1, 100000));
   command.add_option("--precisions", bench.precisions, "of that table, separated by commas")
       ->delimiter(',')
-      ->check(CLI::IsMember({"f32", "bf16", "int8"}))
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "q8", "q4"}))
       ->capture_default_str();
   command
       .add_option("--starts", bench.starts,

@@ -37,9 +37,9 @@ void round_group_of_weights(std::span<double> group, int64_t bits) {
   std::array<float, kGroupInputs> weights{};
   std::ranges::transform(group, weights.begin(), [](double w) { return static_cast<float>(w); });
   const WeightGroup rounded = weight_group(weights.data(), bits);
-  const double scale = from_f16(rounded.scale);
+  const double scale = from_f16(rounded.scale), minimum = from_f16(rounded.minimum);
   std::transform(group.begin(), group.end(), rounded.values.begin(), group.begin(),
-                 [&](double, int8_t value) { return value * scale; });
+                 [&](double, int8_t value) { return value * scale + minimum; });
 }
 
 template <class Round>

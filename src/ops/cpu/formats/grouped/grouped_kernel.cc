@@ -147,12 +147,20 @@ EVO_TARGET_WORDS HWY_INLINE void add_lanes(Rows<kRow...> rows, Sums w, const int
   }
 }
 
-/// Not fused, so that the bits are the same on CPUs that cannot.
-template <class Scales>
-HWY_INLINE void add_scaled(Sums sum, Scales w_scales, float x_scale, float* to) {
+/// What a group of weights adds to a vector of outputs. Not fused, so that the bits are the same on
+/// CPUs that cannot.
+template <int64_t kBits>
+HWY_INLINE void add_scaled(Sums sum, const ops::InputGroup& x, const hwy::float16_t* halves,
+                           float* to) {
   const hn::ScalableTag<float> real;
-  const auto scale = hn::Mul(w_scales, hn::Set(real, x_scale));
-  hn::Store(hn::Add(hn::Load(real, to), hn::Mul(hn::ConvertTo(real, sum), scale)), real, to);
+  const hn::Rebind<hwy::float16_t, decltype(real)> half;
+  const auto scale = hn::Mul(hn::PromoteTo(real, hn::Load(half, halves)), hn::Set(real, x.scale));
+  auto total = hn::Add(hn::Load(real, to), hn::Mul(hn::ConvertTo(real, sum), scale));
+  if constexpr (ops::group_layout(kBits).has_minimum()) {
+    const auto minimum = hn::PromoteTo(real, hn::Load(half, halves + kBlock));
+    total = hn::Add(total, hn::Mul(minimum, hn::Set(real, static_cast<float>(x.sum) * x.scale)));
+  }
+  hn::Store(total, real, to);
 }
 
 template <int64_t kBits, int... kRow>
@@ -161,12 +169,10 @@ EVO_TARGET_WORDS HWY_INLINE void add_group(Rows<kRow...> rows, const ops::InputG
   constexpr ops::GroupLayout kLayout = ops::group_layout(kBits);
   constexpr int64_t kLaneInputs = 32 / kBits;
   const Tag d;
-  const hn::ScalableTag<float> real;
-  const hn::Rebind<hwy::float16_t, decltype(real)> half;
   constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(Tag()));
   constexpr int64_t kLineBytes = kBlock * 4;
   constexpr int64_t kGroupValues = sizeof(ops::InputGroup) / sizeof(int16_t);
-  const auto* scales = reinterpret_cast<const hwy::float16_t*>(w + kLayout.weight_bytes());
+  const auto* halves = reinterpret_cast<const hwy::float16_t*>(w + kLayout.weight_bytes());
   for (int64_t j = 0; j < kBlock; j += 2 * kLanes) {
     Sums low[] = {hn::Set(d, -static_cast<int32_t>(kLayout.offset) * x[kRow * x_stride].sum)...};
     Sums high[] = {low[kRow]...};
@@ -176,11 +182,9 @@ EVO_TARGET_WORDS HWY_INLINE void add_group(Rows<kRow...> rows, const ops::InputG
       add_lanes<kBits>(rows, hn::Load(d, line), values, x_stride * kGroupValues, low);
       add_lanes<kBits>(rows, hn::Load(d, line + kLanes), values, x_stride * kGroupValues, high);
     }
-    const auto scale_low = hn::PromoteTo(real, hn::Load(half, scales + j));
-    const auto scale_high = hn::PromoteTo(real, hn::Load(half, scales + j + kLanes));
-    (add_scaled(low[kRow], scale_low, x[kRow * x_stride].scale, sums + kRow * kBlock + j), ...);
-    (add_scaled(high[kRow], scale_high, x[kRow * x_stride].scale,
-                sums + kRow * kBlock + j + kLanes),
+    (add_scaled<kBits>(low[kRow], x[kRow * x_stride], halves + j, sums + kRow * kBlock + j), ...);
+    (add_scaled<kBits>(high[kRow], x[kRow * x_stride], halves + j + kLanes,
+                       sums + kRow * kBlock + j + kLanes),
      ...);
   }
 }
@@ -199,7 +203,10 @@ void add_group(Rows<kRow...>, const ops::InputGroup* x, int64_t x_stride, const 
         sum += kLayout.stored(w, j, i) * x->values[i / 4 * 4 + kPlace[i % 4]];
       }
       const float scale = kLayout.scale(w, j) * x->scale;
-      sums[r * kBlock + j] = sums[r * kBlock + j] + static_cast<float>(sum) * scale;
+      float total = sums[r * kBlock + j] + static_cast<float>(sum) * scale;
+      if (kLayout.has_minimum())
+        total = total + kLayout.minimum(w, j) * (static_cast<float>(x->sum) * x->scale);
+      sums[r * kBlock + j] = total;
     }
   }
 }

@@ -20,17 +20,20 @@ struct InputGroup {
 };
 
 /// How a group of 32 outputs lies: weights as lanes of four bytes [lines, 32, 4], then their scales
-/// in f16 [32]. Of 8 bits a lane has inputs 4 i .. 4 i + 3 of an output; of 4 bits byte b has input
-/// 8 i + b in its lower and 8 i + 4 + b in its upper half. A weight is (stored - offset) * scale.
+/// in f16 [32] and, of 4 bits, their minima [32]. Of 8 bits a lane has inputs 4 i .. 4 i + 3 of an
+/// output; of 4 bits byte b has input 8 i + b in its lower and 8 i + 4 + b in its upper half. A
+/// weight is (stored - offset) * scale + minimum.
 struct GroupLayout {
   int64_t bits, offset;
 
-  static constexpr int64_t kOutputs = 32, kLaneBytes = 4, kLineBytes = kOutputs * kLaneBytes;
+  static constexpr int64_t kOutputs = 32, kLaneBytes = 4, kLineBytes = kOutputs * kLaneBytes,
+                           kHalvesBytes = kOutputs * int64_t{sizeof(uint16_t)};
+  [[nodiscard]] constexpr bool has_minimum() const { return bits == 4; }
   [[nodiscard]] constexpr int64_t weight_bytes() const {
     return kOutputs * kGroupInputs * bits / 8;
   }
   [[nodiscard]] constexpr int64_t bytes() const {
-    return weight_bytes() + kOutputs * static_cast<int64_t>(sizeof(uint16_t));
+    return weight_bytes() + (has_minimum() ? 2 : 1) * kHalvesBytes;
   }
   [[nodiscard]] constexpr int64_t byte_of(int64_t output, int64_t input) const {
     const int64_t lane = 32 / bits;  // inputs in one
@@ -43,13 +46,21 @@ struct GroupLayout {
     return group[byte_of(output, input)] >> shift_of(input) & ((1 << bits) - 1);
   }
   [[nodiscard]] float scale(const uint8_t* group, int64_t output) const {
-    uint16_t scale = 0;
-    std::memcpy(&scale, group + weight_bytes() + output * 2, sizeof(scale));
-    return from_f16(scale);
+    return half(group + weight_bytes(), output);
+  }
+  [[nodiscard]] float minimum(const uint8_t* group, int64_t output) const {
+    return has_minimum() ? half(group + weight_bytes() + kHalvesBytes, output) : 0;
+  }
+
+ private:
+  [[nodiscard]] static float half(const uint8_t* halves, int64_t index) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, halves + index * int64_t{sizeof(bits)}, sizeof(bits));
+    return from_f16(bits);
   }
 };
 [[nodiscard]] constexpr GroupLayout group_layout(int64_t bits) {
-  return bits == 8 ? GroupLayout{8, 128} : GroupLayout{4, 8};
+  return bits == 8 ? GroupLayout{8, 128} : GroupLayout{4, 0};
 }
 
 /// y [rows, out] = x W^T.

@@ -65,7 +65,10 @@ void GroupedWeight::pack(const Number* weight) {
 
 void GroupedWeight::pack_group(const float* group, int64_t output, uint8_t* to) const {
   const WeightGroup best = weight_group(group, layout_.bits);
-  std::memcpy(to + layout_.weight_bytes() + output * 2, &best.scale, sizeof(best.scale));
+  uint8_t* const halves = to + layout_.weight_bytes() + output * int64_t{sizeof(uint16_t)};
+  std::memcpy(halves, &best.scale, sizeof(best.scale));
+  if (layout_.has_minimum())
+    std::memcpy(halves + GroupLayout::kHalvesBytes, &best.minimum, sizeof(best.minimum));
   for (int64_t i = 0; i < kGroupInputs; ++i) {
     const auto value = static_cast<unsigned>(best.values[i] + layout_.offset);
     uint8_t& byte = to[layout_.byte_of(output, i)];
@@ -131,7 +134,8 @@ void GroupedWeight::read_row(int64_t index, float* values) const {
   for (int64_t k = 0; k < in(); ++k) {
     const uint8_t* const group = block + k / kGroupInputs * layout_.bytes();
     const int64_t value = layout_.stored(group, output, k % kGroupInputs) - layout_.offset;
-    values[k] = static_cast<float>(value) * layout_.scale(group, output);
+    values[k] =
+        static_cast<float>(value) * layout_.scale(group, output) + layout_.minimum(group, output);
   }
 }
 

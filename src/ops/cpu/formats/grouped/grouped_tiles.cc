@@ -95,23 +95,32 @@ EVO_TARGET_BYTE_TILES void multiply_tile(const InputTile& x, const uint8_t* w, i
 using Whole = int32_t __attribute__((vector_size(64)));
 using Real = float __attribute__((vector_size(64)));
 
-EVO_TARGET_BYTE_TILES Real half_of_scales(const uint8_t* scales) {
+EVO_TARGET_BYTE_TILES Real real(const uint8_t* halves) {
   return Real(
-      _mm512_maskz_cvtph_ps(0xFFFF, _mm256_load_si256(reinterpret_cast<const __m256i*>(scales))));
+      _mm512_maskz_cvtph_ps(0xFFFF, _mm256_load_si256(reinterpret_cast<const __m256i*>(halves))));
 }
 
 /// Adds a group of a tile to y [16, 32], as add_scaled() of grouped_kernel.cc does.
-EVO_TARGET_BYTE_TILES void add_scaled(const int32_t* sums, const InputTile& x,
-                                      const uint8_t* scales, int32_t offset, float* y) {
+template <int64_t kBits>
+EVO_TARGET_BYTE_TILES void add_scaled(const int32_t* sums, const InputTile& x, const uint8_t* group,
+                                      float* y) {
+  constexpr GroupLayout kLayout = group_layout(kBits);
+  const uint8_t* scales = group + kLayout.weight_bytes();
   for (int64_t half = 0; half < 2; ++half, sums += kSumsOfTile, y += kHalfOutputs) {
-    const Real w_scale = half_of_scales(scales + half * kHalfOutputs * 2);
+    const Real w_scale = real(scales + half * GroupLayout::kHalvesBytes / 2);
+    Real minimum = {};
+    if constexpr (kLayout.has_minimum())
+      minimum = real(scales + GroupLayout::kHalvesBytes + half * GroupLayout::kHalvesBytes / 2);
     for (int64_t r = 0; r < kGroupedTileRows; ++r) {
       const auto first = Whole(_mm512_load_si512(sums + r * kHalfOutputs));
       const auto second = Whole(_mm512_load_si512(sums + 2 * kSumsOfTile + r * kHalfOutputs));
-      const Whole sum = (first << 7) + second - offset * x.sums[r];
+      const Whole sum = (first << 7) + second - static_cast<int32_t>(kLayout.offset) * x.sums[r];
       const Real scale = w_scale * x.scales[r];
       float* to = y + r * kTileOutputs;
-      _mm512_store_ps(to, Real(_mm512_load_ps(to)) + __builtin_convertvector(sum, Real) * scale);
+      Real total = Real(_mm512_load_ps(to)) + __builtin_convertvector(sum, Real) * scale;
+      if constexpr (kLayout.has_minimum())
+        total = total + minimum * (static_cast<float>(x.sums[r]) * x.scales[r]);
+      _mm512_store_ps(to, total);
     }
   }
 }
@@ -133,8 +142,8 @@ void multiply_panel(const TiledTask& task, int64_t b, int64_t first, int64_t row
     const uint8_t* const w = bytes_of<kBits>(packed, scratch);
     for (int64_t t = 0; t < tiles; ++t) multiply_tile(x[t * task.groups + g], w, sums[t]);
     for (int64_t t = 0; t < tiles; ++t) {
-      add_scaled(sums[t], x[t * task.groups + g], packed + kLayout.weight_bytes(),
-                 static_cast<int32_t>(kLayout.offset), y + t * kGroupedTileRows * kTileOutputs);
+      add_scaled<kBits>(sums[t], x[t * task.groups + g], packed,
+                        y + t * kGroupedTileRows * kTileOutputs);
     }
   }
   const int64_t outputs = std::min(kTileOutputs, task.out - b * kTileOutputs);
