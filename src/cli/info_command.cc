@@ -20,6 +20,16 @@ struct InfoFlags {
 // Training keeps weight, gradient, two moments and the saved average in f32.
 constexpr double kTrainingBytes = 5 * 4;
 
+// A scale of 2 bytes for every 32 weights; of 4 bits a minimum besides, and not for tables of
+// tokens.
+constexpr double kQ8Bytes = 34.0 / 32;
+constexpr double kQ4Bytes = 20.0 / 32;
+double q4_bytes(const model::ModelConfig& config, double parameters) {
+  const auto tables = static_cast<double>(
+      model::count_parts(config)[static_cast<size_t>(model::NetworkPart::kEmbedding)]);
+  return tables * kQ8Bytes + (parameters - tables) * kQ4Bytes;
+}
+
 void run_info(const InfoFlags& flags) {
   if (flags.preset.empty() == flags.model.empty())
     throw UsageError("give either a model folder or --preset NAME");
