@@ -45,7 +45,7 @@ TrainResult outer_result(const train::TrainSummary& summary) {
 /// All but the shape of the model.
 TrainRequest request_of(const RunOptions& options) {
   if (!can_train(inner_precision(options.precision))) {
-    throw evo::UsageError("precision: expected one to train with: auto, f32 or bf16");
+    throw evo::UsageError("precision: expected auto, f32 or bf16; the others are for decoding");
   }
   TrainRequest request;
   request.data = options.data;
