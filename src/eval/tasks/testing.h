@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,7 +66,7 @@ inline std::string scored_text(const Example& example, size_t choice) {
 /// there are none.
 inline std::optional<DataFolder> shared_benchmarks() {
   const char* const chosen = std::getenv("EVO_SHARED_DATA");
-  const std::filesystem::path here(std::source_location::current().file_name());
+  const std::filesystem::path here(__FILE__);
   const std::filesystem::path data = chosen != nullptr
                                          ? std::filesystem::path(chosen)
                                          : here.parent_path() / "../../../../shared/data";
