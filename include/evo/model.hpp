@@ -17,8 +17,8 @@
 
 namespace evo::api {
 
-/// kAuto: bf16 where the CPU has it, else f32. For decoding only: kInt8, 8 bits with a scale for each
-/// row; kQ8 and kQ4, 8 and 4 bits with a scale for each 32 of a row.
+/// kAuto: bf16 where the CPU has it, else f32. For decoding only: kInt8, 8 bits with a scale for
+/// each row; kQ8 and kQ4, 8 and 4 bits with a scale for each 32 of a row.
 enum class Precision { kAuto, kF32, kBf16, kInt8, kQ8, kQ4 };
 
 struct OpenOptions {
