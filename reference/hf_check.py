@@ -21,6 +21,7 @@ import torch
 from check import kFactor, kUlps
 from hf_cases import CASES, make_config
 from hf_model import HfModel
+from hf_quantized import quantized
 from hf_shapes import shapes
 from tensor_file import read_tensors, write_tensors
 
@@ -68,6 +69,7 @@ def generate(parent):
         (folder / "config.json").write_text(json.dumps(config, indent=2))
         tensors = {name: t.to(dtype)
                    for name, t in random_tensors(config, changes, generator).items()}
+        tensors = quantized(tensors, config, generator)
         if shards > 1:
             write_shards(folder, tensors, shards)
         else:
