@@ -33,11 +33,6 @@ constexpr int kDone = 0, kFailed = 1, kWrongUsage = 2;
 constexpr int kInterrupted = 128 + SIGINT;
 constexpr int kReaderGone = 128 + SIGPIPE;  // what a shell reports for a program that died of it
 
-// Not fmt::print: it throws where standard error is closed.
-void complain(std::string_view message) {
-  std::fputs(fmt::format("evo: {}\n", message).c_str(), stderr);
-}
-
 std::vector<std::string> names_of(const std::vector<CLI::App*>& commands) {
   std::vector<std::string> names;
   for (const CLI::App* command : commands) names.push_back(command->get_name());
@@ -206,6 +201,11 @@ int parse_and_run(int argc, char** argv) {
 }
 
 }  // namespace
+
+// Not fmt::print: it throws where standard error is closed.
+void complain(std::string_view message) {
+  std::fputs(fmt::format("evo: {}\n", message).c_str(), stderr);
+}
 
 void flush_output() {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;

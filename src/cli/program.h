@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 namespace CLI {
 class App;
@@ -16,6 +17,9 @@ int run_program(int argc, char** argv);
 
 /// What the chosen command does; set by the command's callback, run after parsing.
 using Action = std::function<void()>;
+
+/// Tells people why the program fails: a line on standard error, also where that is closed.
+void complain(std::string_view message);
 
 /// Hands what was printed to the reader. A result that could not be written must not pass for
 /// success: throws std::system_error.

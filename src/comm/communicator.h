@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 
@@ -72,13 +74,16 @@ class Communicator {
   /// Seconds to wait for a rank; 0: for ever. Not while another thread communicates.
   virtual void set_patience(double seconds) = 0;
 
-  /// Says `message`, with rank and activity, and ends all ranks with an exit status that is not 0.
-  /// If several call it, the lowest one's is said. May be called while another thread communicates.
+  /// Says `message`, with rank and activity, through CommunicatorOptions::say, and ends all ranks
+  /// with an exit status that is not 0. If several call it, the lowest one's is said. May be called
+  /// while another thread communicates. A rank that is alone throws Error instead.
   [[noreturn]] virtual void end_job(const std::string& message) = 0;
 };
 
 struct CommunicatorOptions {
   double patience = 120;  ///< seconds to wait for a rank; 0: for ever
+  /// Hears why the job ends, just before it does, from any thread.
+  std::function<void(std::string_view)> say = [](std::string_view) {};
 };
 
 /// The ranks that mpirun or srun started together with this process; just this process if they did

@@ -32,7 +32,7 @@ MPI_Datatype type_of(const uint16_t*) {
 class MpiCommunicator final : public Communicator {
  public:
   MpiCommunicator(int rank, int size, const CommunicatorOptions& options)
-      : rank_(rank), size_(size), watch_(rank, size, options.patience) {}
+      : rank_(rank), size_(size), watch_(rank, size, options) {}
   ~MpiCommunicator() override { MPI_Finalize(); }
 
   [[nodiscard]] int rank() const override { return rank_; }

@@ -9,7 +9,6 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <thread>
 
@@ -63,8 +62,8 @@ int lowest_not_in(const std::vector<int>& out, int size) {
 
 }  // namespace
 
-RankWatch::RankWatch(int rank, int size, double patience)
-    : rank_(rank), size_(size), patience_(patience) {
+RankWatch::RankWatch(int rank, int size, const CommunicatorOptions& options)
+    : rank_(rank), size_(size), patience_(options.patience), say_(options.say) {
   learn_processes();
 }
 
@@ -180,8 +179,7 @@ bool RankWatch::anyone_left() {
 }
 
 void RankWatch::abort(const std::string& message) {
-  std::fputs(fmt::format("evo: {}\n", message).c_str(), stderr);
-  std::fflush(stderr);
+  say_(message);
   tell_all(kFarewell);
   // mpirun ends us with this signal, and kills only a while later those who mind it.
   std::signal(SIGTERM, SIG_DFL);

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "comm/communicator.h"
+
 namespace evo::comm {
 
 /// Transfers under way, each with one rank.
@@ -21,7 +23,7 @@ struct Transfers {
 /// mutex(), and none of them blocks, so that a thread that has to end the job gets its turn.
 class RankWatch {
  public:
-  RankWatch(int rank, int size, double patience);
+  RankWatch(int rank, int size, const CommunicatorOptions& options);
 
   /// Returns when all transfers are done, and empties the list. Ends the job if a peer has died or
   /// does not come.
@@ -50,6 +52,7 @@ class RankWatch {
 
   int rank_, size_;
   double patience_;  // seconds; 0: without end
+  std::function<void(std::string_view)> say_;
   std::string activity_ = "the start";
   std::vector<int> processes_;  // ids of the ranks on this machine, 0 for others
   std::mutex mutex_;

@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 
 #include "base/float_formats.h"
 #include "comm/communicator.h"
@@ -24,10 +22,7 @@ class SingleCommunicator final : public Communicator {
   }
   void set_activity(std::string) override {}
   void set_patience(double) override {}
-  [[noreturn]] void end_job(const std::string& message) override {
-    std::fputs(("evo: " + message + "\n").c_str(), stderr);
-    std::exit(1);
-  }
+  [[noreturn]] void end_job(const std::string& message) override { fail("{}", message); }
 };
 
 }  // namespace

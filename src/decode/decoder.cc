@@ -51,9 +51,9 @@ void Decoder::learn(const PassRun& run, int64_t sessions, int64_t accepted) cons
   EVO_CHECK(measure_ && sessions > 0);
   const auto count = static_cast<double>(sessions);
   const bool is_plain = !run.drafts() && run.rows <= count;
-  // Of passes that are all alike a sample is enough, once there were some.
-  constexpr int64_t kAllAtFirst = 32, kPlainBetween = 4;
-  if (!is_plain || ++plain_passes_ <= kAllAtFirst || plain_passes_ % kPlainBetween == 0) {
+  if (is_plain) {
+    times_.learn_plain(run);
+  } else {
     times_.learn(run);
   }
   const PassCost& cost = times_.cost();

@@ -59,7 +59,6 @@ class Decoder {
   PassCost nominal_ = PassCost::nominal();
   mutable PassTimes times_;
   mutable DraftPolicy exact_policy_;
-  mutable int64_t plain_passes_ = 0;
 };
 
 }  // namespace evo::decode

@@ -99,6 +99,11 @@ struct ModelConfig : BackboneConfig, BlockConfig, FlowConfig {
 
   /// Throws Error for contradictory or impossible settings.
   void validate() const;
+  /// Rows of the matrices that make queries, keys (values have as many), and what the activation
+  /// of the feed-forward part takes.
+  [[nodiscard]] int64_t query_size() const { return num_attention_heads * head_dim; }
+  [[nodiscard]] int64_t key_size() const { return num_key_value_heads * head_dim; }
+  [[nodiscard]] int64_t gate_up_size() const { return (gated ? 2 : 1) * intermediate_size; }
   [[nodiscard]] LayerConfig layer(int64_t index) const {
     if (!layers.empty()) return layers[index];
     return {.window = index < max_window_layers ? 0 : sliding_window};

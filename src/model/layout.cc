@@ -42,15 +42,6 @@ class Declarer {
 using enum NetworkPart;
 using enum Initialization;
 
-struct Widths {
-  explicit Widths(const ModelConfig& c)
-      : d(c.hidden_size),
-        f(c.intermediate_size),
-        q(c.num_attention_heads * c.head_dim),
-        kv(c.num_key_value_heads * c.head_dim) {}
-  int64_t d, f, q, kv;  ///< hidden, feed-forward, queries, keys
-};
-
 /// A norm called `name`, with a bias if the model's are LayerNorm.
 void declare_norm(const ModelConfig& c, Norm& norm, const std::string& name, const Declarer& to) {
   to.vector(norm.weight, kNorms, kOnes, {{name + ".weight", c.hidden_size}});
@@ -58,7 +49,7 @@ void declare_norm(const ModelConfig& c, Norm& norm, const std::string& name, con
 }
 
 void declare_attention(const ModelConfig& c, Layer& layer, const Declarer& to) {
-  const auto [d, f, q, kv] = Widths(c);
+  const int64_t d = c.hidden_size, q = c.query_size(), kv = c.key_size();
   to.matrix(layer.qkv, kAttention, kNormal,
             {{"self_attn.q_proj.weight", q},
              {"self_attn.k_proj.weight", kv},
@@ -82,11 +73,11 @@ void declare_attention(const ModelConfig& c, Layer& layer, const Declarer& to) {
 }
 
 void declare_feed_forward(const ModelConfig& c, Layer& layer, const Declarer& to) {
-  const auto [d, f, q, kv] = Widths(c);
-  const auto inputs = [&, size = f](const char* kind) {
+  const int64_t d = c.hidden_size, f = c.intermediate_size;
+  const auto inputs = [&](const char* kind) {
     std::vector<Declaration::Array> arrays;
-    if (c.gated) arrays.push_back({fmt::format("mlp.gate_proj.{}", kind), size});
-    arrays.push_back({fmt::format("mlp.up_proj.{}", kind), size});
+    if (c.gated) arrays.push_back({fmt::format("mlp.gate_proj.{}", kind), f});
+    arrays.push_back({fmt::format("mlp.up_proj.{}", kind), f});
     return arrays;
   };
   to.matrix(layer.gate_up, kFeedForward, kNormal, inputs("weight"), d);
@@ -131,17 +122,17 @@ void declare_layer(const ModelConfig& c, int64_t index, Layer& layer, const Decl
 
 /// What evolving rows have of their own in a layer.
 void declare_flow_layer(const ModelConfig& c, Layer& layer, const Declarer& to) {
-  const auto [d, f, q, kv] = Widths(c);
+  const int64_t d = c.hidden_size, f = c.intermediate_size, q = c.query_size();
   to.matrix(layer.modulation, kModulation, kZeros, {{"modulation.weight", 4 * d}}, c.time_features);
   if (c.adapter_rank == 0) return;
-  to.adapter(layer.qkv_adapter, "adapters.qkv", q + 2 * kv, d, c.adapter_rank);
+  to.adapter(layer.qkv_adapter, "adapters.qkv", q + 2 * c.key_size(), d, c.adapter_rank);
   to.adapter(layer.attention_out_adapter, "adapters.attention_out", d, q, c.adapter_rank);
-  to.adapter(layer.gate_up_adapter, "adapters.gate_up", c.gated ? 2 * f : f, d, c.adapter_rank);
+  to.adapter(layer.gate_up_adapter, "adapters.gate_up", c.gate_up_size(), d, c.adapter_rank);
   to.adapter(layer.down_adapter, "adapters.down", d, f, c.adapter_rank);
 }
 
 void declare_drafts(const ModelConfig& c, Network& n, const Declarer& to) {
-  const auto [d, f, q, kv] = Widths(c);
+  const int64_t d = c.hidden_size, q = c.query_size();
   const int64_t states = c.ahead_states();
   to.matrix(n.inner.in, kInnerField, kNormal, {{"inner.in.weight", 2 * c.inner_size}}, 2 * d);
   to.matrix(n.inner.out, kInnerField, kZeros, {{"inner.out.weight", d}}, c.inner_size);
@@ -238,14 +229,13 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
       count(kAttention, kFeedForward, kRouter, kExperts, kNorms, kBiases, kEmbedding);
   cost.flow_parameters =
       count(kCodes, kEvolveIn, kPlaces, kModulation, kAdapters, kInnerField, kMaturity);
-  const Widths widths(c);
   const double products = 2.0 * static_cast<double>(layers + table);
-  const double per_key = 4.0 * static_cast<double>(c.num_hidden_layers * widths.q);
+  const double per_key = 4.0 * static_cast<double>(c.num_hidden_layers * c.query_size());
   cost.decode_flops_per_token = products + per_key * static_cast<double>(context);
   // In training a token sees half of the sequence on average.
   const double stream = products + per_key * static_cast<double>(context) / 2;
   cost.training_flops_per_token = 3 * stream;
-  cost.kv_cache_bytes_per_token = 4.0 * 2 * static_cast<double>(c.num_hidden_layers * widths.kv);
+  cost.kv_cache_bytes_per_token = 4.0 * 2 * static_cast<double>(c.num_hidden_layers * c.key_size());
   if (!c.flow) return cost;
   // Posterior term and mean code: two products with the code table.
   const double codes = 4.0 * static_cast<double>(c.vocab_size * c.code_size);

@@ -30,7 +30,7 @@ TokenFlops token_flops(const train::RunConfig& c) {
   const double head = 2 * real(c.vocab_size) * real(c.hidden_size);
   // Posterior term and mean code: two products with the codes.
   const double codes = 4 * real(c.vocab_size) * real(c.code_size);
-  const double per_key = 4 * real(c.num_hidden_layers * c.num_attention_heads * c.head_dim);
+  const double per_key = 4 * real(c.num_hidden_layers * c.query_size());
 
   TokenFlops flops;
   flops.mature = layers;

@@ -19,8 +19,9 @@ struct Shape {
         width(static_cast<double>(c.hidden_size)),
         heads(static_cast<double>(c.num_attention_heads)),
         kv_heads(static_cast<double>(c.num_key_value_heads)),
-        queries(heads * static_cast<double>(c.head_dim)),
-        qkv(queries + 2 * kv_heads * static_cast<double>(c.head_dim)),
+        queries(static_cast<double>(c.query_size())),
+        qkv(static_cast<double>(c.query_size() + 2 * c.key_size())),
+        gate_up(static_cast<double>(c.gate_up_size())),
         feed_forward(static_cast<double>(c.intermediate_size)),
         vocabulary(static_cast<double>(c.vocab_size)),
         code(static_cast<double>(c.code_size)),
@@ -32,8 +33,8 @@ struct Shape {
   [[nodiscard]] double rows() const { return mature + evolving; }
 
   double mature, evolving;  // rows of a pass: Nm, Ne
-  double width, heads, kv_heads, queries, qkv, feed_forward, vocabulary, code, features, inner,
-      ahead, ahead_states, rank;
+  double width, heads, kv_heads, queries, qkv, gate_up, feed_forward, vocabulary, code, features,
+      inner, ahead, ahead_states, rank;
 };
 
 /// What the tape keeps of a layer, in floats. The outputs of both norms and of the activation are
@@ -45,13 +46,12 @@ double layer_floats(const train::RunConfig& c, const Shape& s) {
   double residuals = 4 * s.width;  // two branches, x after each
   if (c.norms_outputs) residuals += 2 * s.width + 2;
   if (c.residual_scale != 1) residuals += 2 * s.width;
-  const double gate_up = 2 * s.feed_forward;
-  double floats = s.rows() * (norms + attention + head_norm + residuals + gate_up);
+  double floats = s.rows() * (norms + attention + head_norm + residuals + s.gate_up);
   floats += s.evolving * 4 * s.width;  // modulation
   if (c.adapter_rank == 0) return floats;
   // Of each of the four matrices: the evolving rows of its input, [r], and what they add.
   const double inputs = 2 * s.width + s.queries + s.feed_forward;
-  const double outputs = s.qkv + 2 * s.width + 2 * s.feed_forward;
+  const double outputs = s.qkv + 2 * s.width + s.gate_up;
   return floats + s.evolving * (inputs + 4 * s.rank + outputs);
 }
 
@@ -94,11 +94,12 @@ double other_floats(const train::RunConfig& c, const Shape& s, double remade) {
   // The activation and its gradient, that of gate and up; the residual stream's gradient less what
   // the layer has given back already; the modulation's gradient.
   const double in_layer =
-      remade + s.rows() * (4 * s.feed_forward - s.width) + s.evolving * 4 * s.width;
+      remade + s.rows() * (s.gate_up + 2 * s.feed_forward - s.width) + s.evolving * 4 * s.width;
   const double drafts = states + inner + ahead_floats(s);
   if (c.freeze_flow) {
     // The layers run forward only: of one, all that it has in its feed-forward part.
-    const double forward = s.rows() * (2 * s.width + s.qkv + s.queries + 3 * s.feed_forward);
+    const double forward =
+        s.rows() * (2 * s.width + s.qkv + s.queries + s.gate_up + s.feed_forward);
     return std::max({drafts + logit_floats(s), drafts + inner_gradients, forward});
   }
   return std::max({drafts + logit_floats(s), drafts + inner_gradients, in_layer});
@@ -108,7 +109,7 @@ double other_floats(const train::RunConfig& c, const Shape& s, double remade) {
 /// gate and up with their input.
 double copy_bytes(const Shape& s) {
   const double head = s.vocabulary * s.width + logit_floats(s);
-  const double layer = s.rows() * (2 * s.feed_forward + s.width);
+  const double layer = s.rows() * (s.gate_up + s.width);
   return 2 * std::max(head, layer);
 }
 

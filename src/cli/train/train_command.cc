@@ -108,7 +108,7 @@ std::string outcome(const TrainFlags& flags, const train::TrainSummary& summary)
 void train(TrainFlags& flags) {
   use_threads(flags.threads);
   const std::unique_ptr<comm::Communicator> ranks =
-      comm::make_communicator({.patience = flags.rank_timeout});
+      comm::make_communicator({.patience = flags.rank_timeout, .say = complain});
   std::optional<DraftGain> gain;
   const train::TrainSummary summary = train_on(*ranks, flags, gain);
   if (!ranks->is_first()) return;

@@ -68,6 +68,11 @@ void PassTimes::update_costs() {
   at_worst_ = PassCost(ratios(1));
 }
 
+void PassTimes::learn_plain(const PassRun& run) {
+  constexpr int64_t kAllAtFirst = 32, kBetween = 4;
+  if (++plain_passes_ <= kAllAtFirst || plain_passes_ % kBetween == 0) learn(run);
+}
+
 void PassTimes::learn(const PassRun& run) {
   int64_t& widest = met_[kFewRows];
   const auto rows = static_cast<int64_t>(run.rows);

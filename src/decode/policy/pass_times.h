@@ -40,6 +40,9 @@ class PassTimes {
   /// What they may take: the less is known, the more.
   [[nodiscard]] const PassCost& cost_at_worst() const { return at_worst_; }
   void learn(const PassRun& run);
+  /// From a pass of a row per session, without drafts: of many a sample is enough, once there were
+  /// some.
+  void learn_plain(const PassRun& run);
   [[nodiscard]] int64_t passes() const { return passes_; }  ///< learnt from
 
   [[nodiscard]] Known known() const;
@@ -61,9 +64,10 @@ class PassTimes {
 
   Row logs_{};
   std::array<Row, kNumbers> covariance_{};
-  double noise_;         // variance of the logarithm of a time
-  double surprise_ = 1;  // of late: squared error over its expectation
-  int64_t passes_ = 0;
+  double noise_;              // variance of the logarithm of a time
+  double surprise_ = 1;       // of late: squared error over its expectation
+  int64_t passes_ = 0;        // learnt from
+  int64_t plain_passes_ = 0;  // seen
   // What ran before, by number: how often drafts did, and under few rows the widest pass.
   std::array<int64_t, kNumbers> met_{};
   PassCost cost_, at_worst_;

@@ -16,7 +16,7 @@ void read_phi3(const json::Record& record, ModelConfig& config) {
 
 /// q | k | v is one array, and so is gate | up.
 ArrayPlace place_phi3(const ModelConfig& c, const Parameter& p) {
-  const int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
+  const int64_t q = c.query_size(), kv = c.key_size();
   const int64_t f = c.intermediate_size;
   struct Part {
     std::string_view ours, theirs;

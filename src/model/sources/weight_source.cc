@@ -81,18 +81,25 @@ std::span<const uint16_t> mapped_bf16_parameter(const weights::ArraySource& weig
   return values;
 }
 
+std::vector<weights::ArrayToWrite> parameters_of(
+    std::shared_ptr<const weights::ArraySource> weights, const ModelConfig& config) {
+  const auto of_family = std::make_shared<const FamilyWeights>(*weights, config);
+  ParameterStore parameters;
+  declare_parameters(config, parameters);
+  std::vector<weights::ArrayToWrite> arrays;
+  for (const Parameter& p : parameters.list()) {
+    const auto make = [weights, of_family, p](std::span<float> out) { of_family->read(p, out); };
+    arrays.push_back({p.name, p.shape, {}, "F32", make});
+  }
+  return arrays;
+}
+
 WeightSource folder_source(const std::filesystem::path& folder, bool backbone_only) {
   WeightSource source{ModelConfig::load(folder), {}};
   const std::shared_ptr<const weights::ArraySource> weights = weights::open_arrays(folder);
   if (backbone_only) source.config.flow = false;
   untie_if_heads_differ(*weights, source.config);
-  const auto of_family = std::make_shared<const FamilyWeights>(*weights, source.config);
-  ParameterStore parameters;
-  declare_parameters(source.config, parameters);
-  for (const Parameter& p : parameters.list()) {
-    const auto make = [weights, of_family, p](std::span<float> out) { of_family->read(p, out); };
-    source.arrays.push_back({p.name, p.shape, {}, "F32", make});
-  }
+  source.arrays = parameters_of(weights, source.config);
   if (!source.config.flow) return source;
   for (const char* table : {kTimeLogSnr, kTimeValue, kUnigram}) {
     const weights::TensorInfo* const info = weights->find(table);

@@ -38,6 +38,10 @@ struct WeightSource {
   std::vector<weights::ArrayToWrite> arrays;
 };
 
+/// The parameters of such a model, out of the arrays of its family.
+[[nodiscard]] std::vector<weights::ArrayToWrite> parameters_of(
+    std::shared_ptr<const weights::ArraySource> weights, const ModelConfig& config);
+
 /// Of a model folder or a GGUF file. `backbone_only` leaves out what only evolving tokens use.
 [[nodiscard]] WeightSource folder_source(const std::filesystem::path& folder, bool backbone_only);
 
