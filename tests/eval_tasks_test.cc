@@ -48,6 +48,30 @@ TEST_F(EvalTasks, ScoresChoices) {
   expect_refusal(tasks("piqa", "--seed 2 --out " + path("out")), 1, {"other settings", "--out"});
 }
 
+TEST_F(EvalTasks, ShotsAndChatTemplates) {
+  const Json plain = result(tasks("piqa"));
+  const Json shown = result(tasks("piqa", "--shots 2 --out " + path("out")));
+  EXPECT_EQ(plain["tasks"][0].at("shots"), 0);
+  EXPECT_EQ(shown["tasks"][0].at("shots"), 2);
+  EXPECT_EQ(shown.at("prompts"), "plain texts");
+  expect_refusal(tasks("piqa", "--shots 3 --out " + path("out")), 1, {"shots was 2 and is 3"});
+  expect_refusal(tasks("piqa", "--shots 12"), 1, {"validation.jsonl", "at least 13", "--shots"});
+  expect_refusal(tasks("piqa", "--shots -1"), 2, {"--shots"});
+  // A model without a template is not asked by another's.
+  expect_refusal(tasks("piqa", "--chat-template"), 1, {"no chat template", "without the option"});
+  expect_refusal(tasks("piqa", "--chat-template --shots-as text"), 2, {"--shots-as", "turns"});
+
+  const fs::path chatty = path("chatty");
+  fs::copy(model(), chatty, fs::copy_options::recursive);
+  write_bytes(chatty / "chat_template.jinja",
+              "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]");
+  const std::string chat = "eval tasks " + chatty.string() + " --tasks piqa --data " +
+                           path("data") + " --chat-template --shots 1";
+  const Json turns = result(chat), message = result(chat + " --shots-as message");
+  EXPECT_EQ(turns.at("prompts"), "chat template, shots as turns");
+  EXPECT_EQ(message.at("prompts"), "chat template, shots in the question's message");
+}
+
 TEST_F(EvalTasks, ScoresByABound) {
   const Json exact = result(tasks("piqa"));
   const Json bound = result(tasks("piqa", "--score elbo:diagonal --samples 1 --limit 5"));

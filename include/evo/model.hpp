@@ -17,7 +17,7 @@
 
 namespace evo::api {
 
-enum class Precision { kAuto, kF32, kBf16, kInt8 };  ///< kAuto: bf16 where the CPU has it, else f32
+enum class Precision { kAuto, kF32, kBf16, kInt8, kQ8, kQ4 };  ///< kAuto: bf16 where the CPU has it, else f32
 
 struct OpenOptions {
   Precision precision = Precision::kAuto;

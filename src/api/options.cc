@@ -17,8 +17,12 @@ evo::tensor::Precision inner_precision(Precision precision) {
       return evo::tensor::Precision::kBF16;
     case Precision::kInt8:
       return evo::tensor::Precision::kInt8;
+    case Precision::kQ8:
+      return evo::tensor::Precision::kQ8;
+    case Precision::kQ4:
+      return evo::tensor::Precision::kQ4;
   }
-  throw evo::UsageError("precision: expected kAuto, kF32, kBf16 or kInt8");
+  throw evo::UsageError("precision: expected kAuto, kF32, kBf16, kInt8, kQ8 or kQ4");
 }
 
 Precision outer_precision(evo::tensor::Precision precision) {
@@ -29,6 +33,10 @@ Precision outer_precision(evo::tensor::Precision precision) {
       return Precision::kBf16;
     case evo::tensor::Precision::kInt8:
       return Precision::kInt8;
+    case evo::tensor::Precision::kQ8:
+      return Precision::kQ8;
+    case evo::tensor::Precision::kQ4:
+      return Precision::kQ4;
   }
   check_failed("a precision", __FILE__, __LINE__);
 }

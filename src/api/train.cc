@@ -44,8 +44,8 @@ TrainResult outer_result(const train::TrainSummary& summary) {
 
 /// All but the shape of the model.
 TrainRequest request_of(const RunOptions& options) {
-  if (options.precision == Precision::kInt8) {
-    throw evo::UsageError("precision: int8 is for decoding; train with auto, f32 or bf16");
+  if (!can_train(inner_precision(options.precision))) {
+    throw evo::UsageError("precision: expected auto, f32 or bf16; the others are for decoding");
   }
   TrainRequest request;
   request.data = options.data;

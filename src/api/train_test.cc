@@ -111,7 +111,7 @@ TEST(ApiTrain, FaultsSayWhatIsWrong) {
   expect_error<api::Error>(with([](Run& run) { run.data = {"no/such/file"}; }), {"no/such/file"});
   expect_error<api::UsageError>(with([](Run& run) { run.settings = {"sise=1"}; }), {"sise"});
   expect_error<api::UsageError>(with([](Run& run) { run.precision = api::Precision::kInt8; }),
-                                {"int8", "decoding"});
+                                {"bf16", "decoding"});
   expect_error<api::UsageError>(with([](Run& run) { run.threads = -1; }), {"threads", "-1"});
 }
 

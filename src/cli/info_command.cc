@@ -20,6 +20,16 @@ struct InfoFlags {
 // Training keeps weight, gradient, two moments and the saved average in f32.
 constexpr double kTrainingBytes = 5 * 4;
 
+// A scale of 2 bytes for every 32 weights; of 4 bits a minimum besides, and not for tables of
+// tokens.
+constexpr double kQ8Bytes = 34.0 / 32;
+constexpr double kQ4Bytes = 20.0 / 32;
+double q4_bytes(const model::ModelConfig& config, double parameters) {
+  const auto tables = static_cast<double>(
+      model::count_parts(config)[static_cast<size_t>(model::NetworkPart::kEmbedding)]);
+  return tables * kQ8Bytes + (parameters - tables) * kQ4Bytes;
+}
+
 void run_info(const InfoFlags& flags) {
   if (flags.preset.empty() == flags.model.empty())
     throw UsageError("give either a model folder or --preset NAME");
@@ -35,7 +45,8 @@ void run_info(const InfoFlags& flags) {
         .set("flow_parameters", cost.flow_parameters);
     record.set("training_bytes", parameters * kTrainingBytes).set("kv_cache_bytes", cache);
     record.set("decode_bytes_f32", parameters * 4).set("decode_bytes_bf16", parameters * 2);
-    record.set("decode_bytes_int8", parameters);
+    record.set("decode_bytes_int8", parameters).set("decode_bytes_q8", parameters * kQ8Bytes);
+    record.set("decode_bytes_q4", q4_bytes(config, parameters));
     record.set("decode_flops_per_token", cost.decode_flops_per_token);
     record.set("training_flops_per_token", cost.training_flops_per_token);
     record.set("context", context).set("family", config.family());
@@ -57,7 +68,8 @@ void run_info(const InfoFlags& flags) {
        format_bytes(parameters * kTrainingBytes) + " (f32, without activations)");
   line("decoding, weights f32", format_bytes(parameters * 4));
   line("decoding, weights bf16", format_bytes(parameters * 2));
-  line("decoding, weights int8", format_bytes(parameters));
+  line("decoding, weights q8", format_bytes(parameters * kQ8Bytes));
+  line("decoding, weights q4", format_bytes(q4_bytes(config, parameters)));
   line("decoding, KV cache", fmt::format("{} for {} tokens (f32)", format_bytes(cache), context));
   line("FLOPs per token, decoding", format_count(cost.decode_flops_per_token));
   line("FLOPs per token, training",

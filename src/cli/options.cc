@@ -44,14 +44,17 @@ tensor::Precision parse_precision(const std::string& name) {
   if (name == "f32") return tensor::Precision::kF32;
   if (name == "bf16") return tensor::Precision::kBF16;
   if (name == "int8") return tensor::Precision::kInt8;
-  throw UsageError(fmt::format("--precision '{}': expected auto, f32, bf16 or int8{}", name,
-                               did_you_mean(name, {"auto", "f32", "bf16", "int8"})));
+  if (name == "q8") return tensor::Precision::kQ8;
+  if (name == "q4") return tensor::Precision::kQ4;
+  throw UsageError(fmt::format("--precision '{}': expected auto, f32, bf16, q8, q4 or int8{}", name,
+                               did_you_mean(name, {"auto", "f32", "bf16", "q8", "q4", "int8"})));
 }
 
 tensor::Precision parse_training_precision(const std::string& name) {
   const tensor::Precision precision = parse_precision(name);
-  if (precision == tensor::Precision::kInt8) {
-    throw UsageError("--precision int8: int8 is for decoding; train with auto, f32 or bf16");
+  if (!can_train(precision)) {
+    throw UsageError(fmt::format("--precision {}: {} is for decoding; train with auto, f32 or bf16",
+                                 name, name));
   }
   return precision;
 }

@@ -47,6 +47,10 @@ const char* precision_name(tensor::Precision precision) {
       return "bf16";
     case tensor::Precision::kInt8:
       return "int8";
+    case tensor::Precision::kQ8:
+      return "q8";
+    case tensor::Precision::kQ4:
+      return "q4";
   }
   check_failed("a precision", __FILE__, __LINE__);
 }

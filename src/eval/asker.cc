@@ -5,6 +5,7 @@
 
 #include "base/process/watcher.h"
 #include "decode/text_batch.h"
+#include "eval/data/python_text.h"
 
 namespace evo::eval {
 namespace {
@@ -19,8 +20,14 @@ void check_interrupt() {
 /// Blanks at the end of a context are the continuation's, as in lm-evaluation-harness
 /// (lm_eval/api/model.py, _encode_pair): tokenizers join them with what follows.
 Continuation with_blanks_moved(const Continuation& pair) {
-  const size_t end = pair.context.find_last_not_of(" \t\n\r\v\f") + 1;
-  return {pair.context.substr(0, end), pair.context.substr(end) + pair.text};
+  const size_t end = strip_end(pair.context).size();
+  return {pair.context.substr(0, end), pair.context.substr(end) + pair.text, pair.characters};
+}
+
+/// Names of special tokens are these tokens, as where the harness encodes: chat templates write
+/// them, and no text of a benchmark is an attack.
+std::vector<int32_t> encoded(const tokenizer::Tokenizer& tokenizer, std::string_view text) {
+  return tokenizer.encode(text, {.special = true});
 }
 
 /// A generation, its answer, and what its drafts were expected to become.
@@ -90,20 +97,29 @@ std::vector<Answer> Asker::ask(std::span<const Example> examples, uint64_t strea
   return answers;
 }
 
-std::vector<int32_t> Asker::begin_of_text() const {
+std::vector<int32_t> Asker::begun(const std::vector<int32_t>& text) const {
   const std::span<const int32_t> begin =
       options_.begin_texts ? tokenizer_.begin_of_text() : tokenizer_.prefix();
-  return {begin.begin(), begin.end()};
+  std::vector<int32_t> whole;
+  // What chat templates write themselves is not said twice.
+  if (std::ranges::mismatch(begin, text).in1 != begin.end())
+    whole.assign(begin.begin(), begin.end());
+  whole.insert(whole.end(), text.begin(), text.end());
+  // Something must stand before the first token.
+  if (whole.empty()) whole = {tokenizer_.need_end_of_text()};
+  return whole;
 }
 
 Asker::Pair Asker::encode(const Continuation& continuation) const {
-  const auto [context, text] = with_blanks_moved(continuation);
-  const size_t context_tokens = tokenizer_.encode(context).size();
-  std::vector<int32_t> whole = begin_of_text();
-  // Something must stand before the first token.
-  if (whole.empty() && context_tokens == 0) whole = {tokenizer_.need_end_of_text()};
-  const size_t boundary = whole.size() + context_tokens;
-  tokenizer_.encode_append(context + text, whole);
+  const auto [context, text, characters] = with_blanks_moved(continuation);
+  const std::vector<int32_t> context_tokens = encoded(tokenizer_, context);
+  std::vector<int32_t> whole = begun(context_tokens);
+  const size_t boundary = whole.size();
+  const std::vector<int32_t> all = encoded(tokenizer_, context + text);
+  // Of the whole text's tokens as many as the context has alone count as the context's.
+  const size_t before = boundary - context_tokens.size();
+  whole.resize(before);
+  whole.insert(whole.end(), all.begin(), all.end());
   if (whole.size() <= boundary) fail("a choice is empty: '{}' after '{}'", text, context);
   Pair pair;
   const auto middle = whole.begin() + static_cast<std::ptrdiff_t>(boundary);
@@ -129,6 +145,7 @@ void Asker::score(std::span<const Example> examples, uint64_t stream,
   size_t asked = 0;
   const auto flush = [&] {
     std::vector<ScoreRequest> requests;
+    requests.reserve(pairs.size());
     for (const Pair& pair : pairs) requests.push_back({pair.context, pair.continuation});
     const std::vector<TokenScores> scores = scorer.score(requests, stream_id({stream, pass++}));
     for (size_t i = 0; i < scores.size(); ++i) {
@@ -169,10 +186,8 @@ void Asker::score(std::span<const Example> examples, uint64_t stream,
 
 decode::Prompt Asker::prompt_of(const Example& example, int64_t max_tokens, bool& cut) const {
   const int64_t room = model_.config().max_position_embeddings - max_tokens;
-  std::vector<int32_t> before = begin_of_text(), after;
-  tokenizer_.encode_append(example.prompt, before);
-  if (before.empty()) before = {tokenizer_.need_end_of_text()};
-  tokenizer_.encode_append(example.suffix, after);
+  std::vector<int32_t> before = begun(encoded(tokenizer_, example.prompt));
+  std::vector<int32_t> after = encoded(tokenizer_, example.suffix);
   // The suffix may take half of the room; its end goes, and the beginning of the prefix.
   const int64_t suffix_room = std::max(room / 2, room - std::ssize(before));
   cut = std::ssize(after) > suffix_room;

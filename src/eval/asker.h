@@ -56,7 +56,8 @@ class Asker {
     std::vector<int32_t> context, continuation;
     bool cut = false;
   };
-  [[nodiscard]] std::vector<int32_t> begin_of_text() const;
+  /// The tokens of a text after those that every text begins with; never empty.
+  [[nodiscard]] std::vector<int32_t> begun(const std::vector<int32_t>& text) const;
   [[nodiscard]] Pair encode(const Continuation& continuation) const;
   void score(std::span<const Example> examples, uint64_t stream, std::span<Answer> answers) const;
   void generate(std::span<const Example> examples, std::span<Answer> answers,

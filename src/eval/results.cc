@@ -16,6 +16,7 @@ class Writer {
   void operator()(const char* key, const T& value) {
     record_.set(key, value);
   }
+  void later(const char* key, const std::string& value) { record_.set(key, value); }
   template <class T>
   void operator()(const char* key, const std::vector<T>& parts) {
     std::vector<json::Record> records;
@@ -35,6 +36,10 @@ class Reader {
   explicit Reader(const json::Record& record) : record_(record) {}
 
   void operator()(const char* key, std::string& value) { value = record_.get_string(key); }
+  /// What files of earlier programs do not have.
+  void later(const char* key, std::string& value) {
+    if (record_.has(key)) value = record_.get_string(key);
+  }
   /// Every whole number here is a count.
   void operator()(const char* key, int64_t& value) {
     value = record_.get_int(key);

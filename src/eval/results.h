@@ -102,7 +102,8 @@ struct EvalResults {
   double temperature = 0;         ///< 0: greedy
   std::string score;              ///< path of likelihood: "ar", "diagonal", "block:8"
   std::string precision;
-  int64_t limit = 0;  ///< examples per task at most; 0: all
+  std::string prompts;  ///< "plain texts", or how a chat template was used; empty: not noted
+  int64_t limit = 0;    ///< examples per task at most; 0: all
   std::string seed;
   std::string program;  ///< version of evo
   std::vector<TaskResult> tasks;
@@ -120,6 +121,7 @@ struct EvalResults {
     v("temperature", temperature);
     v("score", score);
     v("precision", precision);
+    v.later("prompts", prompts);
     v("limit", limit);
     v("seed", seed);
     v("program", program);

@@ -39,6 +39,8 @@ json::Record settings_of(const EvalModel& model, const EvalOptions& options) {
   set(record, "--samples", options.ask.score.time_samples);
   set(record, "--begin", options.ask.begin_texts ? "auto" : "none");
   set(record, "--limit", options.task.limit);
+  set(record, "--chat-template", options.task.chat ? "on" : "off");
+  set(record, "--shots-as", options.task.shots_are_turns ? "turns" : "message");
   set(record, "--sessions", options.ask.sessions);  // the texts are the same, the passes are not
   return record;
 }
@@ -83,12 +85,13 @@ std::string digest_of(const Example& example) {
   return digest.value();
 }
 
-json::Record identity_of(const TaskInfo& info, std::span<const Example> examples) {
+json::Record identity_of(const Task& task, const TaskOptions& options,
+                         std::span<const Example> examples) {
   Digest all;
   for (const Example& example : examples) all.add(digest_of(example));
   json::Record record;
-  set(record, "version of the task", info.version);
-  set(record, "shots", info.shots);
+  set(record, "version of the task", task.info().version);
+  set(record, "shots", task.shots(options));
   set(record, "number of examples", examples.size());
   set(record, "data", all.value());
   return record;
@@ -136,8 +139,10 @@ RunIdentity::RunIdentity(std::filesystem::path folder, const EvalModel& model,
   require_same(record_.get_record(kSettings), settings, "with other settings");
 }
 
-void RunIdentity::add(const TaskInfo& info, std::span<const Example> examples) {
-  const json::Record identity = identity_of(info, examples);
+void RunIdentity::add(const Task& task, const TaskOptions& options,
+                      std::span<const Example> examples) {
+  const TaskInfo& info = task.info();
+  const json::Record identity = identity_of(task, options, examples);
   json::Record tasks = record_.get_record(kTasks);
   if (tasks.has(info.name)) {
     require_same(tasks.get_record(info.name), identity, "of " + info.name + " on other examples");

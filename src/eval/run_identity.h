@@ -17,7 +17,7 @@ class RunIdentity {
   RunIdentity(std::filesystem::path folder, const EvalModel& model, const EvalOptions& options);
 
   /// Adds a task: its version and all of its examples. Throws Error if the file has others of it.
-  void add(const TaskInfo& info, std::span<const Example> examples);
+  void add(const Task& task, const TaskOptions& options, std::span<const Example> examples);
 
  private:
   void require_same(const json::Record& before, const json::Record& now,

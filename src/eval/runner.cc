@@ -95,14 +95,14 @@ void add_choice(const Example& example, const Outcome& outcome, Reliability& rel
   reliability.add(1 / sum, best - outcome.log_likelihood.begin() == example.gold);
 }
 
-TaskResult summarize(const Task& task, std::span<const Example> examples,
-                     std::span<const ExampleResult> results) {
+TaskResult summarize(const Task& task, const TaskOptions& options,
+                     std::span<const Example> examples, std::span<const ExampleResult> results) {
   const TaskInfo& info = task.info();
   TaskResult summary;
   summary.task = info.name;
   summary.version = info.version;
   summary.source = info.source;
-  summary.shots = info.shots;
+  summary.shots = task.shots(options);
   summary.n = std::ssize(results);
   std::vector<flow::RunningMean> all(info.metrics.size());
   std::map<std::string, std::vector<flow::RunningMean>> groups;
@@ -166,7 +166,7 @@ TaskResult run_task(const EvalModel& model, const DataFolder& data, const Task& 
                     const EvalOptions& options, std::optional<RunIdentity>& identity) {
   const std::vector<Example> examples = task.load(data, options.task);
   if (examples.empty()) fail("{}: the data has no examples", task.info().name);
-  if (identity) identity->add(task.info(), examples);
+  if (identity) identity->add(task, options.task, examples);
   const bool generates = examples.front().choices.empty();
   fs::path lines;
   if (!options.out.empty()) lines = options.out / "examples" / (task.info().name + ".jsonl");
@@ -193,9 +193,15 @@ TaskResult run_task(const EvalModel& model, const DataFolder& data, const Task& 
     file.append(std::move(results));
   }
   progress.finish();
-  TaskResult result = summarize(task, examples, file.results());
+  TaskResult result = summarize(task, options.task, examples, file.results());
   if (generates && !options.out.empty()) result.trace = trace_name(task);
   return result;
+}
+
+std::string prompts_text(const TaskOptions& options) {
+  if (!options.chat) return "plain texts";
+  return options.shots_are_turns ? "chat template, shots as turns"
+                                 : "chat template, shots in the question's message";
 }
 
 EvalResults header_of(const EvalModel& model, const EvalOptions& options) {
@@ -212,6 +218,7 @@ EvalResults header_of(const EvalModel& model, const EvalOptions& options) {
   results.temperature = options.ask.decode.sampler.temperature;
   results.score = flow::to_string(options.ask.score.path);
   results.precision = model.precision;
+  results.prompts = prompts_text(options.task);
   results.limit = options.task.limit;
   results.seed = fmt::format("{}", options.ask.decode.seed);
   return results;

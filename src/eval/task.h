@@ -3,23 +3,28 @@
 //   DataFolder --load--> Example --runner: a model--> Outcome --grade--> one score per metric
 //
 // Tasks know nothing of models; the runner (runner.h) knows nothing of benchmarks. Prompts, choice
-// of shots and normalisation follow lm-evaluation-harness 0.4.8, whose file and version each task
+// of shots and normalisation follow lm-evaluation-harness 0.4.13, whose file and version each task
 // cites.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "eval/data/data_folder.h"
+#include "text/chat_message.h"
 
 namespace evo::eval {
 
 /// A text whose probability after another one is asked for.
 struct Continuation {
   std::string context, text;
+  int64_t characters = 0;  ///< of the choice, by which "acc_norm" divides
 };
 
 /// What is put to a model: continuations to be scored, or a text to be generated; not both.
@@ -60,8 +65,9 @@ struct Metric {
 struct TaskInfo {
   std::string name;  ///< as lm-evaluation-harness calls it
   std::string version;
-  std::string source;  ///< the harness's file, or the paper, that is followed
-  int shots = 0;
+  std::string source;              ///< the harness's file, or the paper, that is followed
+  int shots = 0;                   ///< worked examples before a question, if TaskOptions do not say
+  bool takes_shots = true;         ///< false: TaskOptions do not change how many there are
   std::vector<Metric> metrics;     ///< the first is the one that summaries show
   std::vector<std::string> files;  ///< what load() looks for, for people
   bool runs_programs = false;      ///< grade() executes what the model wrote, in a sandbox
@@ -71,6 +77,14 @@ struct TaskOptions {
   /// Examples at most; 0: all. Of a task with subtasks, of each of them as many, so that none is
   /// left out; the order is that of the files.
   int64_t limit = 0;
+  /// Worked examples before a question; nothing: as many as the task has by itself.
+  std::optional<int64_t> shots = {};
+  /// Writes prompts as conversations, up to where the assistant begins to speak; empty: prompts are
+  /// plain texts.
+  std::function<std::string(std::span<const text::ChatMessage>)> chat = {};
+  /// In a conversation every worked example is a turn of user and assistant; else they stand before
+  /// the question, in the user's only message.
+  bool shots_are_turns = true;
 };
 
 class Task {
@@ -81,6 +95,10 @@ class Task {
   Task& operator=(const Task&) = delete;
 
   [[nodiscard]] const TaskInfo& info() const { return info_; }
+  /// Worked examples before each question.
+  [[nodiscard]] int64_t shots(const TaskOptions& options) const {
+    return info_.takes_shots ? options.shots.value_or(info_.shots) : info_.shots;
+  }
   /// Throws Error that says which file was looked for, or what is wrong in which line of it.
   [[nodiscard]] virtual std::vector<Example> load(const DataFolder& data,
                                                   const TaskOptions& options) const = 0;

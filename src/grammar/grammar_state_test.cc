@@ -5,7 +5,6 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <source_location>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,7 +21,7 @@ using Json = nlohmann::ordered_json;
 
 /// Of bytes; of joined structure and of parts of characters; of SentencePiece's pieces; of BPE.
 std::vector<tokenizer::Tokenizer> tokenizers() {
-  const std::filesystem::path here(std::source_location::current().file_name());
+  const std::filesystem::path here(__FILE__);
   const std::pair<int32_t, int32_t> merges[] = {
       {'{', '"'},   {'"', ':'},  {257, ' '},
       {'"', ','},   {259, ' '},  // {"  ":  ":_  ",  ",_

@@ -167,6 +167,9 @@ class Model {
   [[nodiscard]] bool unembeds_ahead(const ops::Weight& weight) const;
   /// Belongs to the field ahead alone.
   [[nodiscard]] bool is_ahead(const ops::Weight& weight) const;
+  /// What a weight is packed in where products are computed in `precision`.
+  [[nodiscard]] tensor::Precision packed_precision(const ops::Weight& weight,
+                                                   tensor::Precision precision) const;
   void set_packed(ops::Weight& weight, std::shared_ptr<const ops::PackedWeight> packed);
   static Model read(const std::string& folder,
                     const std::function<void(Model&, const FamilyWeights&)>& read_parameters);

@@ -117,7 +117,8 @@ void Model::read_packed(const FamilyWeights& file, const PackedUnit& unit,
   } else {
     // Elsewhere: memory that was written already costs much less than new memory.
     const tensor::Tensor values = read_values(file, parts, weight->value.shape());
-    set_packed(*weight, ops::pack_weight(values.f32(), values.rows(), values.cols(), precision));
+    set_packed(*weight, ops::pack_weight(values.f32(), values.rows(), values.cols(),
+                                         packed_precision(*weight, precision)));
   }
   if (weight != nullptr) parameters_.release(weight->value);
 }
@@ -129,7 +130,7 @@ void Model::pack_bits(const FamilyWeights& file, std::span<const Parameter> part
     return pack(weight, read_bits(file, parts, weight.value.shape()), precision);
   }
   set_packed(weight, ops::pack_bf16_weight(mapped.data(), weight.value.rows(), weight.value.cols(),
-                                           precision));
+                                           packed_precision(weight, precision)));
 }
 
 Model Model::read(const std::string& folder,

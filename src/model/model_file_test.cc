@@ -85,7 +85,8 @@ TEST(ModelFile, LoadPackedIsLoadAndPack) {
   for (const auto& [tied, weights, odd] : {Case{false, "F32", false}, Case{true, "BF16", false},
                                            Case{false, "BF16", false}, Case{false, "BF16", true}}) {
     for (tensor::Precision precision :
-         {tensor::Precision::kF32, tensor::Precision::kBF16, tensor::Precision::kInt8}) {
+         {tensor::Precision::kF32, tensor::Precision::kBF16, tensor::Precision::kInt8,
+          tensor::Precision::kQ8, tensor::Precision::kQ4}) {
       const TemporaryFolder folder;
       ModelConfig config = tiny_config(16);
       config.tie_word_embeddings = tied;

@@ -54,12 +54,21 @@ void Model::pack(tensor::Precision precision) {
 
 void Model::pack(ops::Weight& w, tensor::Precision precision) {
   set_packed(w, ops::pack_weight(w.value.f32(), w.value.rows(), w.value.cols(),
-                                 is_ahead(w) ? tensor::Precision::kInt8 : precision));
+                                 packed_precision(w, precision)));
   if (unembeds_ahead(w)) pack_ahead_unembedding();
 }
 
 void Model::pack(ops::Weight& w, const tensor::Tensor& bits, tensor::Precision precision) {
-  set_packed(w, ops::pack_bf16_weight(bits.bf16(), bits.rows(), bits.cols(), precision));
+  set_packed(w, ops::pack_bf16_weight(bits.bf16(), bits.rows(), bits.cols(),
+                                      packed_precision(w, precision)));
+}
+
+/// Drafts may be coarse. The tables of tokens may not: 4 bits of them would lose as much as those
+/// of all layers do.
+tensor::Precision Model::packed_precision(const ops::Weight& weight, tensor::Precision precision) const {
+  if (is_ahead(weight)) return tensor::Precision::kInt8;
+  const bool is_table = &weight == &network_.embedding || &weight == &network_.unembedding;
+  return is_table && precision == tensor::Precision::kQ4 ? tensor::Precision::kQ8 : precision;
 }
 
 void Model::pack_ahead_unembedding() {

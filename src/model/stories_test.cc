@@ -1,7 +1,6 @@
 // The small real checkpoint of the shared data folder: its greedy text is known.
 #include <cstdlib>
 #include <cstring>
-#include <source_location>
 
 #include "base/testing.h"
 #include "files/files.h"
@@ -20,7 +19,7 @@ constexpr int32_t kBegin = 1;  // begins and ends every story
 /// $EVO_SHARED_DATA, or else ../shared/data beside the source tree.
 fs::path stories_folder() {
   const char* const chosen = std::getenv("EVO_SHARED_DATA");
-  const fs::path here(std::source_location::current().file_name());
+  const fs::path here(__FILE__);
   const fs::path data =
       chosen != nullptr ? fs::path(chosen) : here.parent_path() / "../../../shared/data";
   return data / "weights/stories260K";

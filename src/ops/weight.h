@@ -49,7 +49,7 @@ class PackedWeight {
 std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out, int64_t in,
                                                 tensor::Precision precision);
 
-/// From bf16 to kBF16 or kInt8: what the numbers as f32 give, without the memory for them.
+/// From bf16 to any but kF32: what the numbers as f32 give, without the memory for them.
 std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int64_t out,
                                                      int64_t in, tensor::Precision precision);
 

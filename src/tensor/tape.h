@@ -8,9 +8,14 @@
 
 namespace evo::tensor {
 
-/// Number format of matrix products' inputs. Sums are f32; of kInt8, which is for decoding only,
-/// they are whole numbers (PackedWeight).
-enum class Precision { kF32, kBF16, kInt8 };
+/// Number format of matrix products' inputs. Sums are f32. For decoding only (PackedWeight): kInt8,
+/// whole numbers with a scale for each row; kQ8 and kQ4, 8 and 4 bits with a scale for each 32 of a
+/// row.
+enum class Precision { kF32, kBF16, kInt8, kQ8, kQ4 };
+/// Whether products of gradients can be computed in it.
+[[nodiscard]] constexpr bool can_train(Precision precision) {
+  return precision == Precision::kF32 || precision == Precision::kBF16;
+}
 
 /// One run of the network: says whether gradients are wanted and in which precision products are
 /// computed. Every op takes the tape first:

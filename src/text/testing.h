@@ -5,7 +5,6 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +21,7 @@ inline std::filesystem::path shared_data(const std::string& name) {
   if (const char* folder = std::getenv("EVO_SHARED_DATA")) {
     return std::filesystem::path(folder) / name;
   }
-  const std::filesystem::path here(std::source_location::current().file_name());
+  const std::filesystem::path here(__FILE__);
   return here.parent_path() / "../../../shared/data" / name;
 }
 

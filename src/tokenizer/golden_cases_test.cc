@@ -1,6 +1,5 @@
 // Small tokenizers of every kind, and the ids that their own libraries give: what
 // reference/tokenizer_goldens.py has made.
-#include <source_location>
 
 #include "files/files.h"
 #include "text/base64.h"
@@ -15,7 +14,7 @@ using Ids = std::vector<int32_t>;
 
 const Json& goldens() {
   static const Json parsed = [] {
-    const std::filesystem::path here(std::source_location::current().file_name());
+    const std::filesystem::path here(__FILE__);
     return Json::parse(files::read_text_corpus(here.parent_path() / "golden/tokenizers.json.xz"));
   }();
   return parsed;

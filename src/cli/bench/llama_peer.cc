@@ -29,7 +29,10 @@ const char* format_of(tensor::Precision precision) {
     case tensor::Precision::kBF16:
       return "BF16";
     case tensor::Precision::kInt8:
+    case tensor::Precision::kQ8:
       return "Q8_0";
+    case tensor::Precision::kQ4:
+      return "Q4_0";
   }
   EVO_CHECK(false);
 }

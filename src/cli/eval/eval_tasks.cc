@@ -6,6 +6,8 @@
 #include <memory>
 #include <set>
 
+#include "base/log.h"
+#include "chat/chat_template.h"
 #include "cli/common_options.h"
 #include "cli/hub/model_option.h"
 #include "cli/mode_choice.h"
@@ -13,6 +15,7 @@
 #include "cli/options.h"
 #include "cli/program.h"
 #include "decode/loaded_model.h"
+#include "eval/chat_prompts.h"
 #include "eval/report/report.h"
 #include "eval/runner.h"
 #include "eval/sandbox.h"
@@ -27,9 +30,37 @@ struct EvalTasksFlags {
   std::string model, tasks, data, mode, score = "ar", precision = "auto", begin = "auto", out;
   std::optional<double> balance;
   eval::EvalOptions options;
+  std::optional<int64_t> shots;
+  std::string shots_as = "turns";
   int threads = 0;
-  bool json = false;
+  bool chat = false, json = false;
 };
+
+/// What a model is asked, and how that is put.
+void set_task_options(EvalTasksFlags& flags) {
+  eval::TaskOptions& task = flags.options.task;
+  task.shots = flags.shots;
+  task.shots_are_turns = flags.shots_as == "turns";
+  if (!flags.chat) return;
+  if (!chat::has_chat_template(flags.model)) {
+    fail(
+        "{}: --chat-template: this model has no chat template; without the option, tasks are put "
+        "to it as plain texts",
+        flags.model);
+  }
+  task.chat = eval::chat_prompts(chat::ChatTemplate::load(flags.model));
+  // The template says how texts begin.
+  flags.options.ask.begin_texts = false;
+}
+
+/// Shots that tasks do not take are not left out silently.
+void check_shots(std::span<const eval::Task* const> tasks, const EvalTasksFlags& flags) {
+  for (const eval::Task* task : tasks) {
+    if (!flags.shots || task->info().takes_shots) continue;
+    log_warning("{} has {} worked examples whatever --shots says", task->info().name,
+                task->info().shots);
+  }
+}
 
 /// Programs that a model wrote need a sandbox: that is said before hours of work, not after.
 void check_sandbox(std::span<const eval::Task* const> tasks) {
@@ -136,6 +167,8 @@ void run_eval_tasks(EvalTasksFlags& flags) {
   const std::vector<const eval::Task*> tasks = eval::find_tasks(flags.tasks);
   const eval::DataFolder data(flags.data);
   check_sandbox(tasks);
+  check_shots(tasks, flags);
+  set_task_options(flags);
   const tensor::Precision precision = parse_precision(flags.precision);
   const decode::LoadedModel loaded = decode::load_model(flags.model, precision);
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), ask.decode);
@@ -195,6 +228,21 @@ void add_what(CLI::App& command, EvalTasksFlags& flags) {
       .add_option("--limit", flags.options.task.limit,
                   "examples per task, or per subtask if it has some; 0: all")
       ->check(number(int64_t{0}, kLargestCount));
+  command
+      .add_option("--shots", flags.shots,
+                  "worked examples before each question, chosen as lm-evaluation-harness's "
+                  "--num_fewshot chooses them; by default as many as evo eval list says")
+      ->check(number(int64_t{0}, int64_t{1000}));
+  command.add_flag("--chat-template", flags.chat,
+                   "put questions as a conversation, by the model's chat template (the harness's "
+                   "--apply_chat_template): for models that were trained to chat");
+  command
+      .add_option("--shots-as", flags.shots_as,
+                  "with --chat-template: worked examples are turns of user and assistant (turns; "
+                  "the harness's --fewshot_as_multiturn true, its default), or stand before the "
+                  "question in one message (message)")
+      ->check(one_of({"turns", "message"}))
+      ->capture_default_str();
   command.add_option(
       "--out", flags.out,
       "folder for the report, results and answers; run again, it goes on from there");
@@ -229,7 +277,7 @@ void add_how(CLI::App& command, EvalTasksFlags& flags) {
                   "tokenizer's template says, as lm-evaluation-harness does")
       ->check(one_of({"auto", "none"}))
       ->capture_default_str();
-  command.add_option("--precision", flags.precision, "auto, f32, bf16 or int8");
+  command.add_option("--precision", flags.precision, "auto, f32, bf16, q8, q4 or int8");
   command.add_option("--threads", flags.threads, kThreadsHelp);
   command.add_flag("--json", flags.json, "print one JSON object on stdout");
 }
@@ -239,7 +287,7 @@ void add_how(CLI::App& command, EvalTasksFlags& flags) {
 void add_eval_tasks_command(CLI::App& eval, Action& action) {
   const auto flags = std::make_shared<EvalTasksFlags>();
   CLI::App* command =
-      eval.add_subcommand("tasks", "Run benchmarks as lm-evaluation-harness 0.4.8 does");
+      eval.add_subcommand("tasks", "Run benchmarks as lm-evaluation-harness 0.4.13 does");
   add_what(*command, *flags);
   add_how(*command, *flags);
   command->callback([flags, &action] { action = [flags] { run_eval_tasks(*flags); }; });

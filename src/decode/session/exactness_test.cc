@@ -79,9 +79,10 @@ TEST(Session, GreedyExactGivesTheAutoregressiveTokensWithDraftsAhead) {
   config.window_places = 4;
   model::Model model = tiny_model(config, 4);
   int64_t accepted = 0, rejected = 0, without_window = 0;
-  for (uint64_t seed = 0; seed < 90; ++seed) {
+  for (uint64_t seed = 0; seed < 150; ++seed) {
     constexpr std::array kPrecisions = {tensor::Precision::kF32, tensor::Precision::kBF16,
-                                        tensor::Precision::kInt8};
+                                        tensor::Precision::kInt8, tensor::Precision::kQ8,
+                                        tensor::Precision::kQ4};
     if (seed % 30 == 0) model.pack(kPrecisions[seed / 30]);
     const Decoder decoder(model, seed % 2 == 0);
     const std::vector<int32_t> prompt = random_prompt(seed, 1 + seed % 20);

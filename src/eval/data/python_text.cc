@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/error.h"
 
@@ -40,10 +41,9 @@ void append(std::string& text, int32_t code) {
   text.append(reinterpret_cast<const char*>(bytes.data()), static_cast<size_t>(count));
 }
 
-}  // namespace
-
-std::string_view strip(std::string_view text) {
-  size_t begin = 0, end = 0;  // of what is no space
+/// Where what is no space at the ends begins and ends.
+std::pair<size_t, size_t> stripped(std::string_view text) {
+  size_t begin = 0, end = 0;
   bool found = false;
   for (size_t at = 0; at < text.size();) {
     const Character character = character_at(text, at);
@@ -54,7 +54,18 @@ std::string_view strip(std::string_view text) {
     }
     at += character.bytes;
   }
+  return {begin, end};
+}
+
+}  // namespace
+
+std::string_view strip(std::string_view text) {
+  const auto [begin, end] = stripped(text);
   return text.substr(begin, end - begin);
+}
+
+std::string_view strip_end(std::string_view text) {
+  return text.substr(0, stripped(text).second);
 }
 
 int64_t character_count(std::string_view text) {

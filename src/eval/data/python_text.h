@@ -11,6 +11,8 @@ namespace evo::eval {
 
 /// `text.strip()`: without white space, in Unicode's sense, at both ends.
 [[nodiscard]] std::string_view strip(std::string_view text);
+/// `text.rstrip()`.
+[[nodiscard]] std::string_view strip_end(std::string_view text);
 /// `len(text)`: characters, not bytes.
 [[nodiscard]] int64_t character_count(std::string_view text);
 /// `text.capitalize()`: the first character in upper case, all others in lower case.

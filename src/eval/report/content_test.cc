@@ -23,6 +23,7 @@ using testing::texts;
 
 std::vector<EvalRun> runs_of(const std::vector<EvalResults>& results) {
   std::vector<EvalRun> runs;
+  runs.reserve(results.size());
   for (const EvalResults& one : results) runs.push_back({one, "folder"});
   return runs;
 }
@@ -58,16 +59,17 @@ TEST(ReportContent, ValuesBesideEachOther) {
             (std::vector<std::string>{"hellaswag", "mmlu", "gsm8k", "lambada_openai", "held_out"}));
   EXPECT_EQ(row_text(table.rows.at(0)),
             "hellaswag (10-shot, version 1.0) | acc_norm | 41.2% \u00B1 1.0 | 47.1% \u00B1 4.4 "
-            "(+5.9, better; n = 500) | 25.0% | 10,042");
+            "(+5.9, better; n = 500) | 25.0% | 10,042 | 82.1% (a second row says 86.4) | "
+            "accuracy, shots not stated");
   EXPECT_EQ(row_text(table.rows.at(1)),
             " | acc | 35.5% \u00B1 0.9 | 37.1% \u00B1 4.2 (+1.6, within error; n = 500) | 25.0% | "
-            "10,042");
+            "10,042 | \u2013 | \u2013");
   EXPECT_EQ(row_text(table.rows.at(6)),
             " | perplexity | 41.7 \u00B1 3.2 | 28.4 \u00B1 3.2 (not comparable: other tokenizer) | "
-            "\u2013 | 5,153");
+            "\u2013 | 5,153 | \u2013 | \u2013");
   EXPECT_EQ(row_text(table.rows.at(7)),
             "held_out (0-shot, version 1) | bits per byte | 1.083 \u00B1 0.024 | 0.982 \u00B1 "
-            "0.023 (\u22120.101, better) | \u2013 | 200");
+            "0.023 (\u22120.101, better) | \u2013 | 200 | \u2013 | \u2013");
   EXPECT_EQ(table.rows.at(7).cells.at(2).tone, ReportCell::Tone::kBetter);
   EXPECT_TRUE(has_note(content, "different tokenizers"));
   EXPECT_TRUE(has_note(content, "answered different examples"));
@@ -96,9 +98,30 @@ TEST(ReportContent, OtherShotsOrVersionsAreOtherTasks) {
                                       "mmlu", "gsm8k"}));
   EXPECT_EQ(row_text(content.values.rows.at(0)),
             "hellaswag (10-shot, version 1.0) | acc_norm | 41.2% \u00B1 1.0 | \u2013 | 25.0% | "
-            "10,042");
+            "10,042 | 82.1% (a second row says 86.4) | accuracy, shots not stated");
   EXPECT_EQ(row_text(content.values.rows.at(8)),
-            "mmlu (0-shot, version 1.0) | acc | \u2013 | 26.3% \u00B1 5.0 | 25.0% | 300");
+            "mmlu (0-shot, version 1.0) | acc | \u2013 | 26.3% \u00B1 5.0 | 25.0% | 300 | "
+            "78.6% (a second row says 76.8) | accuracy, shots not stated");
+}
+
+TEST(ReportContent, WhatThePaperReportsIsMarkedAsReported) {
+  const ReportContent content = report_content(runs_of({sample_results()}));
+  const auto& columns = content.values.columns;
+  EXPECT_EQ(columns.at(columns.size() - 2).title, "Paper\u2019s 8B, reported by its authors");
+  for (const ReportRow& row : content.values.rows) {
+    EXPECT_EQ(row.cells.size() + 1, columns.size()) << row.head.text;
+  }
+  EXPECT_NE(row_text(content.values.rows.at(3)).find("| no figure | metric not stated, shots not"),
+            std::string::npos)
+      << "gsm8k is named without one";
+  EXPECT_TRUE(has_note(content, "They were not measured here"));
+  for (const ReportTable& table : content.subtasks) EXPECT_EQ(table.columns.size(), 5u);
+
+  EvalResults other = sample_results();
+  other.tasks.erase(other.tasks.begin(), other.tasks.begin() + 3);  // none that the paper names
+  const ReportContent without = report_content(runs_of({other}));
+  EXPECT_EQ(without.values.columns.size(), 5u);
+  EXPECT_FALSE(has_note(without, "measured here"));
 }
 
 TEST(ReportContent, ATaskThatComesTwiceHasTwoRows) {

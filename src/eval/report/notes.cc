@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "eval/report/numbers.h"
+#include "eval/report/reported.h"
 
 namespace evo::eval {
 namespace {
@@ -57,6 +58,18 @@ void add_comparability(std::span<const EvalRun> runs, std::span<const AlignedTas
   }
 }
 
+void add_reported(std::span<const AlignedTask> tasks, Notes& notes) {
+  const bool any = std::ranges::any_of(
+      tasks, [](const AlignedTask& task) { return reported_score(task.any().task) != nullptr; });
+  if (!any) return;
+  notes.push_back(fmt::format(
+      "The last columns are what the authors of the Evo paper ({}) report of their model of 8B "
+      "parameters, as far as its public abstract page lists it. They were not measured here, and "
+      "the page says neither how many worked examples were shown nor how answers were scored: a "
+      "reference for orders of magnitude, with which no value here is compared.",
+      kReportedSource));
+}
+
 void add_cuts(std::span<const EvalRun> runs, const ReportContent& content, Notes& notes) {
   for (size_t i = 0; i < runs.size(); ++i) {
     for (const TaskResult& task : runs[i].results.tasks) {
@@ -91,6 +104,7 @@ std::vector<std::string> report_notes(std::span<const EvalRun> runs, const Repor
   add_statistics(runs, content, notes);
   add_bounds(runs, content, notes);
   add_comparability(runs, tasks, notes);
+  add_reported(tasks, notes);
   add_cuts(runs, content, notes);
   add_pictures(content, notes);
   return notes;

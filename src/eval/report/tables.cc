@@ -7,6 +7,7 @@
 
 #include "base/terminal/progress.h"
 #include "eval/report/numbers.h"
+#include "eval/report/reported.h"
 
 namespace evo::eval {
 namespace {
@@ -119,6 +120,21 @@ ReportTable metric_table(RunLabels labels, std::string head, std::string caption
   return table;
 }
 
+/// What the paper's authors report, beside the first of the task's rows, the main metric's.
+void add_reported(ReportTable& table, size_t first_row, std::string_view task) {
+  const ReportedScore* score = reported_score(task);
+  for (size_t row = first_row; row < table.rows.size(); ++row) {
+    std::vector<ReportCell>& cells = table.rows[row].cells;
+    if (score == nullptr || row > first_row) {
+      cells.insert(cells.end(), {{"\u2013"}, {"\u2013"}});
+      continue;
+    }
+    cells.push_back({score->percent ? fmt::format("{:.1f}%", *score->percent) : "no figure",
+                     std::string(score->remark)});
+    cells.push_back({fmt::format("{}, {}", score->metric, kReportedShots)});
+  }
+}
+
 /// The subtask in each of the runs.
 std::vector<Measured> measured_group(const AlignedTask& task, const std::string& group) {
   std::vector<Measured> measured(task.results.size());
@@ -162,6 +178,7 @@ ReportTable settings_table(std::span<const EvalRun> runs, RunLabels labels) {
     return results.temperature == 0 ? "0 (greedy)" : plain_text(results.temperature);
   });
   add("Likelihood along", score_text);
+  add("Prompts", [](Results results) { return or_dash(results.prompts); });
   add("Precision", [](Results results) { return or_dash(results.precision); });
   add("Examples", [](Results results) {
     return results.limit == 0 ? "all" : "at most " + count_text(results.limit) + " of each task";
@@ -179,7 +196,14 @@ ReportTable values_table(std::span<const EvalRun> runs, RunLabels labels,
       labels, "Task",
       runs.size() > 1 ? "Values with 95% intervals and the difference to " + labels.front()
                       : "Values with 95% intervals");
+  const bool with_reported = std::ranges::any_of(
+      tasks, [](const AlignedTask& task) { return reported_score(task.any().task) != nullptr; });
+  if (with_reported) {
+    table.columns.push_back({"Paper\u2019s 8B, reported by its authors"});
+    table.columns.push_back({"Metric and shots there", false});
+  }
   for (const AlignedTask& task : tasks) {
+    const size_t first_row = table.rows.size();
     std::vector<Measured> measured;
     for (const TaskResult* result : task.results) {
       measured.push_back(result != nullptr ? Measured{&result->metrics, result->n} : Measured{});
@@ -187,6 +211,7 @@ ReportTable values_table(std::span<const EvalRun> runs, RunLabels labels,
     const TaskResult& any = task.any();
     const std::string detail = fmt::format("{}-shot, version {}", any.shots, or_dash(any.version));
     add_metric_rows(table, runs, {any.task, detail}, measured);
+    if (with_reported) add_reported(table, first_row, any.task);
   }
   return table;
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/testing.h"
 #include "eval/report/report.h"
 
 namespace evo::eval::testing {
@@ -30,6 +31,7 @@ inline EvalResults sample_results() {
   results.mode = "ar";
   results.score = "ar";
   results.precision = "bf16";
+  results.prompts = "plain texts";
   results.seed = "1";
   results.program = "0.1.0";
   results.steps = 1;

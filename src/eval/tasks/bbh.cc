@@ -6,6 +6,7 @@
 #include "eval/tasks/choices.h"
 #include "eval/tasks/families.h"
 #include "eval/tasks/parts.h"
+#include "eval/tasks/shots.h"
 
 namespace evo::eval {
 namespace {
@@ -60,24 +61,26 @@ std::string_view take_until(std::string_view& text, std::string_view mark, const
   return taken;
 }
 
-/// A file of cot-prompts as the harness's prompt. The harness has its examples as questions and
-/// targets. Up to 0.4.8 the targets begin with the phrase that the question ends in (pull request
-/// 3140 took it out later), except in boolean_expressions, and the space is the delimiter of
-/// targets.
-std::string shots_of(std::string_view subtask, const DataFile& file) {
+struct CotPrompt {
+  std::string description;
+  std::vector<Shot> shots;
+};
+
+/// A file of cot-prompts as the harness has its parts, whose targets do not begin with the phrase
+/// that the question ends in.
+CotPrompt parse_prompt(const DataFile& file) {
   std::string_view rest = file.text;
   while (rest.ends_with('\n')) rest.remove_suffix(1);
   take_until(rest, "-----\n", file);
-  std::string prompt = fmt::format("{}\n\n", take_until(rest, "\n\nQ: ", file));
+  CotPrompt prompt{fmt::format("{}\n\n", take_until(rest, "\n\nQ: ", file)), {}};
   for (int shot = 1; shot <= kShots; ++shot) {
     const std::string_view question = take_until(rest, "\nA: ", file);
-    std::string_view target = shot < kShots ? take_until(rest, "\n\nQ: ", file) : rest;
+    const std::string_view target = shot < kShots ? take_until(rest, "\n\nQ: ", file) : rest;
     if (!target.starts_with(kThought)) {
       fail("{}: expected \"A: {}\" in example {}, found \"A: {}\"", file.name, kThought, shot,
            target.substr(0, target.find('\n')));
     }
-    if (subtask == "boolean_expressions") target = strip(target.substr(kThought.size()));
-    prompt += fmt::format("{} {}\n\n", asked(question), target);
+    prompt.shots.push_back({asked(question), std::string(strip(target.substr(kThought.size())))});
   }
   return prompt;
 }
@@ -104,8 +107,8 @@ std::string extracted_answer(std::string_view text) {
 TaskInfo bbh_info() {
   TaskInfo info;
   info.name = "bbh";
-  info.version = "3.0";
-  info.source = "lm-evaluation-harness 0.4.8, lm_eval/tasks/bbh/cot_fewshot";
+  info.version = "4.0";
+  info.source = "lm-evaluation-harness 0.4.13, lm_eval/tasks/bbh/cot_fewshot";
   info.shots = kShots;
   info.metrics = {{"exact_match,get-answer"}};
   info.files = {"bbh/boolean_expressions.json ... bbh/word_sorting.json",
@@ -128,10 +131,11 @@ class BbhTask : public Task {
   }
 
  private:
-  static void add_subtask(std::string_view subtask, const DataFolder& data,
-                          const TaskOptions& options, std::vector<Example>& examples) {
-    const std::string shots =
-        shots_of(subtask, data.read({fmt::format("cot-prompts/{}.txt", subtask)}));
+  void add_subtask(std::string_view subtask, const DataFolder& data, const TaskOptions& options,
+                   std::vector<Example>& examples) const {
+    CotPrompt prompt = parse_prompt(data.read({fmt::format("cot-prompts/{}.txt", subtask)}));
+    const PromptWriter writer(options, prompt.description, "");
+    const std::vector<Shot> shots = first_shots(*this, options, std::move(prompt.shots));
     const DataFile file =
         data.read({fmt::format("bbh/{}.json", subtask), fmt::format("bbh/{}/test.jsonl", subtask),
                    fmt::format("bbh/{}.jsonl", subtask)});
@@ -140,7 +144,7 @@ class BbhTask : public Task {
       Example example;
       example.id = fmt::format("{}/{}", subtask, i);
       example.group = subtask;
-      example.prompt = shots + asked(rows[i].get_string("input"));
+      example.prompt = writer.write(shots, asked(rows[i].get_string("input")));
       example.stop = {"</s>", "Q", "\n\n"};
       example.max_tokens = 1024;
       example.targets = {rows[i].get_string("target")};

@@ -76,32 +76,29 @@ TEST(Bbh, PromptByteForByte) {
   const Example& example = examples.at(2);
   EXPECT_EQ(example.id, "causal_judgement/0");
   EXPECT_EQ(example.group, "causal_judgement");
-  // As lm-evaluation-harness 0.4.8 puts it: the phrase twice, once of the question and once of the
-  // target, and a space between the two.
   EXPECT_EQ(example.prompt,
             "Judge sums.\n\nSums are judged here.\n\n"
             "Q: Is 1 + 1 = 2?\nOptions:\n- Yes\n- No\nA: Let's think step by step.\n"
-            " Let's think step by step.\nIt is 2. So the answer is Yes.\n\n"
+            "It is 2. So the answer is Yes.\n\n"
             "Q: Is 1 + 2 = 2?\nA: Let's think step by step.\n"
-            " Let's think step by step. It is 3. So the answer is No.\n\n"
+            "It is 3. So the answer is No.\n\n"
             "Q: Is 0 = 0?\nA: Let's think step by step.\n"
-            " Let's think step by step.\nIt is. So the answer is Yes.\n\n"
+            "It is. So the answer is Yes.\n\n"
             "Q: Is 2 = 3?\nOptions:\n- Yes\n- No\nA: Let's think step by step.\n");
   EXPECT_EQ(example.targets, std::vector<std::string>{"No"});
   EXPECT_EQ(example.stop, (std::vector<std::string>{"</s>", "Q", "\n\n"}));
   EXPECT_EQ(example.max_tokens, 1024);
 }
 
-TEST(Bbh, BooleanExpressionsHaveThePhraseOnce) {
+TEST(Bbh, ShotsOfTheTasksOwn) {
   const TaskData data;
   write_all(data);
-  EXPECT_EQ(data.load("bbh").at(1).prompt,
+  EXPECT_EQ(data.load("bbh", {.shots = 1}).at(2).prompt,
             "Judge sums.\n\nSums are judged here.\n\n"
             "Q: Is 1 + 1 = 2?\nOptions:\n- Yes\n- No\nA: Let's think step by step.\n"
-            " It is 2. So the answer is Yes.\n\n"
-            "Q: Is 1 + 2 = 2?\nA: Let's think step by step.\n It is 3. So the answer is No.\n\n"
-            "Q: Is 0 = 0?\nA: Let's think step by step.\n It is. So the answer is Yes.\n\n"
-            "Q: Is 2 = 2?\nA: Let's think step by step.\n");
+            "It is 2. So the answer is Yes.\n\n"
+            "Q: Is 2 = 3?\nOptions:\n- Yes\n- No\nA: Let's think step by step.\n");
+  data.expect_load_error("bbh", {"bbh", "3 worked examples", "4 were asked for"}, {.shots = 4});
 }
 
 TEST(Bbh, LimitIsPerSubtask) {
@@ -167,7 +164,7 @@ TEST(Bbh, SharedData) {
   }
   EXPECT_TRUE(examples[0].prompt.starts_with(
       "Evaluate the result of a random Boolean expression.\n\nQ: not ( ( not not True ) ) is\nA: "
-      "Let's think step by step.\n Remember that (i) expressions inside brackets"));
+      "Let's think step by step.\nRemember that (i) expressions inside brackets"));
   EXPECT_TRUE(examples[0].prompt.ends_with(
       "So the answer is True.\n\nQ: not ( True ) and ( True ) is\nA: Let's think step by step.\n"));
   EXPECT_EQ(examples[0].targets[0], "False");

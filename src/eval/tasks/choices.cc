@@ -9,21 +9,16 @@
 namespace evo::eval {
 namespace {
 
-constexpr std::string_view kDelimiter = " ";
-
 /// The first of the largest, as numpy.argmax.
 int64_t argmax(const std::vector<double>& values) {
   return std::max_element(values.begin(), values.end()) - values.begin();
 }
 
-/// Per character of the choices, the delimiter before them not counted.
 std::vector<double> normalised(const std::vector<double>& log_likelihood,
                                const std::vector<Continuation>& choices) {
   std::vector<double> result;
   for (size_t i = 0; i < choices.size(); ++i) {
-    EVO_CHECK(choices[i].text.starts_with(kDelimiter));
-    const int64_t characters = character_count(choices[i].text.substr(kDelimiter.size()));
-    result.push_back(log_likelihood[i] / static_cast<double>(characters));
+    result.push_back(log_likelihood[i] / static_cast<double>(choices[i].characters));
   }
   return result;
 }
@@ -31,10 +26,13 @@ std::vector<double> normalised(const std::vector<double>& log_likelihood,
 }  // namespace
 
 std::vector<Continuation> after_context(std::string_view context,
-                                        const std::vector<std::string>& choices) {
+                                        const std::vector<std::string>& choices,
+                                        std::string_view delimiter) {
   std::vector<Continuation> result;
+  result.reserve(choices.size());
   for (const std::string& choice : choices) {
-    result.push_back({std::string(context), std::string(kDelimiter) + choice});
+    result.push_back(
+        {std::string(context), std::string(delimiter) + choice, character_count(choice)});
   }
   return result;
 }

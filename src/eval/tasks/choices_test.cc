@@ -16,7 +16,7 @@ const std::vector<Metric> kBoth = {{.name = "acc"}, {.name = "acc_norm"}};
 Example example_of(const std::vector<std::string>& choices, int64_t gold) {
   Example example;
   example.id = "sums/7";
-  example.choices = after_context("Q:", choices);
+  example.choices = after_context("Q:", choices, " ");
   example.gold = gold;
   return example;
 }
@@ -28,10 +28,11 @@ std::vector<double> graded(const Example& example, std::vector<double> log_likel
 }
 
 TEST(Choices, AfterContext) {
-  const std::vector<Continuation> choices = after_context("Q:", {"a", " b"});
+  const std::vector<Continuation> choices = after_context("Q:", {"a", " b"}, " ");
   ASSERT_EQ(choices.size(), 2u);
   EXPECT_EQ(choices[1].context, "Q:");
   EXPECT_EQ(choices[1].text, "  b");
+  EXPECT_EQ(choices[1].characters, 2);
 }
 
 TEST(Choices, NormalisedByCharactersWithoutTheSpace) {
@@ -54,15 +55,75 @@ TEST(Choices, NotANumberIsAnError) {
             (std::vector<double>{1, 1}));
 }
 
-TEST(Shots, DrawnAnewForEveryDocument) {
+std::vector<ShotSampler::Document> numbered(int count) {
   std::vector<ShotSampler::Document> pool;
-  for (int i = 0; i < 10; ++i) pool.push_back({fmt::format("k{}", i), fmt::format("{} ", i)});
+  for (int i = 0; i < count; ++i) {
+    pool.push_back({fmt::format("k{}", i), {fmt::format("{}", i), "a"}});
+  }
+  return pool;
+}
+
+std::string questions(const std::vector<Shot>& shots) {
+  std::string text;
+  for (const Shot& shot : shots) text += shot.question + " ";
+  return text;
+}
+
+TEST(Shots, DrawnAnewForEveryQuestionWhichIsLeftOut) {
   // random.Random(1234): sample(range(10), 4) gives 7, 1, 0, 9, then 9, 0, 1, 8.
-  ShotSampler sampler(pool, 3, 4, "t");
-  EXPECT_EQ(sampler.next("k1"), "7 0 9 ");
-  EXPECT_EQ(sampler.next("none of them"), "9 0 1 ");
-  expect_error([&] { ShotSampler(pool, 10, 11, "t.jsonl"); },
-               {"t.jsonl", "at least 11", "found 10"});
+  ShotSampler others(numbered(10), ShotSampler::Draw::kRandomOther, 3, "t");
+  EXPECT_EQ(questions(others.next("k1")), "7 0 9 ");
+  EXPECT_EQ(questions(others.next("none of them")), "9 0 1 ");
+  ShotSampler all(numbered(10), ShotSampler::Draw::kRandom, 4, "t");
+  EXPECT_EQ(questions(all.next("k1")), "7 1 0 9 ");
+  ShotSampler none({}, ShotSampler::Draw::kRandomOther, 0, "t");
+  EXPECT_TRUE(none.next("k1").empty());
+  expect_error([&] { ShotSampler(numbered(10), ShotSampler::Draw::kRandomOther, 10, "t.jsonl"); },
+               {"t.jsonl", "at least 11", "found 10", "--shots"});
+}
+
+TEST(Shots, ManyEqualQuestionsAreDrawnAgainWithoutThem) {
+  std::vector<ShotSampler::Document> pool = numbered(4);
+  pool[1].key = pool[2].key = "k0";
+  // random.Random(1234): sample(range(4), 3) gives 3, 0, 2; of the last one alone, sample([3], 1).
+  ShotSampler sampler(pool, ShotSampler::Draw::kRandomOther, 2, "t.jsonl");
+  expect_error([&] { static_cast<void>(sampler.next("k0")); },
+               {"t.jsonl", "at least 2", "found 1"});
+  pool.push_back({"k4", {"4", "a"}});
+  ShotSampler more(pool, ShotSampler::Draw::kRandomOther, 2, "t.jsonl");
+  const std::string shown = questions(more.next("k0"));
+  EXPECT_TRUE(shown == "3 4 " || shown == "4 3 ") << shown;
+}
+
+class Prompts : public ::testing::Test {
+ protected:
+  /// "[user]question[assistant]answer" ...
+  static std::string rendered(std::span<const text::ChatMessage> messages) {
+    std::string text;
+    for (const auto& message : messages) text += "[" + message.role + "]" + message.content;
+    return text + "[!]";
+  }
+  const std::vector<Shot> shots_ = {{"q1", "a1"}, {"q2", "a2"}};
+};
+
+TEST_F(Prompts, Texts) {
+  const TaskOptions options;
+  const PromptWriter writer(options, "About.\n\n");
+  EXPECT_EQ(writer.write(shots_, "q"), "About.\n\nq1 a1\n\nq2 a2\n\nq");
+  EXPECT_EQ(writer.before_choice(), " ");
+  EXPECT_EQ(PromptWriter(options, "", "").write(shots_, "q"), "q1a1\n\nq2a2\n\nq");
+}
+
+TEST_F(Prompts, Conversations) {
+  TaskOptions options;
+  options.chat = rendered;
+  const PromptWriter writer(options, "About.\n\n");
+  EXPECT_EQ(writer.write(shots_, "q"),
+            "[system]About.\n\n[user]q1[assistant]a1[user]q2[assistant]a2[user]q[!]");
+  EXPECT_EQ(writer.before_choice(), "");
+  options.shots_are_turns = false;
+  EXPECT_EQ(writer.write(shots_, "q"), "[system]About.\n\n[user]q1 a1\n\nq2 a2\n\nq[!]");
+  EXPECT_EQ(PromptWriter(options).write({}, "q"), "[user]q[!]");
 }
 
 TEST(Tasks, FoundByName) {

@@ -12,7 +12,6 @@
 namespace evo::eval {
 namespace {
 
-constexpr size_t kShots = 4;
 constexpr const char* kNoAnswer = "[invalid]";
 
 struct Problem {
@@ -35,15 +34,12 @@ std::string asked(const Problem& problem) {
   return fmt::format("Question: {}\nAnswer:", problem.question);
 }
 
-/// Shots come from the training split or, if that is not there, from the evaluated one, of which
-/// the harness would draw one more and drop the problem itself.
-ShotSampler sampler_for(const std::vector<Problem>& problems, const DataFolder& data) {
-  const auto train = data.find({"gsm8k/train.jsonl", "gsm8k/main/train.jsonl"});
-  std::vector<ShotSampler::Document> pool;
-  for (const Problem& shot : train ? read_problems(*train) : problems) {
-    pool.push_back({shot.question, fmt::format("{} {}\n\n", asked(shot), shot.answer)});
+std::vector<ShotSampler::Document> shots_of(const DataFile& file) {
+  std::vector<ShotSampler::Document> shots;
+  for (const Problem& problem : read_problems(file)) {
+    shots.push_back({problem.question, {asked(problem), problem.answer}});
   }
-  return {std::move(pool), kShots, train ? kShots : kShots + 1, train ? train->name : "gsm8k"};
+  return shots;
 }
 
 bool is_of_number(char c) {
@@ -107,8 +103,8 @@ TaskInfo gsm8k_info() {
   TaskInfo info;
   info.name = "gsm8k";
   info.version = "3.0";
-  info.source = "lm-evaluation-harness 0.4.8, lm_eval/tasks/gsm8k/gsm8k.yaml";
-  info.shots = static_cast<int>(kShots);
+  info.source = "lm-evaluation-harness 0.4.13, lm_eval/tasks/gsm8k/gsm8k.yaml";
+  info.shots = 5;
   info.metrics = {{"exact_match,strict-match"}, {"exact_match,flexible-extract"}};
   info.files = {"gsm8k/test.jsonl", "gsm8k/train.jsonl"};
   return info;
@@ -119,14 +115,17 @@ class Gsm8kTask : public Task {
   Gsm8kTask() : Task(gsm8k_info()) {}
 
   std::vector<Example> load(const DataFolder& data, const TaskOptions& options) const override {
-    const std::vector<Problem> problems =
-        read_problems(data.read({"gsm8k/test.jsonl", "gsm8k/main/test.jsonl"}));
-    ShotSampler sampler = sampler_for(problems, data);
+    const DataFile file = data.read({"gsm8k/test.jsonl", "gsm8k/main/test.jsonl"});
+    const std::vector<Problem> problems = read_problems(file);
+    const PromptWriter writer(options);
+    ShotSampler sampler =
+        random_shots(shots(options), data.find({"gsm8k/train.jsonl", "gsm8k/main/train.jsonl"}),
+                     ShotSampler::Draw::kRandom, file, shots_of);
     std::vector<Example> examples;
     for (size_t i = 0; i < limited(problems.size(), options); ++i) {
       Example example;
       example.id = std::to_string(i);
-      example.prompt = sampler.next(problems[i].question) + asked(problems[i]);
+      example.prompt = writer.write(sampler.next(problems[i].question), asked(problems[i]));
       example.stop = {"Question:", "</s>", "<|im_end|>"};
       example.max_tokens = 256;  // the harness's default
       example.targets = {problems[i].answer};

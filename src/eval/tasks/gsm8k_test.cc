@@ -33,7 +33,7 @@ TEST(Gsm8k, PromptByteForByte) {
   const TaskData data;
   data.write("gsm8k/train.jsonl", kTrain);
   data.write("gsm8k/test.jsonl", kTest);
-  const std::vector<Example> examples = data.load("gsm8k");
+  const std::vector<Example> examples = data.load("gsm8k", {.shots = 4});
   ASSERT_EQ(examples.size(), 2u);
   // python3: random.Random(1234).sample(range(6), 4), twice: 3 0 4 5, then 4 0 5 3.
   EXPECT_EQ(examples[0].prompt,
@@ -48,7 +48,7 @@ TEST(Gsm8k, PromptByteForByte) {
   EXPECT_EQ(examples[0].max_tokens, 256);
   EXPECT_EQ(examples[0].id, "0");
   EXPECT_EQ(examples[1].id, "1");
-  EXPECT_EQ(data.load("gsm8k", {.limit = 1}).at(0).prompt, examples[0].prompt);
+  EXPECT_EQ(data.load("gsm8k", {.limit = 1, .shots = 4}).at(0).prompt, examples[0].prompt);
   EXPECT_EQ(data.load("gsm8k", {.limit = 1}).size(), 1u);
 }
 
@@ -56,7 +56,7 @@ TEST(Gsm8k, WithoutTrainingSplitShotsAreOtherProblems) {
   const TaskData data;
   data.write("gsm8k/test.jsonl", kTrain);
   // python3: random.Random(1234).sample(range(6), 5) is 3 0 4 5 2, of which 0 is the problem.
-  EXPECT_EQ(data.load("gsm8k").at(0).prompt,
+  EXPECT_EQ(data.load("gsm8k", {.shots = 4}).at(0).prompt,
             "Question: q3?\nAnswer: r3\n#### 3\n\nQuestion: q4?\nAnswer: r4\n#### 4\n\n"
             "Question: q5?\nAnswer: r5\n#### 5\n\nQuestion: q2?\nAnswer: r2\n#### 2\n\n"
             "Question: q0?\nAnswer:");
@@ -83,7 +83,7 @@ TEST(Gsm8k, FaultyFilesAreRefused) {
   testing::expect_error<MissingData>([&] { static_cast<void>(data.load("gsm8k")); },
                                      {"gsm8k/test.jsonl"});
   data.write("gsm8k/test.jsonl", kTest);
-  data.expect_load_error("gsm8k", {"expected at least 5 rows", "found 2"});
+  data.expect_load_error("gsm8k", {"expected at least 6 rows", "found 2"});
   data.write("gsm8k/train.jsonl", "{\"question\": \"q\", \"answer\": \"no result\"}\n");
   data.expect_load_error("gsm8k", {"train.jsonl", "####", "no result"});
   data.write("gsm8k/train.jsonl", "{\"question\": \"q\"}\n");
@@ -93,7 +93,7 @@ TEST(Gsm8k, FaultyFilesAreRefused) {
 TEST(Gsm8k, SharedData) {
   const auto data = testing::shared_benchmarks();
   if (!data) GTEST_SKIP() << "no folder ../shared/data/benchmarks";
-  const std::vector<Example> examples = task_named("gsm8k").load(*data, {});
+  const std::vector<Example> examples = task_named("gsm8k").load(*data, {.shots = 4});
   ASSERT_EQ(examples.size(), 1319u);
   // The harness's first prompts, from python3's generator over the training split.
   EXPECT_TRUE(examples[0].prompt.starts_with("Question: Jen and Tyler are gymnasts practicing fl"));

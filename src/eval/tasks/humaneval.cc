@@ -1,9 +1,11 @@
 // HumanEval: functions completed from their docstrings, and holes of such functions filled.
 #include <array>
 
+#include "base/error.h"
 #include "eval/tasks/choices.h"
 #include "eval/tasks/families.h"
 #include "eval/tasks/parts.h"
+#include "eval/tasks/prompt.h"
 
 namespace evo::eval {
 namespace {
@@ -17,7 +19,8 @@ TaskInfo humaneval_info() {
   TaskInfo info;
   info.name = "humaneval";
   info.version = "1.0";
-  info.source = "lm-evaluation-harness 0.4.8, lm_eval/tasks/humaneval/humaneval.yaml";
+  info.source = "lm-evaluation-harness 0.4.13, lm_eval/tasks/humaneval/humaneval.yaml";
+  info.takes_shots = false;
   info.metrics = {{"pass@1"}};
   info.files = {"HumanEval.jsonl"};
   info.runs_programs = true;
@@ -34,19 +37,21 @@ class HumanEvalTask : public Task {
     const DataFile file =
         data.read({"HumanEval.jsonl", "humaneval/test.jsonl", "openai_humaneval/test.jsonl"});
     const std::vector<json::Record> rows = read_rows(file);
+    const PromptWriter writer(options);
     std::vector<Example> examples(limited(rows.size(), options));
     for (size_t i = 0; i < examples.size(); ++i) {
       examples[i].id = rows[i].get_string("task_id");
-      examples[i].prompt = rows[i].get_string("prompt");
+      const std::string begin = rows[i].get_string("prompt");
+      examples[i].prompt = writer.write({}, begin);
       examples[i].stop = {"\nclass", "\ndef", "\n#", "\nif", "\nprint"};
       examples[i].max_tokens = 1024;
-      examples[i].targets = {tests_of(rows[i])};
+      examples[i].targets = {tests_of(rows[i]), begin};
     }
     return examples;
   }
 
   std::vector<double> grade(const Example& example, const Outcome& outcome) const override {
-    return {program_score(example.prompt + outcome.text + "\n" + example.targets.at(0))};
+    return {program_score(example.targets.at(1) + outcome.text + "\n" + example.targets.at(0))};
   }
 };
 
@@ -67,6 +72,7 @@ TaskInfo infilling_info() {
   info.source =
       "Bavarian et al. 2022, \"Efficient training of language models to fill in the middle\"; "
       "openai/human-eval-infilling, human_eval_infilling/execution.py";
+  info.takes_shots = false;
   info.metrics = {{"pass@1"}};
   for (const InfillingPart& part : kInfillingParts) info.files.emplace_back(part.file);
   info.runs_programs = true;
@@ -81,6 +87,10 @@ class InfillingTask : public Task {
   InfillingTask() : Task(infilling_info()) {}
 
   std::vector<Example> load(const DataFolder& data, const TaskOptions& options) const override {
+    if (options.chat) {
+      fail("{}: its gaps are inside of a program, which a chat template has no place for",
+           info().name);
+    }
     std::vector<Example> examples;
     for (const InfillingPart& part : kInfillingParts) {
       const std::vector<json::Record> rows = read_rows(data.read({std::string(part.file)}));

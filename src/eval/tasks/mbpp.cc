@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "eval/tasks/families.h"
 #include "eval/tasks/parts.h"
+#include "eval/tasks/shots.h"
 
 namespace evo::eval {
 namespace {
@@ -18,7 +19,7 @@ struct Problem {
 };
 
 // list_fewshot_samples() of the harness's utils.py: problems 2, 3 and 4.
-const std::array<Problem, 3>& shots() {
+const std::array<Problem, 3>& shot_problems() {
   static const std::array<Problem, 3> problems = {
       {{"Write a function to find the similar elements from the given two tuple lists.",
         "def similar_elements(test_tup1, test_tup2):\r\n"
@@ -61,11 +62,11 @@ std::string asked(const Problem& problem) {
       problem.text, joined(problem.tests));
 }
 
-std::string shots_text() {
-  std::string text;
-  for (const Problem& shot : shots())
-    text += fmt::format("{}{}\n[DONE]\n\n", asked(shot), shot.code);
-  return text;
+std::vector<Shot> worked_examples() {
+  std::vector<Shot> examples;
+  for (const Problem& shot : shot_problems())
+    examples.push_back({asked(shot), shot.code + "\n[DONE]"});
+  return examples;
 }
 
 Problem problem_of(const json::Record& row) {
@@ -81,9 +82,9 @@ TaskInfo mbpp_info() {
   TaskInfo info;
   info.name = "mbpp";
   info.version = "1.0";
-  info.source = "lm-evaluation-harness 0.4.8, lm_eval/tasks/mbpp/mbpp.yaml";
+  info.source = "lm-evaluation-harness 0.4.13, lm_eval/tasks/mbpp/mbpp.yaml";
   // There are three examples, the first n of which the harness takes: it refuses to take four.
-  info.shots = static_cast<int>(shots().size());
+  info.shots = static_cast<int>(shot_problems().size());
   info.metrics = {{"pass_at_1"}};
   info.files = {"mbpp.jsonl", "mbpp/full/test.jsonl"};
   info.runs_programs = true;
@@ -96,6 +97,8 @@ class MbppTask : public Task {
 
   std::vector<Example> load(const DataFolder& data, const TaskOptions& options) const override {
     const DataFile file = data.read({"mbpp.jsonl", "mbpp/full/test.jsonl", "mbpp/test.jsonl"});
+    const PromptWriter writer(options, "", "");
+    const std::vector<Shot> shots = first_shots(*this, options, worked_examples());
     std::vector<Example> examples;
     for (const json::Record& row : read_rows(file)) {
       const int64_t number = row.get_int("task_id");
@@ -104,7 +107,7 @@ class MbppTask : public Task {
       const Problem problem = problem_of(row);
       Example example;
       example.id = std::to_string(number);
-      example.prompt = shots_text() + asked(problem);
+      example.prompt = writer.write(shots, asked(problem));
       example.stop = {"[DONE]"};
       example.max_tokens = 256;  // the harness's default
       example.targets = {joined(problem.tests)};

@@ -15,9 +15,9 @@ constexpr std::string_view kRows =
 {"problem": "Third?", "solution": "\\boxed{5}", "answer": "5", "subject": "Algebra", "level": 1, "unique_id": "test/algebra/3.json"}
 )";
 
-// Minerva's four problems as lm-evaluation-harness 0.4.8 joins them.
+// Minerva's four problems as lm-evaluation-harness 0.4.13 joins them.
 constexpr std::string_view kShots =
-    "Problem:\nFind the domain of the expression  $\\frac{\\sqrt{x-2}}{\\sqrt{5-x}}$.}\n\n"
+    "Problem:\nFind the domain of the expression  $\\frac{\\sqrt{x-2}}{\\sqrt{5-x}}$.\n\n"
     "Solution: The expressions inside each square root must be non-negative. Therefore, $x-2 \\ge "
     "0$, so $x\\ge2$, and $5 - x \\ge 0$, so $x \\le 5$. Also, the denominator cannot be equal to "
     "zero, so $5-x>0$, which gives $x<5$. Therefore, the domain of the expression is "
@@ -33,10 +33,10 @@ constexpr std::string_view kShots =
     "Solution: If Terrell lifts two 20-pound weights 12 times, he lifts a total of $2\\cdot "
     "12\\cdot20=480$ pounds of weight.  If he lifts two 15-pound weights instead for $n$ times, he "
     "will lift a total of $2\\cdot15\\cdot n=30n$ pounds of weight.  Equating this to 480 pounds, "
-    "we can solve for $n$:\n\\begin{align*}\n30n&=480\\\n\\Rightarrow\\qquad "
+    "we can solve for $n$:\n\\begin{align*}\n30n&=480\\\\\n\\Rightarrow\\qquad "
     "n&=480/30=\\boxed{16}\n\\end{align*}\nFinal Answer: The final answer is $16$. I hope it is "
     "correct.\n\n"
-    "Problem:\nIf the system of equations\n\n\\begin{align*}\n6x-4y&=a,\\\n6y-9x "
+    "Problem:\nIf the system of equations\n\n\\begin{align*}\n6x-4y&=a,\\\\\n6y-9x "
     "&=b.\n\\end{align*}has a solution $(x, y)$ where $x$ and $y$ are both nonzero,\nfind "
     "$\\frac{a}{b},$ assuming $b$ is nonzero.\n\n"
     "Solution: If we multiply the first equation by $-\\frac{3}{2}$, we obtain\n\n"

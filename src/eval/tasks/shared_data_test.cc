@@ -109,7 +109,7 @@ TEST_F(SharedDataTest, WinoGrande) {
   const std::vector<Example> examples = load("winogrande");
   EXPECT_EQ(examples.size(), 1267u);
   EXPECT_EQ(examples[0].choices[0].text, " always got the easier cases.");
-  EXPECT_TRUE(asks(examples[0], "\n\nSarah was a much better surgeon than Maria so Sarah"));
+  EXPECT_TRUE(asks(examples[0], "Sarah was a much better surgeon than Maria so Sarah"));
   EXPECT_EQ(examples[0].gold, 1);
 }
 

@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,11 +31,11 @@ class TaskData {
     return task_named(task).load(DataFolder(folder_.path()), options);
   }
   /// load() throws Error, of any kind, with all of `parts` in its message.
-  void expect_load_error(std::string_view task,
-                         std::initializer_list<std::string_view> parts) const {
+  void expect_load_error(std::string_view task, std::initializer_list<std::string_view> parts,
+                         const TaskOptions& options = {}) const {
     std::string message = "no Error";
     try {
-      static_cast<void>(load(task));
+      static_cast<void>(load(task, options));
     } catch (const Error& error) {
       message = error.what();
     }
@@ -67,7 +66,7 @@ inline std::string scored_text(const Example& example, size_t choice) {
 /// there are none.
 inline std::optional<DataFolder> shared_benchmarks() {
   const char* const chosen = std::getenv("EVO_SHARED_DATA");
-  const std::filesystem::path here(std::source_location::current().file_name());
+  const std::filesystem::path here(__FILE__);
   const std::filesystem::path data = chosen != nullptr
                                          ? std::filesystem::path(chosen)
                                          : here.parent_path() / "../../../../shared/data";

@@ -1,12 +1,16 @@
 // Products with weights, plain or rounded to a format.
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <span>
+#include <utility>
 
 #include "base/error.h"
 #include "base/float_formats.h"
 #include "ops/reference/products.h"
 #include "ops/reference/reference.h"
 #include "ops/reference/tensors.h"
+#include "ops/weight_group.h"
 
 namespace evo::ops::reference {
 namespace {
@@ -20,9 +24,40 @@ void round_row_to_int8(double* row, int64_t count) {
   for (int64_t i = 0; i < count; ++i) row[i] = std::nearbyint(row[i] / scale) * scale;
 }
 
+/// 15 bits.
+void round_group_of_inputs(std::span<double> group) {
+  double largest = 0;
+  for (const double value : group) largest = std::max(largest, std::abs(value));
+  const double scale = largest / kLargestInput;
+  if (scale == 0) return;
+  for (double& value : group) value = std::nearbyint(value / scale) * scale;
+}
+
+void round_group_of_weights(std::span<double> group, int64_t bits) {
+  std::array<float, kGroupInputs> weights{};
+  std::ranges::transform(group, weights.begin(), [](double w) { return static_cast<float>(w); });
+  const WeightGroup rounded = weight_group(weights.data(), bits);
+  const double scale = from_f16(rounded.scale), minimum = from_f16(rounded.minimum);
+  std::transform(group.begin(), group.end(), rounded.values.begin(), group.begin(),
+                 [&](double, int8_t value) { return value * scale + minimum; });
+}
+
+template <class Round>
+void for_each_group(Matrix& matrix, const Round& round) {
+  for (int64_t r = 0; r < matrix.rows; ++r) {
+    for (int64_t c = 0; c < matrix.cols; c += kGroupInputs)
+      round(std::span(&matrix.at(r, c), std::min(kGroupInputs, matrix.cols - c)));
+  }
+}
+
+bool in_groups(tensor::Precision precision) {
+  return precision == tensor::Precision::kQ8 || precision == tensor::Precision::kQ4;
+}
+
 }  // namespace
 
 Matrix rounded(Matrix matrix, tensor::Precision precision) {
+  if (in_groups(precision)) for_each_group(matrix, round_group_of_inputs);
   if (precision == tensor::Precision::kBF16) {
     std::ranges::transform(matrix.values, matrix.values.begin(), [](double value) {
       return static_cast<double>(from_bf16(to_bf16(static_cast<float>(value))));
@@ -30,6 +65,13 @@ Matrix rounded(Matrix matrix, tensor::Precision precision) {
   } else if (precision == tensor::Precision::kInt8) {
     for (int64_t r = 0; r < matrix.rows; ++r) round_row_to_int8(&matrix.at(r, 0), matrix.cols);
   }
+  return matrix;
+}
+
+Matrix rounded_weights(Matrix matrix, tensor::Precision precision) {
+  if (!in_groups(precision)) return rounded(std::move(matrix), precision);
+  const int64_t bits = precision == tensor::Precision::kQ8 ? 8 : 4;
+  for_each_group(matrix, [&](std::span<double> group) { round_group_of_weights(group, bits); });
   return matrix;
 }
 
@@ -58,7 +100,7 @@ class RoundedWeight final : public PackedWeight {
  public:
   RoundedWeight(const Matrix& weight, tensor::Precision precision)
       : PackedWeight(weight.rows, weight.cols),
-        weight_(rounded(weight, precision)),
+        weight_(rounded_weights(weight, precision)),
         precision_(precision) {}
 
   [[nodiscard]] size_t bytes() const override { return weight_.values.size() * sizeof(double); }

@@ -6,8 +6,11 @@
 
 namespace evo::ops::reference {
 
-/// What products of this precision read: kInt8 with a scale for each row.
+/// What products of this precision read: kInt8 with a scale for each row, kQ8 and kQ4 as
+/// kLargestInput (ops/weight_group.h) says.
 [[nodiscard]] Matrix rounded(Matrix matrix, tensor::Precision precision);
+/// The same of weights.
+[[nodiscard]] Matrix rounded_weights(Matrix matrix, tensor::Precision precision);
 
 /// a b^T
 [[nodiscard]] Matrix product_transposed(const Matrix& a, const Matrix& b);

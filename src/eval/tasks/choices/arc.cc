@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "eval/tasks/choices.h"
 #include "eval/tasks/families.h"
+#include "eval/tasks/shots.h"
 
 namespace evo::eval {
 namespace {
@@ -12,6 +13,10 @@ struct Question {
   std::string text;
   std::vector<std::string> choices, labels;
 };
+
+std::string asked(const Question& question) {
+  return fmt::format("Question: {}\nAnswer:", question.text);
+}
 
 /// Hugging Face's rows have lists of texts and of labels, the original ones a list of choices.
 Question parse(const json::Record& row) {
@@ -40,16 +45,33 @@ int64_t index_of_answer(const Question& question, const json::Record& row) {
   return found - question.labels.begin();
 }
 
-std::vector<Example> load(const DataFile& file, const DataFolder& /*data*/,
+std::vector<ShotSampler::Document> shots_of(const DataFile& file) {
+  std::vector<ShotSampler::Document> shots;
+  for (const json::Record& row : read_rows(file)) {
+    const Question question = parse(row);
+    shots.push_back(
+        {row.dump(), {asked(question), question.choices[index_of_answer(question, row)]}});
+  }
+  return shots;
+}
+
+std::vector<Example> load(const Task& task, const DataFile& file, const DataFolder& data,
                           const TaskOptions& options) {
   const std::vector<json::Record> rows = read_rows(file);
+  const PromptWriter writer(options);
+  ShotSampler sampler =
+      random_shots(task.shots(options),
+                   data.find({"ARC-Challenge/train.jsonl", "arc_challenge/train.jsonl",
+                              "ARC-Challenge-Train.jsonl", "ARC-Challenge/validation.jsonl",
+                              "arc_challenge/validation.jsonl", "ARC-Challenge-Dev.jsonl"}),
+                   ShotSampler::Draw::kRandom, file, shots_of);
   std::vector<Example> examples;
   for (size_t i = 0; i < limited(rows.size(), options); ++i) {
     const Question question = parse(rows[i]);
     Example& example = examples.emplace_back();
     example.id = fmt::format("{}", i);
-    example.choices =
-        after_context(fmt::format("Question: {}\nAnswer:", question.text), question.choices);
+    example.choices = after_context(writer.write(sampler.next(rows[i].dump()), asked(question)),
+                                    question.choices, writer.before_choice());
     example.gold = index_of_answer(question, rows[i]);
   }
   return examples;
@@ -62,7 +84,7 @@ void add_arc_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   info.name = "arc_challenge";
   info.version = "1.0";
   info.source =
-      "lm-evaluation-harness 0.4.8: lm_eval/tasks/arc/arc_challenge.yaml, which includes "
+      "lm-evaluation-harness 0.4.13: lm_eval/tasks/arc/arc_challenge.yaml, which includes "
       "arc_easy.yaml";
   info.metrics = {{.name = "acc_norm", .chance = 0.25}, {.name = "acc", .chance = 0.25}};
   // The last of the original names is what there is of the test split in some collections.

@@ -69,9 +69,8 @@ ExamQuestion parse(const json::Record& row) {
 void add_ceval_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   TaskInfo info;
   info.name = "ceval-valid";
-  info.version = "1.0";
-  info.source = "lm-evaluation-harness 0.4.8: lm_eval/tasks/ceval/_default_ceval_yaml";
-  info.shots = 5;
+  info.version = "2.0";
+  info.source = "lm-evaluation-harness 0.4.13: lm_eval/tasks/ceval/_default_ceval_yaml";
   info.metrics = {{.name = "acc", .chance = 0.25}, {.name = "acc_norm", .chance = 0.25}};
   Exam exam;
   exam.subjects = kSubjects;

@@ -85,8 +85,7 @@ void add_cmmlu_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   TaskInfo info;
   info.name = "cmmlu";
   info.version = "1.0";
-  info.source = "lm-evaluation-harness 0.4.8: lm_eval/tasks/cmmlu/_default_template_yaml";
-  info.shots = 5;
+  info.source = "lm-evaluation-harness 0.4.13: lm_eval/tasks/cmmlu/_default_template_yaml";
   info.metrics = {{.name = "acc", .chance = 0.25}, {.name = "acc_norm", .chance = 0.25}};
   Exam exam;
   exam.subjects = kSubjects;

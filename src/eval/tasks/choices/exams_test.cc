@@ -32,7 +32,7 @@ TEST(Mmlu, PromptByteForByte) {
   const TaskData data;
   write_all(data, "mmlu", kMmluShots, kShots);
   write_all(data, "mmlu", kMmluQuestions, "  Which one? ,\"p, q\",r,s ,t,C\nAnother?,1,2,3,4,A\n");
-  const std::vector<Example> examples = data.load("mmlu");
+  const std::vector<Example> examples = data.load("mmlu", {.shots = 5});
   ASSERT_EQ(examples.size(), 2u * 57);
   EXPECT_EQ(scored_text(examples[0], 2),
             "The following are multiple choice questions (with answers) about abstract algebra.\n\n"
@@ -73,7 +73,7 @@ TEST(Mmlu, HuggingFaceRows) {
   }
   write_all(data, "mmlu", "mmlu/SUBJECT/dev.jsonl", rows);
   write_all(data, "mmlu", "mmlu/SUBJECT/test.jsonl", rows);
-  const std::vector<Example> examples = data.load("mmlu");
+  const std::vector<Example> examples = data.load("mmlu", {.shots = 5});
   ASSERT_EQ(examples.size(), 5u * 57);
   EXPECT_TRUE(
       examples[0].choices[3].context.ends_with("Answer: D\n\nq\nA. a\nB. b\nC. c\nD. d\nAnswer:"));
@@ -82,14 +82,16 @@ TEST(Mmlu, HuggingFaceRows) {
 
 TEST(Mmlu, Errors) {
   const TaskData data;
-  data.expect_load_error("mmlu", {"data/dev/abstract_algebra_dev.csv"});
+  data.expect_load_error("mmlu", {"data/test/abstract_algebra_test.csv"});
+  data.expect_load_error("mmlu", {"data/dev/abstract_algebra_dev.csv"}, {.shots = 5});
   write_all(data, "mmlu", kMmluShots, kShots);
   write_all(data, "mmlu", kMmluQuestions, "q,a,b,c,d,E\n");
   data.expect_load_error("mmlu", {"abstract_algebra_test.csv:1", "A, B, C or D", "\"E\""});
   write_all(data, "mmlu", kMmluQuestions, "q,a,b,c,d,A\nq,a,b,c\n");
   data.expect_load_error("mmlu", {"abstract_algebra_test.csv:2", "6 values, found 4"});
   write_all(data, "mmlu", kMmluShots, "q,a,b,c,d,A\n");
-  data.expect_load_error("mmlu", {"abstract_algebra_dev.csv", "5 worked examples, found 1"});
+  data.expect_load_error("mmlu", {"abstract_algebra_dev.csv", "5 worked examples", "found 1"},
+                         {.shots = 5});
 }
 
 TEST(Cmmlu, PromptByteForByte) {
@@ -99,7 +101,7 @@ TEST(Cmmlu, PromptByteForByte) {
       "2,q3,a,b,c,d,C\n3,q4,a,b,c,d,D\n4,q5,a,b,c,d,A\n";
   write_all(data, "cmmlu", "cmmlu/dev/SUBJECT.csv", rows);
   write_all(data, "cmmlu", "cmmlu/test/SUBJECT.csv", rows);
-  const std::vector<Example> examples = data.load("cmmlu");
+  const std::vector<Example> examples = data.load("cmmlu", {.shots = 5});
   ASSERT_EQ(examples.size(), 5u * 67);
   EXPECT_EQ(scored_text(examples[0], 1),
             "以下是关于农学的单项选择题，请直接给出正确答案的选项。\n\n"
@@ -120,7 +122,7 @@ TEST(Ceval, PromptByteForByte) {
             "1,q2,a,b,c,d,A,\r\n2,q3,a,b,c,d,C,\r\n3,q4,a,b,c,d,D,\r\n4,q5,a,b,c,d,A,\r\n");
   write_all(data, "ceval-valid", "ceval/val/SUBJECT_val.csv",
             "id,question,A,B,C,D,answer\r\n0,乙？\u3000,5,6,7,8,D\r\n");
-  const std::vector<Example> examples = data.load("ceval-valid");
+  const std::vector<Example> examples = data.load("ceval-valid", {.shots = 5});
   ASSERT_EQ(examples.size(), 52u);
   EXPECT_EQ(scored_text(examples[0], 3),
             "以下是中国关于计算机网络的单项选择题，请选出其中的正确答案。\n\n"

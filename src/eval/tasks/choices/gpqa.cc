@@ -6,15 +6,13 @@
 #include "eval/data/python_text.h"
 #include "eval/tasks/choices.h"
 #include "eval/tasks/families.h"
-#include "eval/tasks/markup.h"
 #include "eval/tasks/shots.h"
 
 namespace evo::eval {
 namespace {
 
-constexpr size_t kShots = 5;
 constexpr uint32_t kShuffleSeed = 42;
-constexpr std::string_view kDescription =
+constexpr const char* kDescription =
     "Here are some example questions from experts. Answer the final question yourself, following "
     "the format of the previous questions exactly.\n";
 constexpr std::array<const char*, 4> kNames = {"(A)", "(B)", "(C)", "(D)"};
@@ -28,11 +26,13 @@ struct Question {
 std::string answer_text(const json::Record& row, std::string_view field) {
   // A value that is missing is empty in a .csv file, and what Python calls None.
   if (row.is_null(field) || row.get_string(field).empty()) return " ";
-  return without_markup(row.get_string(field));
+  const std::string text = replaced(strip(row.get_string(field)), " [title]", ". ");
+  return replaced(text, "  ", " ");
 }
 
 /// The answers are shuffled by one generator that goes on from question to question. (The harness
-/// shuffles again when it draws shots, but gets the first result from the cache of `datasets`.)
+/// shuffles again whenever it reads the rows, but from its second run on it gets the first result
+/// from the cache of `datasets`; only in the very first run is the order another one.)
 Question parse(const json::Record& row, PythonRandom& random) {
   const std::string right = answer_text(row, "Correct Answer");
   std::vector<std::string> answers;
@@ -54,24 +54,34 @@ Question parse(const json::Record& row, PythonRandom& random) {
   return question;
 }
 
-std::vector<Example> load(const DataFile& file, const DataFolder& /*data*/,
-                          const TaskOptions& options) {
+std::vector<Question> read_questions(const DataFile& file) {
   PythonRandom random(kShuffleSeed);
   std::vector<Question> questions;
-  std::vector<ShotSampler::Document> pool;
-  for (const json::Record& row : read_rows(file)) {
-    const Question& question = questions.emplace_back(parse(row, random));
-    pool.push_back(
-        {question.key, fmt::format("{} {}\n\n", question.prompt, kNames[question.answer])});
+  for (const json::Record& row : read_rows(file)) questions.push_back(parse(row, random));
+  return questions;
+}
+
+std::vector<ShotSampler::Document> shots_of(const DataFile& file) {
+  std::vector<ShotSampler::Document> shots;
+  for (const Question& question : read_questions(file)) {
+    shots.push_back({question.key, {question.prompt, kNames[question.answer]}});
   }
-  ShotSampler sampler(std::move(pool), kShots, kShots + 1, file.name);
+  return shots;
+}
+
+std::vector<Example> load(const Task& task, const DataFile& file, const DataFolder& /*data*/,
+                          const TaskOptions& options) {
+  const std::vector<Question> questions = read_questions(file);
+  const PromptWriter writer(options, kDescription);
+  ShotSampler sampler = random_shots(task.shots(options), std::nullopt,
+                                     ShotSampler::Draw::kRandomOther, file, shots_of);
   std::vector<Example> examples;
   for (size_t i = 0; i < limited(questions.size(), options); ++i) {
     Example& example = examples.emplace_back();
     example.id = fmt::format("{}", i);
-    example.choices = after_context(
-        fmt::format("{}{}{}", kDescription, sampler.next(questions[i].key), questions[i].prompt),
-        {kNames.begin(), kNames.end()});
+    example.choices =
+        after_context(writer.write(sampler.next(questions[i].key), questions[i].prompt),
+                      {kNames.begin(), kNames.end()}, writer.before_choice());
     example.gold = static_cast<int64_t>(questions[i].answer);
   }
   return examples;
@@ -82,10 +92,9 @@ std::vector<Example> load(const DataFile& file, const DataFolder& /*data*/,
 void add_gpqa_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   TaskInfo info;
   info.name = "gpqa_main_n_shot";
-  info.version = "2.0";
+  info.version = "2.2";
   info.source =
-      "lm-evaluation-harness 0.4.8: lm_eval/tasks/gpqa/n_shot/_gpqa_n_shot_yaml and utils.py";
-  info.shots = static_cast<int>(kShots);
+      "lm-evaluation-harness 0.4.13: lm_eval/tasks/gpqa/n_shot/_gpqa_n_shot_yaml and utils.py";
   info.metrics = {{.name = "acc", .chance = 0.25}, {.name = "acc_norm", .chance = 0.25}};
   // Hugging Face has one split, "train", which is evaluated.
   info.files = {"gpqa_main.csv", "gpqa_main/train.jsonl", "gpqa_main.jsonl", "gpqa/train.jsonl"};

@@ -25,7 +25,7 @@ std::string rows(int count) {
 /// A question as it is put, with its answers in this order: 0 to 2 for the wrong ones, 3 for the
 /// right one.
 std::string asked(int i, const std::array<size_t, 4>& order) {
-  const std::array<std::string, 4> answers = {fmt::format("wrong {}", i), " ",
+  const std::array<std::string, 4> answers = {fmt::format("wrong [gone] {}", i), " ",
                                               fmt::format("w{}", i), fmt::format("right {}", i)};
   std::string text = fmt::format("Question: q{},\n[kept]\nChoices:\n", i);
   for (size_t k = 0; k < 4; ++k) text += fmt::format("({}) {}\n", "ABCD"[k], answers[order[k]]);
@@ -38,7 +38,7 @@ std::string asked(int i, const std::array<size_t, 4>& order) {
 TEST(Gpqa, PromptByteForByte) {
   const TaskData data;
   data.write("gpqa/gpqa_main.csv", rows(7));
-  const std::vector<Example> examples = data.load("gpqa_main_n_shot");
+  const std::vector<Example> examples = data.load("gpqa_main_n_shot", {.shots = 5});
   ASSERT_EQ(examples.size(), 7u);
   EXPECT_EQ(scored_text(examples[0], 2),
             "Here are some example questions from experts. Answer the final question yourself, "
@@ -64,8 +64,8 @@ TEST(Gpqa, RowsOfJsonGiveTheSame) {
         i);
   }
   json.write("gpqa_main/train.jsonl", text);
-  const std::vector<Example> expected = csv.load("gpqa_main_n_shot");
-  const std::vector<Example> examples = json.load("gpqa_main_n_shot");
+  const std::vector<Example> expected = csv.load("gpqa_main_n_shot", {.shots = 5});
+  const std::vector<Example> examples = json.load("gpqa_main_n_shot", {.shots = 5});
   ASSERT_EQ(examples.size(), 6u);
   for (size_t i = 0; i < examples.size(); ++i) {
     EXPECT_EQ(scored_text(examples[i], 0), scored_text(expected[i], 0));
@@ -77,7 +77,8 @@ TEST(Gpqa, Errors) {
   const TaskData data;
   data.expect_load_error("gpqa_main_n_shot", {"gpqa_main.csv"});
   data.write("gpqa_main.csv", rows(5));
-  data.expect_load_error("gpqa_main_n_shot", {"gpqa_main.csv", "at least 6", "found 5"});
+  data.expect_load_error("gpqa_main_n_shot", {"gpqa_main.csv", "at least 6", "found 5"},
+                         {.shots = 5});
   data.write("gpqa_main.csv", "Question,Correct Answer\nq,a\n");
   data.expect_load_error("gpqa_main_n_shot", {"gpqa_main.csv:2", "Incorrect Answer 1"});
 }

@@ -5,6 +5,7 @@
 #include "eval/tasks/choices.h"
 #include "eval/tasks/families.h"
 #include "eval/tasks/markup.h"
+#include "eval/tasks/shots.h"
 
 namespace evo::eval {
 namespace {
@@ -92,14 +93,35 @@ std::vector<Question> read_questions(const DataFile& file) {
   return questions;
 }
 
-std::vector<Example> load(const DataFile& file, const DataFolder& /*data*/,
+/// Equal for equal questions.
+std::string key_of(const Question& question) {
+  return fmt::format("{}\n{}\n{}", question.query, fmt::join(question.endings, "\n"),
+                     question.gold);
+}
+
+std::vector<ShotSampler::Document> shots_of(const DataFile& file) {
+  std::vector<ShotSampler::Document> shots;
+  for (const Question& question : read_questions(file)) {
+    const std::string& ending = question.endings[static_cast<size_t>(question.gold)];
+    shots.push_back({key_of(question), {question.query, ending}});
+  }
+  return shots;
+}
+
+std::vector<Example> load(const Task& task, const DataFile& file, const DataFolder& data,
                           const TaskOptions& options) {
   const std::vector<Question> questions = read_questions(file);
+  const PromptWriter writer(options);
+  ShotSampler sampler = random_shots(task.shots(options),
+                                     data.find({"hellaswag/train.jsonl", "hellaswag_train.jsonl"}),
+                                     ShotSampler::Draw::kRandomOther, file, shots_of);
   std::vector<Example> examples;
   for (size_t i = 0; i < limited(questions.size(), options); ++i) {
     Example& example = examples.emplace_back();
     example.id = fmt::format("{}", i);
-    example.choices = after_context(questions[i].query, questions[i].endings);
+    example.choices =
+        after_context(writer.write(sampler.next(key_of(questions[i])), questions[i].query),
+                      questions[i].endings, writer.before_choice());
     example.gold = questions[i].gold;
   }
   return examples;
@@ -111,7 +133,7 @@ void add_hellaswag_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   TaskInfo info;
   info.name = "hellaswag";
   info.version = "1.0";
-  info.source = "lm-evaluation-harness 0.4.8: lm_eval/tasks/hellaswag/hellaswag.yaml";
+  info.source = "lm-evaluation-harness 0.4.13: lm_eval/tasks/hellaswag/hellaswag.yaml";
   info.metrics = {{.name = "acc_norm", .chance = 0.25}, {.name = "acc", .chance = 0.25}};
   // Whole files first, then ones of every second question.
   info.files = {"hellaswag/validation.jsonl", "hellaswag_val.jsonl", "hellaswag_val_full.txt",

@@ -58,33 +58,37 @@ std::string ExamTask::prompt(const ExamQuestion& question) const {
   return text.append(exam_.answer_prompt);
 }
 
-std::string ExamTask::preamble(const DataFolder& data, const Exam::Subject& subject) const {
+std::vector<Shot> ExamTask::first_questions(const DataFolder& data, const Exam::Subject& subject,
+                                            int64_t count) const {
+  std::vector<Shot> shots;
+  if (count == 0) return shots;
   const std::vector<json::Record> rows = this->rows(data, subject, exam_.shot_split);
-  const auto shots = static_cast<size_t>(info().shots);
-  if (rows.size() < shots) {
-    fail("{}: expected {} worked examples, found {}", rows[0].source(), shots, rows.size());
+  if (std::ssize(rows) < count) {
+    fail("{}: expected {} worked examples, as many as --shots says, found {}", rows[0].source(),
+         count, rows.size());
   }
-  const std::string name =
-      subject.name.empty() ? replaced(subject.key, "_", " ") : std::string(subject.name);
-  std::string text = replaced(exam_.description, "{}", name);
-  for (size_t i = 0; i < shots; ++i) {
-    const ExamQuestion question = exam_.parse(rows[i]);
-    text += fmt::format("{} {}\n\n", prompt(question), kLetters[question.answer]);
+  for (const json::Record& row : std::span(rows).first(static_cast<size_t>(count))) {
+    const ExamQuestion question = exam_.parse(row);
+    shots.push_back({prompt(question), std::string(1, kLetters[question.answer])});
   }
-  return text;
+  return shots;
 }
 
 std::vector<Example> ExamTask::load(const DataFolder& data, const TaskOptions& options) const {
   std::vector<Example> examples;
   for (const Exam::Subject& subject : exam_.subjects) {
-    const std::string before = preamble(data, subject);
+    const std::string name =
+        subject.name.empty() ? replaced(subject.key, "_", " ") : std::string(subject.name);
+    const PromptWriter writer(options, replaced(exam_.description, "{}", name));
+    const std::vector<Shot> shots = first_questions(data, subject, this->shots(options));
     const std::vector<json::Record> rows = this->rows(data, subject, exam_.test_split);
     for (size_t i = 0; i < limited(rows.size(), options); ++i) {
       const ExamQuestion question = exam_.parse(rows[i]);
       Example& example = examples.emplace_back();
       example.id = fmt::format("{}/{}", subject.key, i);
       example.group = subject.key;
-      example.choices = after_context(before + prompt(question), {"A", "B", "C", "D"});
+      example.choices = after_context(writer.write(shots, prompt(question)), {"A", "B", "C", "D"},
+                                      writer.before_choice());
       example.gold = question.answer;
     }
   }

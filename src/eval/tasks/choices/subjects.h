@@ -1,5 +1,5 @@
-// Exams of many subjects, each with questions of four options A to D and five worked examples: MMLU
-// and its Chinese relatives.
+// Exams of many subjects, each with questions of four options A to D: MMLU and its Chinese
+// relatives.
 #pragma once
 
 #include <array>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "eval/task.h"
+#include "eval/tasks/prompt.h"
 
 namespace evo::eval {
 
@@ -37,7 +38,7 @@ struct Exam {
 [[nodiscard]] ExamQuestion lettered_question(const json::Record& row, std::string_view question,
                                              std::string_view answer);
 
-/// Every question after the description and the first five questions of the shot split.
+/// Every question after the description and the first questions of the shot split.
 class ExamTask : public Task {
  public:
   ExamTask(TaskInfo info, Exam exam);
@@ -51,7 +52,9 @@ class ExamTask : public Task {
  private:
   [[nodiscard]] std::vector<json::Record> rows(const DataFolder& data, const Exam::Subject& subject,
                                                std::string_view split) const;
-  [[nodiscard]] std::string preamble(const DataFolder& data, const Exam::Subject& subject) const;
+  [[nodiscard]] std::vector<Shot> first_questions(const DataFolder& data,
+                                                  const Exam::Subject& subject,
+                                                  int64_t count) const;
   [[nodiscard]] std::string prompt(const ExamQuestion& question) const;
 
   Exam exam_;

@@ -58,7 +58,7 @@ TEST(TruthfulQa, HuggingFaceRows) {
   EXPECT_EQ(examples[0].labels, (std::vector<double>{1, 0}));
 }
 
-TEST(TruthfulQa, ScoreIsTheShareBeforeTheFirstFalseAnswer) {
+TEST(TruthfulQa, ScoreIsTheShareOfTrueAnswers) {
   const TaskData data;
   data.write("mc_task.json", kOriginal);
   const Example example = data.load("truthfulqa_mc2").at(0);
@@ -67,10 +67,10 @@ TEST(TruthfulQa, ScoreIsTheShareBeforeTheFirstFalseAnswer) {
     return scores("truthfulqa_mc2", example, p).at(0);
   };
   // Shares of sums of three and four exponentials: rounding of a few units in the last place.
-  EXPECT_NEAR(score({0.1, 0.2, 0.3, 0.4}), 0.3, 1e-14);
-  EXPECT_NEAR(score({1e-300, 3e-300, 4e-300, 8e-300}), 0.25, 1e-14);
+  EXPECT_NEAR(score({0.1, 0.2, 0.3, 0.4}), 0.7, 1e-14);
+  EXPECT_NEAR(score({1e-300, 3e-300, 4e-300, 8e-300}), 0.75, 1e-14);
   // Where every exponential is 0, the ratio is still a number.
-  EXPECT_NEAR(scores("truthfulqa_mc2", example, {-2000, -2000, -2000, -2000}).at(0), 0.5, 1e-14);
+  EXPECT_NEAR(scores("truthfulqa_mc2", example, {-2000, -2000, -2000, -2000}).at(0), 0.75, 1e-14);
 }
 
 TEST(TruthfulQa, Errors) {

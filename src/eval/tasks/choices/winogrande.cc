@@ -1,7 +1,6 @@
 // WinoGrande (Sakaguchi et al. 2020), its validation split, with partial scoring: each option is
 // put in the place of the blank, and what is scored is the rest of the sentence.
 #include <array>
-#include <optional>
 
 #include "base/error.h"
 #include "eval/data/python_text.h"
@@ -11,8 +10,6 @@
 
 namespace evo::eval {
 namespace {
-
-constexpr size_t kShots = 5;
 
 struct Sentence {
   std::string before, after;  // the blank
@@ -86,34 +83,33 @@ std::string key_of(const Sentence& sentence) {
                      sentence.options[1], sentence.answer);
 }
 
-/// The shots come from the train split; without it from the validation split, as the harness does
-/// for tasks that have none.
-ShotSampler sampler_for(const std::vector<Sentence>& sentences, const DataFolder& data,
-                        std::string_view source) {
-  const std::optional<DataFile> train =
-      data.find({"winogrande/winogrande_xl/train.jsonl", "winogrande_xl/train.jsonl",
-                 "winogrande/train_xl.jsonl", "winogrande/train.jsonl"});
-  std::vector<ShotSampler::Document> pool;
-  for (const Sentence& sentence : train ? read_sentences(*train) : sentences) {
-    pool.push_back(
-        {key_of(sentence), fmt::format("{}{} {}\n\n", sentence.before,
-                                       sentence.options[sentence.answer], sentence.after)});
+std::vector<ShotSampler::Document> shots_of(const DataFile& file) {
+  std::vector<ShotSampler::Document> shots;
+  for (const Sentence& sentence : read_sentences(file)) {
+    shots.push_back(
+        {key_of(sentence), {sentence.before + sentence.options[sentence.answer], sentence.after}});
   }
-  return {std::move(pool), kShots, kShots + 1, train ? std::string_view(train->name) : source};
+  return shots;
 }
 
-std::vector<Example> load(const DataFile& file, const DataFolder& data,
+std::vector<Example> load(const Task& task, const DataFile& file, const DataFolder& data,
                           const TaskOptions& options) {
   const std::vector<Sentence> sentences = read_sentences(file);
-  ShotSampler sampler = sampler_for(sentences, data, file.name);
+  const PromptWriter writer(options);
+  ShotSampler sampler =
+      random_shots(task.shots(options),
+                   data.find({"winogrande/winogrande_xl/train.jsonl", "winogrande_xl/train.jsonl",
+                              "winogrande/train_xl.jsonl", "winogrande/train.jsonl"}),
+                   ShotSampler::Draw::kRandomOther, file, shots_of);
   std::vector<Example> examples;
   for (size_t i = 0; i < limited(sentences.size(), options); ++i) {
     const Sentence& sentence = sentences[i];
-    const std::string shots = sampler.next(key_of(sentence));
+    const std::vector<Shot> shots = sampler.next(key_of(sentence));
     Example& example = examples.emplace_back();
     example.id = fmt::format("{}", i);
     for (const std::string& option : sentence.options) {
-      example.choices.push_back({shots + sentence.before + option, " " + sentence.after});
+      example.choices.push_back(after_context(writer.write(shots, sentence.before + option),
+                                              {sentence.after}, writer.before_choice())[0]);
     }
     example.gold = static_cast<int64_t>(sentence.answer);
   }
@@ -127,9 +123,8 @@ void add_winogrande_tasks(std::vector<std::unique_ptr<Task>>& tasks) {
   info.name = "winogrande";
   info.version = "1.0";
   info.source =
-      "lm-evaluation-harness 0.4.8: lm_eval/tasks/winogrande/default.yaml and "
+      "lm-evaluation-harness 0.4.13: lm_eval/tasks/winogrande/default.yaml and "
       "preprocess_winogrande.py";
-  info.shots = static_cast<int>(kShots);
   info.metrics = {{.name = "acc", .chance = 0.5}};
   // The last is the validation split in the form of instructions.
   info.files = {"winogrande/winogrande_xl/validation.jsonl", "winogrande_xl/validation.jsonl",

@@ -27,7 +27,7 @@ TEST(WinoGrande, ShotsFromTheTrainSplit) {
   const TaskData data;
   data.write("winogrande/train_xl.jsonl", rows(7));
   data.write("winogrande/dev.jsonl", row(77, 2) + row(1, 2));
-  const std::vector<Example> examples = data.load("winogrande");
+  const std::vector<Example> examples = data.load("winogrande", {.shots = 5});
   ASSERT_EQ(examples.size(), 2u);
   // random.Random(1234): sample(range(7), 6) gives 6, 3, 0, 4, 5, 2, of which five are shown.
   EXPECT_EQ(scored_text(examples[0], 1),
@@ -47,7 +47,7 @@ TEST(WinoGrande, ShotsFromTheTrainSplit) {
 TEST(WinoGrande, ShotsFromTheEvaluatedSplitWithoutTheQuestion) {
   const TaskData data;
   data.write("winogrande/validation.jsonl", rows(7));
-  const std::vector<Example> examples = data.load("winogrande");
+  const std::vector<Example> examples = data.load("winogrande", {.shots = 5});
   ASSERT_EQ(examples.size(), 7u);
   EXPECT_EQ(scored_text(examples[0], 0),
             "s6 saw Ann there .\n\ns3 saw Bob3 there .\n\ns4 saw Ann there .\n\n"
@@ -69,7 +69,8 @@ TEST(WinoGrande, RowsAsInstructions) {
   const TaskData same;
   same.write("winogrande/validation.jsonl", rows(6));
   data.write("winogrande/test.json", text);
-  const std::vector<Example> examples = data.load("winogrande"), expected = same.load("winogrande");
+  const std::vector<Example> examples = data.load("winogrande", {.shots = 5}),
+                             expected = same.load("winogrande", {.shots = 5});
   ASSERT_EQ(examples.size(), 6u);
   for (size_t i = 0; i < examples.size(); ++i) {
     EXPECT_EQ(scored_text(examples[i], 1), scored_text(expected[i], 1));
@@ -81,7 +82,7 @@ TEST(WinoGrande, Errors) {
   const TaskData data;
   data.expect_load_error("winogrande", {"winogrande/validation.jsonl"});
   data.write("winogrande/validation.jsonl", rows(5));
-  data.expect_load_error("winogrande", {"validation.jsonl", "at least 6", "found 5"});
+  data.expect_load_error("winogrande", {"validation.jsonl", "at least 6", "found 5"}, {.shots = 5});
   data.write("winogrande/validation.jsonl", rows(6) + row(6, 3));
   data.expect_load_error("winogrande", {"validation.jsonl:7", "1 or 2", "\"3\""});
   data.write("winogrande/validation.jsonl",

@@ -6,6 +6,7 @@
 #include "ops/cpu/formats/bf16/bf16.h"
 #include "ops/cpu/formats/bf16/bf16_product.h"
 #include "ops/cpu/formats/f32/float_weight.h"
+#include "ops/cpu/formats/grouped/grouped_product.h"
 #include "ops/cpu/formats/int8/int8_product.h"
 
 namespace evo::ops::cpu {
@@ -13,8 +14,8 @@ namespace {
 
 using Packed = std::shared_ptr<const PackedWeight>;
 
-template <class Format>
-Packed pack_as(const float* weight, int64_t out, int64_t in) {
+template <class Format, class Number>
+Packed pack_as(const Number* weight, int64_t out, int64_t in) {
   return std::make_shared<const Format>(weight, out, in);
 }
 
@@ -28,15 +29,23 @@ Packed round_to_bf16_and_pack(const float* weight, int64_t out, int64_t in) {
   return std::make_shared<const BF16Weight>(rounded, out, in);
 }
 
+template <int64_t kBits, class Number>
+Packed pack_groups(const Number* weight, int64_t out, int64_t in) {
+  return std::make_shared<const GroupedWeight>(weight, out, in, kBits);
+}
+
 struct Format {
   tensor::Precision precision;
   Packed (*pack)(const float* weight, int64_t out, int64_t in);
+  Packed (*pack_bf16)(const uint16_t* weight, int64_t out, int64_t in);
 };
 
 constexpr std::array kFormats = {
-    Format{tensor::Precision::kF32, pack_as<FloatWeight>},
-    Format{tensor::Precision::kBF16, round_to_bf16_and_pack},
-    Format{tensor::Precision::kInt8, pack_as<Int8Weight>},
+    Format{tensor::Precision::kF32, pack_as<FloatWeight, float>, nullptr},
+    Format{tensor::Precision::kBF16, round_to_bf16_and_pack, pack_as<BF16Weight, uint16_t>},
+    Format{tensor::Precision::kInt8, pack_as<Int8Weight, float>, pack_as<Int8Weight, uint16_t>},
+    Format{tensor::Precision::kQ8, pack_groups<8, float>, pack_groups<8, uint16_t>},
+    Format{tensor::Precision::kQ4, pack_groups<4, float>, pack_groups<4, uint16_t>},
 };
 
 }  // namespace
@@ -49,10 +58,9 @@ Packed pack_weight(const float* weight, int64_t out, int64_t in, tensor::Precisi
 
 Packed pack_bf16_weight(const uint16_t* weight, int64_t out, int64_t in,
                         tensor::Precision precision) {
-  if (precision == tensor::Precision::kInt8)
-    return std::make_shared<const Int8Weight>(weight, out, in);
-  EVO_CHECK(precision == tensor::Precision::kBF16);
-  return std::make_shared<const BF16Weight>(weight, out, in);
+  const auto* const format = std::ranges::find(kFormats, precision, &Format::precision);
+  EVO_CHECK(format != kFormats.end() && format->pack_bf16 != nullptr);
+  return format->pack_bf16(weight, out, in);
 }
 
 }  // namespace evo::ops::cpu

@@ -13,8 +13,9 @@ namespace {
 
 using testing::random_values;
 
-constexpr std::array<tensor::Precision, 3> kPrecisions = {
-    tensor::Precision::kF32, tensor::Precision::kBF16, tensor::Precision::kInt8};
+constexpr std::array kPrecisions = {tensor::Precision::kF32, tensor::Precision::kBF16,
+                                    tensor::Precision::kInt8, tensor::Precision::kQ8,
+                                    tensor::Precision::kQ4};
 constexpr int64_t kMostPackedRows = 150;
 
 std::vector<float> multiply(const PackedWeight& weight, const float* x, int64_t rows) {
@@ -126,7 +127,7 @@ TEST(PackedWeight, NaNStaysInItsRow) {
       if (i / 50 == 1) {
         EXPECT_TRUE(std::isnan(y[i])) << i;
       } else {
-        EXPECT_FLOAT_EQ(y[i], 40.0f) << i;  // 4 units: int8's two scales of 1 / 127 are rounded
+        EXPECT_NEAR(y[i], 40.0f, 40 * 0x1p-11) << i;  // as a scale of 1 / 127 in f16
       }
     }
   }

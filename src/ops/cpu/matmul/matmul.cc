@@ -107,7 +107,7 @@ MatmulOperand::MatmulOperand(const MatrixView& view, tensor::Precision precision
       cols_(view.cols),
       row_stride_(view.row_stride),
       col_stride_(view.col_stride) {
-  EVO_CHECK(precision != tensor::Precision::kInt8 && (row_stride_ == 1 || col_stride_ == 1));
+  EVO_CHECK(can_train(precision) && (row_stride_ == 1 || col_stride_ == 1));
   if (precision == tensor::Precision::kBF16 && rows_ > 0 && cols_ > 0) keep_rounded(view);
 }
 
@@ -190,7 +190,7 @@ double measure_matmul_peak(tensor::Precision precision, double seconds) {
   const tensor::Tensor b = tensor::Tensor::zeros({kSize, kSize});
   const tensor::Tensor out = tensor::Tensor::empty({kSize, kSize});
   std::shared_ptr<const PackedWeight> packed;
-  if (precision == tensor::Precision::kInt8) packed = pack_weight(b.f32(), kSize, kSize, precision);
+  if (!can_train(precision)) packed = pack_weight(b.f32(), kSize, kSize, precision);
   const auto run = [&] {
     const auto start = Clock::now();
     if (packed) {

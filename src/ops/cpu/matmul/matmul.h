@@ -29,7 +29,8 @@ inline MatrixView matrix(const float* data, int64_t rows, int64_t cols) {
 /// Made by hand where several products read the same matrix, which is then rounded once.
 class MatmulOperand {
  public:
-  /// What `view` views outlives the operand. kInt8 is for PackedWeight only.
+  /// What `view` views outlives the operand. The precision is one
+  /// that can train.
   MatmulOperand(const MatrixView& view, tensor::Precision precision);
 
   [[nodiscard]] MatmulOperand transposed() const;
