@@ -17,8 +17,8 @@ std::unique_ptr<const ArraySource> open_arrays(const std::filesystem::path& mode
   constexpr const char* kQuantization = "quantization_config";
   const std::optional<json::Record> config = ModelDocuments(model).record("config.json");
   if (config && config->has(kQuantization) && !config->is_null(kQuantization)) {
-    return std::make_unique<QuantizedFolder>(
-        model, read_quantization(config->get_record(kQuantization)));
+    return std::make_unique<QuantizedFolder>(model,
+                                             read_quantization(config->get_record(kQuantization)));
   }
   return std::make_unique<WeightFolder>(model);
 }

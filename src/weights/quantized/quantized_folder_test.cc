@@ -181,11 +181,13 @@ TEST(QuantizedFolder, CompressedTensors) {
 
 constexpr uint32_t kCounting = 0x76543210;  // codes 0 to 7 from the lowest bits on
 
-/// [8 outputs, 16 inputs] in groups of 8 inputs; the scale of group g and output o is 1 + 100 g +
-/// o.
+/// [8 outputs, 16 inputs] in groups of 8 inputs; group g and output o have the scale 1 + 100 g + o.
 Arrays packed_arrays(const Shape& words, uint32_t zeros) {
   std::vector<float> scales;
-  for (int i = 0; i < 16; ++i) scales.push_back(static_cast<float>(1 + i / 8 * 100 + i % 8));
+  for (int i = 0; i < 16; ++i) {
+    const int scale = 1 + i / 8 * 100 + i % 8;
+    scales.push_back(static_cast<float>(scale));
+  }
   return {{"x.qweight", i32(words, std::vector<uint32_t>(16, kCounting))},
           {"x.qzeros", i32({2, 1}, {zeros, zeros})},
           {"x.scales", f32({2, 8}, scales)}};
@@ -205,8 +207,10 @@ TEST(QuantizedFolder, Gptq) {
     EXPECT_EQ(source->find("x.weight")->dtype, "GPTQ");
     const std::vector<float> values = values_of(*source, "x.weight");
     for (int o = 0; o < 8; ++o) {
-      for (int i = 0; i < 16; ++i)
-        EXPECT_EQ(values[o * 16 + i], static_cast<float>((1 + i / 8 * 100 + o) * (i % 8 - 8)));
+      for (int i = 0; i < 16; ++i) {
+        const int scale = 1 + i / 8 * 100 + o;
+        EXPECT_EQ(values[o * 16 + i], static_cast<float>(scale * (i % 8 - 8)));
+      }
     }
     EXPECT_EQ(names_in(*source), std::vector<std::string>{"x.weight"});
   }

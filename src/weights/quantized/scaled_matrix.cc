@@ -64,7 +64,7 @@ ScaledMatrix::ScaledMatrix(const ArraySource& source, const TensorInfo& weight,
 void ScaledMatrix::read(std::span<float> values) const {
   constexpr int64_t kPerThread = int64_t{1} << 16;
   const int64_t out = weight_.shape[0], in = weight_.shape[1];
-  const auto [rows, cols] = block_;
+  const int64_t rows = block_[0], cols = block_[1];
   std::vector<float> scales(static_cast<size_t>(element_count(scales_.shape, scales_.name)));
   source_.read_f32(scales_.name, scales_.shape, scales);
   const std::array<float, 256> of_code = values_of_codes(weight_.dtype == "F8_E4M3");
