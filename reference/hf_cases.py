@@ -20,6 +20,32 @@ GPT2 = {**GPT, "hidden_size": None, "intermediate_size": None, "num_hidden_layer
 LONGROPE = {"type": "longrope", "short_factor": [1, 1.1, 1.3, 2.0], "long_factor": [2, 2, 2, 2]}
 EXPERTS = {"num_experts_per_tok": 2, "num_experts": 5, "moe_intermediate_size": 12}
 
+# In fewer bits. The heads' sizes make all outputs multiples of 8.
+EVEN = {"head_dim": 12}
+
+
+def fp8(block, scheme="dynamic"):
+    return {"quantization_config": {"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": block,
+                                    "activation_scheme": scheme}}
+
+
+def compressed(form, kind, strategy):
+    weights = {"num_bits": 8, "type": kind, "strategy": strategy, "symmetric": True}
+    return {"quantization_config": {
+        "quant_method": "compressed-tensors", "format": form, "ignore": ["lm_head"],
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}}}}
+
+
+def gptq(bits, group_size, sym, **more):
+    return {**EVEN, "quantization_config": {"quant_method": "gptq", "bits": bits, "sym": sym,
+                                            "group_size": group_size, **more}}
+
+
+def awq(group_size, zero_point):
+    return {**EVEN, "quantization_config": {"quant_method": "awq", "bits": 4, "version": "gemm",
+                                            "group_size": group_size, "zero_point": zero_point}}
+
+
 #        name: (model_type, what differs from SHAPE (None: left out), shards, number format)
 CASES = {
     "llama": ("llama", {}, 1, torch.float32),
@@ -101,6 +127,25 @@ CASES = {
     "olmoe": ("olmoe", {"num_experts": 5, "num_experts_per_tok": 3, "head_dim": None}, 1,
               torch.float32),
     "mixtral": ("mixtral", {**WINDOW, "num_local_experts": 4}, 1, torch.float32),
+    "llama-fp8": ("llama", fp8([4, 8]), 1, torch.bfloat16),
+    "llama-fp8-whole": ("llama", fp8(None, "static"), 1, torch.bfloat16),
+    # The last blocks are smaller, which transformers itself does not dequantise.
+    "qwen3-moe-fp8-uneven": ("qwen3_moe", {**EXPERTS, **fp8([16, 16])}, 2, torch.bfloat16),
+    "llama-compressed": ("llama", compressed("float-quantized", "float", "channel"), 1,
+                         torch.bfloat16),
+    "llama-compressed-whole": ("llama", compressed("naive-quantized", "float", "tensor"), 1,
+                               torch.bfloat16),
+    "llama-compressed-int8": ("llama", compressed("int-quantized", "int", "channel"), 1,
+                              torch.bfloat16),
+    "llama-gptq": ("llama", gptq(4, 8, True, desc_act=False), 1, torch.float16),
+    "qwen2-gptq-ordered": ("qwen2", gptq(4, 16, False, desc_act=True), 2, torch.float16),
+    "llama-gptq-v2-8-bits": ("llama", gptq(8, -1, False, checkpoint_format="gptq_v2"), 1,
+                             torch.float16),
+    "phi3-gptq": ("phi3", {**WINDOW, **gptq(4, 8, False), "head_dim": None,
+                           "num_key_value_heads": 4}, 1, torch.float16),
+    "llama-awq": ("llama", awq(8, True), 1, torch.float16),
+    "mistral-awq-symmetric": ("mistral", {"sliding_window": None, **awq(-1, False)}, 1,
+                              torch.float16),
 }
 ARCHITECTURES = {
     "llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM",

@@ -5,11 +5,13 @@
     hf_check.py FOLDER...           compares each; exit status 1 if any is off
     hf_check.py --transformers FOLDER...   compares hf_model.py with `transformers`, if it is there
 
-A checkpoint is a folder as Hugging Face has them, with text.json besides ({"ids": [n]}), to which
-evo_hf_parity adds expected.safetensors: "logits" [n, V] in one pass, and "cached_logits" [n, V]
-where the text came in pieces through the KV cache. How close is close enough is as in check.py: the
-truth is in double, and the largest error of a row may be a few times that of PyTorch in single
-precision.
+A checkpoint is a folder as Hugging Face has them, with text.json besides ({"ids": [n], "prompt": p,
+"continuation": m}), to which evo_hf_parity adds expected.safetensors: "logits" [n, V] in one pass,
+"cached_logits" [n, V] where the text came in pieces through the KV cache, and "continuation" [m],
+the ids that its decoder chooses greedily after the first p. How close is close enough is as in
+check.py: the truth is in double, and the largest error of a row may be a few times that of PyTorch
+in single precision. Each chosen id must be the truth's, given those before it, unless their logits
+are so close that both may be off by that much and change places: a tie.
 """
 import argparse
 import json
@@ -21,10 +23,12 @@ import torch
 from check import kFactor, kUlps
 from hf_cases import CASES, make_config
 from hf_model import HfModel
+from hf_quantized import quantized
 from hf_shapes import shapes
 from tensor_file import read_tensors, write_tensors
 
 TEXT_LENGTH = 50  # longer than the windows, and than what yarn takes for the training's texts
+PROMPT_LENGTH, CONTINUATION = 40, 16  # together as long as the shortest context at most
 
 
 def random_tensor(name, shape, generator, gemma):
@@ -68,23 +72,28 @@ def generate(parent):
         (folder / "config.json").write_text(json.dumps(config, indent=2))
         tensors = {name: t.to(dtype)
                    for name, t in random_tensors(config, changes, generator).items()}
+        tensors = quantized(tensors, config, generator)
         if shards > 1:
             write_shards(folder, tensors, shards)
         else:
             write_tensors(folder / "model.safetensors", tensors)
         ids = torch.randint(config["vocab_size"], (TEXT_LENGTH,), generator=generator).tolist()
-        (folder / "text.json").write_text(json.dumps({"ids": ids}))
+        (folder / "text.json").write_text(json.dumps(
+            {"ids": ids, "prompt": PROMPT_LENGTH, "continuation": CONTINUATION}))
 
 
-def check(folder):
-    """The names of the quantities that are off."""
-    ids = torch.tensor(json.loads((folder / "text.json").read_text())["ids"])
+def truth_and_tolerance(folder, ids):
+    """Logits [n, V] in double, and how far off they may be, [n, 1]: a key that a window leaves out by
+    one row changes that row alone, so that each has its own bound."""
     truth = HfModel(folder, torch.float64).logits(ids)
     single = HfModel(folder, torch.float32).logits(ids).double()
-    expected = read_tensors(folder / "expected.safetensors")
-    # A key that a window leaves out by one row changes that row alone: rows have their own bounds.
     size, error = truth.abs().amax(-1, keepdim=True), (single - truth).abs().amax(-1, keepdim=True)
-    allowed = kFactor * error + kUlps * torch.finfo(torch.float32).eps * size
+    return truth, kFactor * error + kUlps * torch.finfo(torch.float32).eps * size
+
+
+def check_logits(folder, text, expected):
+    """The names of those that are off."""
+    truth, allowed = truth_and_tolerance(folder, torch.tensor(text["ids"]))
     wrong = []
     for name in ("logits", "cached_logits"):
         got = expected[name].double()
@@ -94,6 +103,27 @@ def check(folder):
               f"least {allowed.min().item():9.2e}{'' if right else '   FAILED'}")
         wrong += [] if right else [name]
     return wrong
+
+
+def check_continuation(folder, text, expected):
+    chosen, prompt = expected["continuation"].long(), text["prompt"]
+    ids = torch.cat((torch.tensor(text["ids"][:prompt]), chosen))
+    truth, allowed = (t[prompt - 1: -1] for t in truth_and_tolerance(folder, ids))
+    best, of_chosen = truth.max(-1).values, truth.gather(1, chosen[:, None])[:, 0]
+    ties = (chosen != truth.argmax(-1)) & (best - of_chosen <= 2 * allowed[:, 0])
+    same = (chosen == truth.argmax(-1)) | ties
+    # Where most are ties nothing was compared.
+    right = len(chosen) == text["continuation"] and bool(same.all()) and 4 * ties.sum() <= len(ties)
+    print(f"{folder.name:28} continuation   {int(same.sum())} of {text['continuation']} ids, "
+          f"{int(ties.sum())} ties{'' if right else '   FAILED'}")
+    return [] if right else ["continuation"]
+
+
+def check(folder):
+    """The names of the quantities that are off."""
+    text = json.loads((folder / "text.json").read_text())
+    expected = read_tensors(folder / "expected.safetensors")
+    return check_logits(folder, text, expected) + check_continuation(folder, text, expected)
 
 
 def check_with_transformers(folder):

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from hf_gpt import GptModel
+from hf_quantized import dequantized
 from tensor_file import read_tensors
 
 # What `transformers` assumes where config.json is silent.
@@ -195,8 +196,8 @@ def turns(config, layer):
 class HfModel:
     def __init__(self, folder, dtype):
         self.config = load_config(folder)
-        self.tensors = {name: t.to(dtype)
-                        for name, t in with_prefix(load_tensors(folder)).items()}
+        tensors = dequantized(with_prefix(load_tensors(folder)), self.config)
+        self.tensors = {name: t.to(dtype) for name, t in tensors.items()}
         self.dtype = dtype
         self.kind = self.config["model_type"]
 

@@ -1,13 +1,15 @@
 """Reads and writes safetensors files: 8 bytes of header length, a JSON header, the raw data.
 
-It is here because Debian 12 has no package for them. `evo` writes F32 and BF16 and reads F16 too.
+It is here because Debian 12 has no package for them. `evo` writes F32 and BF16 and reads F16 too,
+and the others in checkpoints of fewer bits (hf_quantized.py).
 """
 import json
 import struct
 
 import torch
 
-DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "I32": torch.int32,
+          "I8": torch.int8, "F8_E4M3": torch.uint8}  # the last as codes
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
@@ -31,7 +33,7 @@ def read_tensors(path):
 
 
 def write_tensors(path, tensors):
-    """Writes name -> F32, BF16 or F16 tensor."""
+    """Writes name -> tensor of one of these types."""
     header, blobs, offset = {}, [], 0
     for name, tensor in tensors.items():
         # A view of bytes, since numpy has no bfloat16; a scalar has no last axis to view through.

@@ -191,11 +191,15 @@ TEST_F(Hub, OverHttps) {
 
 /// The hub's own client, told to use the cache alone, finds what we downloaded, and we what it did.
 TEST_F(Hub, SharesItsCacheWithTheHubsClient) {
-  if (run_shell("python3 -c 'import huggingface_hub'").code != 0)
-    GTEST_SKIP() << "no huggingface_hub (Python package): the cache is not compared with its own";
-  const std::string client =
-      "python3 -c 'import sys; from huggingface_hub import snapshot_download as get; "
-      "print(get(\"owner/tiny-model\", **eval(sys.argv[1])))' ";
+  const std::string python = "PYTHONPATH=" EVO_SOURCE_DIR
+                             "/build/python:$PYTHONPATH PYTHONDONTWRITEBYTECODE=1 python3 -c ";
+  if (run_shell(python + "'import huggingface_hub'").code != 0) {
+    GTEST_SKIP() << "no huggingface_hub (scripts/install-dependencies --tests installs it): the "
+                    "cache is not compared with its own";
+  }
+  const std::string client = python +
+                             "'import sys; from huggingface_hub import snapshot_download as get; "
+                             "print(get(\"owner/tiny-model\", **eval(sys.argv[1])))' ";
   const std::string ours = result("pull owner/tiny-model").at("path");
   const std::string layout =
       "cd $HF_HOME/hub && find -name '*--tiny-model' -prune -exec find {} "

@@ -1,12 +1,14 @@
 // evo_hf_parity FOLDER...: computes the logits of the text in each folder (text.json) by the
-// Hugging Face checkpoint there and writes them to expected.safetensors beside it, for
-// reference/hf_check.py, whose documentation describes the format, to compare with PyTorch.
+// Hugging Face checkpoint there, and how it goes on from "prompt" tokens of it. Writes them to
+// expected.safetensors beside it, for reference/hf_check.py, whose documentation describes the
+// format, to compare with PyTorch.
 #include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "decode/session/session.h"
 #include "json/record.h"
 #include "model/model.h"
 #include "ops/head.h"
@@ -45,16 +47,35 @@ std::vector<float> logits(const model::Model& model, const std::vector<int64_t>&
   return all;
 }
 
+/// How `model`, packed, goes on greedily, past what would end the text.
+std::vector<float> continuation(const model::Model& model, std::span<const int64_t> prompt,
+                                int64_t tokens) {
+  const decode::Decoder decoder(model, false);
+  decode::DecodeOptions options;
+  options.mode = decode::Mode::kAr;
+  options.sampler.temperature = 0;
+  options.max_tokens = tokens;
+  decode::Session session(decoder, options, decode::Prompt::of_text({prompt.begin(), prompt.end()}),
+                          {});
+  while (!session.done()) session.step();
+  return {session.generated().begin(), session.generated().end()};
+}
+
 void write_expected(const std::filesystem::path& folder) {
-  const std::vector<int64_t> ids = json::Record::load(folder / "text.json").get_ints("ids");
+  const json::Record text = json::Record::load(folder / "text.json");
+  const std::vector<int64_t> ids = text.get_ints("ids");
   const model::Model model = model::Model::load(folder.string());
   const model::Model packed = model::Model::load_packed(folder.string(), tensor::Precision::kF32);
   model::KvCache cache(packed.config(), std::ssize(ids));
   const std::vector<float> plain = logits(model, ids, nullptr);
   const std::vector<float> cached = logits(packed, ids, &cache);
+  const std::vector<float> next = continuation(packed, std::span(ids).first(text.get_int("prompt")),
+                                               text.get_int("continuation"));
   const std::vector<int64_t> shape = {std::ssize(ids), model.config().vocab_size};
   weights::write_safetensors(folder / "expected.safetensors",
-                             {{"logits", shape, plain}, {"cached_logits", shape, cached}});
+                             {{"logits", shape, plain},
+                              {"cached_logits", shape, cached},
+                              {"continuation", {std::ssize(next)}, next}});
 }
 
 }  // namespace

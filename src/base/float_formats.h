@@ -1,4 +1,4 @@
-// 16-bit float formats: bfloat16 and IEEE half precision.
+// Short float formats: bfloat16, IEEE half precision and the 8 bits of OCP's E4M3.
 #pragma once
 
 #include <bit>
@@ -45,6 +45,19 @@ namespace evo {
   }
   const uint32_t rounded = magnitude - 0x38000000u + 0xFFFu + (magnitude >> 13 & 1u);
   return static_cast<uint16_t>(sign | rounded >> 13);
+}
+
+/// Exact: 4 bits of exponent and 3 of fraction. There are no infinities; all ones are NaN.
+[[nodiscard]] inline float from_f8_e4m3(uint8_t value) {
+  const uint32_t sign = (value & 0x80u) << 24;
+  const uint32_t exponent = value >> 3 & 0xFu;
+  const uint32_t fraction = value & 7u;
+  if (exponent == 0xF && fraction == 7) return std::bit_cast<float>(sign | 0x7FC00000u);
+  if (exponent == 0) {  // zero or subnormal: fraction * 2^-9
+    const float magnitude = static_cast<float>(fraction) * 0x1p-9f;
+    return sign != 0 ? -magnitude : magnitude;
+  }
+  return std::bit_cast<float>(sign | ((exponent + 120) << 23) | (fraction << 20));
 }
 
 }  // namespace evo

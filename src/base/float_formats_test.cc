@@ -78,5 +78,23 @@ TEST(F16, EveryNumberIsExact) {
   }
 }
 
+TEST(F8E4m3, EveryCode) {
+  for (int code = 0; code < 0x80; ++code) {
+    const int exponent = code >> 3, fraction = code & 7;
+    const double expected =
+        exponent == 0 ? std::ldexp(fraction, -9) : std::ldexp(8 + fraction, exponent - 10);
+    for (const int sign : {0, 0x80}) {
+      const float value = from_f8_e4m3(static_cast<uint8_t>(code | sign));
+      EXPECT_EQ(std::signbit(value), sign != 0);
+      if (code == 0x7F) {
+        EXPECT_TRUE(std::isnan(value));
+      } else {
+        EXPECT_EQ(std::abs(value), expected) << code;
+      }
+    }
+  }
+  EXPECT_EQ(from_f8_e4m3(0x7E), 448);
+}
+
 }  // namespace
 }  // namespace evo

@@ -1,5 +1,7 @@
 #include "decode/gguf_export.h"
 
+#include "decode/gguf_network.h"
+#include "model/sources/family_weights.h"
 #include "tokenizer/readers/gguf/gguf_tokenizer.h"
 #include "weights/gguf/gguf_export.h"
 
@@ -8,15 +10,9 @@ namespace evo::decode {
 void write_gguf(const std::filesystem::path& path, GgufExport model) {
   const model::ModelConfig& shape = model.source.config;
   EVO_CHECK(!shape.flow);
-  // What blocks have of their own is said elsewhere than in the settings that are exported.
-  if (!shape.is_plain()) {
-    fail("{}: a {} is not written as GGUF: expected a Llama, Qwen2 or Qwen3 without more",
-         model.name, shape.family());
-  }
   const weights::BlockFormat* const format = weights::find_block_format(model.format);
   EVO_CHECK(format != nullptr && format->write != nullptr);
-  json::Record config = shape.record();
-  config.set_source(model.name);
+  const json::Record config = whole_config(shape, model.name);
   weights::GgufWriter writer;
   const weights::GgufArchitecture& architecture = weights::export_config(config, writer);
   writer.set("general.name", model.name);
@@ -28,9 +24,15 @@ void write_gguf(const std::filesystem::path& path, GgufExport model) {
   if (special.ends.empty() && end >= 0) special.ends = {end};
   tokenizer::export_tokenizer(model.tokenizer.spec(), special, shape.vocab_size, writer);
   if (!model.chat_template.empty()) writer.set("tokenizer.chat_template", model.chat_template);
-  for (const weights::ArrayToWrite& array : model.source.arrays)
-    weights::export_array(config, architecture, array, *format, writer);
+  weights::export_arrays(config, architecture, arrays_of_family(shape, model.source.arrays),
+                         *format, writer);
   writer.write(path);
+  try {
+    require_same_network(shape, model::ModelConfig::load(path), model.name);
+  } catch (const Error&) {
+    std::filesystem::remove(path);
+    throw;
+  }
 }
 
 }  // namespace evo::decode

@@ -8,15 +8,15 @@
 #include "model/families/reading.h"
 #include "weights/gguf/gguf_file.h"
 #include "weights/model_documents.h"
+#include "weights/quantized/quantization.h"
 
 namespace evo::model {
 namespace {
 
-/// What the numbers are stored as.
+/// What the numbers are stored as: here too, so that no command goes further than this.
 void require_supported(const json::Record& record) {
-  if (given(record, "quantization_config")) {
-    refuse(record, "quantization_config", "set", "weights in F32, BF16 or F16");
-  }
+  if (given(record, "quantization_config"))
+    (void)weights::read_quantization(record.get_record("quantization_config"));
 }
 
 /// Ids that the model does not know cannot end a text.

@@ -18,7 +18,10 @@ constexpr std::array<std::string_view, 15> kWeights = {
     ".safetensors", ".bin",     ".pt",  ".pth",    ".ckpt",      ".gguf", ".onnx", ".h5",
     ".ot",          ".msgpack", ".npz", ".tflite", ".onnx_data", ".part", ".keras"};
 
-constexpr std::array kOfRun = {"run.json", "data.json", "metrics.jsonl", "loss.svg"};
+// What a run leaves, and how AutoGPTQ and AutoAWQ say in how many bits the weights are.
+constexpr std::array kOfOthers = {
+    "run.json",         "data.json", "metrics.jsonl", "loss.svg", "quantize_config.json",
+    "quant_config.json"};
 
 bool goes_along(const fs::directory_entry& entry, std::span<const char* const> except) {
   const std::string name = entry.path().filename().string();
@@ -27,7 +30,7 @@ bool goes_along(const fs::directory_entry& entry, std::span<const char* const> e
   return entry.is_regular_file() && !name.starts_with('.') && name != "config.json" &&
          !name.ends_with(".index.json") &&
          std::ranges::find(kWeights, std::string_view(extension)) == kWeights.end() &&
-         std::ranges::none_of(kOfRun, is_name) && std::ranges::none_of(except, is_name);
+         std::ranges::none_of(kOfOthers, is_name) && std::ranges::none_of(except, is_name);
 }
 
 }  // namespace

@@ -27,8 +27,8 @@ TEST(CompanionFiles, AreAllButWeightsAndWhatRunsLeave) {
   for (const char* name :
        {"config.json", "model.safetensors", "model-00001-of-00002.safetensors",
         "model.safetensors.index.json", "pytorch_model.bin", "x.gguf", "run.json", "metrics.jsonl",
-        "loss.svg", "data.json", "tokens.bin", ".lock", "tokenizer.json", "vocab.json",
-        "chat_template.json", "generation_config.json", "LICENSE", "merges.txt"}) {
+        "loss.svg", "data.json", "quantize_config.json", "tokens.bin", ".lock", "tokenizer.json",
+        "vocab.json", "chat_template.json", "generation_config.json", "LICENSE", "merges.txt"}) {
     write_bytes(from / name, name);
   }
   write_bytes(from / "empty.txt", "");

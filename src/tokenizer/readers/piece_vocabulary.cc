@@ -1,6 +1,7 @@
 #include "tokenizer/readers/piece_vocabulary.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 #include <string_view>
@@ -168,6 +169,36 @@ void check_user_defined(const std::vector<Piece>& pieces, const std::string& cha
   }
 }
 
+/// A sequence of one step is that step.
+Json only_step(const std::string& section) {
+  Json step = Json::parse(section);
+  const bool wrapped = step.is_object() && step.value("type", "") == "Sequence" &&
+                       step.contains("normalizers") && step["normalizers"].size() == 1;
+  return wrapped ? step["normalizers"][0] : step;
+}
+
+/// Whether nothing is cut: Gemma's cuts at spaces, of which its normalizer has left none.
+bool cuts_nothing(const TokenizerSpec& spec) {
+  const Json step = Json::parse(spec.pre_tokenizer);
+  if (step.is_null()) return true;
+  return step.value("type", "") == "Split" && step.contains("pattern") &&
+         step["pattern"] == Json{{"String", " "}} &&
+         only_step(spec.normalizer) == replace(" ", kSpaceMark);
+}
+
+/// SentencePiece finds user-defined pieces whole, where Hugging Face's converter lists their
+/// merges.
+std::vector<Merge> merges_of_normal(const TokenizerSpec& spec, const std::vector<Piece>& pieces) {
+  std::vector<Merge> merges;
+  for (const Merge& merge : spec.merges) {
+    const bool normal = std::ranges::all_of(
+        std::array{merge.left, merge.right, merge.result},
+        [&](int32_t id) { return pieces[static_cast<size_t>(id)].kind == Piece::Kind::kNormal; });
+    if (normal) merges.push_back(merge);
+  }
+  return merges;
+}
+
 }  // namespace
 
 TokenizerSpec spec_of_pieces(const std::vector<Piece>& pieces, const PieceOptions& options) {
@@ -213,9 +244,11 @@ PieceVocabulary pieces_of_spec(const TokenizerSpec& spec) {
   const TokenizerSpec same =
       spec_of_pieces(vocabulary.pieces,
                      {.byte_fallback = spec.byte_fallback, .space_first = vocabulary.space_first});
-  if (same.normalizer != spec.normalizer || same.decoder != spec.decoder)
+  const bool same_steps = only_step(same.normalizer) == only_step(spec.normalizer) &&
+                          same.decoder == spec.decoder && cuts_nothing(spec);
+  if (!same_steps)
     fail("the tokenizer normalizes or decodes in another way than SentencePiece's BPE");
-  if (same.merges != spec.merges)
+  if (same.merges != merges_of_normal(spec, vocabulary.pieces))
     fail("the tokenizer's merges are not those of a SentencePiece vocabulary");
   return vocabulary;
 }

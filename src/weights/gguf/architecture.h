@@ -23,6 +23,10 @@ struct GgufArchitecture {
   bool fused_gate = false;
   /// One of two networks of this name: the one with experts.
   bool of_experts = false;
+  // What llama.cpp has settings or arrays for in this network.
+  bool windows = false;      ///< local layers, which ones it knows
+  bool biases = false;       ///< of matrices
+  bool multipliers = false;  ///< of embeddings, branches, scores and logits
 };
 
 /// nullptr if there is none. `experts`: the layers have some.

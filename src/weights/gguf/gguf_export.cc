@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 
 #include "weights/gguf/llama3_scaling.h"
 #include "weights/gguf/rotary_rows.h"
@@ -56,6 +57,56 @@ void export_rope(const json::Record& config, NetworkKeys& keys, GgufWriter& writ
     keys.set("rope.scaling.attn_factor", scaling.get_double("attention_factor"));
 }
 
+constexpr std::string_view kOfExperts = ".experts.";
+
+/// ".experts.3." -> ".experts.*."
+std::string with_star(std::string name) {
+  const size_t at = name.find(kOfExperts);
+  if (at == std::string::npos) return name;
+  const size_t number = at + kOfExperts.size();
+  return name.replace(number, name.find('.', number) - number, "*");
+}
+
+std::string gguf_name(const json::Record& config, const GgufArchitecture& architecture,
+                      const std::string& name) {
+  const std::optional<std::string> found = gguf_name_of(architecture, with_star(name));
+  const bool has_place = found && (architecture.biases || !name.ends_with(".bias"));
+  if (has_place) return *found;
+  fail("{}: GGUF has no name for the array {} of a {}", config.source(), name, architecture.name);
+}
+
+void export_one(const json::Record& config, const GgufArchitecture& architecture,
+                const std::string& name, const ArrayToWrite& array, const BlockFormat& format,
+                GgufWriter& writer) {
+  const bool queries = name.find(".attn_q.") != std::string::npos;
+  const bool is_key = name.find(".attn_k.") != std::string::npos;
+  const bool pairs = architecture.pairs_are_neighbours && (queries || is_key);
+  const int64_t half = pairs ? config.get_int("head_dim") / 2 : 0;
+  const float added = architecture.norms_hold_one && name.ends_with("norm.weight") ? 1 : 0;
+  const auto make = [make = array.make, half, added, rows = array.shape[0]](std::span<float> out) {
+    make(out);
+    if (half > 0) put_pairs_together(out, rows, half);
+    if (added != 0) {
+      for (float& value : out) value += added;
+    }
+  };
+  // Routers are small and decide which experts there are at all: llama.cpp has them in F32.
+  const bool whole = array.shape.size() == 1 || name.find(".ffn_gate_inp.") != std::string::npos;
+  writer.add_values(name, array.shape, whole ? *find_block_format("F32") : format, make);
+}
+
+/// One array of all experts' [rows, cols], which are in order.
+void export_experts(const std::string& name, std::vector<ArrayToWrite> experts,
+                    const BlockFormat& format, GgufWriter& writer) {
+  std::vector<int64_t> shape = experts[0].shape;
+  const auto one = static_cast<size_t>(element_count(shape, name));
+  shape.insert(shape.begin(), std::ssize(experts));
+  const auto make = [experts = std::move(experts), one](std::span<float> out) {
+    for (size_t i = 0; i < experts.size(); ++i) experts[i].make(out.subspan(i * one, one));
+  };
+  writer.add_values(name, shape, format, make);
+}
+
 }  // namespace
 
 const GgufArchitecture& export_config(const json::Record& config, GgufWriter& writer) {
@@ -66,7 +117,7 @@ const GgufArchitecture& export_config(const json::Record& config, GgufWriter& wr
          config.source(), type, gguf_architecture_names());
   }
   const bool windows = given(config, "sliding_window") && config.get_int("sliding_window") > 0;
-  if (windows && architecture->norms == GgufArchitecture::Norms::kBefore) {
+  if (windows && !architecture->windows) {
     fail("{}: sliding_window is {}, but in GGUF a {} sees all tokens", config.source(),
          config.get_int("sliding_window"), architecture->name);
   }
@@ -98,26 +149,21 @@ void export_generation_config(const json::Record& config, GgufWriter& writer) {
   }
 }
 
-void export_array(const json::Record& config, const GgufArchitecture& architecture,
-                  const ArrayToWrite& array, const BlockFormat& format, GgufWriter& writer) {
-  const std::optional<std::string> name = gguf_name_of(architecture, array.name);
-  if (!name)
-    fail("{}: GGUF has no name for the array {} of a {}", config.source(), array.name,
-         architecture.name);
-  const bool queries = name->find(".attn_q.") != std::string::npos;
-  const bool is_key = name->find(".attn_k.") != std::string::npos;
-  const bool pairs = architecture.pairs_are_neighbours && (queries || is_key);
-  const int64_t half = pairs ? config.get_int("head_dim") / 2 : 0;
-  const float added = architecture.norms_hold_one && name->ends_with("norm.weight") ? 1 : 0;
-  const BlockFormat& own = array.shape.size() == 1 ? *find_block_format("F32") : format;
-  const auto make = [make = array.make, half, added, rows = array.shape[0]](std::span<float> out) {
-    make(out);
-    if (half > 0) put_pairs_together(out, rows, half);
-    if (added != 0) {
-      for (float& value : out) value += added;
+void export_arrays(const json::Record& config, const GgufArchitecture& architecture,
+                   const std::vector<ArrayToWrite>& arrays, const BlockFormat& format,
+                   GgufWriter& writer) {
+  std::map<std::string, std::vector<ArrayToWrite>> experts;  // by GGUF's name
+  std::vector<std::string> order;
+  for (const ArrayToWrite& array : arrays) {
+    const std::string name = gguf_name(config, architecture, array.name);
+    if (array.name.find(kOfExperts) == std::string::npos) {
+      export_one(config, architecture, name, array, format, writer);
+      continue;
     }
-  };
-  writer.add_values(*name, array.shape, own, make);
+    if (!experts.contains(name)) order.push_back(name);
+    experts[name].push_back(array);
+  }
+  for (const std::string& name : order) export_experts(name, experts[name], format, writer);
 }
 
 }  // namespace evo::weights

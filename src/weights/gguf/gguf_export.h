@@ -1,6 +1,8 @@
 // A model folder's settings as GGUF's metadata: gguf_documents() the other way round.
 #pragma once
 
+#include <vector>
+
 #include "json/record.h"
 #include "weights/gguf/architecture.h"
 #include "weights/gguf/gguf_writer.h"
@@ -15,9 +17,10 @@ const GgufArchitecture& export_config(const json::Record& config, GgufWriter& wr
 /// How to sample, of a generation_config.json.
 void export_generation_config(const json::Record& config, GgufWriter& writer);
 
-/// An array under the name and in the order of rows that GGUF has, matrices in `format` and vectors
-/// in F32. `config` is as above. `array` has `make`.
-void export_array(const json::Record& config, const GgufArchitecture& architecture,
-                  const ArrayToWrite& array, const BlockFormat& format, GgufWriter& writer);
+/// Arrays under the names and in the order of rows that GGUF has, matrices in `format` and vectors
+/// in F32; those of experts become one. `config` is as above. All have `make`.
+void export_arrays(const json::Record& config, const GgufArchitecture& architecture,
+                   const std::vector<ArrayToWrite>& arrays, const BlockFormat& format,
+                   GgufWriter& writer);
 
 }  // namespace evo::weights

@@ -93,6 +93,37 @@ TEST_F(GgufTokenizerTest, PiecesSurviveTheFile) {
   }
 }
 
+/// As Hugging Face's converter writes Gemma's: other words for the same, and merges that make what
+/// is found whole.
+TokenizerSpec gemma_like_spec() {
+  TokenizerSpec spec =
+      spec_of_pieces(testing::sample_pieces(), {.byte_fallback = true, .space_first = false});
+  spec.normalizer = R"({"type":"Replace","pattern":{"String":" "},"content":"\u2581"})";
+  spec.pre_tokenizer = R"({"type":"Split","pattern":{"String":" "},
+                           "behavior":"MergedWithPrevious","invert":false})";
+  const auto whole = static_cast<int32_t>(spec.tokens.size());
+  const Merge first = spec.merges[0];
+  spec.tokens.push_back(spec.tokens[first.result] + spec.tokens[first.right]);
+  spec.added.push_back({.id = whole, .in_vocab = true, .special = false});
+  spec.merges.push_back({first.result, first.right, whole});
+  return spec;
+}
+
+TEST_F(GgufTokenizerTest, GemmasPiecesSurviveTheFile) {
+  const TokenizerSpec spec = gemma_like_spec();
+  const TokenizerSpec copy = copy_of(spec, std::ssize(spec.tokens) + 3);
+  EXPECT_EQ(copy.tokens, spec.tokens);
+  EXPECT_EQ(copy.added.back().id, spec.added.back().id);
+  expect_same_ids(copy, spec);
+  const std::string whole = spec.tokens.back();
+  EXPECT_EQ(Tokenizer::from_spec(copy).encode(whole + " " + whole),
+            Tokenizer::from_spec(spec).encode(whole + " " + whole));
+  TokenizerSpec cut = spec;
+  cut.pre_tokenizer = R"({"type":"Split","pattern":{"String":"e"},
+                          "behavior":"Isolated","invert":false})";
+  expect_error([&] { (void)copy_of(cut, 300); }, {"normalizes"});
+}
+
 TEST_F(GgufTokenizerTest, WhatIsNotSentencePiece) {
   TokenizerSpec spec = spec_of_pieces(testing::sample_pieces(), {.byte_fallback = true});
   spec.merges.pop_back();
