@@ -65,7 +65,8 @@ void Model::pack(ops::Weight& w, const tensor::Tensor& bits, tensor::Precision p
 
 /// Drafts may be coarse. The tables of tokens may not: 4 bits of them would lose as much as those
 /// of all layers do.
-tensor::Precision Model::packed_precision(const ops::Weight& weight, tensor::Precision precision) const {
+tensor::Precision Model::packed_precision(const ops::Weight& weight,
+                                          tensor::Precision precision) const {
   if (is_ahead(weight)) return tensor::Precision::kInt8;
   const bool is_table = &weight == &network_.embedding || &weight == &network_.unembedding;
   return is_table && precision == tensor::Precision::kQ4 ? tensor::Precision::kQ8 : precision;
