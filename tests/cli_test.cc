@@ -40,7 +40,8 @@ TEST_F(Cli, UnknownCommandsAndOptionsAreNamed) {
   expect_refusal("generate m --threads -1", 2,
                  {"--threads: '-1'", "expected a whole number from 1 to"});
   expect_refusal("generate m --threads 9999", 2, {"--threads: '9999'", "expected", "CPUs"});
-  expect_refusal("generate m --precision f64 --mode ar", 2, {"f64", "auto, f32, bf16, q8, q4 or int8"});
+  expect_refusal("generate m --precision f64 --mode ar", 2,
+                 {"f64", "auto, f32, bf16, q8, q4 or int8"});
   expect_refusal("train --preset demo --data x --out y --precision int8", 2,
                  {"int8 is for decoding"});
 }
