@@ -37,6 +37,36 @@ int32_t largest_bits(const float* x) {
   return hn::GetLane(hn::MaxOfLanes(bits, largest));
 }
 
+#if HWY_TARGET == HWY_AVX3_DL
+constexpr bool kInParts = true;
+
+void arrange(const int16_t* values, int8_t* to) {
+  const hn::ScalableTag<int16_t> words;
+  const hn::Rebind<int8_t, decltype(words)> bytes;
+  const auto half = hn::Set(words, 64);
+  for (size_t i = 0; i < ops::kGroupInputs; i += hn::Lanes(words)) {
+    const auto value = hn::Load(words, values + i);
+    const auto first = hn::ShiftRight<7>(hn::Add(value, half));
+    hn::StoreU(hn::DemoteTo(bytes, first), bytes, to + i);
+    hn::StoreU(hn::DemoteTo(bytes, hn::Sub(value, hn::ShiftLeft<7>(first))), bytes,
+               to + ops::kGroupInputs + i);
+  }
+}
+#else
+constexpr bool kInParts = false;
+
+void arrange(const int16_t* values, int8_t* to) {
+  for (int64_t i = 0; i < ops::kGroupInputs; i += 4) {
+    const int16_t pairs[] = {values[i], values[i + 2], values[i + 1], values[i + 3]};
+    std::memcpy(to + i * int64_t{sizeof(int16_t)}, pairs, sizeof(pairs));
+  }
+}
+#endif
+
+bool in_parts() {
+  return kInParts;
+}
+
 void group(const float* x, ops::InputGroup& to) {
   constexpr auto kInfinity = std::bit_cast<int32_t>(std::numeric_limits<float>::infinity());
   constexpr float kNothing = 0x1p-100f;  // kLargestInput / largest must be finite
@@ -64,12 +94,7 @@ void group(const float* x, ops::InputGroup& to) {
     hn::StoreU(hn::DemoteTo(narrow, value), narrow, values + i);
   }
   to.sum = hn::GetLane(hn::SumOfLanes(whole, sum));
-  for (int64_t i = 0; i < ops::kGroupInputs; i += 4) {
-    to.values[i] = values[i];
-    to.values[i + 1] = values[i + 2];
-    to.values[i + 2] = values[i + 1];
-    to.values[i + 3] = values[i + 3];
-  }
+  arrange(values, to.values);
 }
 
 void inputs(const float* x, int64_t count, ops::InputGroup* to) {
@@ -81,12 +106,12 @@ void inputs(const float* x, int64_t count, ops::InputGroup* to) {
   group(rest, to[whole]);
 }
 
-#undef EVO_TARGET_WORDS
+#undef EVO_TARGET_VNNI
 #if HWY_TARGET == HWY_AVX3_DL
 /// Highway's string for this target names another VNNI (of 256 bits).
-#define EVO_TARGET_WORDS __attribute__((target(HWY_TARGET_STR ",avx512vnni")))
+#define EVO_TARGET_VNNI __attribute__((target(HWY_TARGET_STR ",avx512vnni")))
 #else
-#define EVO_TARGET_WORDS
+#define EVO_TARGET_VNNI
 #endif
 
 #if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || \
@@ -95,57 +120,98 @@ void inputs(const float* x, int64_t count, ops::InputGroup* to) {
 using Tag = hn::ScalableTag<int32_t>;
 using Sums = hn::Vec<Tag>;
 
-/// sums + the products of int16 pairs.
-EVO_TARGET_WORDS HWY_INLINE Sums add_pairs(Sums sums, Sums x, Sums w) {
-#if HWY_TARGET == HWY_AVX3_DL
-  return Sums{_mm512_dpwssd_epi32(sums.raw, x.raw, w.raw)};
-#else
-  const hn::ScalableTag<int16_t> words;
-  auto unused = hn::Zero(Tag());
-  return hn::ReorderWidenMulAccumulate(Tag(), hn::BitCast(words, x), hn::BitCast(words, w), sums,
-                                       unused);
-#endif
-}
-
-/// Two of x's values, to meet two of an output's in every lane.
-HWY_INLINE Sums broadcast(const int16_t* pair) {
+/// Four bytes of x, to meet a lane of weights.
+HWY_INLINE Sums broadcast(const int8_t* from) {
   int32_t bits;
-  std::memcpy(&bits, pair, sizeof(bits));
+  std::memcpy(&bits, from, sizeof(bits));
   return hn::Set(Tag(), bits);
 }
 
-/// The pairs of weights that stand `shift` bits from the right in both halves of a lane.
-template <int64_t kBits, int kShift>
-HWY_INLINE Sums pairs_at(Sums w) {
-  const hn::ScalableTag<uint16_t> words;
-  auto bits = hn::BitCast(words, w);
+/// Bits [kShift, kShift + kBits) of every Word of a vector.
+template <int64_t kBits, int kShift, class Word>
+HWY_INLINE Sums field_of(Word, Sums w) {
+  const hn::ScalableTag<Word> words;
+  const hn::ScalableTag<uint16_t> pairs;  // bytes cannot be shifted
+  auto bits = hn::BitCast(pairs, w);
   if constexpr (kShift > 0) bits = hn::ShiftRight<kShift>(bits);
-  if constexpr (kShift + kBits < 16) bits = hn::And(bits, hn::Set(words, (1 << kBits) - 1));
+  if constexpr (kShift + kBits < 16)
+    bits = hn::And(bits, hn::BitCast(pairs, hn::Set(words, (1 << kBits) - 1)));
   return hn::BitCast(Tag(), bits);
 }
 
-/// Adds the pairs at `kShift` of lanes `w`; `x` are their partners in the first row's group.
-template <int64_t kBits, int kShift, int... kRow>
-EVO_TARGET_WORDS HWY_INLINE void add_shifted(Rows<kRow...>, Sums w, const int16_t* x,
-                                             int64_t x_stride, Sums* sums) {
-  const Sums pairs = pairs_at<kBits, kShift>(w);
-  ((sums[kRow] = add_pairs(sums[kRow], broadcast(x + kRow * x_stride), pairs)), ...);
+#if HWY_TARGET == HWY_AVX3_DL
+
+EVO_TARGET_VNNI HWY_INLINE Sums add_fours(Sums sums, Sums w, Sums x) {
+  return Sums{_mm512_dpbusd_epi32(sums.raw, w.raw, x.raw)};
 }
 
-/// A lane of weights has four of 8 bits, or eight of 4: byte b has the b-th and the (b + 4)-th.
+/// Adds a part of x, four inputs at each of the lanes' bytes.
 template <int64_t kBits, int... kRow>
-EVO_TARGET_WORDS HWY_INLINE void add_lanes(Rows<kRow...> rows, Sums w, const int16_t* x,
-                                           int64_t x_stride, Sums* sums) {
-  if constexpr (kBits == 8) {
-    add_shifted<8, 0>(rows, w, x, x_stride, sums);
-    add_shifted<8, 8>(rows, w, x + 2, x_stride, sums);
-  } else {
-    add_shifted<4, 0>(rows, w, x, x_stride, sums);
-    add_shifted<4, 4>(rows, w, x + 4, x_stride, sums);
-    add_shifted<4, 8>(rows, w, x + 2, x_stride, sums);
-    add_shifted<4, 12>(rows, w, x + 6, x_stride, sums);
+EVO_TARGET_VNNI HWY_INLINE void add_part(Rows<kRow...>, Sums w, const int8_t* x, int64_t x_stride,
+                                         Sums* sums) {
+  const auto low = kBits == 8 ? w : field_of<4, 0>(uint8_t(), w);
+  ((sums[kRow] = add_fours(sums[kRow], low, broadcast(x + kRow * x_stride))), ...);
+  if constexpr (kBits == 8) return;
+  const auto high = field_of<4, 4>(uint8_t(), w);
+  ((sums[kRow] = add_fours(sums[kRow], high, broadcast(x + 4 + kRow * x_stride))), ...);
+}
+
+/// The sums of a group for two vectors of outputs. Both parts of x in the same registers, one after
+/// the other: with sums of each, rows would have to be fewer.
+template <int64_t kBits, int... kRow>
+EVO_TARGET_VNNI HWY_INLINE void add_weights(Rows<kRow...> rows, const int8_t* x, int64_t x_stride,
+                                            const int32_t* w, Sums* low, Sums* high) {
+  constexpr int64_t kLaneInputs = 32 / kBits, kLines = ops::kGroupInputs / kLaneInputs;
+  const Tag d;
+  for (int part = 0; part < 2; ++part, x += ops::kGroupInputs) {
+    for (int64_t i = 0; i < kLines; ++i) {
+      const int32_t* line = w + i * kBlock;
+      add_part<kBits>(rows, hn::Load(d, line), x + i * kLaneInputs, x_stride, low);
+      add_part<kBits>(rows, hn::Load(d, line + hn::MaxLanes(d)), x + i * kLaneInputs, x_stride,
+                      high);
+    }
+    if (part == 1) break;
+    ((low[kRow] = hn::ShiftLeft<7>(low[kRow]), high[kRow] = hn::ShiftLeft<7>(high[kRow])), ...);
   }
 }
+
+#else
+
+/// Adds the pairs of weights at `kShift` in both halves of a lane.
+template <int64_t kBits, int kShift, int... kRow>
+HWY_INLINE void add_pairs(Rows<kRow...>, Sums w, const int8_t* x, int64_t x_stride, Sums* sums) {
+  const hn::ScalableTag<int16_t> words;
+  const auto pairs = hn::BitCast(words, field_of<kBits, kShift>(uint16_t(), w));
+  auto unused = hn::Zero(Tag());
+  ((sums[kRow] = hn::ReorderWidenMulAccumulate(
+        Tag(), hn::BitCast(words, broadcast(x + kRow * x_stride)), pairs, sums[kRow], unused)),
+   ...);
+}
+
+/// The sums of a group for two vectors of outputs.
+template <int64_t kBits, int... kRow>
+HWY_INLINE void add_weights(Rows<kRow...> rows, const int8_t* x, int64_t x_stride, const int32_t* w,
+                            Sums* low, Sums* high) {
+  constexpr int64_t kLaneInputs = 32 / kBits, kLines = ops::kGroupInputs / kLaneInputs;
+  const Tag d;
+  for (int64_t i = 0; i < kLines; ++i, x += kLaneInputs * int64_t{sizeof(int16_t)}) {
+    const auto add = [&](Sums lanes, Sums* sums) {
+      if constexpr (kBits == 8) {
+        add_pairs<8, 0>(rows, lanes, x, x_stride, sums);
+        add_pairs<8, 8>(rows, lanes, x + 4, x_stride, sums);
+      } else {
+        add_pairs<4, 0>(rows, lanes, x, x_stride, sums);
+        add_pairs<4, 4>(rows, lanes, x + 8, x_stride, sums);
+        add_pairs<4, 8>(rows, lanes, x + 4, x_stride, sums);
+        add_pairs<4, 12>(rows, lanes, x + 12, x_stride, sums);
+      }
+    };
+    add(hn::Load(d, w + i * kBlock), low);
+    add(hn::Load(d, w + i * kBlock + hn::MaxLanes(d)), high);
+  }
+}
+
+#endif
 
 /// What a group of weights adds to a vector of outputs. Not fused, so that the bits are the same on
 /// CPUs that cannot.
@@ -164,24 +230,19 @@ HWY_INLINE void add_scaled(Sums sum, const ops::InputGroup& x, const hwy::float1
 }
 
 template <int64_t kBits, int... kRow>
-EVO_TARGET_WORDS HWY_INLINE void add_group(Rows<kRow...> rows, const ops::InputGroup* x,
-                                           int64_t x_stride, const uint8_t* w, float* sums) {
+EVO_TARGET_VNNI HWY_INLINE void add_group(Rows<kRow...> rows, const ops::InputGroup* x,
+                                          int64_t x_stride, const uint8_t* w, float* sums) {
   constexpr ops::GroupLayout kLayout = ops::group_layout(kBits);
-  constexpr int64_t kLaneInputs = 32 / kBits;
-  const Tag d;
   constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(Tag()));
-  constexpr int64_t kLineBytes = kBlock * 4;
-  constexpr int64_t kGroupValues = sizeof(ops::InputGroup) / sizeof(int16_t);
+  // In parts the offset meets them as a multiple of 128, which the shift is for.
+  constexpr auto kOffset = static_cast<int32_t>(kInParts ? kLayout.offset / 128 : kLayout.offset);
+  static_assert(!kInParts || kLayout.offset % 128 == 0);
   const auto* halves = reinterpret_cast<const hwy::float16_t*>(w + kLayout.weight_bytes());
+  const auto stride = x_stride * static_cast<int64_t>(sizeof(ops::InputGroup));
   for (int64_t j = 0; j < kBlock; j += 2 * kLanes) {
-    Sums low[] = {hn::Set(d, -static_cast<int32_t>(kLayout.offset) * x[kRow * x_stride].sum)...};
+    Sums low[] = {hn::Set(Tag(), -kOffset * x[kRow * x_stride].sum)...};
     Sums high[] = {low[kRow]...};
-    for (int64_t i = 0; i < ops::kGroupInputs / kLaneInputs; ++i) {
-      const auto* line = reinterpret_cast<const int32_t*>(w + i * kLineBytes) + j;
-      const int16_t* values = x->values + i * kLaneInputs;
-      add_lanes<kBits>(rows, hn::Load(d, line), values, x_stride * kGroupValues, low);
-      add_lanes<kBits>(rows, hn::Load(d, line + kLanes), values, x_stride * kGroupValues, high);
-    }
+    add_weights<kBits>(rows, x->values, stride, reinterpret_cast<const int32_t*>(w) + j, low, high);
     (add_scaled<kBits>(low[kRow], x[kRow * x_stride], halves + j, sums + kRow * kBlock + j), ...);
     (add_scaled<kBits>(high[kRow], x[kRow * x_stride], halves + j + kLanes,
                        sums + kRow * kBlock + j + kLanes),
@@ -200,7 +261,9 @@ void add_group(Rows<kRow...>, const ops::InputGroup* x, int64_t x_stride, const 
       int32_t sum = -static_cast<int32_t>(kLayout.offset) * x->sum;
       for (int64_t i = 0; i < ops::kGroupInputs; ++i) {
         constexpr int64_t kPlace[] = {0, 2, 1, 3};
-        sum += kLayout.stored(w, j, i) * x->values[i / 4 * 4 + kPlace[i % 4]];
+        int16_t value = 0;
+        std::memcpy(&value, x->values + 2 * (i / 4 * 4 + kPlace[i % 4]), sizeof(value));
+        sum += kLayout.stored(w, j, i) * value;
       }
       const float scale = kLayout.scale(w, j) * x->scale;
       float total = sums[r * kBlock + j] + static_cast<float>(sum) * scale;
@@ -224,7 +287,7 @@ struct Kernel {
       : task(of), x(of.x), rows(of.rows), x_stride(of.stride), w(of.w), steps(of.groups) {}
 
   template <int... kRow>
-  EVO_TARGET_WORDS static void add(const Piece<ops::InputGroup, uint8_t>& piece, float* sums) {
+  EVO_TARGET_VNNI static void add(const Piece<ops::InputGroup, uint8_t>& piece, float* sums) {
     for (int64_t s = 0; s < piece.steps; ++s) {
       fetch(piece, s);
       const uint8_t* w = piece.w + s * kStepBytes;
@@ -271,11 +334,16 @@ HWY_AFTER_NAMESPACE();
 namespace evo::ops {
 
 HWY_EXPORT(inputs);
+HWY_EXPORT(in_parts);
 HWY_EXPORT(blocks_8);
 HWY_EXPORT(blocks_4);
 
 void grouped_inputs(const float* x, int64_t count, InputGroup* to) {
   HWY_DYNAMIC_DISPATCH(inputs)(x, count, to);
+}
+
+bool grouped_inputs_in_parts() {
+  return HWY_DYNAMIC_DISPATCH(in_parts)();
 }
 
 void grouped_multiply_8(const GroupedTask& task, int64_t begin, int64_t end) {

@@ -12,12 +12,14 @@ namespace evo::ops {
 
 /// A group of a row of x: whole numbers up to kLargestInput times `scale`.
 struct InputGroup {
-  /// Of each four, the first and the third, then the second and the fourth: pairs as they meet
-  /// weights.
-  int16_t values[kGroupInputs];
+  /// In the form that this CPU's kernel takes: as int16_t [32], of each four the first and the
+  /// third, then the second and the fourth, which are the pairs that meet weights; or, where bytes
+  /// are multiplied (grouped_inputs_in_parts()), as int8_t [2, 32], number = 128 first + second.
+  int8_t values[2 * kGroupInputs];
   float scale;
-  int32_t sum;  ///< of the values
+  int32_t sum;  ///< of the numbers
 };
+[[nodiscard]] bool grouped_inputs_in_parts();
 
 /// How a group of 32 outputs lies: weights as lanes of four bytes [lines, 32, 4], then their scales
 /// in f16 [32] and, of 4 bits, their minima [32]. Of 8 bits a lane has inputs 4 i .. 4 i + 3 of an
@@ -80,8 +82,7 @@ void grouped_inputs(const float* x, int64_t count, InputGroup* to);
 void grouped_multiply_8(const GroupedTask& task, int64_t begin, int64_t end);
 void grouped_multiply_4(const GroupedTask& task, int64_t begin, int64_t end);
 
-/// A group of 16 rows of x for AMX's tiles, which take values in two parts: value = 128 first +
-/// second.
+/// A group of 16 rows of x for AMX's tiles, which take numbers in parts.
 inline constexpr int64_t kGroupedTileRows = 16;
 struct alignas(64) InputTile {
   int8_t parts[2][kGroupedTileRows][kGroupInputs];
@@ -89,7 +90,7 @@ struct alignas(64) InputTile {
   int32_t sums[kGroupedTileRows];
 };
 
-/// Puts a group into row `row` of a tile.
+/// Puts a group in parts into row `row` of a tile.
 void put_into_tile(const InputGroup& group, int64_t row, InputTile& tile);
 
 /// The same product by tiles, [ceil(rows / 16), groups], whose last rows are zeros.

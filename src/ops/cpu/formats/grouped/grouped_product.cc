@@ -23,7 +23,7 @@ constexpr int64_t kRowsForTiles = 9;
 }  // namespace
 
 bool has_grouped_tiles() {
-  return isa() >= Isa::kAmx;
+  return isa() >= Isa::kAmx && grouped_inputs_in_parts();
 }
 
 GroupedWeight::GroupedWeight(const float* weight, int64_t out, int64_t in, int64_t bits)

@@ -2,6 +2,7 @@
 // in four tiles, and beside them two tiles of x and two of weights. Whole numbers are added
 // exactly; what is done with the sums of a group is what grouped_kernel.cc does.
 #include <algorithm>
+#include <cstring>
 
 #include "base/error.h"
 #include "ops/cpu/formats/f32/row_product.h"
@@ -14,13 +15,8 @@
 namespace evo::ops {
 
 void put_into_tile(const InputGroup& group, int64_t row, InputTile& tile) {
-  for (int64_t i = 0; i < kGroupInputs; ++i) {
-    constexpr int64_t kPlace[] = {0, 2, 1, 3};
-    const int value = group.values[i / 4 * 4 + kPlace[i % 4]];
-    const int first = (value + 64) >> 7;
-    tile.parts[0][row][i] = static_cast<int8_t>(first);
-    tile.parts[1][row][i] = static_cast<int8_t>(value - 128 * first);
-  }
+  std::memcpy(tile.parts[0][row], group.values, kGroupInputs);
+  std::memcpy(tile.parts[1][row], group.values + kGroupInputs, kGroupInputs);
   tile.scales[row] = group.scale;
   tile.sums[row] = group.sum;
 }
