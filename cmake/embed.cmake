@@ -21,6 +21,7 @@ function(evo_embed target name)
   endforeach()
   set(source ${PROJECT_BINARY_DIR}/embedded/${name}.cc)
   configure_file(${PROJECT_SOURCE_DIR}/cmake/embedded.cc.in ${source} @ONLY)
-  set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS "${ARGN}")
+  # Among others in one file (EVO_UNITY) it would not be compiled again when what it embeds changes.
+  set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS "${ARGN}" SKIP_UNITY_BUILD_INCLUSION ON)
   target_sources(${target} PRIVATE ${source})
 endfunction()

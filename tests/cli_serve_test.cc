@@ -142,6 +142,21 @@ TEST_F(Serve, TellsAboutItself) {
   }
 }
 
+TEST_F(Serve, TellsHowTheModelAsksToBeSampled) {
+  const auto first = [](const Served& server) {
+    return Json::parse(server.client().Get("/v1/models")->body).at("data").at(0);
+  };
+  EXPECT_FALSE(first(served()).contains("sampling"));
+  const fs::path folder = path("sampled");
+  fs::copy(model(), folder, fs::copy_options::recursive);
+  Json config = Json::parse(read_bytes(folder / "generation_config.json"));
+  config.update({{"temperature", 0.25}, {"top_k", 7}});
+  write_bytes(folder / "generation_config.json", config.dump());
+  EXPECT_EQ(first(Served(folder.string())).at("sampling"),
+            Json({{"temperature", 0.25}, {"top_k", 7}}));
+  EXPECT_FALSE(first(Served(folder.string(), "--no-defaults")).contains("sampling"));
+}
+
 TEST_F(Serve, HasAPage) {
   const auto get = [](const char* path) { return served().client().Get(path); };
   const httplib::Result page = get("/");

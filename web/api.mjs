@@ -17,10 +17,11 @@ export const key = {
   set: (value) => sessionStorage.setItem(KEY, value),
 };
 
-/** The name of the model that is served. */
-export async function modelName() {
+/** The model that is served: its name, and the temperature that its files ask for, if they do. */
+export async function model() {
   const response = await ask('v1/models', {});
-  return (await response.json()).data[0].id;
+  const {id, sampling} = (await response.json()).data[0];
+  return {name: id, temperature: sampling?.temperature};
 }
 
 /**

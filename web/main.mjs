@@ -1,10 +1,10 @@
 // The page: what its controls do.
-import {key, modelName, Problem} from './api.mjs';
+import {key, model, Problem} from './api.mjs';
 import {acceptTraces, saveTrace} from './files.mjs';
 import {Form} from './form.mjs';
 import {Lane} from './lane.mjs';
 import {record} from './recorder.mjs';
-import {fromFragment, toFragment} from './settings.mjs';
+import {fromFragment, setUsual, toFragment} from './settings.mjs';
 import {Stage} from './stage.mjs';
 import {setUpTheme} from './theme.mjs';
 
@@ -105,7 +105,9 @@ async function copyLink() {
 
 async function greet() {
   try {
-    find('model').textContent = await modelName();
+    const {name, temperature} = await model();
+    find('model').textContent = name;
+    if (temperature !== undefined) setUsual('temperature', temperature);
   } catch (error) {
     complain(error);
   }
@@ -151,5 +153,5 @@ function listen() {
 
 setUpTheme(find('theme'), () => stage.redraw());
 listen();
-greet();
+await greet();
 follow();

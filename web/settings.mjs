@@ -14,6 +14,11 @@ const NUMBERS = {
   steps: {usual: 4, least: 1, most: 4096, whole: true},
 };
 
+/** From now on a setting that is not said is this one. */
+export function setUsual(name, value) {
+  NUMBERS[name].usual = value;
+}
+
 export function usualSettings() {
   const settings = {prompt: PROMPT, mode: 'exact', race: true};
   for (const name in NUMBERS) settings[name] = NUMBERS[name].usual;

@@ -5,7 +5,7 @@ import {test} from 'node:test';
 import {inWords, readEvents} from '../../web/api.mjs';
 import {agreement, draftOf, Lane, measuresOf, shadeOf, textAfter, verdict} from '../../web/lane.mjs';
 import {Player} from '../../web/player.mjs';
-import {balanceOfMode, fromFragment, modeOfBalance, parseNumber, toFragment, toRequest,
+import {balanceOfMode, fromFragment, modeOfBalance, parseNumber, setUsual, toFragment, toRequest,
         usualSettings} from '../../web/settings.mjs';
 import {parseTrace, traceText} from '../../web/trace.mjs';
 
@@ -44,6 +44,14 @@ test('an address that is wrong is as usual', () => {
   assert.deepEqual(fromFragment('mode=best&seed=-1&temperature=hot&max_tokens=1.5&window=').settings,
                    {...usualSettings(), balance: 0});
   assert.equal(fromFragment('mode=exact&balance=0.7').settings.balance, 0);
+});
+
+test('what a model asks for is usual, and an address may say otherwise', () => {
+  const {temperature} = usualSettings();
+  setUsual('temperature', 0.2);
+  assert.equal(fromFragment('mode=ar').settings.temperature, 0.2);
+  assert.equal(fromFragment('temperature=0.9').settings.temperature, 0.9);
+  setUsual('temperature', temperature);
 });
 
 test('numbers keep to their range', () => {

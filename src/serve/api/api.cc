@@ -174,8 +174,10 @@ void Api::generate(Endpoint endpoint, const Request& request, Response& response
 }
 
 void Api::models(Response& response) const {
-  const Json model = {
-      {"id", service_.name()}, {"object", "model"}, {"created", 0}, {"owned_by", "evo"}};
+  Json model = {{"id", service_.name()}, {"object", "model"}, {"created", 0}, {"owned_by", "evo"}};
+  // What requests are sampled with that do not say it: pages show it.
+  const decode::GenerationDefaults& defaults = service_.defaults();
+  if (!defaults.empty()) model["sampling"] = Json::parse(defaults.record().dump());
   response.set_content(dump({{"object", "list"}, {"data", Json::array({model})}}), kJson);
 }
 
