@@ -12,6 +12,13 @@ const TensorInfo& ArraySource::checked(std::string_view name,
   return checked_tensor(find(name), path(), name, expected_shape);
 }
 
+const TensorInfo& ArraySource::checked_bf16(std::string_view name,
+                                            const std::vector<int64_t>& expected_shape) const {
+  const TensorInfo& info = checked(name, expected_shape);
+  if (info.dtype != "BF16") fail("{}: {} is {}, expected BF16", path().string(), name, info.dtype);
+  return info;
+}
+
 std::unique_ptr<const ArraySource> open_arrays(const std::filesystem::path& model) {
   if (is_gguf(model)) return std::make_unique<GgufArrays>(GgufModel(model));
   constexpr const char* kQuantization = "quantization_config";

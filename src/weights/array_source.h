@@ -38,6 +38,9 @@ class ArraySource {
   /// find(), or an Error that says what is wrong with the name or the shape.
   [[nodiscard]] const TensorInfo& checked(std::string_view name,
                                           const std::vector<int64_t>& expected_shape) const;
+  /// The same of one that must be BF16.
+  const TensorInfo& checked_bf16(std::string_view name,
+                                 const std::vector<int64_t>& expected_shape) const;
 };
 
 /// Of a model folder or a GGUF file.

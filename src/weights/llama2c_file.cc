@@ -46,16 +46,6 @@ Llama2cFile::Header read_header(const files::MappedFile& file) {
           context, vocabulary > 0};
 }
 
-/// Rows of each head from neighbouring pairs to halves: 0, 2, 4 .. then 1, 3, 5 ..
-void split_pairs(std::span<float> rows, int64_t head_size, int64_t width) {
-  const std::vector<float> before(rows.begin(), rows.end());
-  const int64_t count = std::ssize(rows) / width;
-  for (int64_t r = 0; r < count; ++r) {
-    const int64_t from = neighbouring_row(r, head_size / 2);
-    std::copy_n(before.begin() + from * width, width, rows.begin() + r * width);
-  }
-}
-
 }  // namespace
 
 Llama2cFile::Llama2cFile(const std::filesystem::path& path)
@@ -137,13 +127,12 @@ void Llama2cFile::read_f32(std::string_view name, const std::vector<int64_t>& ex
   const Entry& array = *entry(name);
   std::memcpy(out.data(), array.bytes.data(), array.bytes.size());  // the file is not aligned
   file_.forget(array.bytes);
-  if (array.in_pairs) split_pairs(out, header_.head_size(), header_.hidden);
+  if (array.in_pairs) put_pairs_apart(out, array.info.shape[0], header_.head_size() / 2);
 }
 
 void Llama2cFile::read_bf16(std::string_view name, const std::vector<int64_t>& expected_shape,
                             std::span<uint16_t> /*out*/) const {
-  (void)checked(name, expected_shape);
-  fail("{}: {} is F32, expected BF16", path().string(), name);
+  checked_bf16(name, expected_shape);
 }
 
 }  // namespace evo::weights

@@ -189,8 +189,7 @@ void GgufArrays::read_f32(std::string_view name, const std::vector<int64_t>& exp
 
 void GgufArrays::read_bf16(std::string_view name, const std::vector<int64_t>& expected_shape,
                            std::span<uint16_t> out) const {
-  const TensorInfo& info = checked(name, expected_shape);
-  if (info.dtype != "BF16") fail("{}: {} is {}, expected BF16", path().string(), name, info.dtype);
+  checked_bf16(name, expected_shape);
   for_each_row(entries_.find(name)->second,
                [&](size_t at, int64_t /*weights*/, std::span<const std::byte> bytes) {
                  std::memcpy(&out[at], bytes.data(), bytes.size());

@@ -26,4 +26,14 @@ inline void put_pairs_together(std::span<float> values, int64_t rows, int64_t pa
   }
 }
 
+/// Moves them back.
+inline void put_pairs_apart(std::span<float> values, int64_t rows, int64_t pairs) {
+  const std::vector<float> before(values.begin(), values.end());
+  const int64_t cols = std::ssize(values) / rows;
+  for (int64_t r = 0; r < rows; ++r) {
+    std::copy_n(before.begin() + neighbouring_row(r, pairs) * cols, cols,
+                values.begin() + r * cols);
+  }
+}
+
 }  // namespace evo::weights

@@ -1,10 +1,13 @@
 // Matrices whose numbers share the words of I32 arrays, as GPTQ and AWQ write them. Element (o, i)
 // of the network's matrix [out, in] is scale (code - zero); both are those of i's group.
 //
-//   GPTQ  X.qweight [in / n, out]   n codes of neighbouring inputs in each word, the lowest bits
-//   first AWQ   X.qweight [in, out / n]   n codes of neighbouring outputs, in the order 0 2 4 6 1 3
-//   5 7 both  X.qzeros [groups, out / n], outputs together as above; X.scales [groups, out] GPTQ
-//   X.g_idx [in]              the group of each input
+//   GPTQ  X.qweight [in / n, out]: n codes of neighbouring inputs in each word, lowest bits first
+//
+//   AWQ   X.qweight [in, out / n]: n codes of neighbouring outputs, in the order 0 2 4 6 1 3 5 7
+//
+//   both  X.qzeros [groups, out / n], outputs together as above; X.scales [groups, out]
+//
+//   GPTQ  X.g_idx [in]: the group of each input
 #pragma once
 
 #include <cstdint>

@@ -87,8 +87,7 @@ void QuantizedFolder::read_f32(std::string_view name, const std::vector<int64_t>
 
 void QuantizedFolder::read_bf16(std::string_view name, const std::vector<int64_t>& expected_shape,
                                 std::span<uint16_t> out) const {
-  const TensorInfo& info = checked(name, expected_shape);
-  if (info.dtype != "BF16") fail("{}: {} is {}, expected BF16", path().string(), name, info.dtype);
+  checked_bf16(name, expected_shape);
   folder_.read_bf16(name, expected_shape, out);
 }
 

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/formats/grouped/grouped_kernel.cc"
@@ -14,6 +15,7 @@
 #include <hwy/highway.h>
 
 #include "ops/cpu/formats/f32/row_product-inl.h"
+#include "ops/cpu/formats/rounding-inl.h"
 #include "ops/cpu/simd/simd-inl.h"
 
 #if HWY_TARGET == HWY_AVX3_DL
@@ -26,16 +28,6 @@ namespace HWY_NAMESPACE {
 namespace {
 
 constexpr int64_t kBlock = ops::kRowProductBlock;
-
-/// max |x| as its bits, which order like the numbers, with infinity and then NaN above all others.
-int32_t largest_bits(const float* x) {
-  const FloatTag d;
-  const hn::RebindToSigned<FloatTag> bits;
-  auto largest = hn::Zero(bits);
-  for (size_t i = 0; i < ops::kGroupInputs; i += hn::Lanes(d))
-    largest = hn::Max(largest, hn::BitCast(bits, hn::Abs(hn::LoadU(d, x + i))));
-  return hn::GetLane(hn::MaxOfLanes(bits, largest));
-}
 
 #if HWY_TARGET == HWY_AVX3_DL
 constexpr bool kInParts = true;
@@ -70,9 +62,7 @@ bool in_parts() {
 void group(const float* x, ops::InputGroup& to) {
   constexpr auto kInfinity = std::bit_cast<int32_t>(std::numeric_limits<float>::infinity());
   constexpr float kNothing = 0x1p-100f;  // kLargestInput / largest must be finite
-  // Adding 1.5 * 2^23 leaves the nearest even whole number in the lowest bits, on every target.
-  constexpr float kMagic = 0x1.8p23f;
-  const int32_t bits_of_largest = largest_bits(x);
+  const int32_t bits_of_largest = largest_bits(x, ops::kGroupInputs);
   const auto largest = std::bit_cast<float>(bits_of_largest);
   if (bits_of_largest >= kInfinity || largest < kNothing) {
     to = {};
@@ -80,20 +70,9 @@ void group(const float* x, ops::InputGroup& to) {
     return;
   }
   to.scale = largest / ops::kLargestInput;
-  const FloatTag d;
-  const hn::RebindToSigned<FloatTag> whole;
-  const hn::Rebind<int16_t, FloatTag> narrow;
-  const auto factor = hn::Set(d, ops::kLargestInput / largest);
-  const auto offset = hn::Set(whole, -std::bit_cast<int32_t>(kMagic));
-  auto sum = hn::Zero(whole);
   HWY_ALIGN int16_t values[ops::kGroupInputs];
-  for (size_t i = 0; i < ops::kGroupInputs; i += hn::Lanes(d)) {
-    const auto scaled = hn::Mul(hn::LoadU(d, x + i), factor);
-    const auto value = hn::Add(hn::BitCast(whole, hn::Add(scaled, hn::Set(d, kMagic))), offset);
-    sum = hn::Add(sum, value);
-    hn::StoreU(hn::DemoteTo(narrow, value), narrow, values + i);
-  }
-  to.sum = hn::GetLane(hn::SumOfLanes(whole, sum));
+  round_all(x, ops::kGroupInputs, ops::kLargestInput / largest, 0, values);
+  to.sum = std::accumulate(values, values + ops::kGroupInputs, int32_t{0});
   arrange(values, to.values);
 }
 
@@ -284,7 +263,7 @@ struct Kernel {
   static constexpr int64_t kStepBytes = kLayout.bytes();
 
   explicit Kernel(const GroupedTask& of)
-      : task(of), x(of.x), rows(of.rows), x_stride(of.stride), w(of.w), steps(of.groups) {}
+      : task(of), x(of.x), rows(of.rows), x_stride(of.groups), w(of.w), steps(of.groups) {}
 
   template <int... kRow>
   EVO_TARGET_VNNI static void add(const Piece<ops::InputGroup, uint8_t>& piece, float* sums) {

@@ -67,8 +67,8 @@ struct GroupLayout {
 
 /// y [rows, out] = x W^T.
 struct GroupedTask {
-  const InputGroup* x;  ///< [rows, stride]
-  int64_t rows, stride, groups, out;
+  const InputGroup* x;  ///< [rows, groups]
+  int64_t rows, groups, out;
   const uint8_t* w;  ///< [blocks, groups, GroupLayout::bytes()]; of blocks of 32 outputs
   float* y;
 };

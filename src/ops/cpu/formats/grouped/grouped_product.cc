@@ -98,7 +98,7 @@ void GroupedWeight::multiply_vectors(const float* x, int64_t rows, float* y) con
   parallel_for(rows, 65536 / in() + 1, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) grouped_inputs(x + r * in(), in(), groups + r * groups_);
   });
-  const GroupedTask task = {groups, rows, groups_, groups_, out(), memory_.get(), y};
+  const GroupedTask task = {groups, rows, groups_, out(), memory_.get(), y};
   const auto multiply_blocks = layout_.bits == 8 ? grouped_multiply_8 : grouped_multiply_4;
   parallel_for(row_product_blocks(out()), row_product_grain(in(), rows, 1),
                [&](int64_t begin, int64_t end) { multiply_blocks(task, begin, end); });
