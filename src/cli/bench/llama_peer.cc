@@ -32,7 +32,9 @@ const char* format_of(tensor::Precision precision) {
     case tensor::Precision::kQ8:
       return "Q8_0";
     case tensor::Precision::kQ4:
-      return "Q4_0";
+      throw UsageError(
+          "--precision q4: evo writes no 4-bit GGUF files, so there is nothing to give llama.cpp; "
+          "compare f32, bf16, q8 or int8");
   }
   EVO_CHECK(false);
 }
