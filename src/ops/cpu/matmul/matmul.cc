@@ -9,6 +9,7 @@
 #include "ops/cpu/formats/bf16/bf16.h"
 #include "ops/cpu/matmul/bounded_cache.h"
 #include "ops/cpu/matmul/onednn.h"
+#include "ops/cpu/matmul/tile_product.h"
 #include "ops/weight.h"
 
 namespace evo::ops {
@@ -108,7 +109,12 @@ MatmulOperand::MatmulOperand(const MatrixView& view, tensor::Precision precision
       row_stride_(view.row_stride),
       col_stride_(view.col_stride) {
   EVO_CHECK(can_train(precision) && (row_stride_ == 1 || col_stride_ == 1));
-  if (precision == tensor::Precision::kBF16 && rows_ > 0 && cols_ > 0) keep_rounded(view);
+  if (precision != tensor::Precision::kBF16 || rows_ == 0 || cols_ == 0) return;
+  if (isa() == Isa::kAmx) {
+    tiles_ = std::make_shared<Tiles>();
+  } else {
+    keep_rounded(view);
+  }
 }
 
 /// A dense copy of the same orientation, rounded to bf16: as bf16 where the CPU multiplies that, as
@@ -139,7 +145,20 @@ MatmulOperand MatmulOperand::transposed() const {
   MatmulOperand operand = *this;
   std::swap(operand.rows_, operand.cols_);
   std::swap(operand.row_stride_, operand.col_stride_);
+  operand.is_transposed_ = !is_transposed_;
   return operand;
+}
+
+TileSource MatmulOperand::left_side() const {
+  return {reinterpret_cast<const float*>(data_), rows_, cols_, row_stride_, col_stride_};
+}
+
+const PackedSide& MatmulOperand::right_side() const {
+  std::shared_ptr<const PackedSide>& side = is_transposed_ ? tiles_->transposed : tiles_->plain;
+  if (side == nullptr) {
+    side = std::make_shared<const PackedSide>(transposed().left_side());
+  }
+  return *side;
 }
 
 const std::byte* MatmulOperand::at(int64_t row, int64_t col) const {
@@ -166,8 +185,13 @@ void matmul(const MatmulOperand& a, const MatmulOperand& b, float* out, int64_t 
     if (!accumulate) fill_zero(out, a.rows(), b.cols(), out_stride);
     return;
   }
-  EVO_CHECK(a.stored_as_bf16() == b.stored_as_bf16());
-  run_in_bands(a, b, {out, out_stride, accumulate});
+  EVO_CHECK(a.stored_as_bf16() == b.stored_as_bf16() && a.in_tiles() == b.in_tiles());
+  if (a.in_tiles()) {
+    multiply_packed(a.left_side(), b.right_side(),
+                    {out, a.rows(), b.cols(), out_stride, accumulate});
+  } else {
+    run_in_bands(a, b, {out, out_stride, accumulate});
+  }
 }
 
 void matmul(const MatrixView& a, const MatrixView& b, float* out, int64_t out_stride,

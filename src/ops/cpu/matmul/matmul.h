@@ -1,5 +1,5 @@
-// Matrix products of any two matrices, by oneDNN (whose headers stay out of this one). Products
-// with packed weights are our own (ops/cpu/formats).
+// Matrix products of any two matrices: in bf16 with AMX by our own tiles, else by oneDNN (whose
+// headers stay out of this one). Products with packed weights are in ops/cpu/formats.
 #pragma once
 
 #include <cstddef>
@@ -25,8 +25,12 @@ inline MatrixView matrix(const float* data, int64_t rows, int64_t cols) {
   return {data, rows, cols, cols, 1};
 }
 
-/// A matrix as products of a precision read it: kF32 views it, kBF16 keeps a copy rounded to bf16.
-/// Made by hand where several products read the same matrix, which is then rounded once.
+class PackedSide;
+struct TileSource;
+
+/// A matrix as products of a precision read it: kF32 views it, kBF16 keeps a copy rounded to bf16;
+/// with AMX it keeps the tiles of which a product made some, for those to come. Made by hand where
+/// several products read the same matrix, which is then rounded once. For one thread at a time.
 class MatmulOperand {
  public:
   /// What `view` views outlives the operand. The precision is one
@@ -39,6 +43,11 @@ class MatmulOperand {
   [[nodiscard]] int64_t row_stride() const { return row_stride_; }
   [[nodiscard]] int64_t col_stride() const { return col_stride_; }
   [[nodiscard]] bool stored_as_bf16() const { return stored_as_bf16_; }
+  /// Whether products go by tiles, which read the floats that the operand views.
+  [[nodiscard]] bool in_tiles() const { return tiles_ != nullptr; }
+  /// An operand in_tiles() as the left side of a product, and its tiles as the right one.
+  [[nodiscard]] TileSource left_side() const;
+  [[nodiscard]] const PackedSide& right_side() const;
   /// Element (row, col), a float or, stored_as_bf16(), two bytes.
   [[nodiscard]] const std::byte* at(int64_t row, int64_t col) const;
   /// The `count` rows or columns from `begin` on.
@@ -51,7 +60,13 @@ class MatmulOperand {
   const std::byte* data_;
   int64_t rows_, cols_, row_stride_, col_stride_;
   bool stored_as_bf16_ = false;
-  std::shared_ptr<void> rounded_;  // owns data_; null for kF32
+  std::shared_ptr<void> rounded_;  // owns data_ if there is a rounded copy
+  /// What right sides of products were packed: as it was made, and transposed. Shared by copies.
+  struct Tiles {
+    std::shared_ptr<const PackedSide> plain, transposed;
+  };
+  std::shared_ptr<Tiles> tiles_;  // null unless in_tiles()
+  bool is_transposed_ = false;
 };
 
 /// out [m, n] = a [m, k] b [k, n], or out += a b if `accumulate`; row i of out starts at

@@ -99,10 +99,11 @@ class WithThreads {
   int before_ = threads();
 };
 
-// Large enough to be divided into bands: of rows, of columns, the last one narrower.
+// Large enough to be divided into bands: of rows, of columns, the last one narrower. The last case
+// is longer than the parts into which tiles cut a sum.
 TEST(Matmul, BandsAreCloseToReference) {
-  constexpr std::array<std::array<int64_t, 3>, 3> kSizes = {
-      {{325, 130, 70}, {70, 390, 100}, {200, 200, 66}}};
+  constexpr std::array<std::array<int64_t, 3>, 5> kSizes = {
+      {{325, 130, 70}, {70, 390, 100}, {200, 200, 66}, {390, 390, 66}, {70, 130, 1100}}};
   for (const auto& [m, n, k] : kSizes) {
     for (int form = 0; form < 8; ++form) {
       for (const int count : {2, 3}) {
@@ -118,7 +119,7 @@ TEST(Matmul, BandsAreCloseToReference) {
 
 TEST(Matmul, BandsHaveTheSameBitsForAnyThreads) {
   for (const tensor::Precision precision : {tensor::Precision::kF32, tensor::Precision::kBF16}) {
-    const Stored a(300, 96, false, 0, 1), b(96, 128, false, 0, 2);
+    const Stored a(300, 160, false, 0, 1), b(160, 128, false, 0, 2);
     const auto product = [&] {
       std::vector<float> out(300 * 128);
       matmul(a.view, b.view, out.data(), 128, false, precision);
