@@ -9,6 +9,7 @@
 #include "ops/activation.h"
 #include "ops/bias.h"
 #include "ops/embedding.h"
+#include "ops/feed_forward.h"
 #include "ops/norm.h"
 
 namespace evo::model {
@@ -158,9 +159,26 @@ tensor::Tensor Model::feed_forward_branch(tensor::Tape& tape, const Layer& layer
         branch_input(tape, x, layer.feed_forward_norm, modulation, kFeedForwardScale);
     return branch_output(tape, mixture(tape, layer, n), layer.feed_forward_out_norm);
   }
+  const auto input = [=, this, norm = layer.feed_forward_norm](tensor::Tape& on) {
+    return branch_input(on, x, norm, modulation, kFeedForwardScale);
+  };
+  const tensor::Tensor n = input(tape);
+  const bool plain = config_.gated && !config_.feed_forward_bias &&
+                     (config_.adapter_rank == 0 || !modulation.defined());
+  tensor::Tensor out;
+  if (plain) {
+    out = ops::fused_feed_forward(tape, n, layer.gate_up, layer.down, config_.activation);
+  }
+  if (!out.defined()) out = feed_forward_by_parts(tape, layer, n, modulation);
+  if (n.f32() != x.f32()) tape.recompute(n, input);
+  return branch_output(tape, out, layer.feed_forward_out_norm);
+}
+
+tensor::Tensor Model::feed_forward_by_parts(tensor::Tape& tape, const Layer& layer,
+                                            const tensor::Tensor& n,
+                                            const tensor::Tensor& modulation) const {
   const tensor::Tensor gate_up =
-      normed_linear(tape, x, layer.feed_forward_norm, modulation, kFeedForwardScale, layer.gate_up,
-                    layer.gate_up_adapter);
+      adapted_linear(tape, n, layer.gate_up, layer.gate_up_adapter, modulation);
   if (config_.feed_forward_bias) ops::add_bias(tape, gate_up, layer.gate_up_bias);
   const auto activated = [=, f = config_.activation, gated = config_.gated](tensor::Tape& on) {
     return gated ? ops::activate_gated(on, gate_up, f) : ops::activate(on, gate_up, f);
@@ -170,7 +188,7 @@ tensor::Tensor Model::feed_forward_branch(tensor::Tape& tape, const Layer& layer
       adapted_linear(tape, active, layer.down, layer.down_adapter, modulation);
   tape.recompute(active, activated);
   if (config_.feed_forward_bias) ops::add_bias(tape, out, layer.down_bias);
-  return branch_output(tape, out, layer.feed_forward_out_norm);
+  return out;
 }
 
 void Model::pass_gate(int64_t use) const {

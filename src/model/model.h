@@ -217,6 +217,9 @@ class Model {
   tensor::Tensor feed_forward_branch(tensor::Tape& tape, const Layer& layer,
                                      const tensor::Tensor& x,
                                      const tensor::Tensor& modulation) const;
+  tensor::Tensor feed_forward_by_parts(tensor::Tape& tape, const Layer& layer,
+                                       const tensor::Tensor& n,
+                                       const tensor::Tensor& modulation) const;
 
   ModelConfig config_;
   ParameterStore parameters_;

@@ -174,6 +174,11 @@ tensor::Tensor activate_gated(tensor::Tape& tape, const tensor::Tensor& gate_up,
   return backend().activate_gated(tape, gate_up, f);
 }
 
+tensor::Tensor fused_feed_forward(tensor::Tape& tape, const tensor::Tensor& x,
+                                  const Weight& gate_up, const Weight& down, Activation f) {
+  return backend().fused_feed_forward(tape, x, gate_up, down, f);
+}
+
 tensor::Tensor scaled(tensor::Tape& tape, const tensor::Tensor& x, float factor) {
   return backend().scaled(tape, x, factor);
 }

@@ -13,6 +13,7 @@
 #include "ops/cached_attention.h"
 #include "ops/codes.h"
 #include "ops/embedding.h"
+#include "ops/feed_forward.h"
 #include "ops/gated_scan.h"
 #include "ops/head.h"
 #include "ops/linear.h"
@@ -24,13 +25,14 @@
 #include "ops/weight.h"
 
 /// fn(name) for every operation of a backend.
-#define EVO_FOR_EACH_OP(fn)                                                                  \
-  fn(activate) fn(activate_gated) fn(adamw) fn(add_bias) fn(add_gated) fn(add_to_last_rows)  \
-      fn(attention) fn(cached_attention) fn(concat_cols) fn(concat_rows) fn(embed)           \
-          fn(exponential_average) fn(gated_scan) fn(gated_step) fn(gaussian_bridge) fn(head) \
-              fn(head_logits) fn(head_norm) fn(layer_norm) fn(linear) fn(maturity)           \
-                  fn(norm_modulate) fn(normalize_codes) fn(pack_bf16_weight) fn(pack_weight) \
-                      fn(rope) fn(scaled) fn(slice_rows) fn(sum_of_squares) fn(write_keys)
+#define EVO_FOR_EACH_OP(fn)                                                                        \
+  fn(activate) fn(activate_gated) fn(adamw) fn(add_bias) fn(add_gated) fn(add_to_last_rows)        \
+      fn(attention) fn(cached_attention) fn(concat_cols) fn(concat_rows) fn(embed)                 \
+          fn(exponential_average) fn(fused_feed_forward) fn(gated_scan) fn(gated_step)             \
+              fn(gaussian_bridge) fn(head) fn(head_logits) fn(head_norm) fn(layer_norm) fn(linear) \
+                  fn(maturity) fn(norm_modulate) fn(normalize_codes) fn(pack_bf16_weight)          \
+                      fn(pack_weight) fn(rope) fn(scaled) fn(slice_rows) fn(sum_of_squares)        \
+                          fn(write_keys)
 
 namespace evo::ops {
 

@@ -1,4 +1,4 @@
-#include "ops/activation.h"
+#include "ops/cpu/activation.h"
 
 #include "ops/cpu/cpu.h"
 
@@ -137,10 +137,21 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 #include "ops/cpu/rows.h"
 
-namespace evo::ops::cpu {
+namespace evo::ops {
 HWY_EXPORT(activate_row);
 HWY_EXPORT(activate_row_backward);
 
+void activate_gated_row(Activation f, const float* gate, const float* up, int64_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(activate_row)(f, gate, up, static_cast<size_t>(n), out);
+}
+
+void activate_gated_row_backward(Activation f, const float* gate, const float* up,
+                                 const float* dout, int64_t n, float* dgate, float* dup) {
+  HWY_DYNAMIC_DISPATCH(activate_row_backward)
+  (f, gate, up, dout, static_cast<size_t>(n), true, dgate, dup);
+}
+
+namespace cpu {
 namespace {
 
 /// `gated`: x holds gate | up.
@@ -177,5 +188,6 @@ tensor::Tensor activate_gated(tensor::Tape& tape, const tensor::Tensor& gate_up,
   return activate_rows(tape, gate_up, f, true);
 }
 
-}  // namespace evo::ops::cpu
+}  // namespace cpu
+}  // namespace evo::ops
 #endif  // HWY_ONCE

@@ -199,6 +199,13 @@ tensor::Tensor activate(tensor::Tape& tape, const tensor::Tensor& x, Activation 
   return y;
 }
 
+/// Its parts are the formula.
+tensor::Tensor fused_feed_forward(tensor::Tape& /*tape*/, const tensor::Tensor& /*x*/,
+                                  const Weight& /*gate_up*/, const Weight& /*down*/,
+                                  Activation /*f*/) {
+  return {};
+}
+
 tensor::Tensor activate_gated(tensor::Tape& tape, const tensor::Tensor& gate_up, Activation kind) {
   const tensor::Tensor y = output_of(tape, activate_gated(matrix_of(gate_up), kind));
   record(tape, y, [=](const Matrix& dy) {

@@ -156,7 +156,7 @@ TileSource MatmulOperand::left_side() const {
 const PackedSide& MatmulOperand::right_side() const {
   std::shared_ptr<const PackedSide>& side = is_transposed_ ? tiles_->transposed : tiles_->plain;
   if (side == nullptr) {
-    side = std::make_shared<const PackedSide>(transposed().left_side());
+    side = std::make_shared<const PackedSide>(transposed().left_side(), TileSide::kRight);
   }
   return *side;
 }

@@ -9,9 +9,6 @@
 namespace evo::ops {
 namespace {
 
-/// Of depth that sums go along at once: 256 rows of the left side are then half a megabyte, and
-/// stay in an L2 cache while all of the right side passes by.
-constexpr int64_t kPartDepth = 1024;
 constexpr int64_t kMostRows = 256, kFewestRows = 128, kFewestCols = 128;
 
 /// Multiply-adds for which it is not worth waking another thread.
@@ -39,54 +36,95 @@ struct Pieces {
   int64_t row_count = 1, col_count = 1;
 };
 
-/// One piece, part by part.
-void multiply_piece(const TileSource& left, const PackedSide& right, int64_t first_col,
-                    const TileOutput& out) {
-  const int64_t longest = std::min(kPartDepth, left.depth);
-  const std::shared_ptr<void> panel =
-      tensor::pooled_bytes(packed_numbers(left.outer, longest) * sizeof(uint16_t));
-  auto* const tiles = static_cast<uint16_t*>(panel.get());
-  for (int64_t k = 0; k < left.depth; k += kPartDepth) {
-    const int64_t depth = std::min(kPartDepth, left.depth - k);
-    pack_tiles(left.depth_part(k, depth), TileSide::kLeft, tiles);
+/// fn(first row, first column, that piece of out) on all threads.
+template <class Fn>
+void for_each_piece(const TileOutput& out, int64_t depth, const Fn& fn) {
+  const Pieces pieces(out, depth);
+  parallel_items(pieces.row_count * pieces.col_count, [&](int64_t i) {
+    const int64_t row = i / pieces.col_count * pieces.rows;
+    const int64_t col = i % pieces.col_count * pieces.cols;
+    fn(row, col,
+       TileOutput{out.data + row * out.stride + col, std::min(pieces.rows, out.rows - row),
+                  std::min(pieces.cols, out.cols - col), out.stride, out.accumulate});
+  });
+}
+
+/// left_part(begin, depth) is the groups of the left side of a part.
+template <class Fn>
+void multiply_parts(const PackedSide& right, int64_t first_col, const TileOutput& out,
+                    const Fn& left_part) {
+  for (int64_t k = 0; k < right.depth(); k += kPartDepth) {
+    const int64_t depth = std::min(kPartDepth, right.depth() - k);
     TileOutput part = out;
     part.accumulate |= k > 0;
-    multiply_tiles(tiles, right.at(first_col, k), (depth + kTileDepth - 1) / kTileDepth, part);
+    left_part(k, depth, [&](const TileGroups& left) {
+      multiply_tiles(left, right.at(first_col, k), tile_steps(depth), part);
+    });
   }
+}
+
+void check_sides(int64_t rows, int64_t depth, const PackedSide& right, const TileOutput& out) {
+  EVO_CHECK(depth == right.depth() && rows == out.rows && right.outer() == out.cols);
 }
 
 }  // namespace
 
-PackedSide::PackedSide(const TileSource& from)
-    : outer_(from.outer),
-      depth_(from.depth),
-      tiles_(tensor::pooled_bytes(packed_numbers(outer_, depth_) * sizeof(uint16_t))) {
-  const int64_t groups = (outer_ + kTileGroup - 1) / kTileGroup;
+PackedSide::PackedSide(int64_t outer, int64_t depth)
+    : outer_(outer),
+      depth_(depth),
+      tiles_(tensor::pooled_bytes(packed_numbers(outer, depth) * sizeof(uint16_t))) {}
+
+PackedSide::PackedSide(const TileSource& from, TileSide side) : PackedSide(from.outer, from.depth) {
+  const int64_t groups = whole_groups(outer_) / kTileGroup;
   const int64_t parts = (depth_ + kPartDepth - 1) / kPartDepth;
   parallel_items(groups * parts, outer_ * depth_, [&](int64_t i) {
     const int64_t first = i % groups * kTileGroup, k = i / groups * kPartDepth;
-    const TileSource group = from.outer_part(first, std::min(kTileGroup, outer_ - first))
-                                 .depth_part(k, std::min(kPartDepth, depth_ - k));
-    pack_tiles(group, TileSide::kRight, const_cast<uint16_t*>(at(first, k)));
+    pack(from.outer_part(first, std::min(kTileGroup, outer_ - first))
+             .depth_part(k, std::min(kPartDepth, depth_ - k)),
+         side, first, k);
   });
 }
 
-const uint16_t* PackedSide::at(int64_t outer, int64_t depth) const {
-  const int64_t part = std::min(kPartDepth, depth_ - depth);
-  return static_cast<const uint16_t*>(tiles_.get()) + whole_groups(outer_) * depth +
-         packed_numbers(outer, part);
+void PackedSide::pack(const TileSource& from, TileSide side, int64_t outer, int64_t depth) {
+  for (int64_t i = 0; i < from.outer; i += kTileGroup) {
+    pack_tiles(from.outer_part(i, std::min(kTileGroup, from.outer - i)), side,
+               const_cast<uint16_t*>(at(outer + i, depth).tiles));
+  }
+}
+
+TileGroups PackedSide::at(int64_t outer, int64_t depth) const {
+  const int64_t begin = depth / kPartDepth * kPartDepth;
+  const int64_t group = tile_steps(std::min(kPartDepth, depth_ - begin)) * kTilePair;
+  const auto* const part =
+      static_cast<const uint16_t*>(tiles_.get()) + whole_groups(outer_) * begin;
+  return {part + outer / kTileGroup * group + (depth - begin) / kTileDepth * kTilePair, group};
 }
 
 void multiply_packed(const TileSource& left, const PackedSide& right, const TileOutput& out) {
-  EVO_CHECK(left.depth == right.depth() && left.outer == out.rows && right.outer() == out.cols);
-  const Pieces pieces(out, left.depth);
-  parallel_items(pieces.row_count * pieces.col_count, [&](int64_t i) {
-    const int64_t row = i / pieces.col_count * pieces.rows;
-    const int64_t col = i % pieces.col_count * pieces.cols;
-    const int64_t rows = std::min(pieces.rows, out.rows - row);
-    multiply_piece(left.outer_part(row, rows), right, col,
-                   {out.data + row * out.stride + col, rows, std::min(pieces.cols, out.cols - col),
-                    out.stride, out.accumulate});
+  check_sides(left.outer, left.depth, right, out);
+  for_each_piece(out, left.depth, [&](int64_t row, int64_t col, const TileOutput& piece) {
+    const TileSource rows = left.outer_part(row, piece.rows);
+    multiply_parts(right, col, piece, [&](int64_t k, int64_t depth, const auto& multiply) {
+      const PackedSide packed(rows.depth_part(k, depth), TileSide::kLeft);
+      multiply(packed.at(0, 0));
+    });
+  });
+}
+
+void multiply_packed(const PackedSide& left, const PackedSide& right, const TileOutput& out) {
+  check_sides(left.outer(), left.depth(), right, out);
+  for_each_piece(out, left.depth(), [&](int64_t row, int64_t col, const TileOutput& piece) {
+    multiply_parts(right, col, piece, [&](int64_t k, int64_t /*depth*/, const auto& multiply) {
+      multiply(left.at(row, k));
+    });
+  });
+}
+
+void multiply_columns(const PackedSide& left, const PackedSide& right, int64_t first_col,
+                      const TileOutput& out) {
+  EVO_CHECK(left.depth() == right.depth() && left.outer() == out.rows);
+  multiply_parts(right, first_col, out, [&](int64_t k, int64_t /*depth*/, const auto& multiply) {
+    multiply(left.at(0, k));
   });
 }
 

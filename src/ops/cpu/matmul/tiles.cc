@@ -211,13 +211,13 @@ EVO_TARGET_PACKED_TILES void pack_tiles(const TileSource& from, TileSide side, u
   }
 }
 
-void multiply_tiles(const uint16_t* left, const uint16_t* right, int64_t steps,
+void multiply_tiles(const TileGroups& left, const TileGroups& right, int64_t steps,
                     const TileOutput& out) {
   set_up_whole_tiles();
   for (int64_t j = 0; j < out.cols; j += kTileGroup) {
-    const uint16_t* r = right + j * steps * kTileDepth;
+    const uint16_t* r = right.tiles + j / kTileGroup * right.stride;
     for (int64_t i = 0; i < out.rows; i += kTileGroup) {
-      const uint16_t* l = left + i * steps * kTileDepth;
+      const uint16_t* l = left.tiles + i / kTileGroup * left.stride;
       float* const at = out.data + i * out.stride + j;
       const TileOutput part = {at, std::min(kTileGroup, out.rows - i),
                                std::min(kTileGroup, out.cols - j), out.stride, out.accumulate};
@@ -240,7 +240,7 @@ void pack_tiles(const TileSource& /*from*/, TileSide /*side*/, uint16_t* /*tiles
   check_failed("a CPU with AMX", __FILE__, __LINE__);
 }
 
-void multiply_tiles(const uint16_t* /*left*/, const uint16_t* /*right*/, int64_t /*steps*/,
+void multiply_tiles(const TileGroups& /*left*/, const TileGroups& /*right*/, int64_t /*steps*/,
                     const TileOutput& /*out*/) {
   check_failed("a CPU with AMX", __FILE__, __LINE__);
 }

@@ -46,9 +46,15 @@ struct TileOutput {
   bool accumulate;  ///< adds to what is there
 };
 
+/// Packed groups, or the same steps of several groups.
+struct TileGroups {
+  const uint16_t* tiles;
+  int64_t stride;  ///< numbers from a group to the next
+};
+
 /// out = left right^T, for sides of `steps` times 32 numbers along depth. Each number of out is
 /// one chain of sums in rising order of depth, whatever rows and columns there are besides.
-void multiply_tiles(const uint16_t* left, const uint16_t* right, int64_t steps,
+void multiply_tiles(const TileGroups& left, const TileGroups& right, int64_t steps,
                     const TileOutput& out);
 
 }  // namespace evo::ops

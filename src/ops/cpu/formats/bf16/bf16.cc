@@ -51,6 +51,19 @@ void round_row(const float* from, size_t count, float* to) {
   for (; i < count; ++i) to[i] = from_bf16(to_bf16(from[i]));
 }
 
+void widen_row(const uint16_t* from, size_t count, float* to) {
+  const Tag d;
+  const Bits bits;
+  const hn::Rebind<uint16_t, Tag> halves;
+  const size_t lanes = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto upper = hn::ShiftLeft<16>(hn::PromoteTo(bits, hn::LoadU(halves, from + i)));
+    hn::StoreU(hn::BitCast(d, upper), d, to + i);
+  }
+  for (; i < count; ++i) to[i] = from_bf16(from[i]);
+}
+
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace evo::ops
@@ -61,6 +74,7 @@ namespace evo::ops {
 
 HWY_EXPORT(convert_row);
 HWY_EXPORT(round_row);
+HWY_EXPORT(widen_row);
 
 void convert_to_bf16(const float* from, int64_t count, uint16_t* to) {
   HWY_DYNAMIC_DISPATCH(convert_row)(from, static_cast<size_t>(count), to);
@@ -68,6 +82,10 @@ void convert_to_bf16(const float* from, int64_t count, uint16_t* to) {
 
 void round_to_bf16(const float* from, int64_t count, float* to) {
   HWY_DYNAMIC_DISPATCH(round_row)(from, static_cast<size_t>(count), to);
+}
+
+void widen_bf16(const uint16_t* from, int64_t count, float* to) {
+  HWY_DYNAMIC_DISPATCH(widen_row)(from, static_cast<size_t>(count), to);
 }
 
 }  // namespace evo::ops
