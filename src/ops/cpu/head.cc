@@ -14,10 +14,13 @@ namespace evo::ops::cpu {
 namespace {
 
 /// Rows whose logits are in flight at once: few enough that they stay in the last cache, and enough
-/// that reading U and its gradient (once per chunk) costs little beside the products.
-int64_t chunk_rows(int64_t vocabulary) {
-  constexpr int64_t kLogitBytes = 32 << 20;
-  return std::clamp<int64_t>(kLogitBytes / (4 * vocabulary), 64, 512);
+/// that reading U and its gradient (once per chunk) costs little beside the products. In bf16 these
+/// are so fast that it takes more rows, in whole tiles. Of f32 the number decides about last bits.
+int64_t chunk_rows(int64_t vocabulary, tensor::Precision precision) {
+  const bool bf16 = precision == tensor::Precision::kBF16;
+  const int64_t bytes = int64_t{bf16 ? 128 : 32} << 20;
+  const int64_t rows = std::clamp<int64_t>(bytes / (4 * vocabulary), 64, 512);
+  return bf16 ? rows / 32 * 32 : rows;
 }
 
 /// The rows, the matrices and the products that make logits of them.
@@ -122,7 +125,7 @@ class HeadPass {
     code_gradient_ = gradients_ && scores.term != nullptr && scores.term->codes.wants_grad()
                          ? losses->code_gradient
                          : CodeGradient::kNone;
-    allocate(std::min(chunk_rows(scores.vocabulary), scores.rows));
+    allocate(std::min(chunk_rows(scores.vocabulary, scores.precision), scores.rows));
   }
 
   HeadResult run() {

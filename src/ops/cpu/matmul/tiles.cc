@@ -18,7 +18,7 @@ namespace {
   __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 
 constexpr int kLines = 16;  // of a tile, 64 bytes each
-constexpr int64_t kTile = kTilePair / 2;
+constexpr int64_t kTile = kTilePair / 2, kLineNumbers = 32;
 
 /// Masks of all lanes: of instructions without masks GCC 12 says that they read what is undefined.
 constexpr __mmask16 kAll = 0xFFFF;
@@ -130,11 +130,18 @@ EVO_TARGET_PACKED_TILES void let_tiles_go() {
   _tile_release();
 }
 
-/// 32 x 32 floats. `next` are those that will be written after these: their cache lines are asked
-/// for meanwhile, as waiting for them would take longer than the sums.
+/// What is asked for while a group is multiplied, as waiting for it would take longer than the
+/// sums.
+struct Ahead {
+  const float* out;       ///< the 32 x 32 floats that will be written next
+  const uint16_t* right;  ///< of the next group of the right side, in every step ...
+  int64_t lines;          ///< ... so many cache lines
+};
+
+/// 32 x 32 floats.
 EVO_TARGET_PACKED_TILES inline void multiply_group(const uint16_t* left, const uint16_t* right,
                                                    int64_t steps, const TileOutput& out,
-                                                   float* next) {
+                                                   const Ahead& ahead) {
   const int64_t row_bytes = out.stride * static_cast<int64_t>(sizeof(float));
   float* below = out.data + 16 * out.stride;
   if (out.accumulate) {
@@ -149,12 +156,16 @@ EVO_TARGET_PACKED_TILES inline void multiply_group(const uint16_t* left, const u
     _tile_zero(3);
   }
   const int64_t rows_a_step = (kTileGroup + steps - 1) / steps;
+  const float* next = ahead.out;
   const float* const end = next + kTileGroup * out.stride;
   for (int64_t k = 0; k < steps; ++k) {
     const uint16_t* l = left + k * kTilePair;
     const uint16_t* r = right + k * kTilePair;
     _tile_loadd(4, l, 64);
     _tile_loadd(6, r, 64);
+    for (int64_t i = 0; i < ahead.lines; ++i) {
+      __builtin_prefetch(ahead.right + k * kTilePair + i * kLineNumbers, 0, 2);
+    }
     _tile_dpbf16ps(0, 4, 6);
     _tile_loadd(7, r + kTile, 64);
     for (int64_t i = 0; i < rows_a_step && next < end; ++i, next += out.stride) {
@@ -189,7 +200,7 @@ EVO_TARGET_PACKED_TILES void multiply_edge(const uint16_t* left, const uint16_t*
   }
   asm volatile("" : : : "memory");
   multiply_group(left, right, steps, {sums, kTileGroup, kTileGroup, kTileGroup, out.accumulate},
-                 sums);
+                 {.out = sums, .right = right, .lines = 0});
   copy_rows(sums, kTileGroup, out);
 }
 
@@ -214,8 +225,11 @@ EVO_TARGET_PACKED_TILES void pack_tiles(const TileSource& from, TileSide side, u
 void multiply_tiles(const TileGroups& left, const TileGroups& right, int64_t steps,
                     const TileOutput& out) {
   set_up_whole_tiles();
+  const int64_t row_groups = (out.rows + kTileGroup - 1) / kTileGroup;
+  const int64_t lines = (kTilePair / kLineNumbers + row_groups - 1) / row_groups;
   for (int64_t j = 0; j < out.cols; j += kTileGroup) {
     const uint16_t* r = right.tiles + j / kTileGroup * right.stride;
+    const bool last = j + kTileGroup >= out.cols;
     for (int64_t i = 0; i < out.rows; i += kTileGroup) {
       const uint16_t* l = left.tiles + i / kTileGroup * left.stride;
       float* const at = out.data + i * out.stride + j;
@@ -223,12 +237,14 @@ void multiply_tiles(const TileGroups& left, const TileGroups& right, int64_t ste
                                std::min(kTileGroup, out.cols - j), out.stride, out.accumulate};
       if (part.rows < kTileGroup || part.cols < kTileGroup) {
         multiply_edge(l, r, steps, part);
-      } else if (i + 2 * kTileGroup <= out.rows) {
-        multiply_group(l, r, steps, part, at + kTileGroup * out.stride);
-      } else {
-        const bool last = j + 2 * kTileGroup > out.cols;
-        multiply_group(l, r, steps, part, last ? at : out.data + j + kTileGroup);
+        continue;
       }
+      const bool below = i + 2 * kTileGroup <= out.rows;
+      const float* const beside = last ? at : out.data + j + kTileGroup;
+      multiply_group(l, r, steps, part,
+                     {.out = below ? at + kTileGroup * out.stride : beside,
+                      .right = r + right.stride + i / kTileGroup * lines * kLineNumbers,
+                      .lines = last ? 0 : lines});
     }
   }
   let_tiles_go();
