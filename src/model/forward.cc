@@ -165,20 +165,28 @@ tensor::Tensor Model::feed_forward_branch(tensor::Tape& tape, const Layer& layer
   const tensor::Tensor n = input(tape);
   const bool plain = config_.gated && !config_.feed_forward_bias &&
                      (config_.adapter_rank == 0 || !modulation.defined());
+  const auto when_read = [&] {
+    if (n.f32() != x.f32()) tape.recompute(n, input);
+  };
   tensor::Tensor out;
   if (plain) {
     out = ops::fused_feed_forward(tape, n, layer.gate_up, layer.down, config_.activation);
   }
-  if (!out.defined()) out = feed_forward_by_parts(tape, layer, n, modulation);
-  if (n.f32() != x.f32()) tape.recompute(n, input);
+  if (out.defined()) {
+    when_read();
+  } else {
+    out = feed_forward_by_parts(tape, layer, n, modulation, when_read);
+  }
   return branch_output(tape, out, layer.feed_forward_out_norm);
 }
 
 tensor::Tensor Model::feed_forward_by_parts(tensor::Tape& tape, const Layer& layer,
                                             const tensor::Tensor& n,
-                                            const tensor::Tensor& modulation) const {
+                                            const tensor::Tensor& modulation,
+                                            const std::function<void()>& when_read) const {
   const tensor::Tensor gate_up =
       adapted_linear(tape, n, layer.gate_up, layer.gate_up_adapter, modulation);
+  when_read();
   if (config_.feed_forward_bias) ops::add_bias(tape, gate_up, layer.gate_up_bias);
   const auto activated = [=, f = config_.activation, gated = config_.gated](tensor::Tape& on) {
     return gated ? ops::activate_gated(on, gate_up, f) : ops::activate(on, gate_up, f);

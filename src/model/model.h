@@ -217,9 +217,10 @@ class Model {
   tensor::Tensor feed_forward_branch(tensor::Tape& tape, const Layer& layer,
                                      const tensor::Tensor& x,
                                      const tensor::Tensor& modulation) const;
+  /// Of what goes in, n; `when_read` is called behind the last operation that reads it.
   tensor::Tensor feed_forward_by_parts(tensor::Tape& tape, const Layer& layer,
-                                       const tensor::Tensor& n,
-                                       const tensor::Tensor& modulation) const;
+                                       const tensor::Tensor& n, const tensor::Tensor& modulation,
+                                       const std::function<void()>& when_read) const;
 
   ModelConfig config_;
   ParameterStore parameters_;

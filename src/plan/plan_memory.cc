@@ -13,8 +13,9 @@ constexpr double kFloat = 4;  // bytes
 
 /// Extents in floats, as doubles: sizes may be beyond any machine.
 struct Shape {
-  Shape(const train::RunConfig& c, int64_t sequences)
-      : mature(static_cast<double>(sequences) * static_cast<double>(c.sequence_length)),
+  Shape(const train::RunConfig& c, const MemoryChoices& choices)
+      : bf16(choices.precision == tensor::Precision::kBF16),
+        mature(static_cast<double>(choices.sequences) * static_cast<double>(c.sequence_length)),
         evolving(c.flow ? mature : 0),
         width(static_cast<double>(c.hidden_size)),
         heads(static_cast<double>(c.num_attention_heads)),
@@ -32,6 +33,7 @@ struct Shape {
         rank(static_cast<double>(c.adapter_rank)) {}
   [[nodiscard]] double rows() const { return mature + evolving; }
 
+  bool bf16;
   double mature, evolving;  // rows of a pass: Nm, Ne
   double width, heads, kv_heads, queries, qkv, gate_up, feed_forward, vocabulary, code, features,
       inner, ahead, ahead_states, rank;
@@ -64,8 +66,8 @@ double input_floats(const train::RunConfig& c, const Shape& s) {
 }
 
 double logit_floats(const Shape& s) {
-  constexpr double kLogitFloats = 8 << 20;  // as head() cuts its rows
-  const double rows = std::clamp(kLogitFloats / s.vocabulary, 64.0, 512.0);
+  const double floats = s.bf16 ? 32 << 20 : 8 << 20;  // as head() cuts its rows
+  const double rows = std::clamp(floats / s.vocabulary, 64.0, 512.0);
   return std::min(rows, s.mature) * s.vocabulary;
 }
 
@@ -105,10 +107,10 @@ double other_floats(const train::RunConfig& c, const Shape& s, double remade) {
   return std::max({drafts + logit_floats(s), drafts + inner_gradients, in_layer});
 }
 
-/// Operands of the largest product, in bf16: the head's matrix and a chunk of rows, or gradients of
-/// gate and up with their input.
+/// Operands of the largest product, in bf16: the head's matrix, or gradients of gate and up with
+/// their input. (Where a chunk of logits is copied as well, it is a smaller one.)
 double copy_bytes(const Shape& s) {
-  const double head = s.vocabulary * s.width + logit_floats(s);
+  const double head = s.vocabulary * s.width;
   const double layer = s.rows() * (s.gate_up + s.width);
   return 2 * std::max(head, layer);
 }
@@ -132,7 +134,7 @@ TrainedCount count_trained(const train::RunConfig& config) {
 }  // namespace
 
 RankMemory rank_memory(const train::RunConfig& config, const MemoryChoices& choices) {
-  const Shape s(config, choices.sequences);
+  const Shape s(config, choices);
   const TrainedCount parameters = count_trained(config);
   const double trained = kFloat * static_cast<double>(parameters.trained);
   const double shards = static_cast<double>(choices.ranks);
@@ -150,7 +152,7 @@ RankMemory rank_memory(const train::RunConfig& config, const MemoryChoices& choi
   memory.activations = kFloat * (input_floats(config, s) + kept);
   memory.logits = kFloat * logit_floats(s);
   memory.working = kFloat * other_floats(config, s, config.recompute ? layer : 0) - memory.logits;
-  if (choices.precision == tensor::Precision::kBF16) memory.copies = copy_bytes(s);
+  if (s.bf16) memory.copies = copy_bytes(s);
   // What arrives of a rank's own part is as large as the bucket; bf16 is packed before it leaves.
   if (choices.ranks > 1)
     memory.buckets = kFloat * static_cast<double>(train::Partition::bucket_floats(choices.ranks));

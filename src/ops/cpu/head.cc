@@ -14,13 +14,12 @@ namespace evo::ops::cpu {
 namespace {
 
 /// Rows whose logits are in flight at once: few enough that they stay in the last cache, and enough
-/// that reading U and its gradient (once per chunk) costs little beside the products. In bf16 these
-/// are so fast that it takes more rows, in whole tiles. Of f32 the number decides about last bits.
-int64_t chunk_rows(int64_t vocabulary, tensor::Precision precision) {
-  const bool bf16 = precision == tensor::Precision::kBF16;
-  const int64_t bytes = int64_t{bf16 ? 128 : 32} << 20;
+/// that reading U and its gradient (once per chunk) costs little beside the products. Those in
+/// tiles are so fast that it takes more rows. Of f32 the number decides about last bits.
+int64_t chunk_rows(int64_t vocabulary, bool in_tiles) {
+  const int64_t bytes = int64_t{in_tiles ? 128 : 32} << 20;
   const int64_t rows = std::clamp<int64_t>(bytes / (4 * vocabulary), 64, 512);
-  return bf16 ? rows / 32 * 32 : rows;
+  return in_tiles ? rows / 32 * 32 : rows;
 }
 
 /// The rows, the matrices and the products that make logits of them.
@@ -56,6 +55,7 @@ struct Scores {
   [[nodiscard]] MatrixView codes() const {
     return ops::matrix(term->codes.f32(), vocabulary, code_size);
   }
+  [[nodiscard]] bool in_tiles() const { return unembed_operand && unembed_operand->in_tiles(); }
   [[nodiscard]] float kappa(int64_t row) const { return term->kappa[row]; }
 
   /// scaled_z [count, d] = kappa z; unused without term.
@@ -125,7 +125,7 @@ class HeadPass {
     code_gradient_ = gradients_ && scores.term != nullptr && scores.term->codes.wants_grad()
                          ? losses->code_gradient
                          : CodeGradient::kNone;
-    allocate(std::min(chunk_rows(scores.vocabulary, scores.precision), scores.rows));
+    allocate(std::min(chunk_rows(scores.vocabulary, scores.in_tiles()), scores.rows));
   }
 
   HeadResult run() {
@@ -208,7 +208,21 @@ class HeadPass {
       const auto i = static_cast<size_t>(r);
       if (has_target(r)) target_logit_[i] = exponentials_.row(r)[target(r)];
       softmax_[i] = ops::softmax_row(exponentials_.row(r), scores_.vocabulary);
+      // While the row is in the cache, if nobody else reads what is there.
+      if (gradients_ && scores_.term == nullptr) make_gradient_row(r);
     });
+  }
+
+  /// Exponentials become dlogit_v = weight (p_v - [v = target]).
+  void make_gradient_row(int64_t r) {
+    float* dlogits = exponentials_.row(r);
+    const float w = weight(r);
+    if (w == 0.0f) {
+      std::fill_n(dlogits, scores_.vocabulary, 0.0f);
+    } else {
+      ops::scale_row(dlogits, scores_.vocabulary, static_cast<float>(w / sum(r)));
+      dlogits[target(r)] -= w;
+    }
   }
 
   void collect_statistics() {
@@ -320,19 +334,9 @@ void HeadPass::add_hidden_gradients() {
   }
 }
 
-/// dlogit_v = weight (p_v - [v = target]), then through U h + kappa z . c(v).
+/// From dlogits through U h + kappa z . c(v).
 void HeadPass::add_cross_entropy_gradient() {
-  const int64_t vocabulary = scores_.vocabulary;
-  each_row([&](int64_t r) {
-    float* dlogits = exponentials_.row(r);
-    const float w = weight(r);
-    if (w == 0.0f) {
-      std::fill_n(dlogits, vocabulary, 0.0f);
-    } else {
-      ops::scale_row(dlogits, vocabulary, static_cast<float>(w / sum(r)));
-      dlogits[target(r)] -= w;
-    }
-  });
+  if (scores_.term != nullptr) each_row([&](int64_t r) { make_gradient_row(r); });
   if (scores_.term != nullptr && scores_.term->z.wants_grad()) add_z_gradient();
   if (code_gradient_ == CodeGradient::kCrossEntropy) {
     ops::matmul(exponentials().transposed(), scaled_z(), scores_.term->codes.grad().f32(),
