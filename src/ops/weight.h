@@ -3,9 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 
 #include "base/error.h"
+#include "base/group_format.h"
 #include "tensor/tape.h"
 
 namespace evo::ops {
@@ -52,6 +55,17 @@ std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out
 /// From bf16 to any but kF32: what the numbers as f32 give, without the memory for them.
 std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int64_t out,
                                                      int64_t in, tensor::Precision precision);
+
+/// Rows of weights in groups, as a file has them.
+struct GroupedRows {
+  GroupFormat format;
+  int64_t rows = 0;
+  /// Gives the groups of a row, which follow `format`. Threads share it.
+  std::function<void(int64_t row, std::span<WeightGroup> groups)> read;
+};
+/// Packs such rows, one part below the other, with `in` weights in each: products have these very
+/// weights, and x rounded with a scale for every 32 of a row (largest_input()).
+std::shared_ptr<const PackedWeight> pack_groups(std::span<const GroupedRows> parts, int64_t in);
 
 struct Weight {
   tensor::Tensor value;  ///< [out, in]
