@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <span>
 
 #include "base/float_formats.h"
 
@@ -25,6 +27,16 @@ struct GroupFormat {
   bool operator==(const GroupFormat&) const = default;
 };
 
+struct WeightGroup;
+
+/// Rows of weights in groups, as a file has them.
+struct GroupedRows {
+  GroupFormat format;
+  int64_t rows = 0;
+  /// Gives the groups of a row, which follow `format`. Threads share it.
+  std::function<void(int64_t row, std::span<WeightGroup> groups)> read;
+};
+
 /// 32 weights of a row: values times a scale, and a minimum besides. A format without factors has
 /// ones; one without a minimum, zero.
 struct WeightGroup {
@@ -41,7 +53,8 @@ struct WeightGroup {
     return from_f16(minimum) * static_cast<float>(minimum_factors[input / (kGroupInputs / 2)]);
   }
   [[nodiscard]] float weight(int64_t input) const {
-    return static_cast<float>(values[input]) * scale_of(input) + minimum_of(input);
+    const float scaled = static_cast<float>(values[input]) * scale_of(input);
+    return minimum == 0 ? scaled : scaled + minimum_of(input);  // 0 would turn -0 into 0
   }
 };
 

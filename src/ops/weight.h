@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 
@@ -56,15 +55,8 @@ std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out
 std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int64_t out,
                                                      int64_t in, tensor::Precision precision);
 
-/// Rows of weights in groups, as a file has them.
-struct GroupedRows {
-  GroupFormat format;
-  int64_t rows = 0;
-  /// Gives the groups of a row, which follow `format`. Threads share it.
-  std::function<void(int64_t row, std::span<WeightGroup> groups)> read;
-};
-/// Packs such rows, one part below the other, with `in` weights in each: products have these very
-/// weights, and x rounded with a scale for every 32 of a row (largest_input()).
+/// Packs rows in groups, one part below the other, with `in` weights in each: products have these
+/// very weights, and x rounded with a scale for every 32 of a row (largest_input()).
 std::shared_ptr<const PackedWeight> pack_groups(std::span<const GroupedRows> parts, int64_t in);
 
 struct Weight {
