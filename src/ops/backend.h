@@ -31,8 +31,8 @@
           fn(exponential_average) fn(fused_feed_forward) fn(gated_scan) fn(gated_step)             \
               fn(gaussian_bridge) fn(head) fn(head_logits) fn(head_norm) fn(layer_norm) fn(linear) \
                   fn(maturity) fn(norm_modulate) fn(normalize_codes) fn(pack_bf16_weight)          \
-                      fn(pack_weight) fn(rope) fn(scaled) fn(slice_rows) fn(sum_of_squares)        \
-                          fn(write_keys)
+                      fn(pack_groups) fn(pack_weight) fn(rope) fn(scaled) fn(slice_rows)           \
+                          fn(sum_of_squares) fn(write_keys)
 
 namespace evo::ops {
 
