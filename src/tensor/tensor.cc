@@ -1,6 +1,7 @@
 #include "tensor/tensor.h"
 
 #include <malloc.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <bit>
@@ -82,9 +83,14 @@ class Pool {
     return data;
   }
 
+  /// Large arrays begin with a large page and ask for more of them: products and sums over rows
+  /// that are far apart otherwise wait for the translation of addresses.
   void* allocate(size_t size) {
-    void* data = std::aligned_alloc(kAlignment, size);
-    if (data == nullptr) throw std::bad_alloc();
+    constexpr size_t kLargePage = 2 << 20;
+    const bool large = size >= kLargePage;
+    void* data = nullptr;
+    if (posix_memalign(&data, large ? kLargePage : kAlignment, size) != 0) throw std::bad_alloc();
+    if (large) madvise(data, size, MADV_HUGEPAGE);  // only a wish
     const std::lock_guard lock(mutex_);
     stats_.reserved_bytes += size;
     count_as_used(size);
