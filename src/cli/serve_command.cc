@@ -83,10 +83,10 @@ void run_serve(ServeFlags& flags) {
   if (const char* key = std::getenv("EVO_API_KEY"); api_key.empty() && key) api_key = key;
   warn_of_strangers(flags.server);
   flags.service.template_variables = template_variables_of(flags.template_variables);
-  const tensor::Precision precision = parse_precision(flags.precision);
-  const decode::LoadedModel loaded = decode::load_model(flags.model, precision);
+  const decode::LoadedModel loaded =
+      decode::load_model(flags.model, parse_precision(flags.precision));
   const decode::Decoder decoder(loaded.model, loaded.tokenizer);
-  const LearntCosts costs(decoder, precision, cache_folder());
+  const LearntCosts costs(decoder, loaded.model.precision(), cache_folder());
   serve::Metrics metrics;
   if (!flags.no_defaults) flags.service.defaults = decode::GenerationDefaults::load(flags.model);
   const serve::Service service(decoder, loaded.tokenizer, flags.model, served_name(flags),
@@ -94,7 +94,7 @@ void run_serve(ServeFlags& flags) {
   serve::Engine engine(decoder, loaded.tokenizer, flags.engine, metrics);
   serve::Server server(engine, service, metrics, flags.server);
   const int port = server.start();
-  announce(flags, url_of(flags.server, port), precision, engine);
+  announce(flags, url_of(flags.server, port), loaded.model.precision(), engine);
   engine.run(interrupted);
   server.stop();
   log_info("[the server has ended]");

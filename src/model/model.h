@@ -70,6 +70,8 @@ class Model {
 
   /// Reorders the weights for decoding; call once, before inference, when they no longer change.
   void pack(tensor::Precision precision);
+  /// What its weights were packed in last; kStored only if its file has any in groups.
+  [[nodiscard]] tensor::Precision precision() const { return precision_; }
   /// Bytes of packed weights that a pass over mature tokens reads.
   [[nodiscard]] size_t pass_bytes() const;
 
@@ -226,6 +228,7 @@ class Model {
   std::optional<flow::EntropicTime> time_;
   std::vector<float> unigram_;
   std::vector<int32_t> ahead_tokens_;
+  tensor::Precision precision_ = tensor::Precision::kF32;
   bool (*trained_)(std::string_view) = nullptr;  // by name; null: all
   std::function<void(int64_t use)> gate_;
 };

@@ -42,7 +42,7 @@ struct BenchDecodeFlags {
 model::Model random_model(const BenchDecodeFlags& flags, tensor::Precision precision) {
   model::Model model(train::RunConfig::preset(flags.random), false);
   model.initialize(1);
-  model.pack(precision);
+  model.pack(precision == tensor::Precision::kStored ? ops::best_precision() : precision);
   return model;
 }
 
@@ -150,17 +150,18 @@ void run_bench_decode(BenchDecodeFlags& flags) {
   if (flags.model.empty() == flags.random.empty())
     throw UsageError("bench decode: expected a model folder or --random PRESET, one of them");
   if (!flags.lengths.lengths.empty()) return run_lengths(flags);
-  const tensor::Precision precision = parse_precision(flags.precision);
+  const tensor::Precision asked = parse_precision(flags.precision);
   std::optional<decode::LoadedModel> loaded;
   std::optional<model::Model> made;
   if (flags.random.empty()) {
-    loaded.emplace(decode::load_model(flags.model, precision));
+    loaded.emplace(decode::load_model(flags.model, asked));
     // Texts of one length do not end before.
     if (!flags.in_process) flags.options.end = loaded->tokenizer.end_of_text();
   } else {
-    made.emplace(random_model(flags, precision));
+    made.emplace(random_model(flags, asked));
   }
   const model::Model& model = made ? *made : loaded->model;
+  const tensor::Precision precision = model.precision();
   if (!flags.llama_model.empty()) {
     return write_llama_model(flags.llama_model, model.config(), precision);
   }

@@ -35,6 +35,10 @@ const char* format_of(tensor::Precision precision) {
       throw UsageError(
           "--precision q4: evo writes no 4-bit GGUF files, so there is nothing to give llama.cpp; "
           "compare f32, bf16, q8 or int8");
+    case tensor::Precision::kStored:
+      throw UsageError(
+          "--llama-bench: llama.cpp is given random weights of the model's shape, not the model's, "
+          "which are packed as its file has them: compare f32, bf16, q8 or int8 (--precision)");
   }
   EVO_CHECK(false);
 }

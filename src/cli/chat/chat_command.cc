@@ -132,7 +132,7 @@ class Chat {
         options_(flags.options),
         tokenizer_(loaded.tokenizer),
         decoder_(loaded.model, loaded.tokenizer),
-        costs_(decoder_, parse_precision(flags.precision), cache_folder()),
+        costs_(decoder_, loaded.model.precision(), cache_folder()),
         context_(loaded.model.config().max_position_embeddings),
         known_(std::make_shared<model::KvPool>(loaded.model.config(),
                                                2 * context_ + ops::kCacheBlock)),

@@ -35,11 +35,10 @@ struct Speed {
 
 Speed speed_of(const EvalFlags& flags, const model::Model& model, int64_t tokens, double seconds) {
   Speed speed{static_cast<double>(tokens) / seconds, 0};
-  const tensor::Precision precision = parse_precision(flags.precision);
   const int64_t keys = flags.options.context / 2;  // a token sees half of its window on average
   const double flops = model::model_cost(model.config(), keys).decode_flops_per_token;
   speed.peak_fraction =
-      speed.tokens_per_second * flops / (1e9 * ops::measure_matmul_peak(precision, 0.5));
+      speed.tokens_per_second * flops / (1e9 * ops::measure_matmul_peak(model.precision(), 0.5));
   return speed;
 }
 

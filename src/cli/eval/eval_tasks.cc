@@ -169,8 +169,8 @@ void run_eval_tasks(EvalTasksFlags& flags) {
   check_sandbox(tasks);
   check_shots(tasks, flags);
   set_task_options(flags);
-  const tensor::Precision precision = parse_precision(flags.precision);
-  const decode::LoadedModel loaded = decode::load_model(flags.model, precision);
+  const decode::LoadedModel loaded =
+      decode::load_model(flags.model, parse_precision(flags.precision));
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), ask.decode);
   if (!loaded.model.config().flow && ask.decode.mode != decode::Mode::kAr) {
     throw UsageError("--mode: this model has no evolving stream and can only do ar");
@@ -179,7 +179,7 @@ void run_eval_tasks(EvalTasksFlags& flags) {
                               loaded.tokenizer,
                               model_title(flags.model),
                               model_fingerprint(flags.model, has_weights),
-                              decode::precision_name(precision),
+                              decode::precision_name(loaded.model.precision()),
                               EVO_VERSION,
                               model_fingerprint(flags.model, has_settings)};
   const eval::EvalResults results = eval::evaluate(model, data, tasks, flags.options);

@@ -232,11 +232,11 @@ void run_generate(GenerateFlags& flags) {
   check(flags);
   TraceFiles files(flags.trace, flags.trace_map);
   flags.options.decode.trace = files.wanted();
-  const tensor::Precision precision = parse_precision(flags.precision);
-  const decode::LoadedModel loaded = decode::load_model(flags.model, precision);
+  const decode::LoadedModel loaded =
+      decode::load_model(flags.model, parse_precision(flags.precision));
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), flags.options.decode);
   const decode::Decoder decoder(loaded.model, loaded.tokenizer);
-  const LearntCosts costs(decoder, precision, cache_folder());
+  const LearntCosts costs(decoder, loaded.model.precision(), cache_folder());
   const decode::Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
   constrain(flags, decoder, loaded.tokenizer, flags.options.decode);
   if (!flags.chat && !flags.edit) remark_on_template(flags.model, prompt, loaded.tokenizer);

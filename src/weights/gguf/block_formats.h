@@ -6,6 +6,8 @@
 #include <span>
 #include <string_view>
 
+#include "base/group_format.h"
+
 namespace evo::weights {
 
 /// A row of the table of formats. Blocks lie within rows of an array: a row has a whole number.
@@ -19,6 +21,9 @@ struct BlockFormat {
   /// The other way round, as ggml's reference does; null: it is only read.
   void (*write)(const float* weights, int64_t count, uint8_t* blocks) = nullptr;
   int64_t file_type = 0;  ///< general.file_type of a model whose matrices are written so
+  /// The same weights in groups, `weights` / 32 of a block; null: they are in none.
+  void (*read_groups)(const uint8_t* blocks, int64_t count, WeightGroup* out) = nullptr;
+  GroupFormat groups = {};  ///< what read_groups() gives
 };
 
 /// All of them, by falling size.
@@ -36,10 +41,16 @@ inline constexpr int64_t kSuperBlock = 256;  ///< weights of a block of the K fo
   return static_cast<uint16_t>(at[0] | at[1] << 8);
 }
 
-void read_q2_k(const uint8_t* blocks, int64_t count, float* out);
-void read_q3_k(const uint8_t* blocks, int64_t count, float* out);
-void read_q4_k(const uint8_t* blocks, int64_t count, float* out);
-void read_q5_k(const uint8_t* blocks, int64_t count, float* out);
-void read_q6_k(const uint8_t* blocks, int64_t count, float* out);
+/// f16 with the other sign, for a minimum that a format takes away.
+[[nodiscard]] inline uint16_t negated_f16(uint16_t value) {
+  return value ^ 0x8000u;
+}
+
+// A block's groups.
+void q2_k_groups(const uint8_t* block, WeightGroup* out);
+void q3_k_groups(const uint8_t* block, WeightGroup* out);
+void q4_k_groups(const uint8_t* block, WeightGroup* out);
+void q5_k_groups(const uint8_t* block, WeightGroup* out);
+void q6_k_groups(const uint8_t* block, WeightGroup* out);
 
 }  // namespace evo::weights
