@@ -33,6 +33,7 @@ def compressed(form, kind, strategy, **more):
     weights = {"num_bits": 8, "type": kind, "strategy": strategy, "symmetric": True, **more}
     return {"quantization_config": {
         "quant_method": "compressed-tensors", "format": form, "ignore": ["lm_head"],
+        "quantization_status": "compressed",
         "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}}}}
 
 
