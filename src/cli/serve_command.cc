@@ -181,7 +181,7 @@ void add_serve_command(CLI::App& app, Action& action) {
   add_template_variables(*command, flags->template_variables);
   add_access(*command, flags->server.access);
   add_limits(*command, *flags);
-  command->add_option("--precision", flags->precision, "auto, f32, bf16, q8, q4 or int8");
+  command->add_option("--precision", flags->precision, kPrecisionHelp);
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print {\"url\": ...} on stdout");
   command->callback([flags, &action] { action = [flags] { run_serve(*flags); }; });

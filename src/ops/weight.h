@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/group_format.h"
+#include "ops/largest_input.h"
 #include "tensor/tape.h"
 
 namespace evo::ops {

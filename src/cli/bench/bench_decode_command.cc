@@ -279,7 +279,7 @@ void add_bench_decode_command(CLI::App& bench, Action& action) {
                    "evolving tokens per pass; 0: as in `evo generate`, as many as pay")
       ->check(number(0, 1024))
       ->capture_default_str();
-  command->add_option("--precision", flags->precision, "auto, f32, bf16, q8, q4 or int8");
+  command->add_option("--precision", flags->precision, kPrecisionHelp);
   command->add_option("--llama-bench", flags->llama_bench,
                       "command that runs llama.cpp's llama-bench, for the shell: measures it on "
                       "random weights of the same shape and precision");

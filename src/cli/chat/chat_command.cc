@@ -325,7 +325,7 @@ void add_chat_command(CLI::App& app, Action& action) {
       ->capture_default_str();
   add_chat_sampling_options(*command, flags->sampling, flags->options.decode);
   add_template_variables(*command, flags->template_variables);
-  command->add_option("--precision", flags->precision, "auto, f32, bf16, q8, q4 or int8");
+  command->add_option("--precision", flags->precision, kPrecisionHelp);
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object per answer on stdout");
   command->add_flag("--no-history", flags->no_history, "neither read nor keep what was typed");

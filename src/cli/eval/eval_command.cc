@@ -115,7 +115,7 @@ void add_eval_command(CLI::App& app, Action& action) {
   command->add_option("--seed", flags->options.score.seed, "seed of times and noise")
       ->check(any_seed<uint64_t>())
       ->capture_default_str();
-  command->add_option("--precision", flags->precision, "auto, f32, bf16, q8, q4 or int8");
+  command->add_option("--precision", flags->precision, kPrecisionHelp);
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
   command->callback([flags, &action] { action = [flags] { run_eval(*flags); }; });

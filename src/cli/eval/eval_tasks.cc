@@ -277,7 +277,7 @@ void add_how(CLI::App& command, EvalTasksFlags& flags) {
                   "tokenizer's template says, as lm-evaluation-harness does")
       ->check(one_of({"auto", "none"}))
       ->capture_default_str();
-  command.add_option("--precision", flags.precision, "auto, f32, bf16, q8, q4 or int8");
+  command.add_option("--precision", flags.precision, kPrecisionHelp);
   command.add_option("--threads", flags.threads, kThreadsHelp);
   command.add_flag("--json", flags.json, "print one JSON object on stdout");
 }

@@ -11,7 +11,7 @@
 #include "ops/reference/products.h"
 #include "ops/reference/reference.h"
 #include "ops/reference/tensors.h"
-#include "ops/weight_group.h"
+#include "base/weight_group.h"
 
 namespace evo::ops::reference {
 namespace {

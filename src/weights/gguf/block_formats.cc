@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/float_formats.h"
+#include "base/weight_group.h"
 
 namespace evo::weights {
 namespace {
@@ -175,11 +176,6 @@ void write_f32(const float* weights, int64_t count, uint8_t* blocks) {
   std::memcpy(blocks, weights, static_cast<size_t>(count) * sizeof(float));
 }
 
-void put_u16(uint16_t value, uint8_t* at) {
-  at[0] = static_cast<uint8_t>(value);
-  at[1] = static_cast<uint8_t>(value >> 8);
-}
-
 void write_f16(const float* weights, int64_t count, uint8_t* blocks) {
   for (int64_t i = 0; i < count; ++i) put_u16(to_f16(weights[i]), blocks + i * 2);
 }
@@ -201,6 +197,21 @@ void write_q8_0(const float* weights, int64_t count, uint8_t* block) {
   }
 }
 
+/// The halves of bytes as read_halves() reads them.
+void write_halves(const WeightGroup& group, uint8_t* bytes) {
+  for (int64_t i = 0; i < kHalf; ++i)
+    bytes[i] = static_cast<uint8_t>(group.values[i] | group.values[i + kHalf] << 4);
+}
+
+void write_q4_1(const float* weights, int64_t count, uint8_t* block) {
+  for (; count > 0; --count, block += 20, weights += kBlock) {
+    const WeightGroup group = weight_group(weights, 4);
+    put_u16(group.scale, block);
+    put_u16(group.minimum, block + 2);
+    write_halves(group, block + 4);
+  }
+}
+
 constexpr std::array kFormats = {
     BlockFormat{28, "F64", 1, 8, read_f64},
     BlockFormat{0, "F32", 1, 4, read_f32, write_f32, 0},
@@ -211,10 +222,9 @@ constexpr std::array kFormats = {
     grouped<q5_1_groups, kBlock, 24>(7, "Q5_1", {.minimum = true}),
     grouped<q5_0_groups, kBlock, 22>(6, "Q5_0", {}),
     grouped<q5_k_groups, kSuperBlock, 176>(13, "Q5_K", {.minimum = true, .factors = true}),
-    grouped<q4_1_groups, kBlock, 20>(3, "Q4_1", {.bits = 4, .minimum = true}),
+    written(grouped<q4_1_groups, kBlock, 20>(3, "Q4_1", group_format(4)), write_q4_1, 3),
     grouped<q4_0_groups, kBlock, 18>(2, "Q4_0", {.bits = 4, .offset = 8}),
-    grouped<q4_k_groups, kSuperBlock, 144>(12, "Q4_K",
-                                           {.bits = 4, .minimum = true, .factors = true}),
+    written(grouped<q4_k_groups, kSuperBlock, 144>(12, "Q4_K", kSuperGroupFormat), write_q4_k, 14),
     grouped<iq4_nl_groups, kBlock, 18>(20, "IQ4_NL", {}),
     grouped<iq4_xs_groups, kSuperBlock, 136>(23, "IQ4_XS", {.factors = true}),
     BlockFormat{39, "MXFP4", kBlock, 17, read_mxfp4},

@@ -209,12 +209,12 @@ std::optional<GroupedRows> GgufArrays::grouped(std::string_view name,
   // When the last one is done with them, the file's pages are not needed any more.
   const std::shared_ptr<const Entry> bytes(
       &entry, [](const Entry* done) { done->file->forget(done->bytes); });
-  return GroupedRows{
-      format.groups, expected_shape[0], [=](int64_t row, std::span<WeightGroup> groups) {
-        const auto of_row = row_of(*bytes, row, blocks * bytes->format->block_bytes);
-        bytes->format->read_groups(reinterpret_cast<const uint8_t*>(of_row.data()), blocks,
-                                   groups.data());
-      }};
+  return GroupedRows{format.groups, expected_shape[0],
+                     [=](int64_t row, std::span<WeightGroup> groups) {
+                       const auto of_row = row_of(*bytes, row, blocks * bytes->format->block_bytes);
+                       bytes->format->read_groups(reinterpret_cast<const uint8_t*>(of_row.data()),
+                                                  blocks, groups.data());
+                     }};
 }
 
 }  // namespace evo::weights

@@ -1,5 +1,8 @@
 // The K formats: blocks of 256 weights in parts of 16 or 32, each with a scale of a few bits (and
 // some with a minimum), which an f16 of the block multiplies.
+#include <array>
+
+#include "base/weight_group.h"
 #include "weights/gguf/block_formats.h"
 
 namespace evo::weights {
@@ -76,6 +79,26 @@ void q4_k_groups(const uint8_t* block, WeightGroup* out) {
     const int shift = static_cast<int>(part % 2 * 4);
     for (int64_t i = 0; i < 32; ++i)
       out[part].values[i] = static_cast<int8_t>(halves[i] >> shift & 0xF);
+  }
+}
+
+void write_q4_k(const float* weights, int64_t count, uint8_t* block) {
+  for (; count > 0; --count, block += 144, weights += kSuperBlock) {
+    const std::array<WeightGroup, kSuperGroups> groups = super_group(weights);
+    put_u16(groups[0].scale, block);
+    put_u16(negated_f16(groups[0].minimum), block + 2);
+    uint8_t* const six = block + 4;
+    for (int64_t part = 0; part < 4; ++part) {
+      const WeightGroup &low = groups[part], &high = groups[part + 4];
+      const int scale = high.scale_factors[0], minimum = high.minimum_factors[0];
+      six[part] = static_cast<uint8_t>(low.scale_factors[0] | scale >> 4 << 6);
+      six[part + 4] = static_cast<uint8_t>(low.minimum_factors[0] | minimum >> 4 << 6);
+      six[part + 8] = static_cast<uint8_t>((scale & 0xF) | (minimum & 0xF) << 4);
+      for (int64_t i = 0; i < kGroupInputs; ++i) {
+        const WeightGroup &even = groups[2 * part], &odd = groups[2 * part + 1];
+        block[16 + part * 32 + i] = static_cast<uint8_t>(even.values[i] | odd.values[i] << 4);
+      }
+    }
   }
 }
 

@@ -5,13 +5,13 @@
 
 #include "base/float_formats.h"
 #include "base/threads/parallel.h"
+#include "base/weight_group.h"
 #include "ops/cpu/cpu.h"
 #include "ops/cpu/formats/bf16/bf16.h"
 #include "ops/cpu/formats/bf16/bf16_product.h"
 #include "ops/cpu/formats/f32/float_weight.h"
 #include "ops/cpu/formats/grouped/grouped_product.h"
 #include "ops/cpu/formats/int8/int8_product.h"
-#include "ops/weight_group.h"
 
 namespace evo::ops::cpu {
 namespace {

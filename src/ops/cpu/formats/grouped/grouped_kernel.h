@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "ops/cpu/formats/grouped/grouped_layout.h"
-#include "ops/weight_group.h"
+#include "ops/largest_input.h"
 
 namespace evo::ops {
 

@@ -1,6 +1,7 @@
 // How weights in groups lie in memory, to be read from end to end by products.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 
@@ -72,10 +73,14 @@ class GroupLayout {
   void write(const WeightGroup& group, int64_t groups, int64_t index, int64_t output,
              uint8_t* block) const {
     uint8_t* const to = block + group_at(groups, index);
-    for (int64_t i = 0; i < kGroupInputs; ++i) {
-      const auto stored = static_cast<unsigned>(group.values[i] + offset());
-      uint8_t& byte = to[byte_of(output, i)];
-      byte = static_cast<uint8_t>(byte | stored << shift_of(i));
+    std::array<uint8_t, kGroupInputs> stored{};
+    for (int64_t i = 0; i < kGroupInputs; ++i)
+      stored[i] = static_cast<uint8_t>(group.values[i] + offset());
+    const int64_t lane = 32 / format_.bits;
+    for (int64_t i = 0; i < kGroupInputs; i += lane) {
+      uint32_t word = word_at(stored, i);
+      if (format_.bits == 4) word |= word_at(stored, i + kLaneBytes) << 4;
+      std::memcpy(to + byte_of(output, i), &word, sizeof(word));
     }
     uint8_t* const scales = to + weight_bytes();
     uint8_t* const minima = scales + scale_bytes();
@@ -116,6 +121,11 @@ class GroupLayout {
  private:
   [[nodiscard]] constexpr int64_t super_bytes() const {
     return format_.factors ? (format_.minimum ? 2 : 1) * kHalvesBytes : 0;
+  }
+  [[nodiscard]] static uint32_t word_at(const std::array<uint8_t, kGroupInputs>& bytes, int64_t i) {
+    uint32_t word = 0;
+    std::memcpy(&word, &bytes[i], sizeof(word));
+    return word;
   }
   static void put(uint16_t half, uint8_t* halves, int64_t index) {
     std::memcpy(halves + index * int64_t{sizeof(half)}, &half, sizeof(half));

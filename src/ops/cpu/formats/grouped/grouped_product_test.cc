@@ -10,9 +10,9 @@
 #include "base/float_formats.h"
 #include "base/random.h"
 #include "base/testing.h"
+#include "base/weight_group.h"
 #include "ops/reference/matmul_formula.h"
 #include "ops/testing/testing.h"
-#include "ops/weight_group.h"
 
 namespace evo::ops {
 namespace {

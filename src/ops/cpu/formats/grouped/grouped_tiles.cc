@@ -142,14 +142,14 @@ struct Chunk {
   int64_t groups;
 };
 
-/// y [rows, 32] += x W^T for the outputs of a half of the block. A part's sums are made while those
-/// of the one before it are used.
+/// y [rows, 32] += x W^T, or =, for the outputs of a half of the block. A part's sums are made
+/// while those of the one before it are used.
 template <int64_t kBits, int64_t kParts, bool kMinima, int... kRow>
 EVO_TARGET_BYTE_TILES void add_half(std::integer_sequence<int, kRow...>, const InputTile* x,
-                                    const Chunk& chunk, int64_t half, float* y) {
+                                    const Chunk& chunk, int64_t half, bool begins, float* y) {
   using Form = TileForm<kBits, kParts>;
   y += half * kHalfOutputs;
-  Real totals[] = {load(y + kRow * kTileOutputs)...};
+  Real totals[] = {(begins ? Real{} : load(y + kRow * kTileOutputs))...};
   PartSums sums[2];
   const int64_t steps = chunk.groups * kParts;
   const auto multiply = [&](int64_t step) {
@@ -215,6 +215,19 @@ void fill_chunk(const TiledTask& task, const uint8_t* block, int64_t first, Chun
   }
 }
 
+/// Block b of the rows of a panel.
+void put_block(const TiledTask& task, int64_t b, int64_t first, int64_t rows, const float* y) {
+  float* to = task.y + first * task.y_stride + b * kTileOutputs;
+  const int64_t outputs = std::min(kTileOutputs, task.out - b * kTileOutputs);
+  for (int64_t r = 0; r < rows; ++r, y += kTileOutputs, to += task.y_stride) {
+    if (outputs == kTileOutputs) {
+      std::copy_n(y, kTileOutputs, to);
+    } else {
+      std::copy_n(y, outputs, to);
+    }
+  }
+}
+
 /// Block b for the rows of a panel, kRows or fewer in a tile.
 template <int64_t kBits, int64_t kParts, bool kMinima, int kRows>
 void multiply_panel(const TiledTask& task, int64_t b, int64_t first, int64_t rows) {
@@ -224,19 +237,15 @@ void multiply_panel(const TiledTask& task, int64_t b, int64_t first, int64_t row
   const int64_t tiles = (rows + kGroupedTileRows - 1) / kGroupedTileRows;
   const InputTile* const x = task.x + first / kGroupedTileRows * task.groups;
   const uint8_t* const block = task.w + b * task.layout.block_bytes(task.groups);
-  std::fill_n(y, tiles * kGroupedTileRows * kTileOutputs, 0.0f);
   for (int64_t g = 0; g < task.groups; g += kChunkGroups) {
     fill_chunk<kBits>(task, block, g, chunk);
     for (int64_t t = 0; t < tiles; ++t) {
       for (int64_t half = 0; half < 2; ++half)
-        add_half<kBits, kParts, kMinima>(kTile, x + t * task.groups + g, chunk, half,
+        add_half<kBits, kParts, kMinima>(kTile, x + t * task.groups + g, chunk, half, g == 0,
                                          y + t * kGroupedTileRows * kTileOutputs);
     }
   }
-  const int64_t outputs = std::min(kTileOutputs, task.out - b * kTileOutputs);
-  for (int64_t r = 0; r < rows; ++r)
-    std::copy_n(y + r * kTileOutputs, outputs,
-                task.y + (first + r) * task.y_stride + b * kTileOutputs);
+  put_block(task, b, first, rows, y);
 }
 
 template <int64_t kBits, int64_t kParts, bool kMinima, int kRows>
