@@ -29,11 +29,18 @@ def fp8(block, scheme="dynamic"):
                                     "activation_scheme": scheme}}
 
 
-def compressed(form, kind, strategy):
-    weights = {"num_bits": 8, "type": kind, "strategy": strategy, "symmetric": True}
+def compressed(form, kind, strategy, **more):
+    weights = {"num_bits": 8, "type": kind, "strategy": strategy, "symmetric": True, **more}
     return {"quantization_config": {
         "quant_method": "compressed-tensors", "format": form, "ignore": ["lm_head"],
+        "quantization_status": "compressed",
         "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}}}}
+
+
+def in_words(bits, group_size, **more):
+    """Outputs are 20 here and there: no multiple of what a word holds."""
+    return compressed("pack-quantized", "int", "group" if group_size else "channel",
+                      num_bits=bits, group_size=group_size, **more)
 
 
 def gptq(bits, group_size, sym, **more):
@@ -146,6 +153,16 @@ CASES = {
     "llama-awq": ("llama", awq(8, True), 1, torch.float16),
     "mistral-awq-symmetric": ("mistral", {"sliding_window": None, **awq(-1, False)}, 1,
                               torch.float16),
+    "llama-compressed-int8-groups": (
+        "llama", compressed("int-quantized", "int", "group", group_size=8, symmetric=False), 1,
+        torch.bfloat16),
+    "llama-words": ("llama", in_words(4, 8), 1, torch.bfloat16),
+    "qwen2-words-zeros": ("qwen2", {**in_words(4, 8, symmetric=False), "head_dim": None,
+                                    "hidden_size": 40}, 2, torch.bfloat16),
+    "qwen3-moe-words-rows": ("qwen3_moe", {**EXPERTS, **in_words(4, None, symmetric=False)}, 1,
+                             torch.bfloat16),
+    "llama-words-8-bits-ordered": ("llama", in_words(8, 8, symmetric=False, actorder="group"), 1,
+                                   torch.bfloat16),
 }
 ARCHITECTURES = {
     "llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM",

@@ -1,7 +1,8 @@
 """Weights in fewer bits as Hugging Face's folders have them: written, for hf_check.py, and read.
 
     fp8                 W = E4M3 * weight_scale_inv of its block
-    compressed-tensors  W = (E4M3 or I8) * weight_scale of its row, or of all
+    compressed-tensors  W = (E4M3 or I8 - weight_zero_point) * weight_scale of its row, block, or of all
+        pack-quantized  likewise with q - 2^(bits - 1), n to a word, in weight_packed
     gptq                W[o, i] = scales[g, o] * (q - z), g = g_idx[i]; q, z: n to a word of 32 bits
     awq                 likewise with g = i // group_size, in another order
 
@@ -13,7 +14,7 @@ import torch
 
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 PARTS = ("qweight", "qzeros", "scales", "g_idx", "weight_scale_inv", "weight_scale",
-         "activation_scale")
+         "activation_scale", "weight_zero_point", "weight_packed", "weight_shape", "weight_g_idx")
 
 
 def e4m3_values():
@@ -49,26 +50,61 @@ def spread(grid, rows, cols, out, n):
 
 
 def scaled(name, weight, how):
-    """fp8 and compressed-tensors."""
+    """fp8."""
     out, n = weight.shape
-    if how["quant_method"] == "fp8":
-        rows, cols = how["weight_block_size"] or (out, n)
-        grid, each = (s / 448 for s in block_scales(weight, rows, cols))
-        found = {name + ".weight": to_e4m3(weight / each),
-                 name + ".weight_scale_inv": grid if how["weight_block_size"] else grid[0, 0]}
-        if how["activation_scheme"] == "static":
-            found[name + ".activation_scale"] = torch.tensor(0.1)
-        return found
-    kind = how["config_groups"]["group_0"]["weights"]
-    rows, largest = (1, 127) if kind["strategy"] == "channel" else (out, 127)
-    grid, each = (s / (448 if kind["type"] == "float" else largest)
-                  for s in block_scales(weight, rows, n))
-    grid = grid.to(torch.bfloat16)
-    each = spread(grid.float(), rows, n, out, n)
-    codes = (to_e4m3(weight / each) if kind["type"] == "float"
-             else (weight / each).round().to(torch.int8))
-    return {name + ".weight": codes,
-            name + ".weight_scale": grid if rows == 1 else grid.reshape(1)}
+    rows, cols = how["weight_block_size"] or (out, n)
+    grid, each = (s / 448 for s in block_scales(weight, rows, cols))
+    found = {name + ".weight": to_e4m3(weight / each),
+             name + ".weight_scale_inv": grid if how["weight_block_size"] else grid[0, 0]}
+    if how["activation_scheme"] == "static":
+        found[name + ".activation_scale"] = torch.tensor(0.1)
+    return found
+
+
+def of_weights(how):
+    return how["config_groups"]["group_0"]["weights"]
+
+
+def compressed(name, weight, how, generator):
+    """compressed-tensors."""
+    kind, (out, n) = of_weights(how), weight.shape
+    rows = out if kind["strategy"] == "tensor" else 1
+    size, half = kind.get("group_size") or n, 2 ** (kind["num_bits"] - 1)
+    group, found = torch.arange(n) // size, {}
+    if kind.get("actorder") == "group":
+        group = group[torch.randperm(n, generator=generator)]
+        found[name + ".weight_g_idx"] = group.to(torch.int32)
+    by_group = weight[:, group.argsort(stable=True)]
+    largest, _ = block_scales(by_group, rows, size)
+    low, high = (-block_scales(-by_group.clamp(max=0), rows, size)[0],
+                 block_scales(by_group.clamp(min=0), rows, size)[0])
+    zeros = torch.zeros(largest.shape)
+    if kind["type"] == "float":
+        scales = (largest / 448).to(torch.bfloat16)
+    elif kind["symmetric"]:
+        scales = (largest / (half - 1)).to(torch.bfloat16)
+    else:
+        scales = ((high - low) / (2 * half - 1)).to(torch.bfloat16)
+        zeros = (-half - low / scales.float()).round().clamp(-half, half - 1)
+    each, zero = (spread(t.float(), rows, 1, out, largest.shape[1])[:, group] for t in (scales, zeros))
+    codes = (weight / each if kind["type"] == "float"
+             else ((weight / each).round() + zero).clamp(-half, half - 1))
+    found[name + ".weight_scale"] = scales.reshape(1) if rows == out else scales
+    if how["format"] != "pack-quantized":
+        if not kind["symmetric"]:
+            found[name + ".weight_zero_point"] = zeros.to(torch.int8)
+        return {**found, name + ".weight": (to_e4m3(codes) if kind["type"] == "float"
+                                            else codes.to(torch.int8))}
+    if not kind["symmetric"]:
+        found[name + ".weight_zero_point"] = padded_words(zeros.T + half, kind).T.contiguous()
+    return {**found, name + ".weight_packed": padded_words(codes + half, kind),
+            name + ".weight_shape": torch.tensor([out, n])}
+
+
+def padded_words(numbers, kind):
+    bits = kind["num_bits"]
+    padding = torch.zeros(*numbers.shape[:-1], -numbers.shape[-1] % (32 // bits))
+    return packed_words(torch.cat((numbers, padding), -1), bits, range(32 // bits))
 
 
 def packed_words(numbers, bits, order):
@@ -127,18 +163,37 @@ def quantized(tensors, config, generator):
             found[name] = tensor
         elif how["quant_method"] in ("gptq", "awq"):
             found.update(packed(name[:-7], tensor.float(), how, generator))
+        elif how["quant_method"] == "compressed-tensors":
+            found.update(compressed(name[:-7], tensor.float(), how, generator))
         else:
             found.update(scaled(name[:-7], tensor.float(), how))
     return found
 
 
 def scaled_weight(codes, scales, how):
-    values = E4M3[codes.long()] if codes.dtype == torch.uint8 else codes.float()
-    scales, (out, n) = scales.float(), codes.shape
+    """fp8, where codes are torch.uint8."""
+    (out, n), scales = codes.shape, scales.float()
     if scales.dim() < 2:
-        return values * scales
-    rows, cols = how.get("weight_block_size") or (1, n)
-    return values * spread(scales, rows, cols, out, n)
+        return E4M3[codes.long()] * scales
+    return E4M3[codes.long()] * spread(scales, *how["weight_block_size"], out, n)
+
+
+def compressed_weight(parts, how):
+    kind, bits = of_weights(how), of_weights(how)["num_bits"]
+    half, order, zeros = 2 ** (bits - 1), range(32 // bits), parts.get("weight_zero_point")
+    if "weight_packed" in parts:
+        out, n = parts["weight_shape"].tolist()
+        numbers = unpacked(parts["weight_packed"], bits, order)[:, :n] - half
+        if zeros is not None:
+            zeros = (unpacked(zeros.T, bits, order)[:, :out] - half).T
+    else:
+        codes = parts["weight"]
+        numbers = E4M3[codes.long()] if codes.dtype == torch.uint8 else codes
+        n = numbers.shape[1]
+    group = parts.get("weight_g_idx", torch.arange(n) // (kind.get("group_size") or n)).long()
+    scales, numbers = parts["weight_scale"].float(), numbers.float()
+    scales = scales[:, group] if scales.dim() == 2 else scales
+    return scales * (numbers if zeros is None else numbers - zeros[:, group])
 
 
 def packed_weight(parts, how):
@@ -168,8 +223,9 @@ def dequantized(tensors, config):
     for stem, parts in modules.items():
         if "qweight" in parts:
             parts["weight"] = packed_weight(parts, how)
-        for scales in ("weight_scale_inv", "weight_scale"):
-            if scales in parts:
-                parts["weight"] = scaled_weight(parts["weight"], parts[scales], how)
+        if "weight_scale" in parts:
+            parts["weight"] = compressed_weight(parts, how)
+        if "weight_scale_inv" in parts:
+            parts["weight"] = scaled_weight(parts["weight"], parts["weight_scale_inv"], how)
         found.update({f"{stem}.{part}": t for part, t in parts.items() if part not in PARTS})
     return found

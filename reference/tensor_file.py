@@ -9,7 +9,7 @@ import struct
 import torch
 
 DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "I32": torch.int32,
-          "I8": torch.int8, "F8_E4M3": torch.uint8}  # the last as codes
+          "I64": torch.int64, "I8": torch.int8, "F8_E4M3": torch.uint8}  # the last as codes
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 

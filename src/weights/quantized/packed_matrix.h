@@ -31,7 +31,6 @@ class PackedMatrix {
   void read(std::span<float> values) const;
 
  private:
-  [[nodiscard]] const TensorInfo& words(const char* part) const;
   /// Codes [rows, out] of words [rows, out / n].
   [[nodiscard]] std::vector<uint8_t> codes_along_outputs(const TensorInfo& words, int64_t rows,
                                                          uint32_t added) const;
@@ -43,6 +42,9 @@ class PackedMatrix {
   Quantization how_;
   int64_t per_word_;
   int64_t in_ = 0, out_ = 0, group_size_ = 0, group_count_ = 0;
+  const TensorInfo* codes_ = nullptr;
+  const TensorInfo* zeros_ = nullptr;
+  const TensorInfo* order_ = nullptr;  // nullptr: inputs of a group are neighbours
 };
 
 }  // namespace evo::weights

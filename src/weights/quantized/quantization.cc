@@ -1,5 +1,9 @@
 #include "weights/quantized/quantization.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
 #include "base/ascii.h"
 #include "weights/tensor_info.h"
 
@@ -7,6 +11,8 @@ namespace evo::weights {
 namespace {
 
 using enum Quantization::Method;
+
+constexpr int64_t kUsualGroup = 128;  // of GPTQ and AWQ
 
 bool given(const json::Record& record, std::string_view key) {
   return record.has(key) && !record.is_null(key);
@@ -43,32 +49,67 @@ void read_fp8(const json::Record& record, Quantization& found) {
   if (given(record, "weight_block_size")) found.block = block_of(record, "weight_block_size");
 }
 
-/// One of "config_groups": how some layers' weights are stored.
-void read_group(const json::Record& group, Quantization& found) {
-  if (!given(group, "weights")) return;
-  const json::Record weights = group.get_record("weights");
-  const int64_t bits = weights.get_int("num_bits");
-  if (bits != 8) refuse(weights, "num_bits", fmt::to_string(bits), "8");
-  if (given(weights, "symmetric") && !weights.get_bool("symmetric"))
-    refuse(weights, "symmetric", "false", "true");
-  const std::string strategy = text_of(weights, {"strategy"}, "tensor");
+/// Which numbers share a scale.
+void read_strategy(const json::Record& weights, Quantization& found) {
+  const int64_t size = given(weights, "group_size") ? weights.get_int("group_size") : 0;
+  const std::string strategy =
+      text_of(weights, {"strategy"}, size > 0 ? "group" : (size < 0 ? "channel" : "tensor"));
   if (strategy == "block") {
     found.block = block_of(weights, "block_structure");
+  } else if (strategy == "group") {
+    if (size < 1) refuse(weights, "group_size", fmt::to_string(size), "a positive number");
+    found.group_size = size;
   } else if (strategy != "tensor" && strategy != "channel") {
-    refuse(weights, "strategy", strategy, "tensor, channel or block");
+    refuse(weights, "strategy", strategy, "tensor, channel, group or block");
+  }
+}
+
+/// One of "config_groups": how some layers' weights are stored.
+void read_weights(const json::Record& weights, Quantization& found) {
+  const std::string type = text_of(weights, {"type"}, "int");
+  if (type != "int" && (type != "float" || found.packed))
+    refuse(weights, "type", type, found.packed ? "int" : "int or float");
+  const int64_t bits = weights.get_int("num_bits");
+  if (bits != 8 && (bits != 4 || type == "float"))
+    refuse(weights, "num_bits", fmt::to_string(bits), type == "float" ? "8" : "4 or 8");
+  if (found.packed) found.bits = bits;
+  found.symmetric = !given(weights, "symmetric") || weights.get_bool("symmetric");
+  if (!found.symmetric && type == "float") refuse(weights, "symmetric", "false", "true");
+  read_strategy(weights, found);
+  const std::string order = text_of(weights, {"actorder"}, "weight");
+  found.ordered = order == "group" || order == "dynamic";
+  if (!found.ordered && order != "weight" && order != "static")
+    refuse(weights, "actorder", order, "group, weight or null");
+  if (found.ordered && found.group_size == 0)
+    refuse(weights, "actorder", order, "null where the strategy is not group");
+}
+
+void read_groups(const json::Record& groups, Quantization& found) {
+  const Quantization before = found;
+  bool is_first = true;
+  for (const auto& [name, group] : groups.members()) {
+    if (!given(group, "weights")) continue;
+    Quantization of_group = before;
+    read_weights(group.get_record("weights"), of_group);
+    if (!is_first && of_group != found)
+      refuse(groups, name, "different from those before", "groups that are stored in one way");
+    found = of_group;
+    is_first = false;
   }
 }
 
 void read_compressed(const json::Record& record, Quantization& found) {
+  constexpr std::array kFormats = {"float-quantized", "int-quantized", "naive-quantized",
+                                   "pack-quantized"};
   const std::string format = text_of(record, {"format"}, "");
-  if (format != "float-quantized" && format != "int-quantized" && format != "naive-quantized")
-    refuse(record, "format", format, "float-quantized, int-quantized or naive-quantized");
+  if (std::ranges::find(kFormats, format) == kFormats.end())
+    refuse(record, "format", format, fmt::format("one of {}", fmt::join(kFormats, ", ")));
   for (const char* key : {"sparsity_config", "transform_config", "kv_cache_scheme"}) {
     if (given(record, key) && !record.get_record(key).keys().empty())
       refuse(record, key, "set", "none");
   }
-  for (const auto& [name, group] : record.get_record("config_groups").members())
-    read_group(group, found);
+  found.packed = format == "pack-quantized";
+  read_groups(record.get_record("config_groups"), found);
 }
 
 void read_packed(const json::Record& record, Quantization& found) {
@@ -76,7 +117,7 @@ void read_packed(const json::Record& record, Quantization& found) {
   const bool known = found.bits == 4 || (found.bits == 8 && found.method == kGptq);
   if (!known)
     refuse(record, "bits", fmt::to_string(found.bits), found.method == kGptq ? "4 or 8" : "4");
-  if (given(record, "group_size")) found.group_size = record.get_int("group_size");
+  found.group_size = given(record, "group_size") ? record.get_int("group_size") : kUsualGroup;
   if (found.group_size != -1 && found.group_size < 1)
     refuse(record, "group_size", fmt::to_string(found.group_size), "a positive number or -1");
 }

@@ -10,7 +10,8 @@ namespace {
 
 using enum Quantization::Method;
 
-constexpr std::string_view kWeight = ".weight", kPackedWeight = ".qweight";
+constexpr std::string_view kWeight = ".weight", kPackedWeight = ".weight_packed",
+                           kWordsOfWeight = ".qweight";
 
 std::string stem_of(const std::string& name, std::string_view suffix) {
   return name.substr(0, name.size() - suffix.size());
@@ -20,34 +21,45 @@ std::string stem_of(const std::string& name, std::string_view suffix) {
 
 QuantizedFolder::QuantizedFolder(const std::filesystem::path& folder, const Quantization& how)
     : folder_(folder) {
-  const bool scaled = how.method == kFp8 || how.method == kCompressed;
+  const bool words = how.method == kGptq || how.method == kAwq;
+  const std::string_view suffix = words ? kWordsOfWeight : (how.packed ? kPackedWeight : kWeight);
   folder_.for_each([&](const TensorInfo& info) {
+    if (!info.name.ends_with(suffix)) return;
+    const std::string stem = stem_of(info.name, suffix);
     const bool is_8_bit =
         info.dtype == "F8_E4M3" || (how.method == kCompressed && info.dtype == "I8");
-    if (scaled && is_8_bit && info.name.ends_with(kWeight)) add_scaled(info, how);
-    if (!scaled && info.name.ends_with(kPackedWeight))
-      add_packed(stem_of(info.name, kPackedWeight), how);
+    if (words) {
+      add_packed(stem, how);
+    } else if (how.packed || is_8_bit) {
+      add_scaled(stem, how);
+    }
   });
 }
 
-void QuantizedFolder::add_scaled(const TensorInfo& weight, const Quantization& how) {
-  const std::string stem = stem_of(weight.name, kWeight);
-  const char* const scales = how.method == kFp8 ? ".weight_scale_inv" : ".weight_scale";
-  const ScaledMatrix matrix(folder_, weight, stem + scales, how);
+void QuantizedFolder::add_scaled(const std::string& stem, const Quantization& how) {
+  const ScaledMatrix matrix(folder_, stem, how);
+  const std::string name = stem + std::string(kWeight);
+  if (how.packed) require_one(name, stem + std::string(kPackedWeight));
   // The last three are how inputs were to be rounded.
-  for (const char* part : {scales, ".activation_scale", ".input_scale", ".input_zero_point"})
+  for (const char* part : {how.method == kFp8 ? ".weight_scale_inv" : ".weight_scale",
+                           ".activation_scale", ".input_scale", ".input_zero_point"})
     parts_.insert(stem + part);
-  matrices_.emplace(weight.name, Matrix{{weight.name, weight.dtype, matrix.shape(), {}},
-                                        [matrix](std::span<float> out) { matrix.read(out); }});
+  if (how.method == kCompressed) parts_.insert(stem + ".weight_zero_point");
+  if (how.ordered) parts_.insert(stem + ".weight_g_idx");
+  if (how.packed) parts_.insert({stem + ".weight_packed", stem + ".weight_shape"});
+  matrices_.emplace(name, Matrix{{name, matrix.dtype(), matrix.shape(), {}},
+                                 [matrix](std::span<float> out) { matrix.read(out); }});
+}
+
+void QuantizedFolder::require_one(const std::string& plain, const std::string& packed) const {
+  if (folder_.find(plain) == nullptr) return;
+  fail("{}: there are both {} and {}: expected one of them", path().string(), plain, packed);
 }
 
 void QuantizedFolder::add_packed(const std::string& stem, const Quantization& how) {
   const PackedMatrix matrix(folder_, stem, how);
   const std::string name = stem + std::string(kWeight);
-  if (folder_.find(name) != nullptr) {
-    fail("{}: there are both {} and {}{}: expected one of them", path().string(), name, stem,
-         kPackedWeight);
-  }
+  require_one(name, stem + std::string(kWordsOfWeight));
   for (const char* part : {".qweight", ".qzeros", ".scales", ".g_idx"}) parts_.insert(stem + part);
   leave_out_empty_bias(stem);
   matrices_.emplace(name, Matrix{{name, how.method == kAwq ? "AWQ" : "GPTQ", matrix.shape(), {}},

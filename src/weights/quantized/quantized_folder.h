@@ -35,8 +35,9 @@ class QuantizedFolder : public ArraySource {
     TensorInfo info;
     std::function<void(std::span<float>)> read;
   };
-  void add_scaled(const TensorInfo& weight, const Quantization& how);
+  void add_scaled(const std::string& stem, const Quantization& how);
   void add_packed(const std::string& stem, const Quantization& how);
+  void require_one(const std::string& plain, const std::string& packed) const;
   void leave_out_empty_bias(const std::string& stem);
 
   WeightFolder folder_;
