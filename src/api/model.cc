@@ -103,7 +103,7 @@ struct Model::Impl {
   Impl(const std::filesystem::path& path, const OpenOptions& options)
       : folder(path),
         precision(inner_precision(options.precision)),
-        loaded(decode::load_model(path.string(), precision)),
+        loaded(decode::load_model(path.string(), precision, inner_cache_format(options.kv_cache))),
         decoder(loaded.model, loaded.tokenizer),
         costs(decoder, precision, options.cache_folder) {
     const model::ModelConfig& config = loaded.model.config();

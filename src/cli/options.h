@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "ops/cached_keys.h"
 #include "tensor/tape.h"
 
 namespace evo::cli {
@@ -22,5 +23,11 @@ double parse_amount(const char* option, std::string_view text);
 tensor::Precision parse_precision(const std::string& name);
 /// The same without int8, which gradients cannot pass.
 tensor::Precision parse_training_precision(const std::string& name);
+inline constexpr const char* kDefaultKvCache = "f32";
+inline constexpr const char* kKvCacheHelp =
+    "how keys and values of earlier tokens are kept: f32 (default), bf16 in half the memory, or q8 "
+    "in about 38% of it (values in 8 bits, keys in bf16)";
+/// --kv-cache f32|bf16|q8. Throws UsageError.
+ops::CacheFormat parse_cache_format(const std::string& name);
 
 }  // namespace evo::cli
