@@ -20,7 +20,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> presets = {"7m", "124m"};
-  std::vector<std::string> formats = {"f32", "bf16", "int8", "onednn"};
+  std::vector<std::string> formats = {"f32", "bf16", "int8", "q8", "q4", "onednn"};
   std::vector<int64_t> rows = {1, 2, 4, 6, 8, 12, 16, 24, 32};
   std::vector<std::string> shapes;
   int64_t megabytes = 256;
@@ -95,7 +95,9 @@ Subject subject_of(const std::string& format, const Shape& shape, int64_t megaby
   if (format == "f32") return packed(shape, tensor::Precision::kF32, megabytes);
   if (format == "bf16") return packed(shape, tensor::Precision::kBF16, megabytes);
   if (format == "int8") return packed(shape, tensor::Precision::kInt8, megabytes);
-  throw UsageError(fmt::format("--formats {}: expected f32, bf16, int8 or onednn", format));
+  if (format == "q8") return packed(shape, tensor::Precision::kQ8, megabytes);
+  if (format == "q4") return packed(shape, tensor::Precision::kQ4, megabytes);
+  throw UsageError(fmt::format("--formats {}: expected f32, bf16, int8, q8, q4 or onednn", format));
 }
 
 double now() {
@@ -186,7 +188,7 @@ int run(int argc, char** argv) {
   app.add_option("--shapes", options.shapes, "of these products alone: qkv, out, gate_up ...")
       ->delimiter(',');
   app.add_option("--formats", options.formats,
-                 "f32, bf16, int8 (packed) and onednn (f32, not packed)")
+                 "f32, bf16, int8, q8, q4 (packed) and onednn (f32, not packed)")
       ->delimiter(',');
   app.add_option("--rows", options.rows, "rows of x")->delimiter(',');
   app.add_option("--megabytes", options.megabytes,

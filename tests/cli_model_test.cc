@@ -353,5 +353,31 @@ TEST_F(BadModel, ConvertToGgufAndBack) {
   expect_refusal("generate " + file, 1, {"model.gguf"});
 }
 
+/// Few bits are computed as they are stored unless something else is asked for.
+TEST_F(BadModel, ConvertToFewBits) {
+  const std::string text = path("text.txt");
+  write_bytes(text, "Once upon a time there was a cat. She had a hat and sat on a mat.");
+  const auto likelihood = [&](const std::string& model) {
+    const Outcome outcome = run("eval likelihood " + model + " --data " + text + " --json");
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return outcome.code == 0 ? Json::parse(outcome.out)["nats_per_token"].get<double>() : NAN;
+  };
+  const double whole = likelihood(folder());
+  size_t larger = fs::file_size(this->file("model.safetensors"));
+  for (const std::string bits : {"q8", "q4"}) {
+    const std::string file = path(bits + ".gguf");
+    ASSERT_EQ(run("convert " + folder() + " --out " + file + " --quantize " + bits).code, 0);
+    EXPECT_LT(fs::file_size(file), larger);
+    larger = fs::file_size(file);
+    EXPECT_NEAR(likelihood(file), whole, 0.2 * whole);
+    EXPECT_NEAR(likelihood(file + " --precision f32"), likelihood(file), 0.01 * whole);
+    EXPECT_EQ(run("generate " + file + " --max-tokens 4").code, 0);
+  }
+  expect_refusal("convert " + folder() + " --out " + path("x") + " --quantize q8 --to hf", 2,
+                 {"--quantize", "--to"});
+  expect_refusal("convert " + folder() + " --out " + path("x") + " --quantize q3", 2,
+                 {"--quantize", "q4k"});
+}
+
 }  // namespace
 }  // namespace evo::testing

@@ -102,17 +102,17 @@ double Score::nats_per_token() const {
 struct Model::Impl {
   Impl(const std::filesystem::path& path, const OpenOptions& options)
       : folder(path),
-        precision(inner_precision(options.precision)),
-        loaded(decode::load_model(path.string(), precision, inner_cache_format(options.kv_cache))),
+        loaded(decode::load_model(path.string(), inner_precision(options.precision),
+                                  inner_cache_format(options.kv_cache))),
         decoder(loaded.model, loaded.tokenizer),
-        costs(decoder, precision, options.cache_folder) {
+        costs(decoder, loaded.model.precision(), options.cache_folder) {
     const model::ModelConfig& config = loaded.model.config();
     info.parameters = model::model_cost(config, config.max_position_embeddings).parameters();
     info.vocabulary = loaded.tokenizer.vocab_size();
     info.context = config.max_position_embeddings;
     info.family = config.family();
     info.evolves = config.flow;
-    info.precision = outer_precision(precision);
+    info.precision = outer_precision(loaded.model.precision());
   }
 
   [[nodiscard]] const tokenizer::Tokenizer& tokenizer() const { return loaded.tokenizer; }
@@ -182,7 +182,6 @@ struct Model::Impl {
   }
 
   const std::filesystem::path folder;
-  const evo::tensor::Precision precision;
   const decode::LoadedModel loaded;
   const decode::Decoder decoder;
   const LearntCosts costs;

@@ -10,7 +10,8 @@ namespace evo::api {
 evo::tensor::Precision inner_precision(Precision precision) {
   switch (precision) {
     case Precision::kAuto:
-      return ops::best_precision();
+    case Precision::kStored:
+      return evo::tensor::Precision::kStored;
     case Precision::kF32:
       return evo::tensor::Precision::kF32;
     case Precision::kBf16:
@@ -37,6 +38,8 @@ Precision outer_precision(evo::tensor::Precision precision) {
       return Precision::kQ8;
     case evo::tensor::Precision::kQ4:
       return Precision::kQ4;
+    case evo::tensor::Precision::kStored:
+      return Precision::kStored;
   }
   check_failed("a precision", __FILE__, __LINE__);
 }

@@ -44,7 +44,10 @@ TrainResult outer_result(const train::TrainSummary& summary) {
 
 /// All but the shape of the model.
 TrainRequest request_of(const RunOptions& options) {
-  if (!can_train(inner_precision(options.precision))) {
+  const evo::tensor::Precision precision = options.precision == Precision::kAuto
+                                               ? ops::best_precision()
+                                               : inner_precision(options.precision);
+  if (!can_train(precision)) {
     throw evo::UsageError("precision: expected auto, f32 or bf16; the others are for decoding");
   }
   TrainRequest request;
@@ -55,7 +58,7 @@ TrainRequest request_of(const RunOptions& options) {
   request.quiet = true;
   request.skip_bad_shards = options.skip_bad_shards;
   request.memory = options.memory;
-  request.precision = inner_precision(options.precision);
+  request.precision = precision;
   choose_threads(options.threads);
   return request;
 }

@@ -28,7 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct ConvertFlags {
-  std::string source, out, tokenizer, to = "evo", weights = "bf16";
+  std::string source, out, tokenizer, to = "evo", weights = "bf16", quantize;
 };
 
 // What another tokenizer takes the place of.
@@ -37,8 +37,12 @@ constexpr std::array kTokenizerFiles = {"tokenizer.json",    "tokenizer.model",
                                         "added_tokens.json", "special_tokens_map.json"};
 
 // As both kinds of files call them.
-const std::map<std::string, const char*> kFormats = {
-    {"bf16", "BF16"}, {"f32", "F32"}, {"f16", "F16"}, {"q8_0", "Q8_0"}};
+const std::map<std::string, const char*> kFormats = {{"bf16", "BF16"}, {"f32", "F32"},
+                                                     {"f16", "F16"},   {"q8_0", "Q8_0"},
+                                                     {"q4_1", "Q4_1"}, {"q4_k", "Q4_K"}};
+// What --quantize calls them.
+const std::map<std::string, std::string> kQuantized = {
+    {"q8", "q8_0"}, {"q4", "q4_1"}, {"q4k", "q4_k"}};
 
 model::WeightSource open_source(const ConvertFlags& flags) {
   const fs::path path(flags.source);
@@ -141,7 +145,11 @@ void convert_to_folder(const ConvertFlags& flags) {
            format_bytes(static_cast<double>(bytes)));
 }
 
-void run_convert(const ConvertFlags& flags) {
+void run_convert(ConvertFlags& flags) {
+  if (!flags.quantize.empty()) {
+    flags.to = "gguf";
+    flags.weights = kQuantized.at(flags.quantize);
+  }
   if (flags.to == "gguf") return convert_to_file(flags);
   if (flags.weights != "bf16" && flags.weights != "f32") {
     throw UsageError(fmt::format("--weights {}: a folder's are bf16 or f32; {} goes with --to gguf",
@@ -163,18 +171,30 @@ void add_convert_command(CLI::App& app, Action& action) {
       ->required();
   takes_model(command->add_option("--tokenizer", flags->tokenizer,
                                   "tokenizer file, if the source has none or another is wanted"));
+  CLI::Option* const to =
+      command
+          ->add_option("--to", flags->to,
+                       "evo: all of the model, which other programs open as its backbone; hf: the "
+                       "backbone alone; gguf: the same as one file for llama.cpp")
+          ->check(one_of({"evo", "hf", "gguf"}))
+          ->capture_default_str();
+  CLI::Option* const weights =
+      command
+          ->add_option(
+              "--weights", flags->weights,
+              "of matrices; bf16: half the size; f32; with --to gguf also f16, q8_0, q4_1 and "
+              "q4_k")
+          ->check(one_of({"bf16", "f32", "f16", "q8_0", "q4_1", "q4_k"}))
+          ->capture_default_str();
   command
-      ->add_option("--to", flags->to,
-                   "evo: all of the model, which other programs open as its backbone; hf: the "
-                   "backbone alone; gguf: the same as one file for llama.cpp")
-      ->check(one_of({"evo", "hf", "gguf"}))
-      ->capture_default_str();
-  command
-      ->add_option("--weights", flags->weights,
-                   "of matrices; bf16: half the size; f32; with --to gguf also f16, or q8_0: a "
-                   "quarter")
-      ->check(one_of({"bf16", "f32", "f16", "q8_0"}))
-      ->capture_default_str();
+      ->add_option(
+          "--quantize", flags->quantize,
+          "write one GGUF file in few bits, which is computed as it is stored: q8 (8.5 bits "
+          "a weight), q4 (5, tables of tokens 8.5) or q4k (4.5); the same as --to gguf "
+          "--weights q8_0, q4_1, q4_k")
+      ->check(one_of({"q8", "q4", "q4k"}))
+      ->excludes(to)
+      ->excludes(weights);
   command->callback([flags, &action] { action = [flags] { run_convert(*flags); }; });
 }
 

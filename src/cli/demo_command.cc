@@ -50,7 +50,7 @@ void clear_earlier_demo(const fs::path& folder) {
 }
 
 void show_modes(const std::string& model, const DemoFlags& flags) {
-  const decode::LoadedModel loaded = decode::load_model(model, ops::best_precision());
+  const decode::LoadedModel loaded = decode::load_model(model, tensor::Precision::kStored);
   const decode::Decoder decoder(loaded.model, loaded.tokenizer);
   const decode::Prompt prompt = decode::text_prompt(loaded.tokenizer, flags.prompt);
   for (decode::Mode mode :

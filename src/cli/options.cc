@@ -40,7 +40,7 @@ void use_threads(int threads) {
 }
 
 tensor::Precision parse_precision(const std::string& name) {
-  if (name == "auto") return ops::best_precision();
+  if (name == "auto") return tensor::Precision::kStored;
   if (name == "f32") return tensor::Precision::kF32;
   if (name == "bf16") return tensor::Precision::kBF16;
   if (name == "int8") return tensor::Precision::kInt8;
@@ -59,6 +59,7 @@ ops::CacheFormat parse_cache_format(const std::string& name) {
 }
 
 tensor::Precision parse_training_precision(const std::string& name) {
+  if (name == "auto") return ops::best_precision();
   const tensor::Precision precision = parse_precision(name);
   if (!can_train(precision)) {
     throw UsageError(fmt::format("--precision {}: {} is for decoding; train with auto, f32 or bf16",

@@ -84,11 +84,10 @@ void run_serve(ServeFlags& flags) {
   if (const char* key = std::getenv("EVO_API_KEY"); api_key.empty() && key) api_key = key;
   warn_of_strangers(flags.server);
   flags.service.template_variables = template_variables_of(flags.template_variables);
-  const tensor::Precision precision = parse_precision(flags.precision);
-  const decode::LoadedModel loaded =
-      decode::load_model(flags.model, precision, parse_cache_format(flags.kv_cache));
+  const decode::LoadedModel loaded = decode::load_model(
+      flags.model, parse_precision(flags.precision), parse_cache_format(flags.kv_cache));
   const decode::Decoder decoder(loaded.model, loaded.tokenizer);
-  const LearntCosts costs(decoder, precision, cache_folder());
+  const LearntCosts costs(decoder, loaded.model.precision(), cache_folder());
   serve::Metrics metrics;
   if (!flags.no_defaults) flags.service.defaults = decode::GenerationDefaults::load(flags.model);
   const serve::Service service(decoder, loaded.tokenizer, flags.model, served_name(flags),
@@ -96,7 +95,7 @@ void run_serve(ServeFlags& flags) {
   serve::Engine engine(decoder, loaded.tokenizer, flags.engine, metrics);
   serve::Server server(engine, service, metrics, flags.server);
   const int port = server.start();
-  announce(flags, url_of(flags.server, port), precision, engine);
+  announce(flags, url_of(flags.server, port), loaded.model.precision(), engine);
   engine.run(interrupted);
   server.stop();
   log_info("[the server has ended]");
@@ -183,7 +182,7 @@ void add_serve_command(CLI::App& app, Action& action) {
   add_template_variables(*command, flags->template_variables);
   add_access(*command, flags->server.access);
   add_limits(*command, *flags);
-  command->add_option("--precision", flags->precision, "auto, f32, bf16, q8, q4 or int8");
+  command->add_option("--precision", flags->precision, kPrecisionHelp);
   command->add_option("--kv-cache", flags->kv_cache, kKvCacheHelp);
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print {\"url\": ...} on stdout");

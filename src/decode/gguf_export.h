@@ -16,7 +16,7 @@ struct GgufExport {
   std::string chat_template = {};       ///< Jinja; empty: none
   json::Record generation_config = {};  ///< may be empty
   std::string name = {};                ///< what programs show
-  std::string_view format = "BF16";     ///< of matrices: F32, F16, BF16 or Q8_0; the rest is F32
+  std::string_view format = "BF16";     ///< of matrices, one that can be written
 };
 
 /// Throws Error if GGUF has no place for something of the model, or the file cannot be written.

@@ -4,6 +4,7 @@
 #include "decode/loaded_model.h"
 #include "decode/testing.h"
 #include "model/testing.h"
+#include "ops/machine.h"
 #include "weights/array_source.h"
 
 namespace evo::decode {
@@ -136,26 +137,60 @@ TEST(GgufExport, SettingsThatAreOthersInGguf) {
 TEST(GgufExport, Formats) {
   const TemporaryFolder folder;
   model::ModelConfig config = backbone_config("llama");
-  config.intermediate_size = 64;
+  config.intermediate_size = 256;
   model::Model model(config, false);
   testing::randomize(model, 3, 0.1f);
   model.save(folder / "model");
   std::vector<uint64_t> sizes;
-  for (const char* format : {"F32", "F16", "BF16", "Q8_0"}) {
+  for (const char* format : {"F32", "F16", "BF16", "Q8_0", "Q4_1", "Q4_K"}) {
+    const bool is_k = format == std::string("Q4_K"), four = is_k || format == std::string("Q4_1");
     const auto path = folder / "m.gguf";
     write_gguf(path, export_of(folder / "model", format));
     sizes.push_back(std::filesystem::file_size(path));
     const auto arrays = weights::open_arrays(path);
-    EXPECT_EQ(arrays->find("model.layers.1.mlp.up_proj.weight")->dtype, format);
+    EXPECT_EQ(arrays->find("model.layers.1.mlp.down_proj.weight")->dtype, format);
+    // Its rows are too short for blocks of 256.
+    EXPECT_EQ(arrays->find("model.layers.1.mlp.up_proj.weight")->dtype, is_k ? "Q4_1" : format);
+    EXPECT_EQ(arrays->find("model.embed_tokens.weight")->dtype, four ? "Q8_0" : format);
     EXPECT_EQ(arrays->find("model.norm.weight")->dtype, "F32");
     const model::Model copy = model::Model::load(path);
-    // Matrices are below 0.1 * 6: half a step of bf16 there is 2^-10, of Q8_0 0.6 / 127 / 2.
+    // Matrices are below 0.1 * 6: half a step of bf16 there is 2^-10, of Q8_0 0.6 / 127 / 2, of 4
+    // bits less than 1.2 / 15, that of all weights.
     const std::span<const float> a = copy.parameters().values(), b = model.parameters().values();
-    for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 0.003f) << format;
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], four ? 0.08f : 0.003f) << format;
   }
   EXPECT_GT(sizes[0], sizes[1]);
   EXPECT_EQ(sizes[1], sizes[2]);
   EXPECT_GT(sizes[2], sizes[3]);
+}
+
+/// A file's weights in groups are packed as they are, and so the network is that of its numbers but
+/// for the rounding of x.
+TEST(GgufExport, IsComputedAsStored) {
+  const TemporaryFolder folder;
+  model::ModelConfig config = backbone_config("llama");
+  config.intermediate_size = 256;
+  model::Model model(config, false);
+  testing::randomize(model, 3, 0.1f);
+  model.save(folder / "model");
+  const std::vector<int32_t> tokens = {3, 1, 4, 1, 5, 9, 2, 6};
+  for (const char* format : {"BF16", "Q8_0", "Q4_1", "Q4_K"}) {
+    const auto path = folder / "m.gguf";
+    write_gguf(path, export_of(folder / "model", format));
+    model::Model whole = model::Model::load(path);
+    whole.pack(tensor::Precision::kF32);
+    const model::Model packed = model::Model::load_packed(path, tensor::Precision::kStored);
+    EXPECT_EQ(packed.precision(),
+              format == std::string("BF16") ? ops::best_precision() : tensor::Precision::kStored);
+    const std::vector<float> expected = testing::next_logits(whole, tokens),
+                             logits = testing::next_logits(packed, tokens);
+    float largest = 0;
+    for (const float value : expected) largest = std::max(largest, std::abs(value));
+    // Each of 2 layers and the head rounds x to 2^-8 (bf16) of its largest number or less, and a
+    // sum of a dozen roundings is several times less than their sum.
+    for (size_t i = 0; i < logits.size(); ++i)
+      ASSERT_NEAR(logits[i], expected[i], 0.02f * largest) << format;
+  }
 }
 
 TEST(GgufExport, RopeScaling) {

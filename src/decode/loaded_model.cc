@@ -51,6 +51,8 @@ const char* precision_name(tensor::Precision precision) {
       return "q8";
     case tensor::Precision::kQ4:
       return "q4";
+    case tensor::Precision::kStored:
+      return "stored";
   }
   check_failed("a precision", __FILE__, __LINE__);
 }

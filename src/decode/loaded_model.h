@@ -25,7 +25,8 @@ struct LoadedModel {
   model::Model model;
   tokenizer::Tokenizer tokenizer;
 };
-/// Throws Error for anything missing or wrong, and if the two do not fit.
+/// Throws Error for anything missing or wrong, and if the two do not fit. What the weights are
+/// packed in at last, Model::precision() tells.
 [[nodiscard]] LoadedModel load_model(const std::string& folder, tensor::Precision precision,
                                      ops::CacheFormat cache_format = ops::CacheFormat::kF32);
 

@@ -73,6 +73,8 @@ class Model {
   /// How decoders of this model keep keys and values: their caches are to be made so. f32 at first.
   void set_cache_format(ops::CacheFormat format) { cache_format_ = format; }
   [[nodiscard]] ops::CacheFormat cache_format() const { return cache_format_; }
+  /// What its weights were packed in last; kStored only if its file has any in groups.
+  [[nodiscard]] tensor::Precision precision() const { return precision_; }
   /// Bytes of packed weights that a pass over mature tokens reads.
   [[nodiscard]] size_t pass_bytes() const;
 
@@ -230,6 +232,7 @@ class Model {
   std::optional<flow::EntropicTime> time_;
   std::vector<float> unigram_;
   std::vector<int32_t> ahead_tokens_;
+  tensor::Precision precision_ = tensor::Precision::kF32;
   bool (*trained_)(std::string_view) = nullptr;  // by name; null: all
   std::function<void(int64_t use)> gate_;
 };

@@ -1,6 +1,7 @@
 // Reading and writing model folders.
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "base/process/watcher.h"
@@ -8,6 +9,7 @@
 #include "model/model.h"
 #include "model/sources/family_weights.h"
 #include "model/sources/weight_source.h"
+#include "ops/machine.h"
 #include "weights/gguf/gguf_file.h"
 
 namespace evo::model {
@@ -72,6 +74,18 @@ tensor::Tensor read_values(const FamilyWeights& file, std::span<const Parameter>
   return values;
 }
 
+/// The parts in groups; none if any is not.
+std::vector<GroupedRows> grouped_rows(const FamilyWeights& file, std::span<const Parameter> parts) {
+  std::vector<GroupedRows> all;
+  for (const Parameter& p : parts) {
+    std::optional<GroupedRows> rows;
+    if (p.shape.size() == 2) rows = file.grouped(p);
+    if (!rows) return {};
+    all.push_back(std::move(*rows));
+  }
+  return all;
+}
+
 }  // namespace
 
 Model Model::load(const std::string& folder) {
@@ -101,12 +115,27 @@ Model Model::load_packed(const std::string& folder, tensor::Precision precision)
     tensor::trim_pool();
     for (const PackedUnit& table : tables) read_unit(table);
     tensor::trim_pool();
+    model.precision_ = precision;
+    if (precision == tensor::Precision::kStored &&
+        std::ranges::none_of(model.units(), [&](const PackedUnit& unit) {
+          return !grouped_rows(file, unit.parts).empty();
+        })) {
+      model.precision_ = ops::best_precision();
+    }
   });
 }
 
 void Model::read_packed(const FamilyWeights& file, const PackedUnit& unit,
                         tensor::Precision precision) {
   const auto [parts, weight] = unit;
+  if (precision == tensor::Precision::kStored) {
+    if (const auto rows = grouped_rows(file, parts); weight != nullptr && !rows.empty()) {
+      set_packed(*weight, ops::pack_groups(rows, weight->value.cols()));
+      parameters_.release(weight->value);
+      return;
+    }
+    precision = ops::best_precision();
+  }
   // What is packed as int8 too, or is none, is read where it belongs.
   if (weight == nullptr || is_ahead(*weight) || unembeds_ahead(*weight)) {
     for (const Parameter& p : parts) file.read(p, parameters_.values_of(p));

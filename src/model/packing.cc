@@ -47,6 +47,7 @@ std::vector<Model::PackedUnit> Model::units() {
 }
 
 void Model::pack(tensor::Precision precision) {
+  precision_ = precision;
   for (const PackedUnit& unit : units()) {
     if (unit.weight != nullptr) pack(*unit.weight, precision);
   }

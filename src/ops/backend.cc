@@ -178,6 +178,10 @@ tensor::Tensor scaled(tensor::Tape& tape, const tensor::Tensor& x, float factor)
   return backend().scaled(tape, x, factor);
 }
 
+std::shared_ptr<const PackedWeight> pack_groups(std::span<const GroupedRows> parts, int64_t in) {
+  return backend().pack_groups(parts, in);
+}
+
 std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out, int64_t in,
                                                 tensor::Precision precision) {
   return backend().pack_weight(weight, out, in, precision);

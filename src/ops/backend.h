@@ -29,8 +29,9 @@
       fn(attention) fn(cached_attention) fn(concat_cols) fn(concat_rows) fn(embed)           \
           fn(exponential_average) fn(gated_scan) fn(gated_step) fn(gaussian_bridge) fn(head) \
               fn(head_logits) fn(head_norm) fn(layer_norm) fn(linear) fn(maturity)           \
-                  fn(norm_modulate) fn(normalize_codes) fn(pack_bf16_weight) fn(pack_weight) \
-                      fn(rope) fn(scaled) fn(slice_rows) fn(sum_of_squares) fn(write_keys)
+                  fn(norm_modulate) fn(normalize_codes) fn(pack_bf16_weight) fn(pack_groups) \
+                      fn(pack_weight) fn(rope) fn(scaled) fn(slice_rows) fn(sum_of_squares)  \
+                          fn(write_keys)
 
 namespace evo::ops {
 

@@ -31,7 +31,7 @@ enum class Isa { kBaseline, kAvx2, kAvx512, kAvx512Vnni, kAvx512BF16, kAmx };
 [[nodiscard]] tensor::Precision best_precision();
 
 /// GFLOP/s of a large square product, the best of as many runs as fit into `seconds` (at least
-/// one): the limit against which training speed is stated.
+/// one): the limit against which training speed is stated. kStored is measured as kQ8.
 [[nodiscard]] double measure_matmul_peak(tensor::Precision precision, double seconds);
 
 /// Reads an array, which must hold nothing but ones, once, with all threads.

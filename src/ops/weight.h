@@ -4,8 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "base/error.h"
+#include "base/group_format.h"
+#include "ops/largest_input.h"
 #include "tensor/tape.h"
 
 namespace evo::ops {
@@ -52,6 +55,10 @@ std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out
 /// From bf16 to any but kF32: what the numbers as f32 give, without the memory for them.
 std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int64_t out,
                                                      int64_t in, tensor::Precision precision);
+
+/// Packs rows in groups, one part below the other, with `in` weights in each: products have these
+/// very weights, and x rounded with a scale for every 32 of a row (largest_input()).
+std::shared_ptr<const PackedWeight> pack_groups(std::span<const GroupedRows> parts, int64_t in);
 
 struct Weight {
   tensor::Tensor value;  ///< [out, in]

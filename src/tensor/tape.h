@@ -10,8 +10,8 @@ namespace evo::tensor {
 
 /// Number format of matrix products' inputs. Sums are f32. For decoding only (PackedWeight): kInt8,
 /// whole numbers with a scale for each row; kQ8 and kQ4, 8 and 4 bits with a scale for each 32 of a
-/// row.
-enum class Precision { kF32, kBF16, kInt8, kQ8, kQ4 };
+/// row; kStored, what a file has in groups as it is there, and the rest in best_precision().
+enum class Precision { kF32, kBF16, kInt8, kQ8, kQ4, kStored };
 /// Whether products of gradients can be computed in it.
 [[nodiscard]] constexpr bool can_train(Precision precision) {
   return precision == Precision::kF32 || precision == Precision::kBF16;

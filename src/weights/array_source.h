@@ -6,10 +6,12 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "base/group_format.h"
 #include "weights/tensor_info.h"
 
 namespace evo::weights {
@@ -33,6 +35,13 @@ class ArraySource {
   /// An array whose dtype is "BF16", as it is; Errors likewise.
   virtual void read_bf16(std::string_view name, const std::vector<int64_t>& expected_shape,
                          std::span<uint16_t> out) const = 0;
+
+  /// The rows of a matrix whose weights are in groups, as they are; none if they are in none, or
+  /// are no rows of the file. What reads them must not outlive this. Errors as of read_f32().
+  [[nodiscard]] virtual std::optional<GroupedRows> grouped(
+      std::string_view /*name*/, const std::vector<int64_t>& /*expected_shape*/) const {
+    return std::nullopt;
+  }
 
  protected:
   /// find(), or an Error that says what is wrong with the name or the shape.

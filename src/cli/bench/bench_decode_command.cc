@@ -43,7 +43,7 @@ struct BenchDecodeFlags {
 model::Model random_model(const BenchDecodeFlags& flags, tensor::Precision precision) {
   model::Model model(train::RunConfig::preset(flags.random), false);
   model.initialize(1);
-  model.pack(precision);
+  model.pack(precision == tensor::Precision::kStored ? ops::best_precision() : precision);
   model.set_cache_format(parse_cache_format(flags.kv_cache));
   return model;
 }
@@ -153,17 +153,18 @@ void run_bench_decode(BenchDecodeFlags& flags) {
   if (flags.model.empty() == flags.random.empty())
     throw UsageError("bench decode: expected a model folder or --random PRESET, one of them");
   if (!flags.lengths.lengths.empty()) return run_lengths(flags);
-  const tensor::Precision precision = parse_precision(flags.precision);
+  const tensor::Precision asked = parse_precision(flags.precision);
   std::optional<decode::LoadedModel> loaded;
   std::optional<model::Model> made;
   if (flags.random.empty()) {
-    loaded.emplace(decode::load_model(flags.model, precision, parse_cache_format(flags.kv_cache)));
+    loaded.emplace(decode::load_model(flags.model, asked, parse_cache_format(flags.kv_cache)));
     // Texts of one length do not end before.
     if (!flags.in_process) flags.options.end = loaded->tokenizer.end_of_text();
   } else {
-    made.emplace(random_model(flags, precision));
+    made.emplace(random_model(flags, asked));
   }
   const model::Model& model = made ? *made : loaded->model;
+  const tensor::Precision precision = model.precision();
   if (!flags.llama_model.empty()) {
     return write_llama_model(flags.llama_model, model.config(), precision);
   }
@@ -281,7 +282,7 @@ void add_bench_decode_command(CLI::App& bench, Action& action) {
                    "evolving tokens per pass; 0: as in `evo generate`, as many as pay")
       ->check(number(0, 1024))
       ->capture_default_str();
-  command->add_option("--precision", flags->precision, "auto, f32, bf16, q8, q4 or int8");
+  command->add_option("--precision", flags->precision, kPrecisionHelp);
   command->add_option("--kv-cache", flags->kv_cache, kKvCacheHelp);
   command->add_option("--llama-bench", flags->llama_bench,
                       "command that runs llama.cpp's llama-bench, for the shell: measures it on "

@@ -32,9 +32,11 @@ const char* format_of(tensor::Precision precision) {
     case tensor::Precision::kQ8:
       return "Q8_0";
     case tensor::Precision::kQ4:
+      return "Q4_1";
+    case tensor::Precision::kStored:
       throw UsageError(
-          "--precision q4: evo writes no 4-bit GGUF files, so there is nothing to give llama.cpp; "
-          "compare f32, bf16, q8 or int8");
+          "--llama-bench: llama.cpp is given random weights of the model's shape, not the model's, "
+          "which are packed as its file has them: compare f32, bf16, q8, q4 or int8 (--precision)");
   }
   EVO_CHECK(false);
 }

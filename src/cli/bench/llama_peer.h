@@ -10,7 +10,7 @@ namespace evo::cli {
 
 struct LlamaResult {
   std::string name;  ///< "llama.cpp" and its build
-  std::string type;  ///< of its weights: F32, BF16 or Q8_0
+  std::string type;  ///< of its weights, as it calls it
   double tokens_per_second = 0;
 };
 

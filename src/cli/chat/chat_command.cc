@@ -133,7 +133,7 @@ class Chat {
         options_(flags.options),
         tokenizer_(loaded.tokenizer),
         decoder_(loaded.model, loaded.tokenizer),
-        costs_(decoder_, parse_precision(flags.precision), cache_folder()),
+        costs_(decoder_, loaded.model.precision(), cache_folder()),
         context_(loaded.model.config().max_position_embeddings),
         known_(std::make_shared<model::KvPool>(
             loaded.model.config(), 2 * context_ + ops::kCacheBlock, loaded.model.cache_format())),
@@ -327,7 +327,7 @@ void add_chat_command(CLI::App& app, Action& action) {
       ->capture_default_str();
   add_chat_sampling_options(*command, flags->sampling, flags->options.decode);
   add_template_variables(*command, flags->template_variables);
-  command->add_option("--precision", flags->precision, "auto, f32, bf16, q8, q4 or int8");
+  command->add_option("--precision", flags->precision, kPrecisionHelp);
   command->add_option("--kv-cache", flags->kv_cache, kKvCacheHelp);
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object per answer on stdout");

@@ -35,11 +35,10 @@ struct Speed {
 
 Speed speed_of(const EvalFlags& flags, const model::Model& model, int64_t tokens, double seconds) {
   Speed speed{static_cast<double>(tokens) / seconds, 0};
-  const tensor::Precision precision = parse_precision(flags.precision);
   const int64_t keys = flags.options.context / 2;  // a token sees half of its window on average
   const double flops = model::model_cost(model.config(), keys).decode_flops_per_token;
   speed.peak_fraction =
-      speed.tokens_per_second * flops / (1e9 * ops::measure_matmul_peak(precision, 0.5));
+      speed.tokens_per_second * flops / (1e9 * ops::measure_matmul_peak(model.precision(), 0.5));
   return speed;
 }
 
@@ -116,7 +115,7 @@ void add_eval_command(CLI::App& app, Action& action) {
   command->add_option("--seed", flags->options.score.seed, "seed of times and noise")
       ->check(any_seed<uint64_t>())
       ->capture_default_str();
-  command->add_option("--precision", flags->precision, "auto, f32, bf16, q8, q4 or int8");
+  command->add_option("--precision", flags->precision, kPrecisionHelp);
   command->add_option("--kv-cache", flags->kv_cache, kKvCacheHelp);
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object on stdout");

@@ -177,9 +177,8 @@ void run_eval_tasks(EvalTasksFlags& flags) {
   check_sandbox(tasks);
   check_shots(tasks, flags);
   set_task_options(flags);
-  const tensor::Precision precision = parse_precision(flags.precision);
-  const decode::LoadedModel loaded =
-      decode::load_model(flags.model, precision, parse_cache_format(flags.kv_cache));
+  const decode::LoadedModel loaded = decode::load_model(
+      flags.model, parse_precision(flags.precision), parse_cache_format(flags.kv_cache));
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), ask.decode);
   if (!loaded.model.config().flow && ask.decode.mode != decode::Mode::kAr) {
     throw UsageError("--mode: this model has no evolving stream and can only do ar");
@@ -188,7 +187,7 @@ void run_eval_tasks(EvalTasksFlags& flags) {
                               loaded.tokenizer,
                               model_title(flags.model),
                               model_fingerprint(flags.model, has_weights),
-                              computed_in(precision, loaded.model.cache_format()),
+                              computed_in(loaded.model.precision(), loaded.model.cache_format()),
                               EVO_VERSION,
                               model_fingerprint(flags.model, has_settings)};
   const eval::EvalResults results = eval::evaluate(model, data, tasks, flags.options);
@@ -286,7 +285,7 @@ void add_how(CLI::App& command, EvalTasksFlags& flags) {
                   "tokenizer's template says, as lm-evaluation-harness does")
       ->check(one_of({"auto", "none"}))
       ->capture_default_str();
-  command.add_option("--precision", flags.precision, "auto, f32, bf16, q8, q4 or int8");
+  command.add_option("--precision", flags.precision, kPrecisionHelp);
   command.add_option("--kv-cache", flags.kv_cache, kKvCacheHelp);
   command.add_option("--threads", flags.threads, kThreadsHelp);
   command.add_flag("--json", flags.json, "print one JSON object on stdout");

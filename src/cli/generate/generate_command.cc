@@ -232,12 +232,11 @@ void run_generate(GenerateFlags& flags) {
   check(flags);
   TraceFiles files(flags.trace, flags.trace_map);
   flags.options.decode.trace = files.wanted();
-  const tensor::Precision precision = parse_precision(flags.precision);
-  const decode::LoadedModel loaded =
-      decode::load_model(flags.model, precision, parse_cache_format(flags.kv_cache));
+  const decode::LoadedModel loaded = decode::load_model(
+      flags.model, parse_precision(flags.precision), parse_cache_format(flags.kv_cache));
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), flags.options.decode);
   const decode::Decoder decoder(loaded.model, loaded.tokenizer);
-  const LearntCosts costs(decoder, precision, cache_folder());
+  const LearntCosts costs(decoder, loaded.model.precision(), cache_folder());
   const decode::Prompt prompt = make_prompt(task, loaded.tokenizer, flags);
   constrain(flags, decoder, loaded.tokenizer, flags.options.decode);
   if (!flags.chat && !flags.edit) remark_on_template(flags.model, prompt, loaded.tokenizer);
@@ -348,7 +347,7 @@ void add_generate_command(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--trace", flags->trace,
                       "write what every pass knew, as JSON lines; compressed if FILE ends in .zst");
-  command->add_option("--precision", flags->precision, "auto, f32, bf16, q8, q4 or int8");
+  command->add_option("--precision", flags->precision, kPrecisionHelp);
   command->add_option("--kv-cache", flags->kv_cache, kKvCacheHelp);
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object on stdout");

@@ -18,15 +18,20 @@ struct Extents {
   int64_t rows, cols;
 };
 
+/// Where row `row` of a parameter is among the rows of its array.
+int64_t row_in_array(const ArrayPlace& place, int64_t row) {
+  if (place.group_rows == 0) return place.first_row + row;
+  return place.first_row + row / place.group_rows * place.group_stride + row % place.group_rows;
+}
+
 /// Calls fn(ours, theirs) for every number: its index in the parameter and in the array.
 template <class Fn>
 void for_each_number(const ArrayPlace& place, const std::vector<int64_t>& shape, const Fn& fn) {
   const auto [rows, cols] = Extents(shape);
-  const int64_t group = place.group_rows > 0 ? place.group_rows : rows;
   // Of a transposed array [cols, all rows] columns are what are rows to us.
   const int64_t all_rows = place.transposed ? place.shape[1] : 0;
   for (int64_t r = 0; r < rows; ++r) {
-    const int64_t row = place.first_row + r / group * place.group_stride + r % group;
+    const int64_t row = row_in_array(place, r);
     for (int64_t c = 0; c < cols; ++c) {
       fn(r * cols + c, place.transposed ? c * all_rows + row : row * cols + c);
     }
@@ -169,6 +174,18 @@ std::span<const uint16_t> FamilyWeights::mapped_bf16(const Parameter& parameter)
   const ArrayPlace& at = place(parameter);
   if (!at.is_plain()) return {};
   return mapped_bf16_parameter(source_, at.array, parameter.shape);
+}
+
+std::optional<GroupedRows> FamilyWeights::grouped(const Parameter& parameter) const {
+  const ArrayPlace& at = place(parameter);
+  if (at.transposed || at.added != 0) return std::nullopt;
+  if (!at.is_part()) return source_.grouped(at.array, parameter.shape);
+  std::optional<GroupedRows> all = source_.grouped(at.array, at.shape);
+  if (!all) return std::nullopt;
+  return GroupedRows{all->format, parameter.shape[0],
+                     [at, read = all->read](int64_t row, std::span<WeightGroup> groups) {
+                       read(row_in_array(at, row), groups);
+                     }};
 }
 
 bool FamilyWeights::leaves_out(const std::string& array) const {

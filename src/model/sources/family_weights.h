@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -29,6 +30,9 @@ class FamilyWeights {
   void read_bf16(const Parameter& parameter, std::span<uint16_t> out) const;
   /// The same where it lies in the file; empty if it does not lie as 16-bit numbers must.
   [[nodiscard]] std::span<const uint16_t> mapped_bf16(const Parameter& parameter) const;
+
+  /// The parameter's rows as the file has them in groups; none if it has not.
+  [[nodiscard]] std::optional<GroupedRows> grouped(const Parameter& parameter) const;
 
   /// Whether an array of that name should be one of the model's, but is not.
   [[nodiscard]] bool leaves_out(const std::string& array) const;

@@ -4,13 +4,14 @@
 #include <cmath>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/float_formats.h"
 #include "ops/reference/products.h"
 #include "ops/reference/reference.h"
 #include "ops/reference/tensors.h"
-#include "ops/weight_group.h"
+#include "base/weight_group.h"
 
 namespace evo::ops::reference {
 namespace {
@@ -24,11 +25,10 @@ void round_row_to_int8(double* row, int64_t count) {
   for (int64_t i = 0; i < count; ++i) row[i] = std::nearbyint(row[i] / scale) * scale;
 }
 
-/// 15 bits.
-void round_group_of_inputs(std::span<double> group) {
+void round_group_of_inputs(std::span<double> group, int64_t bits) {
   double largest = 0;
   for (const double value : group) largest = std::max(largest, std::abs(value));
-  const double scale = largest / kLargestInput;
+  const double scale = largest / largest_input(bits);
   if (scale == 0) return;
   for (double& value : group) value = std::nearbyint(value / scale) * scale;
 }
@@ -50,15 +50,17 @@ void for_each_group(Matrix& matrix, const Round& round) {
   }
 }
 
-bool in_groups(tensor::Precision precision) {
-  return precision == tensor::Precision::kQ8 || precision == tensor::Precision::kQ4;
+/// Of weights in groups; 0 of others.
+int64_t bits_of(tensor::Precision precision) {
+  return precision == tensor::Precision::kQ8 ? 8 : precision == tensor::Precision::kQ4 ? 4 : 0;
 }
 
 }  // namespace
 
 Matrix rounded(Matrix matrix, tensor::Precision precision) {
-  if (in_groups(precision)) for_each_group(matrix, round_group_of_inputs);
-  if (precision == tensor::Precision::kBF16) {
+  if (const int64_t bits = bits_of(precision); bits != 0) {
+    for_each_group(matrix, [&](std::span<double> group) { round_group_of_inputs(group, bits); });
+  } else if (precision == tensor::Precision::kBF16) {
     std::ranges::transform(matrix.values, matrix.values.begin(), [](double value) {
       return static_cast<double>(from_bf16(to_bf16(static_cast<float>(value))));
     });
@@ -69,8 +71,8 @@ Matrix rounded(Matrix matrix, tensor::Precision precision) {
 }
 
 Matrix rounded_weights(Matrix matrix, tensor::Precision precision) {
-  if (!in_groups(precision)) return rounded(std::move(matrix), precision);
-  const int64_t bits = precision == tensor::Precision::kQ8 ? 8 : 4;
+  const int64_t bits = bits_of(precision);
+  if (bits == 0) return rounded(std::move(matrix), precision);
   for_each_group(matrix, [&](std::span<double> group) { round_group_of_weights(group, bits); });
   return matrix;
 }
@@ -119,6 +121,48 @@ class RoundedWeight final : public PackedWeight {
   tensor::Precision precision_;
 };
 
+/// Rows of weights in groups, and how many bits they have.
+class GroupedRowsOfDoubles final : public PackedWeight {
+ public:
+  GroupedRowsOfDoubles(std::span<const GroupedRows> parts, int64_t in)
+      : PackedWeight(rows_of(parts), in), weight_(out(), in) {
+    std::vector<WeightGroup> groups((in + kGroupInputs - 1) / kGroupInputs);
+    for (const GroupedRows& part : parts) {
+      for (int64_t r = 0; r < part.rows; ++r) {
+        part.read(r, groups);
+        const auto o = std::ssize(bits_);
+        for (int64_t c = 0; c < in; ++c)
+          weight_.at(o, c) = groups[c / kGroupInputs].weight(c % kGroupInputs);
+        bits_.push_back(part.format.bits);
+      }
+    }
+  }
+
+  [[nodiscard]] size_t bytes() const override { return weight_.values.size() * sizeof(double); }
+
+ private:
+  static int64_t rows_of(std::span<const GroupedRows> parts) {
+    int64_t rows = 0;
+    for (const GroupedRows& part : parts) rows += part.rows;
+    return rows;
+  }
+  void multiply_rows(const float* x, int64_t rows, float* y) const override {
+    const Matrix inputs = matrix_of(x, rows, in());
+    const Matrix by_8 = product_transposed(rounded(inputs, tensor::Precision::kQ8), weight_);
+    const Matrix by_4 = product_transposed(rounded(inputs, tensor::Precision::kQ4), weight_);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t o = 0; o < out(); ++o)
+        y[r * out() + o] = static_cast<float>((bits_[o] == 8 ? by_8 : by_4).at(r, o));
+    }
+  }
+  void read_row(int64_t index, float* values) const override {
+    for (int64_t c = 0; c < in(); ++c) values[c] = static_cast<float>(weight_.at(index, c));
+  }
+
+  Matrix weight_;
+  std::vector<int64_t> bits_;  // of each row
+};
+
 }  // namespace
 
 std::shared_ptr<const PackedWeight> pack_weight(const float* weight, int64_t out, int64_t in,
@@ -132,6 +176,10 @@ std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int
   std::transform(weight, weight + out * in, values.values.begin(),
                  [](uint16_t bits) { return static_cast<double>(from_bf16(bits)); });
   return std::make_shared<const RoundedWeight>(values, precision);
+}
+
+std::shared_ptr<const PackedWeight> pack_groups(std::span<const GroupedRows> parts, int64_t in) {
+  return std::make_shared<const GroupedRowsOfDoubles>(parts, in);
 }
 
 tensor::Tensor linear(tensor::Tape& tape, const tensor::Tensor& x, const Weight& weight) {

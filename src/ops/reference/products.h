@@ -7,7 +7,7 @@
 namespace evo::ops::reference {
 
 /// What products of this precision read: kInt8 with a scale for each row, kQ8 and kQ4 as
-/// kLargestInput (ops/weight_group.h) says.
+/// largest_input() (ops/largest_input.h) says.
 [[nodiscard]] Matrix rounded(Matrix matrix, tensor::Precision precision);
 /// The same of weights.
 [[nodiscard]] Matrix rounded_weights(Matrix matrix, tensor::Precision precision);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/float_formats.h"
+#include "base/weight_group.h"
 
 namespace evo::weights {
 namespace {
@@ -40,93 +41,119 @@ void read_bf16(const uint8_t* blocks, int64_t count, float* out) {
 }
 
 /// | f16 scale | 32 signed bytes |
-void read_q8_0(const uint8_t* block, int64_t count, float* out) {
-  for (; count > 0; --count, block += 34, out += kBlock) {
-    const float scale = from_f16(read_u16(block));
-    for (int64_t i = 0; i < kBlock; ++i) {
-      out[i] = scale * static_cast<float>(static_cast<int8_t>(block[2 + i]));
-    }
-  }
+void q8_0_groups(const uint8_t* block, WeightGroup* out) {
+  out->scale = read_u16(block);
+  for (int64_t i = 0; i < kBlock; ++i) out->values[i] = static_cast<int8_t>(block[2 + i]);
 }
 
 /// Half a byte each: the first 16 weights are the lower halves, the others the upper ones.
-template <class Value>
-void read_halves(const uint8_t* bytes, float* out, Value value) {
+template <class Number, class Value>
+void read_halves(const uint8_t* bytes, Number* out, Value value) {
   for (int64_t i = 0; i < kHalf; ++i) {
-    out[i] = value(bytes[i] & 0xF, i);
-    out[i + kHalf] = value(bytes[i] >> 4, i + kHalf);
+    out[i] = static_cast<Number>(value(bytes[i] & 0xF, i));
+    out[i + kHalf] = static_cast<Number>(value(bytes[i] >> 4, i + kHalf));
   }
 }
 
 /// | f16 scale | 32 halves of bytes |
-void read_q4_0(const uint8_t* block, int64_t count, float* out) {
-  for (; count > 0; --count, block += 18, out += kBlock) {
-    const float scale = from_f16(read_u16(block));
-    read_halves(block + 2, out, [=](int q, int64_t) { return scale * static_cast<float>(q - 8); });
-  }
+void q4_0_groups(const uint8_t* block, WeightGroup* out) {
+  out->scale = read_u16(block);
+  read_halves(block + 2, out->values.data(), [](int q, int64_t) { return q - 8; });
 }
 
 /// | f16 scale | f16 minimum | 32 halves of bytes |
-void read_q4_1(const uint8_t* block, int64_t count, float* out) {
-  for (; count > 0; --count, block += 20, out += kBlock) {
-    const float scale = from_f16(read_u16(block)), least = from_f16(read_u16(block + 2));
-    read_halves(block + 4, out,
-                [=](int q, int64_t) { return scale * static_cast<float>(q) + least; });
-  }
+void q4_1_groups(const uint8_t* block, WeightGroup* out) {
+  out->scale = read_u16(block);
+  out->minimum = read_u16(block + 2);
+  read_halves(block + 4, out->values.data(), [](int q, int64_t) { return q; });
 }
 
 uint32_t read_u32(const uint8_t* at) {
   return read_u16(at) | static_cast<uint32_t>(read_u16(at + 2)) << 16;
 }
 
+/// 32 fifth bits and 32 halves of bytes.
+void read_fives(const uint8_t* bytes, int offset, WeightGroup* out) {
+  const uint32_t high = read_u32(bytes);
+  read_halves(bytes + 4, out->values.data(), [=](int q, int64_t i) {
+    const int fifth = static_cast<int>((high >> i & 1) << 4);
+    return (q | fifth) - offset;
+  });
+}
+
 /// | f16 scale | 32 fifth bits | 32 halves of bytes |
-void read_q5_0(const uint8_t* block, int64_t count, float* out) {
-  for (; count > 0; --count, block += 22, out += kBlock) {
-    const float scale = from_f16(read_u16(block));
-    const uint32_t high = read_u32(block + 2);
-    read_halves(block + 6, out, [=](int q, int64_t i) {
-      const int fifth = static_cast<int>((high >> i & 1) << 4);
-      return scale * static_cast<float>((q | fifth) - 16);
-    });
-  }
+void q5_0_groups(const uint8_t* block, WeightGroup* out) {
+  out->scale = read_u16(block);
+  read_fives(block + 2, 16, out);
 }
 
 /// | f16 scale | f16 minimum | 32 fifth bits | 32 halves of bytes |
-void read_q5_1(const uint8_t* block, int64_t count, float* out) {
-  for (; count > 0; --count, block += 24, out += kBlock) {
-    const float scale = from_f16(read_u16(block)), least = from_f16(read_u16(block + 2));
-    const uint32_t high = read_u32(block + 4);
-    read_halves(block + 8, out, [=](int q, int64_t i) {
-      const int fifth = static_cast<int>((high >> i & 1) << 4);
-      return scale * static_cast<float>(q | fifth) + least;
-    });
-  }
+void q5_1_groups(const uint8_t* block, WeightGroup* out) {
+  out->scale = read_u16(block);
+  out->minimum = read_u16(block + 2);
+  read_fives(block + 4, 0, out);
+}
+
+int8_t non_linear(int q, int64_t /*i*/) {
+  return kNonLinear[static_cast<size_t>(q)];
 }
 
 /// | f16 scale | 32 halves of bytes, which are places in a table |
-void read_iq4_nl(const uint8_t* block, int64_t count, float* out) {
-  for (; count > 0; --count, block += 18, out += kBlock) {
-    const float scale = from_f16(read_u16(block));
-    read_halves(block + 2, out, [=](int q, int64_t) {
-      return scale * static_cast<float>(kNonLinear[static_cast<size_t>(q)]);
-    });
-  }
+void iq4_nl_groups(const uint8_t* block, WeightGroup* out) {
+  out->scale = read_u16(block);
+  read_halves(block + 2, out->values.data(), non_linear);
 }
 
 /// | f16 scale | two upper bits of 8 scales | four lower bits of 8 scales | 256 halves of bytes |
-void read_iq4_xs(const uint8_t* block, int64_t count, float* out) {
-  for (; count > 0; --count, block += 136) {
-    const float scale = from_f16(read_u16(block));
-    const int upper = read_u16(block + 2);
-    for (int64_t part = 0; part < kSuperBlock / kBlock; ++part, out += kBlock) {
-      const int lower = block[4 + part / 2] >> (part % 2 * 4) & 0xF;
-      const int whole = lower | (upper >> (2 * part) & 3) << 4;
-      const float own = scale * static_cast<float>(whole - 32);
-      read_halves(block + 8 + part * kHalf, out, [=](int q, int64_t) {
-        return own * static_cast<float>(kNonLinear[static_cast<size_t>(q)]);
-      });
+void iq4_xs_groups(const uint8_t* block, WeightGroup* out) {
+  const int upper = read_u16(block + 2);
+  for (int64_t part = 0; part < kSuperBlock / kBlock; ++part, ++out) {
+    const int lower = block[4 + part / 2] >> (part % 2 * 4) & 0xF;
+    const int whole = lower | (upper >> (2 * part) & 3) << 4;
+    out->scale = read_u16(block);
+    out->scale_factors.fill(static_cast<int8_t>(whole - 32));
+    read_halves(block + 8 + part * kHalf, out->values.data(), non_linear);
+  }
+}
+
+/// A row of the table for blocks that are groups.
+template <void (*kGroups)(const uint8_t* block, WeightGroup* out), int64_t kWeights, int64_t kBytes>
+struct GroupReader {
+  static constexpr int64_t kCount = kWeights / kGroupInputs;
+
+  static void read_groups(const uint8_t* blocks, int64_t count, WeightGroup* out) {
+    for (; count > 0; --count, blocks += kBytes, out += kCount) kGroups(blocks, out);
+  }
+
+  static void read(const uint8_t* blocks, int64_t count, float* out) {
+    for (; count > 0; --count, blocks += kBytes) {
+      std::array<WeightGroup, kCount> groups;
+      kGroups(blocks, groups.data());
+      for (const WeightGroup& group : groups) {
+        for (int64_t i = 0; i < kGroupInputs; ++i) *out++ = group.weight(i);
+      }
     }
   }
+};
+
+template <void (*kGroups)(const uint8_t* block, WeightGroup* out), int64_t kWeights, int64_t kBytes>
+constexpr BlockFormat grouped(uint32_t id, std::string_view name, const GroupFormat& groups) {
+  using Reader = GroupReader<kGroups, kWeights, kBytes>;
+  return {.id = id,
+          .name = name,
+          .weights = kWeights,
+          .block_bytes = kBytes,
+          .read = Reader::read,
+          .read_groups = Reader::read_groups,
+          .groups = groups};
+}
+
+constexpr BlockFormat written(BlockFormat format,
+                              void (*write)(const float* weights, int64_t count, uint8_t* blocks),
+                              int64_t file_type) {
+  format.write = write;
+  format.file_type = file_type;
+  return format;
 }
 
 /// 2^(e - 128), half of what e8m0 says, since the table holds the doubles of e2m1.
@@ -147,11 +174,6 @@ void read_mxfp4(const uint8_t* block, int64_t count, float* out) {
 
 void write_f32(const float* weights, int64_t count, uint8_t* blocks) {
   std::memcpy(blocks, weights, static_cast<size_t>(count) * sizeof(float));
-}
-
-void put_u16(uint16_t value, uint8_t* at) {
-  at[0] = static_cast<uint8_t>(value);
-  at[1] = static_cast<uint8_t>(value >> 8);
 }
 
 void write_f16(const float* weights, int64_t count, uint8_t* blocks) {
@@ -175,24 +197,40 @@ void write_q8_0(const float* weights, int64_t count, uint8_t* block) {
   }
 }
 
+/// The halves of bytes as read_halves() reads them.
+void write_halves(const WeightGroup& group, uint8_t* bytes) {
+  for (int64_t i = 0; i < kHalf; ++i)
+    bytes[i] = static_cast<uint8_t>(group.values[i] | group.values[i + kHalf] << 4);
+}
+
+void write_q4_1(const float* weights, int64_t count, uint8_t* block) {
+  for (; count > 0; --count, block += 20, weights += kBlock) {
+    const WeightGroup group = weight_group(weights, 4);
+    put_u16(group.scale, block);
+    put_u16(group.minimum, block + 2);
+    write_halves(group, block + 4);
+  }
+}
+
 constexpr std::array kFormats = {
     BlockFormat{28, "F64", 1, 8, read_f64},
     BlockFormat{0, "F32", 1, 4, read_f32, write_f32, 0},
     BlockFormat{1, "F16", 1, 2, read_f16, write_f16, 1},
     BlockFormat{30, "BF16", 1, 2, read_bf16, write_bf16, 32},
-    BlockFormat{8, "Q8_0", kBlock, 34, read_q8_0, write_q8_0, 7},
-    BlockFormat{14, "Q6_K", kSuperBlock, 210, read_q6_k},
-    BlockFormat{7, "Q5_1", kBlock, 24, read_q5_1},
-    BlockFormat{6, "Q5_0", kBlock, 22, read_q5_0},
-    BlockFormat{13, "Q5_K", kSuperBlock, 176, read_q5_k},
-    BlockFormat{3, "Q4_1", kBlock, 20, read_q4_1},
-    BlockFormat{2, "Q4_0", kBlock, 18, read_q4_0},
-    BlockFormat{12, "Q4_K", kSuperBlock, 144, read_q4_k},
-    BlockFormat{20, "IQ4_NL", kBlock, 18, read_iq4_nl},
-    BlockFormat{23, "IQ4_XS", kSuperBlock, 136, read_iq4_xs},
+    written(grouped<q8_0_groups, kBlock, 34>(8, "Q8_0", {}), write_q8_0, 7),
+    grouped<q6_k_groups, kSuperBlock, 210>(14, "Q6_K", {.factors = true, .parts = 2}),
+    grouped<q5_1_groups, kBlock, 24>(7, "Q5_1", {.minimum = true}),
+    grouped<q5_0_groups, kBlock, 22>(6, "Q5_0", {}),
+    grouped<q5_k_groups, kSuperBlock, 176>(13, "Q5_K", {.minimum = true, .factors = true}),
+    written(grouped<q4_1_groups, kBlock, 20>(3, "Q4_1", group_format(4)), write_q4_1, 3),
+    grouped<q4_0_groups, kBlock, 18>(2, "Q4_0", {.bits = 4, .offset = 8}),
+    written(grouped<q4_k_groups, kSuperBlock, 144>(12, "Q4_K", kSuperGroupFormat), write_q4_k, 14),
+    grouped<iq4_nl_groups, kBlock, 18>(20, "IQ4_NL", {}),
+    grouped<iq4_xs_groups, kSuperBlock, 136>(23, "IQ4_XS", {.factors = true}),
     BlockFormat{39, "MXFP4", kBlock, 17, read_mxfp4},
-    BlockFormat{11, "Q3_K", kSuperBlock, 110, read_q3_k},
-    BlockFormat{10, "Q2_K", kSuperBlock, 84, read_q2_k},
+    grouped<q3_k_groups, kSuperBlock, 110>(11, "Q3_K", {.factors = true, .parts = 2}),
+    grouped<q2_k_groups, kSuperBlock, 84>(10, "Q2_K",
+                                          {.minimum = true, .factors = true, .parts = 2}),
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/float_formats.h"
+#include "base/random.h"
 #include "base/testing.h"
 
 namespace evo::weights {
@@ -91,6 +92,66 @@ TEST(BlockFormats, AreWrittenAsTheReferenceWritesThem) {
     format.write(weights.data(), blocks, out.data());
     EXPECT_EQ(hash_of(std::as_bytes(std::span(out))), golden.hash) << golden.format;
   }
+}
+
+/// What packs groups counts on it.
+TEST(BlockFormats, GroupsFollowTheirFormat) {
+  for (const BlockFormat& format : block_formats()) {
+    if (format.read_groups == nullptr) continue;
+    SCOPED_TRACE(format.name);
+    const GroupFormat& says = format.groups;
+    const int64_t of_block = format.weights / kGroupInputs;
+    const std::vector<uint8_t> blocks = random_blocks(format);
+    std::vector<WeightGroup> groups(static_cast<size_t>(kBlocks * of_block));
+    format.read_groups(blocks.data(), kBlocks, groups.data());
+    const auto least = static_cast<int8_t>(says.bits == 8 ? -128 : -says.offset);
+    const auto most = static_cast<int8_t>(says.bits == 8 ? 127 : 15 - says.offset);
+    for (size_t g = 0; g < groups.size(); ++g) {
+      const WeightGroup &group = groups[g], &first = groups[g / of_block * of_block];
+      for (const int8_t value : group.values) ASSERT_TRUE(least <= value && value <= most);
+      if (!says.minimum) {
+        ASSERT_EQ(group.minimum, 0);
+      }
+      if (says.parts == 1) {
+        ASSERT_EQ(group.scale_factors[0], group.scale_factors[1]);
+        ASSERT_EQ(group.minimum_factors[0], group.minimum_factors[1]);
+      }
+      ASSERT_EQ(group.scale, first.scale);
+      ASSERT_EQ(group.minimum, first.minimum);
+      if (says.factors) continue;
+      ASSERT_EQ(group.scale_factors[0], 1);
+      ASSERT_EQ(group.minimum_factors[0], 1);
+    }
+  }
+}
+
+/// The squared error of weights in a format.
+double error_of(const BlockFormat& format, const std::vector<float>& weights) {
+  const int64_t blocks = std::ssize(weights) / format.weights;
+  std::vector<uint8_t> out(static_cast<size_t>(blocks * format.block_bytes));
+  std::vector<float> back(weights.size());
+  format.write(weights.data(), blocks, out.data());
+  format.read(out.data(), blocks, back.data());
+  double error = 0;
+  for (size_t i = 0; i < weights.size(); ++i)
+    error += std::pow(static_cast<double>(weights[i]) - back[i], 2);
+  return error / static_cast<double>(weights.size());
+}
+
+TEST(BlockFormats, FourBitsAreWrittenWithLittleError) {
+  const BlockFormat &whole = *find_block_format("Q4_1"), &factors = *find_block_format("Q4_K");
+  std::vector<float> grid(kSuperBlock), normal(64 * kSuperBlock);
+  for (size_t i = 0; i < grid.size(); ++i) grid[i] = 0.125f * static_cast<float>(i % 16) - 1;
+  EXPECT_EQ(error_of(whole, grid), 0);
+  EXPECT_LT(error_of(factors, grid), 1e-5);  // 1 / 63 is none of f16
+  Random(4).fill_normal(normal);
+  // Steps of all 16 numbers over about four deviations would have 0.006; 6 bits lose a little.
+  const double error = error_of(whole, normal);
+  EXPECT_LT(error, 0.006);
+  EXPECT_LT(error_of(factors, normal), 1.15 * error);
+  // Where none is below 0 there is no minimum to take away.
+  for (float& value : normal) value = std::abs(value) + 1;
+  EXPECT_LT(error_of(factors, normal), 0.1);
 }
 
 TEST(BlockFormats, BlocksAreIndependent) {

@@ -75,6 +75,16 @@ std::string gguf_name(const json::Record& config, const GgufArchitecture& archit
   fail("{}: GGUF has no name for the array {} of a {}", config.source(), name, architecture.name);
 }
 
+/// `format`, or the best that a matrix can be in: tables of tokens of 4 bits would lose as much as
+/// those of all layers do, and blocks may not reach over the end of a row.
+const BlockFormat& format_of(const std::string& name, const std::vector<int64_t>& shape,
+                             const BlockFormat& format) {
+  const bool is_table = name == "token_embd.weight" || name == "output.weight";
+  if (format.groups.bits == 4 && is_table) return *find_block_format("Q8_0");
+  const bool fits = shape.back() % format.weights == 0;
+  return fits || format.weights <= kGroupInputs ? format : *find_block_format("Q4_1");
+}
+
 void export_one(const json::Record& config, const GgufArchitecture& architecture,
                 const std::string& name, const ArrayToWrite& array, const BlockFormat& format,
                 GgufWriter& writer) {
@@ -92,7 +102,8 @@ void export_one(const json::Record& config, const GgufArchitecture& architecture
   };
   // Routers are small and decide which experts there are at all: llama.cpp has them in F32.
   const bool whole = array.shape.size() == 1 || name.find(".ffn_gate_inp.") != std::string::npos;
-  writer.add_values(name, array.shape, whole ? *find_block_format("F32") : format, make);
+  writer.add_values(name, array.shape,
+                    whole ? *find_block_format("F32") : format_of(name, array.shape, format), make);
 }
 
 /// One array of all experts' [rows, cols], which are in order.
@@ -104,7 +115,7 @@ void export_experts(const std::string& name, std::vector<ArrayToWrite> experts,
   const auto make = [experts = std::move(experts), one](std::span<float> out) {
     for (size_t i = 0; i < experts.size(); ++i) experts[i].make(out.subspan(i * one, one));
   };
-  writer.add_values(name, shape, format, make);
+  writer.add_values(name, shape, format_of(name, shape, format), make);
 }
 
 }  // namespace

@@ -17,8 +17,9 @@ const GgufArchitecture& export_config(const json::Record& config, GgufWriter& wr
 /// How to sample, of a generation_config.json.
 void export_generation_config(const json::Record& config, GgufWriter& writer);
 
-/// Arrays under the names and in the order of rows that GGUF has, matrices in `format` and vectors
-/// in F32; those of experts become one. `config` is as above. All have `make`.
+/// Arrays under the names and in the order of rows that GGUF has, matrices in `format` (tables of
+/// tokens in no fewer than 8 bits) and vectors in F32; those of experts become one. `config` is as
+/// above. All have `make`.
 void export_arrays(const json::Record& config, const GgufArchitecture& architecture,
                    const std::vector<ArrayToWrite>& arrays, const BlockFormat& format,
                    GgufWriter& writer);

@@ -157,6 +157,12 @@ void GgufArrays::for_each(const std::function<void(const TensorInfo&)>& visit) c
   for (const auto& [name, entry] : entries_) visit(entry.info);
 }
 
+std::span<const std::byte> GgufArrays::row_of(const Entry& entry, int64_t row, int64_t row_bytes) {
+  const int64_t stored = entry.pairs > 0 ? neighbouring_row(row, entry.pairs) : row;
+  return entry.bytes.subspan(static_cast<size_t>(stored * row_bytes),
+                             static_cast<size_t>(row_bytes));
+}
+
 template <class Copy>
 void GgufArrays::for_each_row(const Entry& entry, const Copy& copy) const {
   const std::vector<int64_t>& shape = entry.info.shape;
@@ -165,12 +171,8 @@ void GgufArrays::for_each_row(const Entry& entry, const Copy& copy) const {
   const int64_t rows = std::ssize(entry.bytes) / row_bytes;
   parallel_for(rows, std::max<int64_t>(1, kWeightsPerThread / weights),
                [&](int64_t begin, int64_t end) {
-                 for (int64_t r = begin; r < end; ++r) {
-                   const int64_t stored = entry.pairs > 0 ? neighbouring_row(r, entry.pairs) : r;
-                   const auto bytes = entry.bytes.subspan(static_cast<size_t>(stored * row_bytes),
-                                                          static_cast<size_t>(row_bytes));
-                   copy(static_cast<size_t>(r * weights), weights, bytes);
-                 }
+                 for (int64_t r = begin; r < end; ++r)
+                   copy(static_cast<size_t>(r * weights), weights, row_of(entry, r, row_bytes));
                });
   entry.file->forget(entry.bytes);
 }
@@ -194,6 +196,25 @@ void GgufArrays::read_bf16(std::string_view name, const std::vector<int64_t>& ex
                [&](size_t at, int64_t /*weights*/, std::span<const std::byte> bytes) {
                  std::memcpy(&out[at], bytes.data(), bytes.size());
                });
+}
+
+std::optional<GroupedRows> GgufArrays::grouped(std::string_view name,
+                                               const std::vector<int64_t>& expected_shape) const {
+  (void)checked(name, expected_shape);
+  const Entry& entry = entries_.find(name)->second;
+  const BlockFormat& format = *entry.format;
+  if (format.read_groups == nullptr || expected_shape.size() != 2 || entry.minus_one)
+    return std::nullopt;
+  const int64_t blocks = expected_shape[1] / format.weights;
+  // When the last one is done with them, the file's pages are not needed any more.
+  const std::shared_ptr<const Entry> bytes(
+      &entry, [](const Entry* done) { done->file->forget(done->bytes); });
+  return GroupedRows{format.groups, expected_shape[0],
+                     [=](int64_t row, std::span<WeightGroup> groups) {
+                       const auto of_row = row_of(*bytes, row, blocks * bytes->format->block_bytes);
+                       bytes->format->read_groups(reinterpret_cast<const uint8_t*>(of_row.data()),
+                                                  blocks, groups.data());
+                     }};
 }
 
 }  // namespace evo::weights

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -50,6 +51,8 @@ class GgufArrays : public ArraySource {
                 std::span<float> out) const override;
   void read_bf16(std::string_view name, const std::vector<int64_t>& expected_shape,
                  std::span<uint16_t> out) const override;
+  [[nodiscard]] std::optional<GroupedRows> grouped(
+      std::string_view name, const std::vector<int64_t>& expected_shape) const override;
 
  private:
   struct Entry {
@@ -64,6 +67,9 @@ class GgufArrays : public ArraySource {
   void add_experts(const GgufFile& file, const GgufArray& array, const std::string& name);
   void add_entry(Entry entry);
   [[nodiscard]] int64_t pairs_of(const GgufArray& array) const;
+  /// Row `row` as a model has it, of `row_bytes`.
+  [[nodiscard]] static std::span<const std::byte> row_of(const Entry& entry, int64_t row,
+                                                         int64_t row_bytes);
   /// Calls `copy` with each row's place in the array, its length and its bytes.
   template <class Copy>
   void for_each_row(const Entry& entry, const Copy& copy) const;

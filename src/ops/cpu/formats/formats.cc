@@ -1,7 +1,11 @@
 // The number formats that this backend packs weights in: a row of the table and a folder each.
+#include <algorithm>
 #include <array>
+#include <type_traits>
 
+#include "base/float_formats.h"
 #include "base/threads/parallel.h"
+#include "base/weight_group.h"
 #include "ops/cpu/cpu.h"
 #include "ops/cpu/formats/bf16/bf16.h"
 #include "ops/cpu/formats/bf16/bf16_product.h"
@@ -30,8 +34,24 @@ Packed round_to_bf16_and_pack(const float* weight, int64_t out, int64_t in) {
 }
 
 template <int64_t kBits, class Number>
-Packed pack_groups(const Number* weight, int64_t out, int64_t in) {
-  return std::make_shared<const GroupedWeight>(weight, out, in, kBits);
+Packed round_to_groups(const Number* weight, int64_t out, int64_t in) {
+  const auto read = [=](int64_t row, std::span<WeightGroup> groups) {
+    const Number* from = weight + row * in;
+    int64_t left = in;
+    for (WeightGroup& group : groups) {
+      const int64_t count = std::min(kGroupInputs, left);
+      std::array<float, kGroupInputs> values{};
+      if constexpr (std::is_same_v<Number, float>) {
+        std::copy_n(from, count, values.begin());
+      } else {
+        std::transform(from, from + count, values.begin(), from_bf16);
+      }
+      group = weight_group(values.data(), kBits);
+      from += count;
+      left -= count;
+    }
+  };
+  return cpu::pack_groups(std::array{GroupedRows{group_format(kBits), out, read}}, in);
 }
 
 struct Format {
@@ -44,8 +64,8 @@ constexpr std::array kFormats = {
     Format{tensor::Precision::kF32, pack_as<FloatWeight, float>, nullptr},
     Format{tensor::Precision::kBF16, round_to_bf16_and_pack, pack_as<BF16Weight, uint16_t>},
     Format{tensor::Precision::kInt8, pack_as<Int8Weight, float>, pack_as<Int8Weight, uint16_t>},
-    Format{tensor::Precision::kQ8, pack_groups<8, float>, pack_groups<8, uint16_t>},
-    Format{tensor::Precision::kQ4, pack_groups<4, float>, pack_groups<4, uint16_t>},
+    Format{tensor::Precision::kQ8, round_to_groups<8, float>, round_to_groups<8, uint16_t>},
+    Format{tensor::Precision::kQ4, round_to_groups<4, float>, round_to_groups<4, uint16_t>},
 };
 
 }  // namespace
@@ -61,6 +81,10 @@ Packed pack_bf16_weight(const uint16_t* weight, int64_t out, int64_t in,
   const auto* const format = std::ranges::find(kFormats, precision, &Format::precision);
   EVO_CHECK(format != kFormats.end() && format->pack_bf16 != nullptr);
   return format->pack_bf16(weight, out, in);
+}
+
+Packed pack_groups(std::span<const GroupedRows> parts, int64_t in) {
+  return std::make_shared<const GroupedWeight>(parts, in);
 }
 
 }  // namespace evo::ops::cpu

@@ -45,6 +45,11 @@ struct Kernel {
         out(of.out),
         y(of.y) {}
 
+  [[nodiscard]] static constexpr int64_t step_bytes() { return kStepBytes; }
+  [[nodiscard]] const uint16_t* steps_of(int64_t b) const {
+    return w + b * steps * kBlock * ops::kBF16Step;
+  }
+
   void start(int64_t /*b*/, int64_t count, float* sums) const {
     std::fill_n(sums, count * kBlock, 0.0f);
   }
@@ -84,7 +89,7 @@ struct Widened : Kernel<float> {
   using Kernel::Kernel;
 
   template <int... kRow>
-  static void add(const Part& piece, float* HWY_RESTRICT sums) {
+  void add(const Part& piece, float* HWY_RESTRICT sums) const {
     const Tag d;
     const Bits bits;
     const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -97,14 +102,14 @@ struct Widened : Kernel<float> {
         fetch(piece, k);
         const auto* pairs = reinterpret_cast<const uint32_t*>(piece.w) + k * kBlock + j;
         const auto low_pairs = hn::Load(bits, pairs), high_pairs = hn::Load(bits, pairs + kHalf);
-        const float* x = piece.x + k * ops::kBF16Step;
+        const float* row = piece.x + k * ops::kBF16Step;
         Vec factor, w_low = first_of(low_pairs), w_high = first_of(high_pairs);
-        ((factor = hn::Set(d, x[kRow * piece.x_stride]),
+        ((factor = hn::Set(d, row[kRow * piece.x_stride]),
           low[kRow] = hn::MulAdd(factor, w_low, low[kRow]),
           high[kRow] = hn::MulAdd(factor, w_high, high[kRow])),
          ...);
         w_low = second_of(low_pairs), w_high = second_of(high_pairs);
-        ((factor = hn::Set(d, x[kRow * piece.x_stride + 1]),
+        ((factor = hn::Set(d, row[kRow * piece.x_stride + 1]),
           low[kRow] = hn::MulAdd(factor, w_low, low[kRow]),
           high[kRow] = hn::MulAdd(factor, w_high, high[kRow])),
          ...);
@@ -160,7 +165,7 @@ struct Dots : Kernel<uint16_t> {
   using Kernel::Kernel;
 
   template <int... kRow>
-  static void add(const Part& piece, float* sums) {
+  void add(const Part& piece, float* sums) const {
     add_rows_of(Rows<kRow...>(), piece, sums);
   }
 };

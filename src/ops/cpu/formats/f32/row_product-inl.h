@@ -39,7 +39,9 @@ inline constexpr int64_t kTileRows = 48;
 /// A piece of a block: this much of it and a kernel's rows of x fit into an L1 cache of 32 KB, and
 /// memory has the time of three quarters of a piece to bring what follows.
 template <class Kernel>
-inline constexpr int64_t kPieceSteps = 8192 / Kernel::kStepBytes;
+HWY_INLINE int64_t piece_steps(const Kernel& kernel) {
+  return 8192 / kernel.step_bytes();
+}
 inline constexpr int64_t kFetchedAhead = 6144;  // bytes
 
 /// What a kernel works on: `steps` steps along `in`.
@@ -48,6 +50,7 @@ struct Piece {
   const Input* x;
   int64_t x_stride;  ///< from row to row
   const Weight* w;
+  int64_t block, first;  ///< of outputs; of the block's steps
   int64_t steps;
   const char* ahead;  ///< what fetch_ahead() asks for, `ahead_step` bytes further on every step
   int64_t ahead_step;
@@ -84,19 +87,21 @@ inline constexpr auto kAdd = adders<Kernel>(std::make_integer_sequence<int, kKer
 template <class Kernel>
 void add_piece(const Kernel& kernel, int64_t b, int64_t first, int64_t count, int64_t step,
                typename Kernel::Sum* sums) {
-  constexpr int64_t kBytes = Kernel::kStepBytes;
-  const int64_t steps = std::min(kernel.steps - step, kPieceSteps<Kernel>);
-  const char* w = reinterpret_cast<const char*>(kernel.w) + (b * kernel.steps + step) * kBytes;
+  const int64_t bytes = kernel.step_bytes();
+  const int64_t steps = std::min(kernel.steps - step, piece_steps(kernel));
+  const char* w = reinterpret_cast<const char*>(kernel.steps_of(b)) + step * bytes;
   const int64_t groups = (count + kKernelRows - 1) / kKernelRows;
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t row = count * g / groups, rows = count * (g + 1) / groups - row;
-    kAdd<Kernel>[static_cast<size_t>(rows - 1)](
+    (kernel.*kAdd<Kernel>[static_cast<size_t>(rows - 1)])(
         {.x = kernel.x + (first + row) * kernel.x_stride + step * Kernel::kStepInputs,
          .x_stride = kernel.x_stride,
-         .w = reinterpret_cast<decltype(kernel.w)>(w),
+         .w = reinterpret_cast<decltype(kernel.steps_of(b))>(w),
+         .block = b,
+         .first = step,
          .steps = steps,
-         .ahead = w + kFetchedAhead + steps * kBytes * g / groups,
-         .ahead_step = kBytes / groups},
+         .ahead = w + kFetchedAhead + steps * bytes * g / groups,
+         .ahead_step = bytes / groups},
         sums + row * ops::kRowProductBlock);
   }
 }
@@ -121,7 +126,7 @@ void multiply_blocks(const Kernel& kernel, int64_t begin, int64_t end) {
     const int64_t first = kernel.rows * t / tiles, count = kernel.rows * (t + 1) / tiles - first;
     for (int64_t b = begin; b < end; ++b) {
       kernel.start(b, count, sums);
-      for (int64_t step = 0; step < kernel.steps; step += kPieceSteps<Kernel>) {
+      for (int64_t step = 0; step < kernel.steps; step += piece_steps(kernel)) {
         add_piece(kernel, b, first, count, step, sums);
       }
       kernel.finish(b, first, count, sums);

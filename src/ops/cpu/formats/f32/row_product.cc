@@ -35,7 +35,7 @@ struct Kernel {
   float* y;
 
   template <int... kRow>
-  static void add(const Piece<float, float>& piece, float* HWY_RESTRICT sums) {
+  void add(const Piece<float, float>& piece, float* HWY_RESTRICT sums) const {
     const Tag d;
     const auto lanes = static_cast<int64_t>(hn::Lanes(d));
     for (int64_t j = 0; j < kHalf; j += lanes) {
@@ -45,8 +45,8 @@ struct Kernel {
       Vec high[] = {hn::Load(d, highs + kRow * ops::kRowProductBlock)...};
       for (int64_t k = 0; k < piece.steps; ++k) {
         fetch_ahead<kStepBytes>(piece, k);
-        const float* w = piece.w + k * ops::kRowProductBlock + j;
-        const Vec w_low = hn::Load(d, w), w_high = hn::Load(d, w + kHalf);
+        const float* line = piece.w + k * ops::kRowProductBlock + j;
+        const Vec w_low = hn::Load(d, line), w_high = hn::Load(d, line + kHalf);
         Vec factor;
         ((factor = hn::Set(d, piece.x[kRow * piece.x_stride + k]),
           low[kRow] = hn::MulAdd(factor, w_low, low[kRow]),
@@ -56,6 +56,11 @@ struct Kernel {
       (hn::Store(low[kRow], d, lows + kRow * ops::kRowProductBlock), ...);
       (hn::Store(high[kRow], d, highs + kRow * ops::kRowProductBlock), ...);
     }
+  }
+
+  [[nodiscard]] static constexpr int64_t step_bytes() { return kStepBytes; }
+  [[nodiscard]] const float* steps_of(int64_t b) const {
+    return w + b * steps * ops::kRowProductBlock;
   }
 
   void start(int64_t /*b*/, int64_t count, float* sums) const {

@@ -1,93 +1,69 @@
 // The per-CPU parts of grouped_product.cc: quantising x, and multiplying.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 
-#include "base/float_formats.h"
-#include "ops/weight_group.h"
+#include "ops/cpu/formats/grouped/grouped_layout.h"
+#include "ops/largest_input.h"
 
 namespace evo::ops {
 
-/// A group of a row of x: whole numbers up to kLargestInput times `scale`.
+/// A sum of all numbers of a group, of the first half and of the second.
+enum GroupSum { kAll, kFirst, kSecond };
+[[nodiscard]] constexpr GroupSum group_sum(int64_t parts, int64_t part) {
+  return parts == 1 ? kAll : part == 0 ? kFirst : kSecond;
+}
+
+/// A group of a row of x: whole numbers up to largest_input() times `scale`.
 struct InputGroup {
   /// In the form that this CPU's kernel takes: as int16_t [32], of each four the first and the
   /// third, then the second and the fourth, which are the pairs that meet weights; or, where bytes
-  /// are multiplied (grouped_inputs_in_parts()), as int8_t [2, 32], number = 128 first + second.
+  /// are multiplied (grouped_inputs_in_parts()), as int8_t [2, 32], a number being first * 128 +
+  /// second for weights of 8 bits, first * 16 + second for those of 4.
   int8_t values[2 * kGroupInputs];
   float scale;
-  int32_t sum;  ///< of the numbers
+  int32_t sums[3];       ///< of the numbers; see GroupSum
+  float scaled_sums[3];  ///< times the scale
 };
 [[nodiscard]] bool grouped_inputs_in_parts();
 
-/// How a group of 32 outputs lies: weights as lanes of four bytes [lines, 32, 4], then their scales
-/// in f16 [32] and, of 4 bits, their minima [32]. Of 8 bits a lane has inputs 4 i .. 4 i + 3 of an
-/// output; of 4 bits byte b has input 8 i + b in its lower and 8 i + 4 + b in its upper half. A
-/// weight is (stored - offset) * scale + minimum.
-struct GroupLayout {
-  int64_t bits, offset;
-
-  static constexpr int64_t kOutputs = 32, kLaneBytes = 4, kLineBytes = kOutputs * kLaneBytes,
-                           kHalvesBytes = kOutputs * int64_t{sizeof(uint16_t)};
-  [[nodiscard]] constexpr bool has_minimum() const { return bits == 4; }
-  [[nodiscard]] constexpr int64_t weight_bytes() const {
-    return kOutputs * kGroupInputs * bits / 8;
-  }
-  [[nodiscard]] constexpr int64_t bytes() const {
-    return weight_bytes() + (has_minimum() ? 2 : 1) * kHalvesBytes;
-  }
-  [[nodiscard]] constexpr int64_t byte_of(int64_t output, int64_t input) const {
-    const int64_t lane = 32 / bits;  // inputs in one
-    return input / lane * kLineBytes + output * kLaneBytes + input % kLaneBytes;
-  }
-  [[nodiscard]] constexpr int shift_of(int64_t input) const {
-    return bits == 4 && input % 8 >= kLaneBytes ? 4 : 0;
-  }
-  [[nodiscard]] int stored(const uint8_t* group, int64_t output, int64_t input) const {
-    return group[byte_of(output, input)] >> shift_of(input) & ((1 << bits) - 1);
-  }
-  [[nodiscard]] float scale(const uint8_t* group, int64_t output) const {
-    return half(group + weight_bytes(), output);
-  }
-  [[nodiscard]] float minimum(const uint8_t* group, int64_t output) const {
-    return has_minimum() ? half(group + weight_bytes() + kHalvesBytes, output) : 0;
-  }
-
- private:
-  [[nodiscard]] static float half(const uint8_t* halves, int64_t index) {
-    uint16_t bits = 0;
-    std::memcpy(&bits, halves + index * int64_t{sizeof(bits)}, sizeof(bits));
-    return from_f16(bits);
-  }
+/// The scales of the 32 outputs of a group, of each part, as products take them: factors are
+/// multiplied, and the offset of 4 bits is a part of the minima.
+struct alignas(64) GroupScales {
+  float scales[2][GroupLayout::kOutputs];
+  float minima[2][GroupLayout::kOutputs];  ///< none if the format has none (has_minima())
 };
-[[nodiscard]] constexpr GroupLayout group_layout(int64_t bits) {
-  return bits == 8 ? GroupLayout{8, 128} : GroupLayout{4, 0};
+[[nodiscard]] inline bool has_minima(const GroupFormat& format) {
+  return format.minimum || format.bits == 4;
 }
+void grouped_scales(const GroupLayout& layout, const uint8_t* block, const uint8_t* group,
+                    int64_t index, GroupScales& to);
 
 /// y [rows, out] = x W^T.
 struct GroupedTask {
   const InputGroup* x;  ///< [rows, groups]
   int64_t rows, groups, out;
-  const uint8_t* w;  ///< [blocks, groups, GroupLayout::bytes()]; of blocks of 32 outputs
+  GroupLayout layout;
+  const uint8_t* w;  ///< [blocks, GroupLayout::block_bytes()]
   float* y;
+  int64_t y_stride;  ///< from row to row
 };
 
-/// Makes the groups of x [count], the last one filled up with zeros. The scale of a group with a
-/// NaN or an infinity is NaN; of one below 2^-100 it is 0, and so are its values.
-void grouped_inputs(const float* x, int64_t count, InputGroup* to);
+/// Makes the groups of x [count] for weights of `bits`, the last one filled up with zeros. The
+/// scale of a group with a NaN or an infinity is NaN; of one below 2^-100 it is 0, and so are its
+/// values.
+void grouped_inputs(const float* x, int64_t count, int64_t bits, InputGroup* to);
 
-/// Computes blocks [begin, end) of outputs, 32 in a block. Sums within a group are exact; the
-/// groups are added in f32, in their order. So all kernels give the same bits.
-void grouped_multiply_8(const GroupedTask& task, int64_t begin, int64_t end);
-void grouped_multiply_4(const GroupedTask& task, int64_t begin, int64_t end);
+/// Computes blocks [begin, end) of outputs, 32 in a block. Sums within a group, or a part of one,
+/// are exact; they are added in f32, in their order. So all kernels give the same bits.
+void grouped_multiply(const GroupedTask& task, int64_t begin, int64_t end);
 
 /// A group of 16 rows of x for AMX's tiles, which take numbers in parts.
 inline constexpr int64_t kGroupedTileRows = 16;
 struct alignas(64) InputTile {
-  int8_t parts[2][kGroupedTileRows][kGroupInputs];
+  int8_t parts[kGroupedTileRows][2][kGroupInputs];
   float scales[kGroupedTileRows];
-  int32_t sums[kGroupedTileRows];
+  float scaled_sums[3][kGroupedTileRows];
 };
 
 /// Puts a group in parts into row `row` of a tile.
@@ -97,10 +73,11 @@ void put_into_tile(const InputGroup& group, int64_t row, InputTile& tile);
 struct TiledTask {
   const InputTile* x;
   int64_t rows, groups, out;
+  GroupLayout layout;
   const uint8_t* w;
   float* y;
+  int64_t y_stride;
 };
-void grouped_multiply_tiles_8(const TiledTask& task, int64_t begin, int64_t end);
-void grouped_multiply_tiles_4(const TiledTask& task, int64_t begin, int64_t end);
+void grouped_multiply_tiles(const TiledTask& task, int64_t begin, int64_t end);
 
 }  // namespace evo::ops

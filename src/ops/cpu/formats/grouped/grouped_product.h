@@ -4,27 +4,28 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <vector>
 
-#include "ops/cpu/formats/grouped/grouped_kernel.h"
+#include "ops/cpu/formats/grouped/grouped_layout.h"
 #include "ops/weight.h"
 
 namespace evo::ops {
+
+struct InputTile;
 
 /// How a product is computed: whatever the kernel, its bits are the same.
 enum class GroupedKernel { kVectors, kTiles };
 [[nodiscard]] bool has_grouped_tiles();
 
-/// A matrix [out, in] in groups along its rows; see weight_group().
+/// A matrix in groups along its rows, which has parts of several formats.
 ///
-/// A product takes x in 15 bits, with a scale for every 32 of a row (kLargestInput). A row of y
-/// depends on that row of x alone, and has the same bits on every CPU and for any number of
+/// A product takes whole numbers for x, with a scale for every 32 of a row (largest_input()). A row
+/// of y depends on that row of x alone, and has the same bits on every CPU and for any number of
 /// threads. A NaN or an infinity in a row of x makes all of its row of y NaN.
 class GroupedWeight final : public PackedWeight {
  public:
-  /// Throws Error as weight_group() does.
-  GroupedWeight(const float* weight, int64_t out, int64_t in, int64_t bits);
-  /// The same of numbers in bf16.
-  GroupedWeight(const uint16_t* weight, int64_t out, int64_t in, int64_t bits);
+  GroupedWeight(std::span<const GroupedRows> parts, int64_t in);
 
   [[nodiscard]] size_t bytes() const override;
 
@@ -32,17 +33,33 @@ class GroupedWeight final : public PackedWeight {
   void multiply_by(GroupedKernel kernel, const float* x, int64_t rows, float* y) const;
 
  private:
-  void multiply_rows(const float* x, int64_t rows, float* y) const override;
-  void multiply_vectors(const float* x, int64_t rows, float* y) const;
-  void multiply_tiles(const float* x, int64_t rows, float* y) const;
-  void read_row(int64_t index, float* values) const override;
-  template <class Number>
-  void pack(const Number* weight);
-  void pack_group(const float* group, int64_t output, uint8_t* to) const;
+  /// Rows of one format.
+  struct Section {
+    GroupLayout layout;
+    int64_t first, rows;              ///< of the matrix
+    int64_t first_block, blocks;      ///< of all; of 32 rows, the last one padded with zeros
+    std::shared_ptr<uint8_t> memory;  ///< [blocks, GroupLayout::block_bytes()]
+  };
 
-  GroupLayout layout_;
-  int64_t groups_;                   ///< of a row, the last one padded with zeros
-  std::shared_ptr<uint8_t> memory_;  ///< [blocks of 32 outputs, groups, GroupLayout::bytes()]
+  void multiply_rows(const float* x, int64_t rows, float* y) const override;
+  /// The rows of y of the sections of `bits`: x is rounded for these.
+  void multiply_width(int64_t bits, GroupedKernel kernel, const float* x, int64_t rows,
+                      float* y) const;
+  void multiply_vectors(int64_t bits, const float* x, int64_t rows, float* y) const;
+  void multiply_tiles(int64_t bits, const float* x, int64_t rows, float* y) const;
+  void read_row(int64_t index, float* values) const override;
+  void pack(const GroupedRows& rows, const Section& section) const;
+  void fill_tiles(const float* x, int64_t rows, int64_t first, int64_t bits, InputTile* to) const;
+  /// Calls multiply(bits) for the bits that there are.
+  template <class Multiply>
+  void for_each_width(const Multiply& multiply) const;
+  /// Calls multiply(section, begin, end) for the blocks of each section of `bits`, shared out among
+  /// threads.
+  template <class Multiply>
+  void for_each_block(int64_t bits, int64_t rows, const Multiply& multiply) const;
+
+  int64_t groups_;  ///< of a row, the last one padded with zeros
+  std::vector<Section> sections_;
 };
 
 }  // namespace evo::ops

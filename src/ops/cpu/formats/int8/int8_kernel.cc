@@ -179,9 +179,12 @@ struct Kernel {
         steps(of.steps) {}
 
   template <int... kRow>
-  static void add(const Piece<Input, int8_t>& piece, int32_t* sums) {
+  void add(const Piece<Input, int8_t>& piece, int32_t* sums) const {
     add_rows_of(Rows<kRow...>(), piece, sums);
   }
+
+  [[nodiscard]] static constexpr int64_t step_bytes() { return kStepBytes; }
+  [[nodiscard]] const int8_t* steps_of(int64_t b) const { return w + b * steps * kStepBytes; }
 
   void start(int64_t b, int64_t count, int32_t* sums) const {
     for (int64_t r = 0; r < count; ++r, sums += kBlock) {
