@@ -17,9 +17,9 @@
 
 namespace evo::api {
 
-/// kAuto: what a file has in 8 bits or fewer as it is there, which is kStored; the rest in bf16 where
-/// the CPU has it, else in f32. For decoding only: kInt8, 8 bits with a scale for each row; kQ8 and
-/// kQ4, 8 and 4 bits with a scale for each 32 of a row.
+/// kAuto: what a file has in 8 bits or fewer as it is there, which is kStored; the rest in bf16
+/// where the CPU has it, else in f32. For decoding only: kInt8, 8 bits with a scale for each row;
+/// kQ8 and kQ4, 8 and 4 bits with a scale for each 32 of a row.
 enum class Precision { kAuto, kF32, kBf16, kInt8, kQ8, kQ4, kStored };
 
 /// How keys and values of the tokens before are kept: kBf16 takes half of the memory of kF32, kQ8,
