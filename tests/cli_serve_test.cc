@@ -316,7 +316,7 @@ TEST_F(Serve, SaysAtStartWhatItServesAndWhatMemoryItMayTake) {
   };
   const std::string plain = started("", "cache-tokens");
   for (const char* part : {"cat is served at http://127.0.0.1:", "int8, 1 threads",
-                           "keys and values of 1024 tokens at most, 256.0 KB"}) {
+                           "keys and values of 1024 tokens at most, 256.0 KB in f32"}) {
     EXPECT_NE(plain.find(part), std::string::npos) << part << " in\n" << plain;
   }
   const Json json = Json::parse(started("--json", "cache_bytes"));
@@ -325,11 +325,16 @@ TEST_F(Serve, SaysAtStartWhatItServesAndWhatMemoryItMayTake) {
   EXPECT_EQ(json.at("threads"), 1);
   EXPECT_EQ(json.at("cache_tokens"), 1024);
   EXPECT_EQ(json.at("cache_bytes"), 1024 * 2 * 32 * 4);  // keys and values of one layer, f32
+  EXPECT_EQ(json.at("kv_cache"), "f32");
+  const Json half = Json::parse(started("--json --kv-cache bf16", "cache_bytes"));
+  EXPECT_EQ(half.at("kv_cache"), "bf16");
+  EXPECT_EQ(half.at("cache_bytes"), 1024 * 2 * 32 * 2);
 }
 
 TEST_F(Serve, WrongUsageIsRefused) {
   expect_refusal("serve", 2, {"model"});
   expect_refusal("serve " + model() + " --port 99999", 2, {"--port"});
+  expect_refusal("serve " + model() + " --kv-cache q9", 2, {"--kv-cache 'q9'", "f32, bf16 or q8"});
   expect_refusal("serve " + path("nothing"), 1, {"nothing"});
   expect_refusal("serve " + model() + " --host 203.0.113.1 --port 0", 1, {"cannot listen"});
 }

@@ -17,13 +17,18 @@
 
 namespace evo::api {
 
-/// kAuto: what a file has in 8 bits or fewer as it is there, which is kStored; the rest in bf16 where
-/// the CPU has it, else in f32. For decoding only: kInt8, 8 bits with a scale for each row; kQ8 and
-/// kQ4, 8 and 4 bits with a scale for each 32 of a row.
+/// kAuto: what a file has in 8 bits or fewer as it is there, which is kStored; the rest in bf16
+/// where the CPU has it, else in f32. For decoding only: kInt8, 8 bits with a scale for each row;
+/// kQ8 and kQ4, 8 and 4 bits with a scale for each 32 of a row.
 enum class Precision { kAuto, kF32, kBf16, kInt8, kQ8, kQ4, kStored };
+
+/// How keys and values of the tokens before are kept: kBf16 takes half of the memory of kF32, kQ8,
+/// values in 8 bits and keys in bf16, about 38% of it.
+enum class KvCache { kF32, kBf16, kQ8 };
 
 struct OpenOptions {
   Precision precision = Precision::kAuto;
+  KvCache kv_cache = KvCache::kF32;
   int threads = 0;  ///< of the whole process from now on; 0: as many as there were
   /// Where mode exact keeps what it learns of this machine's speed; empty: nowhere.
   std::filesystem::path cache_folder = {};

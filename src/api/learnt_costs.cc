@@ -23,8 +23,9 @@ LearntCosts::LearntCosts(const decode::Decoder& decoder, tensor::Precision preci
                          const std::filesystem::path& folder)
     : decoder_(decoder),
       store_(folder, decoder.model(),
-             fmt::format("{}, {} threads, {}", cpu_name(), threads(),
-                         decode::precision_name(precision))) {
+             fmt::format("{}, {} threads, {}, keys and values {}", cpu_name(), threads(),
+                         decode::precision_name(precision),
+                         decode::cache_format_name(decoder.model().cache_format()))) {
   store_.recall(decoder);
 }
 

@@ -102,7 +102,8 @@ double Score::nats_per_token() const {
 struct Model::Impl {
   Impl(const std::filesystem::path& path, const OpenOptions& options)
       : folder(path),
-        loaded(decode::load_model(path.string(), inner_precision(options.precision))),
+        loaded(decode::load_model(path.string(), inner_precision(options.precision),
+                                  inner_cache_format(options.kv_cache))),
         decoder(loaded.model, loaded.tokenizer),
         costs(decoder, loaded.model.precision(), options.cache_folder) {
     const model::ModelConfig& config = loaded.model.config();

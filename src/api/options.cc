@@ -44,6 +44,18 @@ Precision outer_precision(evo::tensor::Precision precision) {
   check_failed("a precision", __FILE__, __LINE__);
 }
 
+ops::CacheFormat inner_cache_format(KvCache format) {
+  switch (format) {
+    case KvCache::kF32:
+      return ops::CacheFormat::kF32;
+    case KvCache::kBf16:
+      return ops::CacheFormat::kBF16;
+    case KvCache::kQ8:
+      return ops::CacheFormat::kQ8;
+  }
+  throw evo::UsageError("kv_cache: expected kF32, kBf16 or kQ8");
+}
+
 void choose_threads(int count) {
   if (count < 0 || count > kMaxThreads) {
     throw evo::UsageError(fmt::format("threads {}: expected 1 to {}, or 0 for as many as there are",

@@ -6,6 +6,7 @@
 #include "cli/hub/model_option.h"
 #include "cli/program.h"
 #include "json/record.h"
+#include "model/kv_cache.h"
 #include "model/layout.h"
 #include "train/config.h"
 
@@ -38,12 +39,18 @@ void run_info(const InfoFlags& flags) {
   const int64_t context = config.max_position_embeddings;
   const model::ModelCost cost = model::model_cost(config, context);
   const auto parameters = static_cast<double>(cost.parameters());
-  const double cache = cost.kv_cache_bytes_per_token * static_cast<double>(context);
+  const auto cache = [&](ops::CacheFormat format) {
+    return static_cast<double>(model::KvPool::token_bytes(config, format)) *
+           static_cast<double>(context);
+  };
   if (flags.json) {
     json::Record record;
     record.set("backbone_parameters", cost.backbone_parameters)
         .set("flow_parameters", cost.flow_parameters);
-    record.set("training_bytes", parameters * kTrainingBytes).set("kv_cache_bytes", cache);
+    record.set("training_bytes", parameters * kTrainingBytes)
+        .set("kv_cache_bytes", cache(ops::CacheFormat::kF32));
+    record.set("kv_cache_bytes_bf16", cache(ops::CacheFormat::kBF16));
+    record.set("kv_cache_bytes_q8", cache(ops::CacheFormat::kQ8));
     record.set("decode_bytes_f32", parameters * 4).set("decode_bytes_bf16", parameters * 2);
     record.set("decode_bytes_int8", parameters).set("decode_bytes_q8", parameters * kQ8Bytes);
     record.set("decode_bytes_q4", q4_bytes(config, parameters));
@@ -70,7 +77,10 @@ void run_info(const InfoFlags& flags) {
   line("decoding, weights bf16", format_bytes(parameters * 2));
   line("decoding, weights q8", format_bytes(parameters * kQ8Bytes));
   line("decoding, weights q4", format_bytes(q4_bytes(config, parameters)));
-  line("decoding, KV cache", fmt::format("{} for {} tokens (f32)", format_bytes(cache), context));
+  line("decoding, KV cache", fmt::format("{} for {} tokens; --kv-cache bf16 {}, q8 {}",
+                                         format_bytes(cache(ops::CacheFormat::kF32)), context,
+                                         format_bytes(cache(ops::CacheFormat::kBF16)),
+                                         format_bytes(cache(ops::CacheFormat::kQ8))));
   line("FLOPs per token, decoding", format_count(cost.decode_flops_per_token));
   line("FLOPs per token, training",
        format_count(cost.training_flops_per_token) + " (both streams)");

@@ -50,6 +50,14 @@ tensor::Precision parse_precision(const std::string& name) {
                                did_you_mean(name, {"auto", "f32", "bf16", "q8", "q4", "int8"})));
 }
 
+ops::CacheFormat parse_cache_format(const std::string& name) {
+  if (name == "f32") return ops::CacheFormat::kF32;
+  if (name == "bf16") return ops::CacheFormat::kBF16;
+  if (name == "q8") return ops::CacheFormat::kQ8;
+  throw UsageError(fmt::format("--kv-cache '{}': expected f32, bf16 or q8{}", name,
+                               did_you_mean(name, {"f32", "bf16", "q8"})));
+}
+
 tensor::Precision parse_training_precision(const std::string& name) {
   if (name == "auto") return ops::best_precision();
   const tensor::Precision precision = parse_precision(name);

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "ops/cached_keys.h"
 #include "tensor/tape.h"
 
 namespace evo::cli {
@@ -27,5 +28,11 @@ inline constexpr const char* kPrecisionHelp =
     "is 0.2% and a few % higher; int8, one scale a row: fast, but up to 4% higher";
 /// The same of auto (the best that gradients can pass), f32 and bf16.
 tensor::Precision parse_training_precision(const std::string& name);
+inline constexpr const char* kDefaultKvCache = "f32";
+inline constexpr const char* kKvCacheHelp =
+    "how keys and values of earlier tokens are kept: f32 (default), bf16 in half the memory, or q8 "
+    "in about 38% of it (values in 8 bits, keys in bf16)";
+/// --kv-cache f32|bf16|q8. Throws UsageError.
+ops::CacheFormat parse_cache_format(const std::string& name);
 
 }  // namespace evo::cli

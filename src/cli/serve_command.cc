@@ -22,7 +22,7 @@ namespace evo::cli {
 namespace {
 
 struct ServeFlags {
-  std::string model, name, precision = "auto";
+  std::string model, name, precision = "auto", kv_cache = kDefaultKvCache;
   serve::ServerOptions server;
   serve::EngineOptions engine{.request_seconds = 600};
   serve::ServiceOptions service;
@@ -47,6 +47,7 @@ void announce(const ServeFlags& flags, const std::string& url, tensor::Precision
   if (flags.json) {
     json::Record record;
     record.set("url", url).set("model", name).set("precision", decode::precision_name(precision));
+    record.set("kv_cache", flags.kv_cache);
     record.set("threads", threads()).set("cache_tokens", engine.cache_tokens());
     record.set("cache_bytes", engine.cache_bytes());
     record.set("defaults", flags.service.defaults.record());
@@ -54,10 +55,10 @@ void announce(const ServeFlags& flags, const std::string& url, tensor::Precision
   } else {
     fmt::print("{} is served at {}, with a page to look at (Ctrl-C ends it)\n", name, url);
     fmt::print(
-        "{}, {} threads; keys and values of {} tokens at most, {}, taken as they are needed "
+        "{}, {} threads; keys and values of {} tokens at most, {} in {}, taken as they are needed "
         "(--cache-tokens)\n",
         decode::precision_name(precision), threads(), engine.cache_tokens(),
-        format_bytes(static_cast<double>(engine.cache_bytes())));
+        format_bytes(static_cast<double>(engine.cache_bytes())), flags.kv_cache);
     if (!flags.service.defaults.empty()) {
       fmt::print("requests that say nothing else have the model's own {} (--no-defaults: not)\n",
                  flags.service.defaults.text());
@@ -83,8 +84,8 @@ void run_serve(ServeFlags& flags) {
   if (const char* key = std::getenv("EVO_API_KEY"); api_key.empty() && key) api_key = key;
   warn_of_strangers(flags.server);
   flags.service.template_variables = template_variables_of(flags.template_variables);
-  const decode::LoadedModel loaded =
-      decode::load_model(flags.model, parse_precision(flags.precision));
+  const decode::LoadedModel loaded = decode::load_model(
+      flags.model, parse_precision(flags.precision), parse_cache_format(flags.kv_cache));
   const decode::Decoder decoder(loaded.model, loaded.tokenizer);
   const LearntCosts costs(decoder, loaded.model.precision(), cache_folder());
   serve::Metrics metrics;
@@ -182,6 +183,7 @@ void add_serve_command(CLI::App& app, Action& action) {
   add_access(*command, flags->server.access);
   add_limits(*command, *flags);
   command->add_option("--precision", flags->precision, kPrecisionHelp);
+  command->add_option("--kv-cache", flags->kv_cache, kKvCacheHelp);
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print {\"url\": ...} on stdout");
   command->callback([flags, &action] { action = [flags] { run_serve(*flags); }; });

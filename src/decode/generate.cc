@@ -6,6 +6,7 @@
 
 #include "decode/prefix_cache.h"
 #include "decode/text_batch.h"
+#include "model/forward_texts.h"
 #include "text/utf8.h"
 
 namespace evo::decode {
@@ -169,7 +170,7 @@ std::vector<float> ar_nats(const model::Model& model, const Prompt& prompt,
     input.ranges.push_back({0, r + 1, 0, 0});
   }
   tensor::Tape tape(tensor::Tape::Mode::kInference);
-  const tensor::Tensor h = model.forward(tape, input);
+  const tensor::Tensor h = model::forward_texts(model, tape, input);
   const auto count = static_cast<int64_t>(tokens.size());
   const std::vector<float> weights(tokens.size(), 1.0f);
   const ops::HeadLosses losses{tokens, weights};

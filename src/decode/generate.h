@@ -86,7 +86,8 @@ Generation generate(const Decoder& decoder, const tokenizer::Tokenizer& tokenize
                     const Prompt& prompt, const GenerateOptions& options,
                     const OnPass& on_pass = {}, PrefixCache* prefixes = nullptr);
 
-/// -log p of each of `tokens` after `prompt` and those before it under the autoregressive model.
+/// -log p of each of `tokens` after `prompt` and those before it under the autoregressive model,
+/// with keys and values rounded as in decoding.
 std::vector<float> ar_nats(const model::Model& model, const Prompt& prompt,
                            std::span<const int32_t> tokens);
 /// The mean; NaN for no tokens.

@@ -57,6 +57,18 @@ const char* precision_name(tensor::Precision precision) {
   check_failed("a precision", __FILE__, __LINE__);
 }
 
+const char* cache_format_name(ops::CacheFormat format) {
+  switch (format) {
+    case ops::CacheFormat::kF32:
+      return "f32";
+    case ops::CacheFormat::kBF16:
+      return "bf16";
+    case ops::CacheFormat::kQ8:
+      return "q8";
+  }
+  check_failed("a format of keys", __FILE__, __LINE__);
+}
+
 json::Record generation_config(const tokenizer::Tokenizer& tokenizer,
                                const model::ModelConfig& config,
                                std::optional<json::Record> parent) {
@@ -74,7 +86,8 @@ json::Record generation_config(const tokenizer::Tokenizer& tokenizer,
   return record;
 }
 
-LoadedModel load_model(const std::string& folder, tensor::Precision precision) {
+LoadedModel load_model(const std::string& folder, tensor::Precision precision,
+                       ops::CacheFormat cache_format) {
   // The file, where it is the usual one, so that errors name it.
   const fs::path usual = fs::path(folder) / "tokenizer.json";
   const fs::path path = fs::exists(usual) ? usual : fs::path(folder);
@@ -82,6 +95,7 @@ LoadedModel load_model(const std::string& folder, tensor::Precision precision) {
   std::future<tokenizer::Tokenizer> reading =
       std::async(std::launch::async, [&] { return tokenizer::Tokenizer::load(path); });
   model::Model model = model::Model::load_packed(folder, precision);
+  model.set_cache_format(cache_format);
   tokenizer::Tokenizer tokenizer = reading.get();
   check_vocabulary(tokenizer, model.config(), folder, path);
   return {std::move(model), std::move(tokenizer)};

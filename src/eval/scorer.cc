@@ -6,6 +6,7 @@
 #include "base/shuffle.h"
 #include "flow/bridge.h"
 #include "flow/elbo.h"
+#include "model/forward_texts.h"
 #include "ops/codes.h"
 #include "ops/head.h"
 
@@ -196,10 +197,14 @@ std::vector<TokenScores> Scorer::exact(std::span<const ScoreRequest> requests) c
     texts.push_back(text_of(request));
     targets.insert(targets.end(), request.continuation.begin(), request.continuation.end());
   }
-  // In a sliding window, how far a row sees follows from its place among the rows.
-  const SharedRows rows(texts, !model_.config().has_windows());
+  // In a sliding window, how far a row sees follows from its place among the rows; in a cache, rows
+  // are of one text.
+  const bool shared =
+      !model_.config().has_windows() && model_.cache_format() == ops::CacheFormat::kF32;
+  const SharedRows rows(texts, shared);
   tensor::Tape tape(tensor::Tape::Mode::kInference);
-  const tensor::Tensor h = model_.forward(tape, rows.input());
+  const tensor::Tensor h = shared ? model_.forward(tape, rows.input())
+                                  : model::forward_texts(model_, tape, rows.input());
   tensor::Tensor scored = tensor::Tensor::empty({std::ssize(targets), h.cols()});
   int64_t to = 0;
   for (size_t i = 0; i < requests.size(); ++i) {

@@ -91,7 +91,6 @@ TEST(ModelCost, CountsOperationsByHand) {
   // A key costs 2 heads x 2 multiply-adds for its score, as many for its value, in both layers.
   const double key = 2 * 2 * (2 * 2 + 2 * 2);
   EXPECT_EQ(cost.decode_flops_per_token, products + 10 * key);
-  EXPECT_EQ(cost.kv_cache_bytes_per_token, 2 * 2 * 2 * 4);  // layers, k and v, G e, f32
 
   const double mature = products + 5 * key;  // sees half of the sequence on average
   // Modulation and evolve_in; z . c(v) and the mean code.

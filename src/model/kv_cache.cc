@@ -17,10 +17,11 @@ int64_t blocks_of(int64_t tokens) {
   return (tokens + ops::kCacheBlock - 1) / ops::kCacheBlock;
 }
 
-int64_t layer_floats_of(const ModelConfig& config) {
-  return ops::cache_block_floats({static_cast<int>(config.num_attention_heads),
-                                  static_cast<int>(config.num_key_value_heads),
-                                  static_cast<int>(config.head_dim)});
+int64_t layer_bytes_of(const ModelConfig& config, ops::CacheFormat format) {
+  return ops::cache_block_bytes(
+      {static_cast<int>(config.num_attention_heads), static_cast<int>(config.num_key_value_heads),
+       static_cast<int>(config.head_dim)},
+      format);
 }
 
 size_t whole_pages(int64_t bytes) {
@@ -39,16 +40,16 @@ std::shared_ptr<void> reserve_addresses(size_t bytes) {
 
 }  // namespace
 
-KvPool::KvPool(const ModelConfig& config, int64_t tokens)
-    : longest_sequence_(config.max_position_embeddings),
-      layer_floats_(layer_floats_of(config)),
-      block_floats_(layer_floats_ * config.num_hidden_layers),
-      stride_(whole_pages(block_floats_ * static_cast<int64_t>(sizeof(float)))) {
+KvPool::KvPool(const ModelConfig& config, int64_t tokens, ops::CacheFormat format)
+    : format_(format),
+      longest_sequence_(config.max_position_embeddings),
+      layer_bytes_(layer_bytes_of(config, format)),
+      block_bytes_(layer_bytes_ * config.num_hidden_layers),
+      stride_(whole_pages(block_bytes_)) {
   EVO_CHECK(tokens > 0);
   const int64_t count = blocks_of(tokens);
   const int64_t blocks_bytes = checked_mul(count, static_cast<int64_t>(stride_), "KV cache");
-  const int64_t bytes =
-      checked_add<int64_t>(blocks_bytes, ops::kCachePadding * sizeof(float), "KV cache");
+  const int64_t bytes = checked_add<int64_t>(blocks_bytes, ops::kCachePadding, "KV cache");
   storage_ = reserve_addresses(static_cast<size_t>(bytes));
   if (storage_ == nullptr) {
     fail("the KV cache of {} tokens needs {}, which this machine does not have: ask for fewer",
@@ -76,14 +77,9 @@ void KvPool::trim(size_t most_bytes) {
   least_free_ = free_blocks();
 }
 
-size_t KvPool::token_bytes(const ModelConfig& config) {
-  return static_cast<size_t>(layer_floats_of(config) * config.num_hidden_layers /
-                             ops::kCacheBlock) *
-         sizeof(float);
-}
-
-size_t KvPool::block_bytes() const {
-  return static_cast<size_t>(block_floats_) * sizeof(float);
+size_t KvPool::token_bytes(const ModelConfig& config, ops::CacheFormat format) {
+  return static_cast<size_t>(layer_bytes_of(config, format) * config.num_hidden_layers /
+                             ops::kCacheBlock);
 }
 
 void KvPool::expect_free(int64_t count) const {
@@ -95,7 +91,7 @@ void KvPool::expect_free(int64_t count) const {
       ops::kCacheBlock);
 }
 
-float* KvPool::take() {
+std::byte* KvPool::take() {
   EVO_CHECK(!free_.empty());
   const int32_t index = free_.back();
   free_.pop_back();
@@ -105,41 +101,40 @@ float* KvPool::take() {
   return address_of(index);
 }
 
-void KvPool::share(const float* block) {
+void KvPool::share(const std::byte* block) {
   ++references_[index_of(block)];
 }
 
-void KvPool::give_back(const float* block) {
+void KvPool::give_back(const std::byte* block) {
   const size_t index = index_of(block);
   if (--references_[index] == 0) free_.push_back(static_cast<int32_t>(index));
 }
 
-bool KvPool::is_shared(const float* block) const {
+bool KvPool::is_shared(const std::byte* block) const {
   return references_[index_of(block)] > 1;
 }
 
-size_t KvPool::index_of(const float* block) const {
-  const auto offset = reinterpret_cast<const char*>(block) - static_cast<char*>(storage_.get());
+size_t KvPool::index_of(const std::byte* block) const {
+  const auto offset = block - static_cast<std::byte*>(storage_.get());
   const size_t index = static_cast<size_t>(offset) / stride_;
   EVO_CHECK(index < references_.size() && references_[index] > 0);
   return index;
 }
 
-float* KvPool::address_of(int64_t index) const {
-  return reinterpret_cast<float*>(static_cast<char*>(storage_.get()) +
-                                  static_cast<size_t>(index) * stride_);
+std::byte* KvPool::address_of(int64_t index) const {
+  return static_cast<std::byte*>(storage_.get()) + static_cast<size_t>(index) * stride_;
 }
 
 KvCache::KvCache(std::shared_ptr<KvPool> pool)
     : pool_(std::move(pool)), capacity_(pool_->longest_sequence()) {}
 
-KvCache::KvCache(const ModelConfig& config, int64_t capacity)
-    : KvCache(std::make_shared<KvPool>(config, capacity)) {
+KvCache::KvCache(const ModelConfig& config, int64_t capacity, ops::CacheFormat format)
+    : KvCache(std::make_shared<KvPool>(config, capacity, format)) {
   capacity_ = capacity;
 }
 
 KvCache::~KvCache() {
-  for (const float* block : blocks_) pool_->give_back(block);
+  for (const std::byte* block : blocks_) pool_->give_back(block);
 }
 
 KvCache::KvCache(KvCache&& other) noexcept
@@ -177,7 +172,7 @@ KvCache KvCache::fork() const {
   copy.capacity_ = capacity_;
   copy.length_ = length_;
   copy.blocks_.assign(blocks_.begin(), blocks_.begin() + blocks_of(length_));
-  for (const float* block : copy.blocks_) pool_->share(block);
+  for (const std::byte* block : copy.blocks_) pool_->share(block);
   return copy;
 }
 
@@ -194,14 +189,14 @@ void KvCache::reserve(int64_t rows) {
 }
 
 void KvCache::own_last_block() {
-  const float* shared = std::exchange(blocks_.back(), pool_->take());
-  std::copy_n(shared, pool_->block_bytes() / sizeof(float), blocks_.back());
+  const std::byte* shared = std::exchange(blocks_.back(), pool_->take());
+  std::copy_n(shared, pool_->block_bytes(), blocks_.back());
   pool_->give_back(shared);
 }
 
 void KvCache::write(int64_t layer, const tensor::Tensor& qkv, const ops::HeadLayout& heads,
                     int64_t first_row) {
-  EVO_CHECK(ops::cache_block_floats(heads) == pool_->layer_floats());
+  EVO_CHECK(ops::cache_block_bytes(heads, pool_->format()) == pool_->layer_bytes());
   ops::write_keys(qkv, heads, first_row, first_row + reserved_, view(layer), length_);
 }
 
@@ -210,7 +205,7 @@ void KvCache::advance() {
 }
 
 ops::CachedKeys KvCache::view(int64_t layer) const {
-  return {blocks_, layer * pool_->layer_floats(), length_ + reserved_};
+  return {blocks_, layer * pool_->layer_bytes(), length_ + reserved_, pool_->format()};
 }
 
 KvPass::KvPass(std::span<KvCache* const> caches, std::span<const int32_t> sequences, int64_t mature,

@@ -1,6 +1,7 @@
 // Keys and values of mature tokens, in blocks that sequences share.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -19,7 +20,8 @@ namespace evo::model {
 class KvPool {
  public:
   /// Room for `tokens`, rounded up to whole blocks. Throws Error if there is no such memory.
-  KvPool(const ModelConfig& config, int64_t tokens);
+  KvPool(const ModelConfig& config, int64_t tokens,
+         ops::CacheFormat format = ops::CacheFormat::kF32);
   KvPool(const KvPool&) = delete;
   KvPool& operator=(const KvPool&) = delete;
 
@@ -31,25 +33,28 @@ class KvPool {
   [[nodiscard]] int64_t free_blocks() const { return std::ssize(free_); }
   /// Of all blocks, those that have memory: that were taken since trim() last gave it back.
   [[nodiscard]] int64_t backed_blocks() const { return backed_count_; }
-  [[nodiscard]] size_t block_bytes() const;
-  [[nodiscard]] static size_t token_bytes(const ModelConfig& config);
-  [[nodiscard]] int64_t layer_floats() const { return layer_floats_; }
+  [[nodiscard]] size_t block_bytes() const { return static_cast<size_t>(block_bytes_); }
+  /// Keys and values of a token in all layers.
+  [[nodiscard]] static size_t token_bytes(const ModelConfig& config, ops::CacheFormat format);
+  [[nodiscard]] ops::CacheFormat format() const { return format_; }
+  [[nodiscard]] int64_t layer_bytes() const { return layer_bytes_; }
   [[nodiscard]] int64_t longest_sequence() const { return longest_sequence_; }
 
   /// Throws Error unless so many blocks are free.
   void expect_free(int64_t count) const;
   /// A free block, of which there must be one; it then has one owner.
-  float* take();
+  std::byte* take();
   /// One owner more, one owner less: a block without any is free.
-  void share(const float* block);
-  void give_back(const float* block);
-  [[nodiscard]] bool is_shared(const float* block) const;
+  void share(const std::byte* block);
+  void give_back(const std::byte* block);
+  [[nodiscard]] bool is_shared(const std::byte* block) const;
 
  private:
-  [[nodiscard]] size_t index_of(const float* block) const;
-  [[nodiscard]] float* address_of(int64_t index) const;
+  [[nodiscard]] size_t index_of(const std::byte* block) const;
+  [[nodiscard]] std::byte* address_of(int64_t index) const;
 
-  int64_t longest_sequence_, layer_floats_, block_floats_;
+  ops::CacheFormat format_;
+  int64_t longest_sequence_, layer_bytes_, block_bytes_;
   size_t stride_;  // bytes from block to block: whole pages
   std::shared_ptr<void> storage_;
   std::vector<int32_t> references_;  // owners by block
@@ -65,7 +70,8 @@ class KvCache {
  public:
   explicit KvCache(std::shared_ptr<KvPool> pool);
   /// With a pool of its own for `capacity` tokens.
-  KvCache(const ModelConfig& config, int64_t capacity);
+  KvCache(const ModelConfig& config, int64_t capacity,
+          ops::CacheFormat format = ops::CacheFormat::kF32);
   ~KvCache();
   KvCache(KvCache&& other) noexcept;
   KvCache& operator=(KvCache&& other) noexcept;
@@ -100,7 +106,7 @@ class KvCache {
 
   std::shared_ptr<KvPool> pool_;
   int64_t capacity_, length_ = 0, reserved_ = 0;
-  std::vector<float*> blocks_;
+  std::vector<std::byte*> blocks_;
 };
 
 /// The sequences of one forward pass.

@@ -26,8 +26,8 @@ size_t resident_bytes() {
 }
 
 /// Takes `count` blocks and writes all of each.
-std::vector<float*> take_and_write(KvPool& pool, int64_t count) {
-  std::vector<float*> blocks;
+std::vector<std::byte*> take_and_write(KvPool& pool, int64_t count) {
+  std::vector<std::byte*> blocks;
   for (int64_t i = 0; i < count; ++i) {
     blocks.push_back(pool.take());
     std::memset(blocks.back(), 1, pool.block_bytes());
@@ -39,12 +39,12 @@ TEST(KvPool, TakesMemoryAsItIsUsedAndGivesItBack) {
   KvPool pool(tiny_config(16), 200000);
   const size_t size = static_cast<size_t>(pool.blocks()) * pool.block_bytes();
   const size_t before = resident_bytes();
-  std::vector<float*> blocks = take_and_write(pool, pool.blocks() / 2);
+  std::vector<std::byte*> blocks = take_and_write(pool, pool.blocks() / 2);
   const size_t used = resident_bytes();
   EXPECT_GT(used, before + size * 4 / 10);
   EXPECT_LT(used, before + size * 6 / 10);
   EXPECT_EQ(pool.backed_blocks(), pool.blocks() / 2);
-  for (const float* block : blocks) pool.give_back(block);
+  for (const std::byte* block : blocks) pool.give_back(block);
   pool.trim(size);  // they were in use until now
   EXPECT_EQ(pool.backed_blocks(), pool.blocks() / 2);
   pool.trim(size);
@@ -54,10 +54,10 @@ TEST(KvPool, TakesMemoryAsItIsUsedAndGivesItBack) {
 
 TEST(KvPool, WhatIsTakenAgainAndAgainKeepsItsMemory) {
   KvPool pool(tiny_config(16), 10 * ops::kCacheBlock);
-  for (const float* block : take_and_write(pool, 7)) pool.give_back(block);
+  for (const std::byte* block : take_and_write(pool, 7)) pool.give_back(block);
   pool.trim(1 << 30);
   for (int round = 0; round < 3; ++round) {
-    for (const float* block : take_and_write(pool, 4)) pool.give_back(block);
+    for (const std::byte* block : take_and_write(pool, 4)) pool.give_back(block);
     pool.trim(1 << 30);
     EXPECT_EQ(pool.backed_blocks(), 4);
   }
@@ -85,16 +85,10 @@ void append(KvCache& cache, uint64_t text, int64_t count) {
 /// Key or value of one token and kv head.
 std::vector<float> entry(const KvCache& cache, int64_t layer, int64_t token, int64_t head,
                          bool value) {
-  const ops::CachedKeys keys = cache.view(layer);
-  const float* block = keys.blocks[token / ops::kCacheBlock] + keys.offset +
-                       head * 2 * ops::kCacheBlock * kHeads.head_size;
-  const int64_t lane = token % ops::kCacheBlock;
-  std::vector<float> found;
-  for (int64_t i = 0; i < kHeads.head_size; ++i) {
-    found.push_back(value ? block[(ops::kCacheBlock + lane) * kHeads.head_size + i]
-                          : block[i * ops::kCacheBlock + lane]);
-  }
-  return found;
+  std::vector<float> key_found(kHeads.head_size), value_found(kHeads.head_size);
+  ops::CachedToken(cache.view(layer), kHeads, token, head)
+      .read(key_found.data(), value_found.data());
+  return value ? value_found : key_found;
 }
 
 /// Tokens [begin, end) are those of `text`.
@@ -151,6 +145,19 @@ TEST(KvCache, KeepsWhatIsAppended) {
   expect_tokens(cache, 1, 0, 128);
   // layers, k and v, G e, f32
   EXPECT_EQ(cache.bytes(), 128u * 2 * 2 * 16 * 4);
+}
+
+TEST(KvCache, FormatsTakeTheMemoryThatTheirNumbersDo) {
+  const ModelConfig config = tiny_config(16);
+  const auto bytes = [&](ops::CacheFormat format) { return KvPool::token_bytes(config, format); };
+  const size_t heads = 2 * 2, numbers = heads * 8;  // layers, kv heads; of e
+  EXPECT_EQ(bytes(ops::CacheFormat::kF32), 2 * 4 * numbers);
+  EXPECT_EQ(bytes(ops::CacheFormat::kBF16), 2 * 2 * numbers);
+  EXPECT_EQ(bytes(ops::CacheFormat::kQ8), (2 + 1) * numbers + 4 * heads);
+  for (const auto format : {ops::CacheFormat::kBF16, ops::CacheFormat::kQ8}) {
+    const KvPool pool(config, 3 * ops::kCacheBlock, format);
+    EXPECT_EQ(pool.block_bytes(), ops::kCacheBlock * bytes(format));
+  }
 }
 
 TEST(KvCache, TokensThatWereOnlyReservedAreForgotten) {

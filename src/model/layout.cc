@@ -235,7 +235,6 @@ ModelCost model_cost(const ModelConfig& c, int64_t context) {
   // In training a token sees half of the sequence on average.
   const double stream = products + per_key * static_cast<double>(context) / 2;
   cost.training_flops_per_token = 3 * stream;
-  cost.kv_cache_bytes_per_token = 4.0 * 2 * static_cast<double>(c.num_hidden_layers * c.key_size());
   if (!c.flow) return cost;
   // Posterior term and mean code: two products with the code table.
   const double codes = 4.0 * static_cast<double>(c.vocab_size * c.code_size);

@@ -104,7 +104,6 @@ struct ModelCost {
   double decode_flops_per_token = 0;    ///< one mature token with `context` keys
   double training_flops_per_token = 0;  ///< both streams, forward and backward, at length `context`
   double first_pass_flops_per_token = 0;  ///< the extra forward pass of self-conditioning
-  double kv_cache_bytes_per_token = 0;    ///< f32
 };
 [[nodiscard]] ModelCost model_cost(const ModelConfig& config, int64_t context);
 

@@ -70,6 +70,9 @@ class Model {
 
   /// Reorders the weights for decoding; call once, before inference, when they no longer change.
   void pack(tensor::Precision precision);
+  /// How decoders of this model keep keys and values: their caches are to be made so. f32 at first.
+  void set_cache_format(ops::CacheFormat format) { cache_format_ = format; }
+  [[nodiscard]] ops::CacheFormat cache_format() const { return cache_format_; }
   /// What its weights were packed in last; kStored only if its file has any in groups.
   [[nodiscard]] tensor::Precision precision() const { return precision_; }
   /// Bytes of packed weights that a pass over mature tokens reads.
@@ -229,6 +232,7 @@ class Model {
   Network network_;
   ops::Unembedding ahead_unembedding_;
   std::unique_ptr<ops::RopeTable> rope_, local_rope_;  // the latter null if no layer has it
+  ops::CacheFormat cache_format_ = ops::CacheFormat::kF32;
   std::optional<flow::EntropicTime> time_;
   std::vector<float> unigram_;
   std::vector<int32_t> ahead_tokens_;

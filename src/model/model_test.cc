@@ -5,6 +5,7 @@
 #include <numbers>
 #include <tuple>
 
+#include "model/forward_texts.h"
 #include "model/testing.h"
 #include "ops/embedding.h"
 
@@ -90,7 +91,7 @@ Rows logits_with(KvCache& cache, const Model& model, const ForwardInput& input) 
 
 /// Logits of a text's beginning, in one pass with a cache.
 Rows cached_logits_of(const Model& model, const ForwardInput& input) {
-  KvCache cache(model.config(), kTinyContext);
+  KvCache cache(model.config(), kTinyContext, model.cache_format());
   return logits_with(cache, model, input);
 }
 
@@ -109,9 +110,19 @@ Rows chunked_logits(const Model& model, std::span<const int32_t> text,
   return rows;
 }
 
-/// Wide enough for products that sum in several blocks. Precision, threads, kind of blocks.
-class PackedModel
-    : public ::testing::TestWithParam<std::tuple<tensor::Precision, int, const char*>> {
+using ops::CacheFormat;
+using tensor::Precision;
+
+/// How a model is used.
+struct Use {
+  Precision precision;
+  int threads;
+  const char* blocks;
+  CacheFormat cache = CacheFormat::kF32;
+};
+
+/// Wide enough for products that sum in several blocks.
+class PackedModel : public ::testing::TestWithParam<Use> {
  protected:
   void SetUp() override {
     ModelConfig config = tiny_config(kVocabulary);
@@ -119,9 +130,10 @@ class PackedModel
     config.intermediate_size = 704;
     config.window_places = 5;
     config.head_dim = 48;
-    model_.emplace(random_model(with_blocks(config, std::get<2>(GetParam()))));
-    model_->pack(std::get<0>(GetParam()));
-    set_threads(std::get<1>(GetParam()));
+    model_.emplace(random_model(with_blocks(config, GetParam().blocks)));
+    model_->pack(GetParam().precision);
+    model_->set_cache_format(GetParam().cache);
+    set_threads(GetParam().threads);
   }
   void TearDown() override { set_threads(1); }
 
@@ -130,19 +142,26 @@ class PackedModel
   const std::vector<int32_t> text_ = random_text(1, kLength);
 };
 
-INSTANTIATE_TEST_SUITE_P(Formats, PackedModel,
-                         ::testing::Values(std::tuple(tensor::Precision::kF32, 1, "llama"),
-                                           std::tuple(tensor::Precision::kF32, 1, "qwen3"),
-                                           std::tuple(tensor::Precision::kF32, 2, "llama"),
-                                           std::tuple(tensor::Precision::kBF16, 1, "llama"),
-                                           std::tuple(tensor::Precision::kBF16, 2, "qwen3"),
-                                           std::tuple(tensor::Precision::kInt8, 2, "llama")));
+INSTANTIATE_TEST_SUITE_P(
+    Formats, PackedModel,
+    ::testing::Values(Use{Precision::kF32, 1, "llama"}, Use{Precision::kF32, 1, "qwen3"},
+                      Use{Precision::kF32, 2, "llama"}, Use{Precision::kBF16, 1, "llama"},
+                      Use{Precision::kBF16, 2, "qwen3"}, Use{Precision::kInt8, 2, "llama"}));
 INSTANTIATE_TEST_SUITE_P(Blocks, PackedModel,
-                         ::testing::Values(std::tuple(tensor::Precision::kBF16, 1, "gemma"),
-                                           std::tuple(tensor::Precision::kF32, 1, "olmo"),
-                                           std::tuple(tensor::Precision::kF32, 1, "gpt"),
-                                           std::tuple(tensor::Precision::kInt8, 1, "granite"),
-                                           std::tuple(tensor::Precision::kBF16, 1, "experts")));
+                         ::testing::Values(Use{Precision::kBF16, 1, "gemma"},
+                                           Use{Precision::kF32, 1, "olmo"},
+                                           Use{Precision::kF32, 1, "gpt"},
+                                           Use{Precision::kInt8, 1, "granite"},
+                                           Use{Precision::kBF16, 1, "experts"}));
+/// With keys and values that are rounded.
+class RoundedCache : public PackedModel {};
+
+const auto kRoundedUses = ::testing::Values(Use{Precision::kF32, 2, "llama", CacheFormat::kBF16},
+                                            Use{Precision::kBF16, 1, "gemma", CacheFormat::kBF16},
+                                            Use{Precision::kF32, 1, "qwen3", CacheFormat::kQ8},
+                                            Use{Precision::kInt8, 2, "llama", CacheFormat::kQ8});
+INSTANTIATE_TEST_SUITE_P(Caches, PackedModel, kRoundedUses);
+INSTANTIATE_TEST_SUITE_P(Caches, RoundedCache, kRoundedUses);
 
 TEST_P(PackedModel, LogitsHaveTheSameBitsInEveryGroupingOfRows) {
   const Rows expected = cached_logits_of(*model_, mature_rows(text_, 0));
@@ -151,10 +170,40 @@ TEST_P(PackedModel, LogitsHaveTheSameBitsInEveryGroupingOfRows) {
   const std::vector<std::vector<size_t>> groupings = {{1},  {2},        {3}, {5, 1},
                                                       {16}, {17, 2, 1}, {24}};
   for (const auto& sizes : groupings) {
-    KvCache cache(model_->config(), kTinyContext);
+    KvCache cache(model_->config(), kTinyContext, model_->cache_format());
     EXPECT_TRUE(chunked_logits(*model_, text_, sizes, cache) == expected) << sizes.front();
     EXPECT_EQ(cache.length(), kLength);
   }
+}
+
+/// What scores texts finds them as likely as what decodes them.
+TEST_P(RoundedCache, WholeTextsAreComputedAsDecodingComputesThem) {
+  const std::vector<int32_t> other = random_text(2, 70);
+  ForwardInput both = mature_rows(text_, 0);
+  const ForwardInput second = mature_rows(other, 0);
+  both.ids.insert(both.ids.end(), second.ids.begin(), second.ids.end());
+  both.positions.insert(both.positions.end(), second.positions.begin(), second.positions.end());
+  for (const ops::KeyRange& range : second.ranges) {
+    both.ranges.push_back({kLength, kLength + range.context_end, 0, 0});
+  }
+  tensor::Tape tape(tensor::Tape::Mode::kInference);
+  const tensor::Tensor h = forward_texts(*model_, tape, both);
+  const tensor::Tensor logits =
+      ops::head_logits(tape, h, 0, h.rows(), model_->unembedding(), nullptr);
+  Rows rows;
+  for (int64_t r = 0; r < logits.rows(); ++r) {
+    rows.emplace_back(logits.row(r), logits.row(r) + logits.cols());
+  }
+  const size_t sizes[] = {7, 1};
+  Rows expected;
+  for (const std::vector<int32_t>* text : {&text_, &other}) {
+    KvCache cache(model_->config(), kTinyContext, model_->cache_format());
+    std::ranges::copy(chunked_logits(*model_, *text, sizes, cache), std::back_inserter(expected));
+  }
+  EXPECT_TRUE(rows == expected);
+  rows.resize(kLength);
+  model_->set_cache_format(CacheFormat::kF32);
+  EXPECT_FALSE(rows == cached_logits_of(*model_, mature_rows(text_, 0)));  // it was rounded
 }
 
 TEST_P(PackedModel, MatureRowsDoNotSeeEvolvingRows) {
@@ -181,7 +230,7 @@ TEST_P(PackedModel, EvolvingRowsHaveTheSameBitsInEveryCompany) {
   // Most of the context from the cache, as in decoding; then only the first block.
   for (const auto& [fresh, count] : {std::pair(0, kCount), {1, kCount}, {7, kCount}, {3, 4}}) {
     const auto cached = static_cast<size_t>(kLength - fresh);
-    KvCache cache(model_->config(), kTinyContext);
+    KvCache cache(model_->config(), kTinyContext, model_->cache_format());
     const size_t sizes[] = {cached};
     chunked_logits(*model_, std::span(text_).first(cached), sizes, cache);
     ForwardInput input =
@@ -201,7 +250,7 @@ TEST_P(PackedModel, ATruncatedCacheForgets) {
   Rows expected = cached_logits_of(*model_, mature_rows(joined, 0));
   expected.erase(expected.begin(), expected.begin() + 12);
 
-  KvCache cache(model_->config(), kTinyContext);
+  KvCache cache(model_->config(), kTinyContext, model_->cache_format());
   const size_t sizes[] = {9};
   chunked_logits(*model_, text_, sizes, cache);
   cache.truncate(12);
@@ -210,7 +259,8 @@ TEST_P(PackedModel, ATruncatedCacheForgets) {
 
 TEST_P(PackedModel, AForkGoesOnLikeItsOrigin) {
   const std::vector<int32_t> other = random_text(2, 10);
-  KvCache cache(std::make_shared<KvPool>(model_->config(), 2 * kTinyContext));
+  KvCache cache(
+      std::make_shared<KvPool>(model_->config(), 2 * kTinyContext, model_->cache_format()));
   const size_t sizes[] = {9};
   chunked_logits(*model_, text_, sizes, cache);
   KvCache fork = cache.fork();
@@ -258,7 +308,8 @@ TEST_P(PackedModel, SequencesOfOnePassHaveTheBitsOfEachAlone) {
   struct Part {
     int32_t cached, fresh, evolving;
   };
-  const auto pool = std::make_shared<KvPool>(model_->config(), 5 * kTinyContext);
+  const auto pool =
+      std::make_shared<KvPool>(model_->config(), 5 * kTinyContext, model_->cache_format());
   std::vector<KvCache> caches;
   std::vector<ForwardInput> inputs;
   std::vector<Rows> alone;

@@ -8,35 +8,18 @@
 #include <span>
 
 #include "ops/attention.h"
+#include "ops/cached_keys.h"
 
 namespace evo::ops {
 
-inline constexpr int kCacheBlock = 64;  ///< tokens of a block: four AVX-512 vectors of keys
-
-/// Vectors of values are read whole: so many floats behind a block must be readable.
-inline constexpr int64_t kCachePadding = 16;
-
-/// Floats of one layer in a block: for each kv head keys [e, kCacheBlock], then values
-/// [kCacheBlock, e].
-[[nodiscard]] inline int64_t cache_block_floats(const HeadLayout& layout) {
-  return 2 * kCacheBlock * layout.kv_cols();
-}
-
-/// What one layer keeps of a sequence: token i lies in block i / kCacheBlock. Blocks are 64-byte
-/// aligned.
-struct CachedKeys {
-  std::span<float* const> blocks;
-  int64_t offset = 0;  ///< floats from the begin of a block to the layer's
-  int64_t length = 0;  ///< tokens; what lies behind them may be anything
-};
-
 /// Writes keys and values of rows [begin, end) of qkv [N, (H + 2G) e] as tokens `token`,
-/// token + 1 ..
+/// token + 1 .. (CachedToken).
 void write_keys(const tensor::Tensor& qkv, const HeadLayout& layout, int64_t begin, int64_t end,
                 const CachedKeys& cached, int64_t token);
 
 /// softmax(s(q k^T)) v [N, H e] as attention() has it, where the context of row r is
-/// contexts[sequences[r]]. No gradient: the tape must not record.
+/// contexts[sequences[r]]. Rows of the pass are seen as they are, in f32. No gradient: the tape
+/// must not record.
 ///
 /// Row r's result is a function of its own q, of the keys and values it sees, in order, and of the
 /// place in a block where its context begins, bit for bit: neither the other rows and sequences of

@@ -33,12 +33,14 @@ int64_t blocks_of(const Job& job, const decode::Decoder& decoder) {
   return (tokens + ops::kCacheBlock - 1) / ops::kCacheBlock + 1;
 }
 
-int64_t tokens_of_pool(const EngineOptions& options, const model::ModelConfig& config) {
+int64_t tokens_of_pool(const EngineOptions& options, const model::Model& model) {
+  const model::ModelConfig& config = model.config();
   const int64_t context = config.max_position_embeddings, most = options.active * context;
   const int64_t one_text = context + 2 * ops::kCacheBlock;
   if (options.cache_tokens > 0) return std::max(options.cache_tokens, one_text);
   const size_t bytes = std::min<size_t>(tensor::physical_memory() / 4, available_memory() / 2);
-  const auto fit = static_cast<int64_t>(bytes / model::KvPool::token_bytes(config));
+  const auto fit =
+      static_cast<int64_t>(bytes / model::KvPool::token_bytes(config, model.cache_format()));
   return std::max(std::min(most, fit), one_text);
 }
 
@@ -127,7 +129,8 @@ Engine::Engine(const decode::Decoder& decoder, const tokenizer::Tokenizer& token
       options_(options),
       metrics_(metrics),
       pool_(std::make_shared<model::KvPool>(decoder.model().config(),
-                                            tokens_of_pool(options, decoder.model().config()))),
+                                            tokens_of_pool(options, decoder.model()),
+                                            decoder.model().cache_format())),
       prefixes_(pool_) {
   EVO_CHECK(options.active > 0 && options.queue > 0 && options.prompt_rows > 0);
 }

@@ -28,6 +28,7 @@ constexpr const char* kCosts = "--costs";
 
 struct BenchDecodeFlags {
   std::string model, random, prompts, precision = "auto", llama_bench, llama_model;
+  std::string kv_cache = kDefaultKvCache;
   std::vector<double> balances = {0.5};
   std::vector<int64_t> batches = {1, 8};
   int64_t limit = 24;
@@ -43,6 +44,7 @@ model::Model random_model(const BenchDecodeFlags& flags, tensor::Precision preci
   model::Model model(train::RunConfig::preset(flags.random), false);
   model.initialize(1);
   model.pack(precision == tensor::Precision::kStored ? ops::best_precision() : precision);
+  model.set_cache_format(parse_cache_format(flags.kv_cache));
   return model;
 }
 
@@ -125,6 +127,7 @@ void run_lengths(BenchDecodeFlags& flags) {
   };
   pass_on("--random", flags.random);
   pass_on("--prompts", flags.prompts);
+  pass_on("--kv-cache", flags.kv_cache);
   pass_on("--limit", std::to_string(flags.limit));
   pass_on("--temperature", fmt::format("{}", flags.options.temperature));
   pass_on("--seed", std::to_string(flags.options.seed));
@@ -154,7 +157,7 @@ void run_bench_decode(BenchDecodeFlags& flags) {
   std::optional<decode::LoadedModel> loaded;
   std::optional<model::Model> made;
   if (flags.random.empty()) {
-    loaded.emplace(decode::load_model(flags.model, asked));
+    loaded.emplace(decode::load_model(flags.model, asked, parse_cache_format(flags.kv_cache)));
     // Texts of one length do not end before.
     if (!flags.in_process) flags.options.end = loaded->tokenizer.end_of_text();
   } else {
@@ -194,7 +197,7 @@ void run_bench_decode(BenchDecodeFlags& flags) {
   std::vector<json::Record> records;
   for (const DecodeBenchRow& row : rows) records.push_back(row_record(row, precision));
   json::Record result;
-  result.set("rows", records).set("threads", threads());
+  result.set("rows", records).set("threads", threads()).set("kv_cache", flags.kv_cache);
   result.set("weight_bytes", limits.weight_bytes);
   result.set("bytes_per_second", limits.bytes_per_second).set("flops", limits.flops);
   if (peer) {
@@ -280,6 +283,7 @@ void add_bench_decode_command(CLI::App& bench, Action& action) {
       ->check(number(0, 1024))
       ->capture_default_str();
   command->add_option("--precision", flags->precision, kPrecisionHelp);
+  command->add_option("--kv-cache", flags->kv_cache, kKvCacheHelp);
   command->add_option("--llama-bench", flags->llama_bench,
                       "command that runs llama.cpp's llama-bench, for the shell: measures it on "
                       "random weights of the same shape and precision");

@@ -48,6 +48,7 @@ constexpr std::string_view kHistoryHelp =
 
 struct ChatFlags {
   std::string model, system, system_file, mode, template_variables, precision = "auto";
+  std::string kv_cache = kDefaultKvCache;
   ChatSampling sampling{.usual = {.temperature = 0.7}};
   std::optional<double> balance;
   decode::GenerateOptions options;
@@ -134,8 +135,8 @@ class Chat {
         decoder_(loaded.model, loaded.tokenizer),
         costs_(decoder_, loaded.model.precision(), cache_folder()),
         context_(loaded.model.config().max_position_embeddings),
-        known_(std::make_shared<model::KvPool>(loaded.model.config(),
-                                               2 * context_ + ops::kCacheBlock)),
+        known_(std::make_shared<model::KvPool>(
+            loaded.model.config(), 2 * context_ + ops::kCacheBlock, loaded.model.cache_format())),
         template_(chat::ChatTemplate::load(flags.model)
                       .with_variables(template_variables_of(flags.template_variables))),
         history_(template_, tokenizer_) {
@@ -293,8 +294,9 @@ void run_chat(ChatFlags& flags) {
   if (flags.options.decode.max_tokens < 1) throw UsageError("--max-tokens: expected 1 or more");
   (void)template_variables_of(flags.template_variables);
   if (!flags.system_file.empty()) flags.system = system_of(flags);
+  const ops::CacheFormat cache_format = parse_cache_format(flags.kv_cache);
   const decode::LoadedModel loaded =
-      decode::load_model(flags.model, parse_precision(flags.precision));
+      decode::load_model(flags.model, parse_precision(flags.precision), cache_format);
   const decode::GenerationDefaults defaults = flags.sampling.defaults(flags.model);
   flags.sampling.apply(defaults, flags.options.decode);
   if (!defaults.empty()) {
@@ -326,6 +328,7 @@ void add_chat_command(CLI::App& app, Action& action) {
   add_chat_sampling_options(*command, flags->sampling, flags->options.decode);
   add_template_variables(*command, flags->template_variables);
   command->add_option("--precision", flags->precision, kPrecisionHelp);
+  command->add_option("--kv-cache", flags->kv_cache, kKvCacheHelp);
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object per answer on stdout");
   command->add_flag("--no-history", flags->no_history, "neither read nor keep what was typed");

@@ -21,7 +21,7 @@ namespace evo::cli {
 namespace {
 
 struct EvalFlags {
-  std::string model, data, path = "ar", precision = "auto";
+  std::string model, data, path = "ar", precision = "auto", kv_cache = kDefaultKvCache;
   eval::LikelihoodOptions options;
   int threads = 0;
   bool json = false;
@@ -49,8 +49,8 @@ void run_eval(EvalFlags& flags) {
   } catch (const Error& error) {
     throw UsageError(fmt::format("--path: {}", error.what()));
   }
-  const decode::LoadedModel loaded =
-      decode::load_model(flags.model, parse_precision(flags.precision));
+  const decode::LoadedModel loaded = decode::load_model(
+      flags.model, parse_precision(flags.precision), parse_cache_format(flags.kv_cache));
   const int64_t longest = loaded.model.config().max_position_embeddings - 1;
   flags.options.context = std::min(flags.options.context, longest);
   train::CorpusOptions corpus;
@@ -116,6 +116,7 @@ void add_eval_command(CLI::App& app, Action& action) {
       ->check(any_seed<uint64_t>())
       ->capture_default_str();
   command->add_option("--precision", flags->precision, kPrecisionHelp);
+  command->add_option("--kv-cache", flags->kv_cache, kKvCacheHelp);
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
   command->callback([flags, &action] { action = [flags] { run_eval(*flags); }; });

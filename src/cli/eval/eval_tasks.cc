@@ -28,6 +28,7 @@ namespace {
 
 struct EvalTasksFlags {
   std::string model, tasks, data, mode, score = "ar", precision = "auto", begin = "auto", out;
+  std::string kv_cache = kDefaultKvCache;
   std::optional<double> balance;
   eval::EvalOptions options;
   std::optional<int64_t> shots;
@@ -148,6 +149,13 @@ void print_results(const eval::EvalResults& results) {
   }
 }
 
+/// As results are identified by it.
+std::string computed_in(tensor::Precision precision, ops::CacheFormat cache_format) {
+  std::string text = decode::precision_name(precision);
+  if (cache_format == ops::CacheFormat::kF32) return text;
+  return text + ", keys and values " + decode::cache_format_name(cache_format);
+}
+
 void run_eval_tasks(EvalTasksFlags& flags) {
   use_threads(flags.threads);
   eval::AskOptions& ask = flags.options.ask;
@@ -169,8 +177,8 @@ void run_eval_tasks(EvalTasksFlags& flags) {
   check_sandbox(tasks);
   check_shots(tasks, flags);
   set_task_options(flags);
-  const decode::LoadedModel loaded =
-      decode::load_model(flags.model, parse_precision(flags.precision));
+  const decode::LoadedModel loaded = decode::load_model(
+      flags.model, parse_precision(flags.precision), parse_cache_format(flags.kv_cache));
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), ask.decode);
   if (!loaded.model.config().flow && ask.decode.mode != decode::Mode::kAr) {
     throw UsageError("--mode: this model has no evolving stream and can only do ar");
@@ -179,7 +187,7 @@ void run_eval_tasks(EvalTasksFlags& flags) {
                               loaded.tokenizer,
                               model_title(flags.model),
                               model_fingerprint(flags.model, has_weights),
-                              decode::precision_name(loaded.model.precision()),
+                              computed_in(loaded.model.precision(), loaded.model.cache_format()),
                               EVO_VERSION,
                               model_fingerprint(flags.model, has_settings)};
   const eval::EvalResults results = eval::evaluate(model, data, tasks, flags.options);
@@ -278,6 +286,7 @@ void add_how(CLI::App& command, EvalTasksFlags& flags) {
       ->check(one_of({"auto", "none"}))
       ->capture_default_str();
   command.add_option("--precision", flags.precision, kPrecisionHelp);
+  command.add_option("--kv-cache", flags.kv_cache, kKvCacheHelp);
   command.add_option("--threads", flags.threads, kThreadsHelp);
   command.add_flag("--json", flags.json, "print one JSON object on stdout");
 }

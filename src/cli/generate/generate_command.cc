@@ -37,7 +37,7 @@ constexpr double kSlowest = 0.01, kFastest = 1000;    // passes per second
 constexpr std::string_view kReplay = "--replay", kPace = "--pace", kTraceMap = "--trace-map";
 
 struct GenerateFlags {
-  std::string model, mode, trace, trace_map, schema, precision = "auto";
+  std::string model, mode, trace, trace_map, schema, precision = "auto", kv_cache = kDefaultKvCache;
   PromptFlags prompt;
   std::optional<std::string> prefix, suffix, edit, replay;
   ChatQuestion question;
@@ -232,8 +232,8 @@ void run_generate(GenerateFlags& flags) {
   check(flags);
   TraceFiles files(flags.trace, flags.trace_map);
   flags.options.decode.trace = files.wanted();
-  const decode::LoadedModel loaded =
-      decode::load_model(flags.model, parse_precision(flags.precision));
+  const decode::LoadedModel loaded = decode::load_model(
+      flags.model, parse_precision(flags.precision), parse_cache_format(flags.kv_cache));
   mode_choice(flags.mode, flags.balance).suit(loaded.model.config(), flags.options.decode);
   const decode::Decoder decoder(loaded.model, loaded.tokenizer);
   const LearntCosts costs(decoder, loaded.model.precision(), cache_folder());
@@ -348,6 +348,7 @@ void add_generate_command(CLI::App& app, Action& action) {
   command->add_option("--trace", flags->trace,
                       "write what every pass knew, as JSON lines; compressed if FILE ends in .zst");
   command->add_option("--precision", flags->precision, kPrecisionHelp);
+  command->add_option("--kv-cache", flags->kv_cache, kKvCacheHelp);
   command->add_option("--threads", flags->threads, kThreadsHelp);
   command->add_flag("--json", flags->json, "print one JSON object on stdout");
   add_replay_options(*command, *flags);

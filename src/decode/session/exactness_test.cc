@@ -72,7 +72,8 @@ TEST(Backends, TheReferenceWritesTheSameTexts) {
 }
 
 /// Whatever the drafts are made from, and whenever a window's are followed by others without one;
-/// at every precision, so with every kernel that decoding multiplies with on this CPU.
+/// at every precision, so with every kernel that decoding multiplies with on this CPU, and in
+/// every format of the cache.
 TEST(Session, GreedyExactGivesTheAutoregressiveTokensWithDraftsAhead) {
   model::ModelConfig config = tiny_config(64);
   config.ahead_size = config.hidden_size;
@@ -84,6 +85,9 @@ TEST(Session, GreedyExactGivesTheAutoregressiveTokensWithDraftsAhead) {
                                         tensor::Precision::kInt8, tensor::Precision::kQ8,
                                         tensor::Precision::kQ4};
     if (seed % 30 == 0) model.pack(kPrecisions[seed / 30]);
+    constexpr std::array kCaches = {ops::CacheFormat::kF32, ops::CacheFormat::kBF16,
+                                    ops::CacheFormat::kQ8};
+    model.set_cache_format(kCaches[seed / 2 % 3]);
     const Decoder decoder(model, seed % 2 == 0);
     const std::vector<int32_t> prompt = random_prompt(seed, 1 + seed % 20);
     DecodeOptions options = options_of(Mode::kAr, 40);

@@ -31,8 +31,9 @@ DraftPolicy* policy_for(const Decoder& decoder, const DecodeOptions& options,
                       decoder.model().config().drafts_ahead());
 }
 
-model::KvCache own_cache(const model::ModelConfig& config) {
-  return model::KvCache(config, config.max_position_embeddings);
+model::KvCache own_cache(const model::Model& model) {
+  return model::KvCache(model.config(), model.config().max_position_embeddings,
+                        model.cache_format());
 }
 
 }  // namespace
@@ -43,7 +44,7 @@ Session::Session(const Decoder& decoder, const DecodeOptions& options, Prompt pr
       options_(options),
       proposer_(decoder, options_),
       sequence_(decoder.model().config(), options_, std::move(prompt), std::move(ends),
-                cache ? std::move(*cache) : own_cache(decoder.model().config())),
+                cache ? std::move(*cache) : own_cache(decoder.model())),
       policy_(policy_for(decoder, options_, own_policy_)),
       drafts_(options_, policy_),
       window_source_(decoder.model()),

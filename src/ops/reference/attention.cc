@@ -37,27 +37,14 @@ Context read(const KeyValueView& view, const HeadLayout& layout, int64_t rows) {
   return context;
 }
 
-/// The first float of a token's kv head, and how far apart its numbers are.
-struct Kept {
-  float* key;
-  float* value;
-};
-Kept kept(const CachedKeys& cached, const HeadLayout& layout, int64_t token, int64_t head) {
-  float* const block = cached.blocks[token / ops::kCacheBlock] + cached.offset +
-                       head * 2 * ops::kCacheBlock * layout.head_size;
-  const int64_t lane = token % ops::kCacheBlock;
-  return {block + lane, block + (ops::kCacheBlock + lane) * layout.head_size};
-}
-
 Context read(const CachedKeys& cached, const HeadLayout& layout) {
   Context context;
+  std::vector<float> key(layout.head_size), value(layout.head_size);
   for (int64_t token = 0; token < cached.length; ++token) {
     for (int64_t head = 0; head < layout.kv_heads; ++head) {
-      const Kept from = kept(cached, layout, token, head);
-      for (int64_t i = 0; i < layout.head_size; ++i) {
-        context.keys.push_back(from.key[i * ops::kCacheBlock]);
-        context.values.push_back(from.value[i]);
-      }
+      CachedToken(cached, layout, token, head).read(key.data(), value.data());
+      context.keys.insert(context.keys.end(), key.begin(), key.end());
+      context.values.insert(context.values.end(), value.begin(), value.end());
     }
   }
   return context;
@@ -92,11 +79,7 @@ void write_keys(const tensor::Tensor& qkv, const HeadLayout& layout, int64_t beg
   for (int64_t r = begin; r < end; ++r, ++token) {
     for (int64_t head = 0; head < layout.kv_heads; ++head) {
       const float* const key = qkv.row(r) + layout.q_cols() + head * layout.head_size;
-      const Kept to = kept(cached, layout, token, head);
-      for (int64_t i = 0; i < layout.head_size; ++i) {
-        to.key[i * ops::kCacheBlock] = key[i];
-        to.value[i] = key[layout.kv_cols() + i];
-      }
+      CachedToken(cached, layout, token, head).write(key, key + layout.kv_cols());
     }
   }
 }

@@ -1,5 +1,6 @@
 #include "ops/cached_attention.h"
 
+#include <cstring>
 #include <limits>
 #include <string>
 #include <utility>
@@ -16,6 +17,8 @@ using testing::for_each_implementation;
 using testing::kNaN;
 using testing::random_values;
 
+constexpr CacheFormat kFormats[] = {CacheFormat::kF32, CacheFormat::kBF16, CacheFormat::kQ8};
+
 /// Keys and values [length, G e] of one sequence.
 struct Sequence {
   Sequence(const HeadLayout& layout, int64_t tokens, uint64_t seed)
@@ -30,7 +33,8 @@ struct Sequence {
 /// A sequence in blocks that lie anywhere in memory and hold NaN wherever nothing was written.
 class Blocks {
  public:
-  Blocks(const HeadLayout& layout, const Sequence& sequence, int64_t offset) : offset_(offset) {
+  Blocks(const HeadLayout& layout, const Sequence& sequence, CacheFormat format, int64_t offset)
+      : format_(format), offset_(offset) {
     const tensor::Tensor rows = tensor::Tensor::empty({sequence.length, layout.row_cols()});
     for (int64_t r = 0; r < sequence.length; ++r) {
       const int64_t first = r * layout.kv_cols();
@@ -39,10 +43,10 @@ class Blocks {
       std::copy_n(sequence.values.data() + first, layout.kv_cols(), value);
     }
     for (int64_t token = 0; token < sequence.length; token += kCacheBlock) {
-      storage_.push_back(
-          tensor::Tensor::empty({offset + cache_block_floats(layout) + kCachePadding}));
-      std::ranges::fill(storage_.back().values(), kNaN);
-      blocks_.push_back(storage_.back().f32());
+      const int64_t bytes = offset + cache_block_bytes(layout, format) + kCachePadding;
+      storage_.push_back(tensor::Tensor::empty({bytes / int64_t{sizeof(float)}}));
+      blocks_.push_back(reinterpret_cast<std::byte*>(storage_.back().f32()));
+      std::memset(blocks_.back(), 0xFF, bytes);  // a NaN in every format
     }
     length_ = sequence.length;
     // In two parts, as caches grow.
@@ -51,13 +55,28 @@ class Blocks {
     write_keys(rows, layout, half, length_, view(), half);
   }
 
-  [[nodiscard]] CachedKeys view() const { return {blocks_, offset_, length_}; }
+  [[nodiscard]] CachedKeys view() const { return {blocks_, offset_, length_, format_}; }
 
  private:
+  CacheFormat format_;
   int64_t offset_, length_ = 0;
   std::vector<tensor::Tensor> storage_;
-  std::vector<float*> blocks_;
+  std::vector<std::byte*> blocks_;
 };
+
+/// The numbers that are kept of a sequence.
+Sequence rounded(const HeadLayout& layout, const Sequence& sequence, CacheFormat format) {
+  Sequence kept = sequence;
+  const Blocks blocks(layout, sequence, format, 0);
+  for (int64_t token = 0; token < sequence.length; ++token) {
+    for (int64_t head = 0; head < layout.kv_heads; ++head) {
+      const int64_t first = token * layout.kv_cols() + head * layout.head_size;
+      CachedToken(blocks.view(), layout, token, head)
+          .read(kept.keys.data() + first, kept.values.data() + first);
+    }
+  }
+  return kept;
+}
 
 /// One call: rows of several sequences.
 struct CachedProblem {
@@ -102,11 +121,13 @@ struct CachedProblem {
     return keys;
   }
 
-  /// `offset`: of the keys in a block.
+  /// `offset`: of the keys in a block, in bytes.
   std::vector<float> run(int64_t offset = 0) {
     std::vector<Blocks> blocks;
     std::vector<CachedKeys> views;
-    for (const Sequence& sequence : contexts) blocks.emplace_back(layout, sequence, offset);
+    for (const Sequence& sequence : contexts) {
+      blocks.emplace_back(layout, sequence, format, offset);
+    }
     for (const Blocks& sequence : blocks) views.push_back(sequence.view());
     const tensor::Tensor input = tensor::Tensor::view(qkv.data(), {rows(), layout.row_cols()});
     const tensor::Tape tape(tensor::Tape::Mode::kInference);
@@ -116,12 +137,12 @@ struct CachedProblem {
     return result;
   }
 
-  /// In double, sequence by sequence.
-  [[nodiscard]] std::vector<double> reference() const {
+  /// In double, sequence by sequence, of numbers as `kept_in` a cache.
+  [[nodiscard]] std::vector<double> reference(CacheFormat kept_in) const {
     const std::vector<double> wide(qkv.begin(), qkv.end());
     std::vector<double> out(static_cast<size_t>(rows() * layout.q_cols()));
     for (int32_t s = 0; s < std::ssize(contexts); ++s) {
-      const Sequence& context = contexts[s];
+      const Sequence context = rounded(layout, contexts[s], kept_in);
       const std::vector<double> keys(context.keys.begin(), context.keys.end());
       const std::vector<double> values(context.values.begin(), context.values.end());
       std::vector<KeyRange> visible = ranges;
@@ -140,6 +161,7 @@ struct CachedProblem {
   }
 
   HeadLayout layout;
+  CacheFormat format = CacheFormat::kF32;
   std::vector<Sequence> contexts;
   std::vector<KeyRange> ranges;
   std::vector<int32_t> sequences;
@@ -156,8 +178,12 @@ double tolerance(const CachedProblem& problem) {
 }
 
 void expect_matches_reference(CachedProblem& problem) {
-  const std::vector<double> expected = problem.reference();
-  for_each_implementation([&] { expect_close(problem.run(), expected, tolerance(problem), 0); });
+  for (const CacheFormat format : kFormats) {
+    SCOPED_TRACE(static_cast<int>(format));
+    problem.format = format;
+    const std::vector<double> expected = problem.reference(format);
+    for_each_implementation([&] { expect_close(problem.run(), expected, tolerance(problem), 0); });
+  }
 }
 
 TEST(CachedAttention, MatchesReferenceForHeadSizesAndGroups) {
@@ -251,7 +277,7 @@ TEST(CachedAttention, LargeScoresNeitherOverflowNorLoseTheirMaximum) {
   problem.with_sequence(150).with_mature_rows(140, 10).with_block(150, 5);
   for (float& x : problem.qkv) x *= 30;
   for (float& x : problem.contexts[0].keys) x *= 30;  // scores of a few thousand
-  const std::vector<double> expected = problem.reference();
+  const std::vector<double> expected = problem.reference(CacheFormat::kF32);
   // A score of 5000 is known to 5000 * 2^-24 * 4, so is the logarithm of a weight; values to 130.
   const double bound = 130 * 5000 * std::ldexp(1.0, -22);
   for_each_implementation([&] { expect_close(problem.run(), expected, bound, 0); });
@@ -273,6 +299,143 @@ TEST(CachedAttention, AgreesWithTheAttentionOfTraining) {
   });
 }
 
+// -------------------------------------------------------------------------------- formats
+
+/// By how much a number may be off: half a step of bf16's 8 bits ...
+double bf16_rounding(float x) {
+  return std::abs(x) * 0x1p-8;
+}
+
+/// ... or of the 127 steps of a value in 8 bits, and the roundings of factor, scale and both
+/// products, 2^-24 of at most 127 steps each.
+double q8_rounding(std::span<const float> value) {
+  float largest = 0;
+  for (const float x : value) largest = std::max(largest, std::abs(x));
+  return largest / 127 * (0.5 + 127 * 4 * 0x1p-24);
+}
+
+/// Bounds for all of a sequence's keys or values [tokens, G e].
+std::vector<double> roundings(CacheFormat format, bool values, std::span<const float> numbers,
+                              int head_size) {
+  std::vector<double> bounds;
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const size_t first = i - i % static_cast<size_t>(head_size);
+    bounds.push_back(format == CacheFormat::kF32 ? 0
+                     : format == CacheFormat::kQ8 && values
+                         ? q8_rounding(numbers.subspan(first, head_size))
+                         : bf16_rounding(numbers[i]));
+  }
+  return bounds;
+}
+
+TEST(CachedKeys, NumbersAreRoundedByNoMoreThanTheirFormatDoes) {
+  for (const int size : {1, 6, 32, 33, 64, 80}) {
+    const HeadLayout layout{4, 2, size};
+    for (const float scale : {1e-6f, 1.0f, 3e4f}) {
+      Sequence sequence(layout, 70, 5);
+      for (float& x : sequence.keys) x *= scale;
+      for (float& x : sequence.values) x *= scale;
+      for (const CacheFormat format : kFormats) {
+        SCOPED_TRACE(fmt::format("{} x {}, format {}", size, scale, static_cast<int>(format)));
+        const Sequence kept = rounded(layout, sequence, format);
+        for (const bool values : {false, true}) {
+          const std::vector<float>& exact = values ? sequence.values : sequence.keys;
+          const std::vector<float>& found = values ? kept.values : kept.keys;
+          const std::vector<double> bounds = roundings(format, values, exact, size);
+          for (size_t i = 0; i < bounds.size(); ++i) {
+            const double off = std::abs(double{found[i]} - double{exact[i]});
+            ASSERT_TRUE(off <= bounds[i]) << i << ": " << exact[i] << " became " << found[i];
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(CachedKeys, RoundsToNearestEvenAndKeepsWhatIsNoNumber) {
+  const HeadLayout layout{1, 1, 7};
+  Sequence sequence(layout, 2, 5);
+  const std::vector<float> halves = {127, 0.5f, 1.5f, -0.5f, -2.5f, 1.00390625f, 1.01171875f};
+  std::ranges::copy(halves, sequence.keys.begin());
+  sequence.values = sequence.keys;
+  const auto kept = [&](CacheFormat format, auto numbers, int64_t token) {
+    const Sequence all = rounded(layout, sequence, format);
+    return std::vector<float>((all.*numbers).begin() + token * 7,
+                              (all.*numbers).begin() + (token + 1) * 7);
+  };
+  // In bf16 a step above 1 is 2^-7: 1 + 2^-8 is half of one, 1 + 3 * 2^-8 one and a half.
+  const std::vector<float> in_bf16 = {127, 0.5f, 1.5f, -0.5f, -2.5f, 1, 1.015625f};
+  EXPECT_EQ(kept(CacheFormat::kBF16, &Sequence::keys, 0), in_bf16);
+  EXPECT_EQ(kept(CacheFormat::kBF16, &Sequence::values, 0), in_bf16);
+  EXPECT_EQ(kept(CacheFormat::kQ8, &Sequence::keys, 0), in_bf16);
+  EXPECT_EQ(kept(CacheFormat::kQ8, &Sequence::values, 0),
+            (std::vector<float>{127, 0, 2, 0, -2, 1, 1}));
+  std::fill_n(sequence.values.begin() + 7, 7, 1e-40f);
+  EXPECT_EQ(kept(CacheFormat::kQ8, &Sequence::values, 1), std::vector<float>(7, 0.0f));
+  for (const float none : {kNaN, std::numeric_limits<float>::infinity()}) {
+    sequence.values[9] = sequence.keys[9] = none;
+    for (const float x : kept(CacheFormat::kQ8, &Sequence::values, 1)) EXPECT_TRUE(std::isnan(x));
+    EXPECT_EQ(kept(CacheFormat::kQ8, &Sequence::values, 0)[0], 127);
+    EXPECT_FALSE(std::isfinite(kept(CacheFormat::kBF16, &Sequence::keys, 1)[2]));
+    EXPECT_FALSE(std::isfinite(kept(CacheFormat::kBF16, &Sequence::values, 1)[2]));
+  }
+}
+
+/// How far rounded keys and values can move the result of a row's head from that of exact ones: a
+/// score by `score` at most, hence a weight by a factor e^(2 score) after normalisation, and with
+/// it the weighted mean of values by (e^(2 score) - 1) max |v|, besides the values' own rounding.
+double rounding_bound(const CachedProblem& problem, size_t row, int head) {
+  const HeadLayout& layout = problem.layout;
+  const Sequence& context = problem.contexts[problem.sequences[row]];
+  const std::vector<double> of_keys =
+      roundings(problem.format, false, context.keys, layout.head_size);
+  const std::vector<double> of_values =
+      roundings(problem.format, true, context.values, layout.head_size);
+  const float* query =
+      problem.qkv.data() + static_cast<int64_t>(row) * layout.row_cols() + head * layout.head_size;
+  const int64_t column = head / (layout.query_heads / layout.kv_heads) * layout.head_size;
+  double score = 0, value = 0, largest = 0;
+  const KeyRange& range = problem.ranges[row];
+  for (int64_t t = range.context_begin; t < range.context_end; ++t) {
+    double error = 0;
+    for (int64_t i = 0; i < layout.head_size; ++i) {
+      const int64_t at = t * layout.kv_cols() + column + i;
+      error += std::abs(query[i]) * of_keys[at];
+      value = std::max(value, of_values[at]);
+      largest = std::max<double>(largest, std::abs(context.values[at]));
+    }
+    score = std::max(score, error * layout.scale());
+  }
+  return std::expm1(2 * score) * largest + value;
+}
+
+TEST(CachedAttention, RoundedKeysAndValuesMoveTheResultByNoMoreThanTheyCan) {
+  for (const HeadLayout& layout : {HeadLayout{2, 1, 8}, {4, 2, 64}, {3, 1, 80}}) {
+    CachedProblem problem(layout);
+    problem.with_sequence(200).with_mature_rows(190, 9);
+    const std::vector<double> exact = problem.reference(CacheFormat::kF32);
+    for (const CacheFormat format : {CacheFormat::kBF16, CacheFormat::kQ8}) {
+      problem.format = format;
+      std::vector<double> bounds;  // of row and head
+      for (size_t row = 0; row < problem.ranges.size(); ++row) {
+        for (int head = 0; head < layout.query_heads; ++head) {
+          bounds.push_back(rounding_bound(problem, row, head) + tolerance(problem));
+        }
+      }
+      for_each_implementation([&] {
+        const std::vector<float> out = problem.run();
+        double moved = 0;
+        for (int64_t i = 0; i < std::ssize(out); ++i) {
+          const double difference = std::abs(out[i] - exact[i]);
+          moved = std::max(moved, difference);
+          ASSERT_TRUE(difference <= bounds[i / layout.head_size]) << i;
+        }
+        EXPECT_GT(moved, 1e-4);  // it was rounded
+      });
+    }
+  }
+}
+
 // ------------------------------------------------------------------------------- same bits
 
 /// The result of one row in a call of its own, whose other rows only serve as keys.
@@ -281,6 +444,7 @@ std::vector<float> row_alone(const CachedProblem& problem, size_t row) {
   const int32_t self = range.self_end - range.self_begin;
   const auto cols = static_cast<size_t>(problem.layout.row_cols());
   CachedProblem alone(problem.layout);
+  alone.format = problem.format;
   alone.contexts.push_back(problem.contexts[problem.sequences[row]]);
   alone.add_row({range.context_begin, range.context_end, 1, 1 + self});
   for (int32_t i = 1; i <= self; ++i) alone.add_row({0, 0, i, i + 1});
@@ -295,23 +459,30 @@ std::vector<float> row_alone(const CachedProblem& problem, size_t row) {
 TEST(CachedAttention, RowHasTheSameBitsAlone) {
   for (const HeadLayout& layout : {HeadLayout{3, 3, 20}, {4, 1, 64}, {6, 2, 6}}) {
     CachedProblem problem = several_sequences(layout);
-    for_each_implementation([&] {
-      const std::vector<float> together = problem.run();
-      for (size_t row = 0; row < problem.ranges.size(); ++row) {
-        const auto cols = static_cast<size_t>(layout.q_cols());
-        const float* begin = together.data() + row * cols;
-        ASSERT_EQ(row_alone(problem, row), std::vector<float>(begin, begin + cols)) << row;
-      }
-    });
+    for (const CacheFormat format : kFormats) {
+      problem.format = format;
+      for_each_implementation([&] {
+        const std::vector<float> together = problem.run();
+        for (size_t row = 0; row < problem.ranges.size(); ++row) {
+          const auto cols = static_cast<size_t>(layout.q_cols());
+          const float* begin = together.data() + row * cols;
+          ASSERT_EQ(row_alone(problem, row), std::vector<float>(begin, begin + cols)) << row;
+        }
+      });
+    }
   }
 }
 
 TEST(CachedAttention, BitsDoNotDependOnWhereBlocksLie) {
   CachedProblem problem = several_sequences({4, 2, 20});
-  const std::vector<float> expected = problem.run();
-  for (const int64_t offset : {16, 1024}) {
-    const tensor::Tensor gap = tensor::Tensor::empty({5000});  // moves what is allocated behind it
-    EXPECT_EQ(problem.run(offset), expected);
+  for (const CacheFormat format : kFormats) {
+    problem.format = format;
+    const std::vector<float> expected = problem.run();
+    for (const int64_t offset : {64, 4096}) {
+      const tensor::Tensor gap =
+          tensor::Tensor::empty({5000});  // moves what is allocated behind it
+      EXPECT_EQ(problem.run(offset), expected);
+    }
   }
 }
 
@@ -322,14 +493,17 @@ TEST(CachedAttention, BitsDoNotDependOnThreads) {
   CachedProblem one({4, 2, 32});
   one.with_sequence(100).with_mature_rows(100, 1);
   for (CachedProblem* problem : {&many, &one}) {
-    const int kept = threads();
-    set_threads(1);
-    const std::vector<float> expected = problem->run();
-    for (const int count : {2, 3, 7}) {
-      set_threads(count);
-      EXPECT_EQ(problem->run(), expected) << count;
+    for (const CacheFormat format : kFormats) {
+      problem->format = format;
+      const int kept = threads();
+      set_threads(1);
+      const std::vector<float> expected = problem->run();
+      for (const int count : {2, 3, 7}) {
+        set_threads(count);
+        EXPECT_EQ(problem->run(), expected) << count;
+      }
+      set_threads(kept);
     }
-    set_threads(kept);
   }
 }
 
@@ -361,29 +535,35 @@ void expect_poisoned(const CachedProblem& problem, const std::vector<float>& cle
 }
 
 TEST(CachedAttention, NaNInTheCacheReachesExactlyTheRowsThatSeeIt) {
-  const CachedProblem problem = several_sequences({2, 1, 8});
+  CachedProblem problem = several_sequences({2, 1, 8});
   const int64_t cols = problem.layout.kv_cols();
-  for_each_implementation([&] {
+  const auto expect_reach = [&](int32_t sequence, int64_t token) {
     const std::vector<float> clean = CachedProblem(problem).run();
-    for (const auto& [sequence, token] : {std::pair(0, 0),
-                                          {0, 25},
-                                          {0, 64},
-                                          {1, 62},
-                                          {1, 63},
-                                          {2, 6},
-                                          {3, 70},
-                                          {3, 128},
-                                          {3, 194},
-                                          {3, 199}}) {
-      for (const bool in_keys : {true, false}) {
-        CachedProblem bad = problem;
-        Sequence& context = bad.contexts[sequence];
-        std::fill_n((in_keys ? context.keys : context.values).data() + token * cols, cols, kNaN);
-        expect_poisoned(bad, clean, bad.run(),
-                        [&](size_t row) { return sees_context(bad, row, sequence, token); });
-      }
+    for (const bool in_keys : {true, false}) {
+      CachedProblem bad = problem;
+      Sequence& context = bad.contexts[sequence];
+      std::fill_n((in_keys ? context.keys : context.values).data() + token * cols, cols, kNaN);
+      expect_poisoned(bad, clean, bad.run(),
+                      [&](size_t row) { return sees_context(bad, row, sequence, token); });
     }
-  });
+  };
+  for (const CacheFormat format : kFormats) {
+    problem.format = format;
+    for_each_implementation([&] {
+      for (const auto& [sequence, token] : {std::pair(0, 0),
+                                            {0, 25},
+                                            {0, 64},
+                                            {1, 62},
+                                            {1, 63},
+                                            {2, 6},
+                                            {3, 70},
+                                            {3, 128},
+                                            {3, 194},
+                                            {3, 199}}) {
+        expect_reach(sequence, token);
+      }
+    });
+  }
 }
 
 TEST(CachedAttention, NaNInAPassReachesExactlyTheRowsThatSeeIt) {

@@ -19,6 +19,7 @@
 
 #include "ops/cached_attention.h"
 #include "ops/cpu/attention/cached_attention_plan.h"
+#include "ops/cpu/attention/cached_head-inl.h"
 #include "ops/cpu/simd/math-inl.h"
 #include "ops/cpu/simd/simd-inl.h"
 
@@ -28,7 +29,7 @@ namespace HWY_NAMESPACE {
 
 inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(FloatTag()));
 inline constexpr int kBlockVectors = ops::kCacheBlock / kLanes;
-static_assert(kLanes <= ops::kCachePadding && ops::kCacheBlock % kLanes == 0);
+static_assert(kLanes * sizeof(float) <= ops::kCachePadding && ops::kCacheBlock % kLanes == 0);
 
 /// Sums that are kept in registers: 16 of the 32 that AVX-512 has, 8 of the 16 of older targets.
 inline constexpr int kSums = HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3 ? 8 : 16;
@@ -40,10 +41,11 @@ inline constexpr int kKeyVectors = std::min(kSums / kQueries, kBlockVectors);
 template <int kQueries>
 inline constexpr int kValueVectors = std::min(kSums / (2 * kQueries), 4);
 
-/// Scores of kVectors vectors of keys, without the layout's factor, for queries [0, kQueries).
-template <int kQueries, int kVectors>
-HWY_INLINE void score_vectors(const float* const* queries, const float* HWY_RESTRICT keys,
-                              int head_size, float* HWY_RESTRICT scores) {
+/// Scores of kVectors vectors of keys from `first` on, without the layout's factor, for queries
+/// [0, kQueries).
+template <int kQueries, int kVectors, class Head>
+HWY_INLINE void score_vectors(const float* const* queries, const Head& head, int head_size,
+                              int first, float* HWY_RESTRICT scores) {
   const FloatTag d;
   FloatVec sum[kQueries][kVectors];
   for (int q = 0; q < kQueries; ++q) {
@@ -51,8 +53,7 @@ HWY_INLINE void score_vectors(const float* const* queries, const float* HWY_REST
   }
   for (int i = 0; i < head_size; ++i) {
     FloatVec key[kVectors];
-    for (int v = 0; v < kVectors; ++v)
-      key[v] = hn::Load(d, keys + i * ops::kCacheBlock + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) key[v] = head.key(i, first + v * kLanes);
     for (int q = 0; q < kQueries; ++q) {
       const FloatVec factor = hn::Set(d, queries[q][i]);
       for (int v = 0; v < kVectors; ++v) sum[q][v] = hn::MulAdd(factor, key[v], sum[q][v]);
@@ -60,22 +61,20 @@ HWY_INLINE void score_vectors(const float* const* queries, const float* HWY_REST
   }
   for (int q = 0; q < kQueries; ++q) {
     for (int v = 0; v < kVectors; ++v) {
-      hn::Store(sum[q][v], d, scores + q * ops::kCacheBlock + v * kLanes);
+      hn::Store(sum[q][v], d, scores + q * ops::kCacheBlock + first + v * kLanes);
     }
   }
 }
 
-/// ... of the first `vectors` vectors of a block.
-template <int kQueries, int kVectors = kKeyVectors<kQueries>>
-HWY_INLINE void score_keys(const float* const* queries, const float* keys, int head_size,
-                           int vectors, float* scores) {
-  for (; vectors >= kVectors; vectors -= kVectors) {
-    score_vectors<kQueries, kVectors>(queries, keys, head_size, scores);
-    keys += kVectors * kLanes;
-    scores += kVectors * kLanes;
+/// ... of those before `end`, of which there are whole vectors.
+template <int kQueries, int kVectors = kKeyVectors<kQueries>, class Head>
+HWY_INLINE void score_keys(const float* const* queries, const Head& head, int head_size, int first,
+                           int end, float* scores) {
+  for (; first + kVectors * kLanes <= end; first += kVectors * kLanes) {
+    score_vectors<kQueries, kVectors>(queries, head, head_size, first, scores);
   }
   if constexpr (kVectors > 1) {
-    score_keys<kQueries, kVectors / 2>(queries, keys, head_size, vectors, scores);
+    score_keys<kQueries, kVectors / 2>(queries, head, head_size, first, end, scores);
   }
 }
 
@@ -94,13 +93,13 @@ HWY_INLINE SeenKeys seen_keys(const int* begin, const int* end) {
   return {begin, end, *first, *common_begin, *common_end, *last};
 }
 
-/// sums[q] += weight of key k * value k for kVectors vectors of the value.
-template <bool kAll, int kQueries, int kVectors>
-HWY_INLINE void add_value(const float* HWY_RESTRICT value, const float* HWY_RESTRICT weights, int k,
+/// sums[q] += weight of key k * value k for kVectors vectors of the value, from `first` on.
+template <bool kAll, int kQueries, int kVectors, class Head>
+HWY_INLINE void add_value(const Head& head, int first, const float* HWY_RESTRICT weights, int k,
                           const SeenKeys& keys, FloatVec (&sums)[kQueries][kVectors]) {
   const FloatTag d;
   FloatVec part[kVectors];
-  for (int v = 0; v < kVectors; ++v) part[v] = hn::LoadU(d, value + v * kLanes);
+  for (int v = 0; v < kVectors; ++v) part[v] = head.value(k, first + v * kLanes);
   for (int q = 0; q < kQueries; ++q) {
     if (!kAll && (k < keys.begin[q] || k >= keys.end[q])) continue;
     const FloatVec weight = hn::Set(d, weights[q * ops::kCacheBlock + k]);
@@ -108,9 +107,10 @@ HWY_INLINE void add_value(const float* HWY_RESTRICT value, const float* HWY_REST
   }
 }
 
-/// sums[q] = correction[q] * sums[q] + weights[q] values, for kVectors vectors of the head.
-template <int kQueries, int kVectors>
-HWY_INLINE void add_value_vectors(const float* values, int head_size, const float* weights,
+/// sums[q] = correction[q] * sums[q] + weights[q] values, for kVectors vectors of the head from
+/// `first` on.
+template <int kQueries, int kVectors, class Head>
+HWY_INLINE void add_value_vectors(const Head& head, int first, const float* weights,
                                   const float* corrections, const SeenKeys& keys, float* sums,
                                   int64_t stride) {
   const FloatTag d;
@@ -118,44 +118,40 @@ HWY_INLINE void add_value_vectors(const float* values, int head_size, const floa
   for (int q = 0; q < kQueries; ++q) {
     const FloatVec correction = hn::Set(d, corrections[q]);
     for (int v = 0; v < kVectors; ++v) {
-      even[q][v] = hn::Mul(correction, hn::Load(d, sums + q * stride + v * kLanes));
+      even[q][v] = hn::Mul(correction, hn::Load(d, sums + q * stride + first + v * kLanes));
       odd[q][v] = hn::Zero(d);
     }
   }
   int k = keys.first / 2 * 2;  // a key is even or odd by its place in the block
   for (; k < std::min(keys.common_begin, keys.last); k += 2) {
-    add_value<false>(values + k * head_size, weights, k, keys, even);
-    add_value<false>(values + (k + 1) * head_size, weights, k + 1, keys, odd);
+    add_value<false>(head, first, weights, k, keys, even);
+    add_value<false>(head, first, weights, k + 1, keys, odd);
   }
   for (; k + 2 <= keys.common_end; k += 2) {
-    add_value<true>(values + k * head_size, weights, k, keys, even);
-    add_value<true>(values + (k + 1) * head_size, weights, k + 1, keys, odd);
+    add_value<true>(head, first, weights, k, keys, even);
+    add_value<true>(head, first, weights, k + 1, keys, odd);
   }
   for (; k < keys.last; k += 2) {
-    add_value<false>(values + k * head_size, weights, k, keys, even);
-    add_value<false>(values + (k + 1) * head_size, weights, k + 1, keys, odd);
+    add_value<false>(head, first, weights, k, keys, even);
+    add_value<false>(head, first, weights, k + 1, keys, odd);
   }
   for (int q = 0; q < kQueries; ++q) {
     for (int v = 0; v < kVectors; ++v) {
-      hn::Store(hn::Add(even[q][v], odd[q][v]), d, sums + q * stride + v * kLanes);
+      hn::Store(hn::Add(even[q][v], odd[q][v]), d, sums + q * stride + first + v * kLanes);
     }
   }
 }
 
-/// ... for all `vectors` vectors of it.
-template <int kQueries, int kVectors = kValueVectors<kQueries>>
-HWY_INLINE void add_values(const float* values, int head_size, int vectors, const float* weights,
+/// ... for all vectors of it, `stride` numbers.
+template <int kQueries, int kVectors = kValueVectors<kQueries>, class Head>
+HWY_INLINE void add_values(const Head& head, int first, const float* weights,
                            const float* corrections, const SeenKeys& keys, float* sums,
                            int64_t stride) {
-  for (; vectors >= kVectors; vectors -= kVectors) {
-    add_value_vectors<kQueries, kVectors>(values, head_size, weights, corrections, keys, sums,
-                                          stride);
-    values += kVectors * kLanes;
-    sums += kVectors * kLanes;
+  for (; first + kVectors * kLanes <= stride; first += kVectors * kLanes) {
+    add_value_vectors<kQueries, kVectors>(head, first, weights, corrections, keys, sums, stride);
   }
   if constexpr (kVectors > 1) {
-    add_values<kQueries, kVectors / 2>(values, head_size, vectors, weights, corrections, keys, sums,
-                                       stride);
+    add_values<kQueries, kVectors / 2>(head, first, weights, corrections, keys, sums, stride);
   }
 }
 
@@ -190,13 +186,16 @@ class QueryWalk {
 
   void run() {
     const PlannedRow& first = *rows_[0];
-    const int64_t first_block = first.range.context_begin / ops::kCacheBlock;
-    for (int64_t b = first_block; b * ops::kCacheBlock < first.range.context_end; ++b) {
-      for (int j = 0; j < batch_.count; ++j) {
-        seen_begin_[j] = std::max(0, keys_of_block(rows_[j]->range.context_begin, b));
-        seen_end_[j] = keys_of_block(rows_[j]->range.context_end, b);
-      }
-      attend(first.context->blocks[b] + first.context->offset, 0, batch_.count);
+    switch (first.context->format) {
+      case ops::CacheFormat::kF32:
+        attend_context<ops::CacheFormat::kF32>(first);
+        break;
+      case ops::CacheFormat::kBF16:
+        attend_context<ops::CacheFormat::kBF16>(first);
+        break;
+      case ops::CacheFormat::kQ8:
+        attend_context<ops::CacheFormat::kQ8>(first);
+        break;
     }
     for (int begin = 0; begin < batch_.count;) begin = attend_self(begin);
   }
@@ -220,41 +219,57 @@ class QueryWalk {
     return static_cast<int>(std::min<int64_t>(keys - block * ops::kCacheBlock, ops::kCacheBlock));
   }
 
+  /// All queries meet the blocks of their context, which are those of row `first`.
+  template <ops::CacheFormat kFormat>
+  void attend_context(const PlannedRow& first) {
+    const int64_t first_block = first.range.context_begin / ops::kCacheBlock;
+    for (int64_t b = first_block; b * ops::kCacheBlock < first.range.context_end; ++b) {
+      for (int j = 0; j < batch_.count; ++j) {
+        seen_begin_[j] = std::max(0, keys_of_block(rows_[j]->range.context_begin, b));
+        seen_end_[j] = keys_of_block(rows_[j]->range.context_end, b);
+      }
+      attend<kFormat>(first.context->blocks[b] + first.context->offset, 0, batch_.count);
+    }
+  }
+
   /// Takes query `begin` and those behind it that see the same rows of the pass to them. Returns
   /// the first that does not.
   int attend_self(int begin) {
+    constexpr ops::CacheFormat kFormat = ops::CacheFormat::kF32;
     const auto [self, keys] = std::pair(rows_[begin]->self, rows_[begin]->self_keys());
     int end = begin + 1;
     while (end < batch_.count && rows_[end]->self == self) ++end;
     for (int64_t b = 0; b * ops::kCacheBlock < keys; ++b) {
       std::fill(seen_begin_.data() + begin, seen_begin_.data() + end, 0);
       std::fill(seen_end_.data() + begin, seen_end_.data() + end, keys_of_block(keys, b));
-      attend(self + b * ops::cache_block_floats(plan_.layout()), begin, end);
+      attend<kFormat>(self + b * ops::cache_block_bytes(plan_.layout(), kFormat), begin, end);
     }
     return end;
   }
 
   /// Queries [j, end) meet a block, of which `layer` is one layer.
-  void attend(const float* layer, int j, int end) {
-    const float* keys = layer + int64_t{kv_head_} * 2 * ops::kCacheBlock * size_;
-    for (; j + 4 <= end; j += 4) attend_together<4>(j, keys);
-    for (; j + 2 <= end; j += 2) attend_together<2>(j, keys);
-    if (j < end) attend_together<1>(j, keys);
+  template <ops::CacheFormat kFormat>
+  void attend(const std::byte* layer, int j, int end) {
+    const typename CachedHeadOfFormat<kFormat>::Type head(
+        layer + kv_head_ * ops::cache_head_bytes(size_, kFormat), size_);
+    for (; j + 4 <= end; j += 4) attend_together<4>(j, head);
+    if (end - j == 3) return attend_together<3>(j, head);
+    if (end - j == 2) return attend_together<2>(j, head);
+    if (end - j == 1) attend_together<1>(j, head);
   }
 
   /// Queries [j, j + kQueries) share the loads of keys and values.
-  template <int kQueries>
-  HWY_INLINE void attend_together(int j, const float* keys) {
+  template <int kQueries, class Head>
+  HWY_INLINE void attend_together(int j, const Head& head) {
     HWY_ALIGN float weights[kQueries * ops::kCacheBlock];
     float corrections[kQueries];
     const SeenKeys seen = seen_keys<kQueries>(seen_begin_.data() + j, seen_end_.data() + j);
     const int vectors = (seen.last + kLanes - 1) / kLanes;
-    score_keys<kQueries>(queries_.data() + j, keys, size_, vectors, weights);
+    score_keys<kQueries>(queries_.data() + j, head, size_, 0, vectors * kLanes, weights);
     for (int q = 0; q < kQueries; ++q) {
       corrections[q] = update_softmax(j + q, vectors, weights + q * ops::kCacheBlock);
     }
-    add_values<kQueries>(keys + int64_t{ops::kCacheBlock} * size_, size_, vectors_, weights,
-                         corrections, seen, sums_ + j * stride(), stride());
+    add_values<kQueries>(head, 0, weights, corrections, seen, sums_ + j * stride(), stride());
   }
 
   /// Scores of query j become weights, 0 of keys that it does not see. Returns the factor that

@@ -61,14 +61,9 @@ void check_call(const CachedAttentionCall& call) {
 /// One kv head of write_keys().
 void write_head(const tensor::Tensor& qkv, const HeadLayout& layout, int64_t begin, int64_t end,
                 const CachedKeys& cached, int64_t token, int64_t head) {
-  const int64_t size = layout.head_size;
   for (int64_t r = begin; r < end; ++r, ++token) {
-    const float* key = qkv.row(r) + layout.q_cols() + head * size;
-    float* block = cached.blocks[token / ops::kCacheBlock] + cached.offset +
-                   head * 2 * ops::kCacheBlock * size;
-    const int64_t lane = token % ops::kCacheBlock;
-    for (int64_t i = 0; i < size; ++i) block[i * ops::kCacheBlock + lane] = key[i];
-    std::copy_n(key + layout.kv_cols(), size, block + (ops::kCacheBlock + lane) * size);
+    const float* key = qkv.row(r) + layout.q_cols() + head * layout.head_size;
+    CachedToken(cached, layout, token, head).write(key, key + layout.kv_cols());
   }
 }
 

@@ -58,17 +58,17 @@ void CachedAttentionPlan::sort_rows() {
 }
 
 void CachedAttentionPlan::copy_self_keys() {
-  const int64_t layer = cache_block_floats(call_.layout);
-  std::map<std::pair<int32_t, int32_t>, const float*> copies;
+  const int64_t layer = cache_block_bytes(call_.layout, CacheFormat::kF32);
+  std::map<std::pair<int32_t, int32_t>, const std::byte*> copies;
   for (PlannedRow& row : rows_) {
     if (row.self_keys() == 0) continue;
-    const float*& copy = copies[{row.range.self_begin, row.range.self_end}];
+    const std::byte*& copy = copies[{row.range.self_begin, row.range.self_end}];
     if (copy == nullptr) {
       const int64_t count = blocks_of(row.self_keys());
-      self_blocks_.push_back(tensor::pooled_bytes((count * layer + kCachePadding) * sizeof(float)));
-      std::vector<float*> blocks;
+      self_blocks_.push_back(tensor::pooled_bytes(count * layer + kCachePadding));
+      std::vector<std::byte*> blocks;
       for (int64_t b = 0; b < count; ++b) {
-        blocks.push_back(static_cast<float*>(self_blocks_.back().get()) + b * layer);
+        blocks.push_back(static_cast<std::byte*>(self_blocks_.back().get()) + b * layer);
       }
       write_keys(call_.qkv, call_.layout, row.range.self_begin, row.range.self_end,
                  {blocks, 0, row.self_keys()}, 0);
@@ -93,8 +93,9 @@ void CachedAttentionPlan::make_batches() {
 
 /// Queries: as many as there is room for, but no more than gives every thread two batches.
 int64_t CachedAttentionPlan::batch_size() const {
-  const int64_t lines = divide_up(call_.layout.head_size, kCachePadding);
-  const int64_t room = std::min<int64_t>(kBatchQueries, kBatchFloats / (lines * kCachePadding));
+  constexpr int64_t kLine = kCachePadding / sizeof(float);
+  const int64_t lines = divide_up(call_.layout.head_size, kLine);
+  const int64_t room = std::min<int64_t>(kBatchQueries, kBatchFloats / (lines * kLine));
   const bool alone = work_ < kSerialWork || threads() == 1;
   const int64_t shares = alone ? 1 : divide_up(2 * threads(), call_.layout.kv_heads);
   const int64_t share = divide_up(std::ssize(rows_) * group(), shares);

@@ -1,6 +1,7 @@
 // How attention over cached keys cuts up its work. Indices only, no arithmetic on values.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -24,9 +25,9 @@ struct CachedAttentionCall {
 struct PlannedRow {
   KeyRange range;
   const CachedKeys* context;
-  const float* self;  ///< rows [self_begin, self_end): one layer of blocks, in a row
-  const float* qkv;   ///< [row_cols]
-  float* out;         ///< [H e]
+  const std::byte* self;  ///< rows [self_begin, self_end): one layer of blocks in f32, in a row
+  const float* qkv;       ///< [row_cols]
+  float* out;             ///< [H e]
 
   [[nodiscard]] int64_t self_keys() const { return range.self_end - range.self_begin; }
 };
