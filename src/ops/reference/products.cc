@@ -8,10 +8,10 @@
 
 #include "base/error.h"
 #include "base/float_formats.h"
+#include "base/weight_group.h"
 #include "ops/reference/products.h"
 #include "ops/reference/reference.h"
 #include "ops/reference/tensors.h"
-#include "base/weight_group.h"
 
 namespace evo::ops::reference {
 namespace {
