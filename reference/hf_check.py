@@ -88,6 +88,7 @@ def truth_and_tolerance(folder, ids):
     truth = HfModel(folder, torch.float64).logits(ids)
     single = HfModel(folder, torch.float32).logits(ids).double()
     size, error = truth.abs().amax(-1, keepdim=True), (single - truth).abs().amax(-1, keepdim=True)
+    error = torch.maximum(error, error.mean())  # a row in which PyTorch was lucky is one like others
     return truth, kFactor * error + kUlps * torch.finfo(torch.float32).eps * size
 
 
