@@ -39,11 +39,16 @@ struct BenchDecodeFlags {
   bool json = false;
 };
 
+/// No file, nothing stored.
+tensor::Precision packable(tensor::Precision precision) {
+  return precision == tensor::Precision::kStored ? ops::best_precision() : precision;
+}
+
 /// A model of which only the speed means anything.
 model::Model random_model(const BenchDecodeFlags& flags, tensor::Precision precision) {
   model::Model model(train::RunConfig::preset(flags.random), false);
   model.initialize(1);
-  model.pack(precision == tensor::Precision::kStored ? ops::best_precision() : precision);
+  model.pack(packable(precision));
   model.set_cache_format(parse_cache_format(flags.kv_cache));
   return model;
 }
@@ -154,6 +159,11 @@ void run_bench_decode(BenchDecodeFlags& flags) {
     throw UsageError("bench decode: expected a model folder or --random PRESET, one of them");
   if (!flags.lengths.lengths.empty()) return run_lengths(flags);
   const tensor::Precision asked = parse_precision(flags.precision);
+  if (!flags.llama_model.empty() && !flags.random.empty()) {
+    // Its shape is enough: the model itself may be larger than memory.
+    return write_llama_model(flags.llama_model, train::RunConfig::preset(flags.random),
+                             packable(asked));
+  }
   std::optional<decode::LoadedModel> loaded;
   std::optional<model::Model> made;
   if (flags.random.empty()) {
