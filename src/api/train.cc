@@ -6,6 +6,7 @@
 #include "api/options.h"
 #include "api/run_settings.h"
 #include "api/train_run.h"
+#include "ops/machine.h"
 
 namespace evo::api {
 namespace {

@@ -17,6 +17,7 @@
 #include "cli/options.h"
 #include "cli/program.h"
 #include "decode/loaded_model.h"
+#include "ops/machine.h"
 #include "train/config.h"
 
 namespace evo::cli {
