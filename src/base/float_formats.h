@@ -6,6 +6,13 @@
 
 namespace evo {
 
+/// The nearest whole number, ties to even, for |value| < 2^22: adding 1.5 * 2^23 leaves no more.
+/// Compilers make vectors of it.
+[[nodiscard]] inline float nearest_whole(float value) {
+  constexpr float kMagic = 0x1.8p23f;
+  return (value + kMagic) - kMagic;
+}
+
 /// Exact: a bf16 is the upper half of a float.
 [[nodiscard]] inline float from_bf16(uint16_t value) {
   return std::bit_cast<float>(static_cast<uint32_t>(value) << 16);

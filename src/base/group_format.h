@@ -13,6 +13,13 @@ namespace evo {
 
 /// Neighbours in a row that share a scale, in weights and in what they are multiplied with.
 inline constexpr int64_t kGroupInputs = 32;
+/// Groups that share the f16 numbers of a format with factors.
+inline constexpr int64_t kSuperGroups = 8;
+
+/// Of a row of `in` weights; the last one may be a part of one.
+[[nodiscard]] constexpr int64_t groups_of_row(int64_t in) {
+  return (in + kGroupInputs - 1) / kGroupInputs;
+}
 
 /// What the groups of a matrix have in common.
 struct GroupFormat {
@@ -36,6 +43,12 @@ struct GroupedRows {
   /// Gives the groups of a row, which follow `format`. Threads share it.
   std::function<void(int64_t row, std::span<WeightGroup> groups)> read;
 };
+
+[[nodiscard]] inline int64_t total_rows(std::span<const GroupedRows> parts) {
+  int64_t rows = 0;
+  for (const GroupedRows& part : parts) rows += part.rows;
+  return rows;
+}
 
 /// 32 weights of a row: values times a scale, and a minimum besides. A format without factors has
 /// ones; one without a minimum, zero.

@@ -12,12 +12,6 @@ namespace {
 
 constexpr float kMostNibble = 15;
 
-/// To nearest even, of less than 2^22; compilers make vectors of it.
-float whole(float value) {
-  constexpr float kMagic = 0x1.8p23f;
-  return value + kMagic - kMagic;
-}
-
 uint16_t half(float value, float weight, int64_t bits) {
   const uint16_t rounded = to_f16(value);
   if (std::isfinite(from_f16(rounded))) return rounded;
@@ -37,7 +31,8 @@ WeightGroup byte_group(const float* weights) {
   group.scale = half(largest / kMost, largest, 8);
   const float step = from_f16(group.scale), factor = step != 0 ? 1 / step : 0;
   for (int64_t i = 0; i < kGroupInputs; ++i)
-    group.values[i] = static_cast<int8_t>(whole(std::clamp(weights[i] * factor, -kMost, kMost)));
+    group.values[i] =
+        static_cast<int8_t>(nearest_whole(std::clamp(weights[i] * factor, -kMost, kMost)));
   return group;
 }
 
@@ -47,7 +42,7 @@ struct Line {
 
   [[nodiscard]] float nearest(float weight) const {
     const float factor = scale != 0 ? 1 / scale : 0;
-    return whole(std::clamp((weight - minimum) * factor, 0.0f, kMostNibble));
+    return nearest_whole(std::clamp((weight - minimum) * factor, 0.0f, kMostNibble));
   }
   [[nodiscard]] float error(const float* weights) const {
     float error = 0;
@@ -118,7 +113,7 @@ constexpr int kMostFactor = 63;  // 6 bits
 
 int nearest_factor(float value, float unit) {
   if (unit == 0) return 0;
-  return static_cast<int>(whole(std::clamp<float>(value / unit, 0, kMostFactor)));
+  return static_cast<int>(nearest_whole(std::clamp<float>(value / unit, 0, kMostFactor)));
 }
 
 /// Factors of `group`, whose f16 numbers are set, of the least squared error about those of `line`.
@@ -162,11 +157,10 @@ std::array<WeightGroup, kSuperGroups> super_group(const float* weights) {
   }
   const float largest = largest_of(weights, kSuperGroups * kGroupInputs);
   std::array<WeightGroup, kSuperGroups> groups;
-  for (int64_t g = 0; g < kSuperGroups; ++g) {
-    groups[g].scale = half(scale / kMostFactor, largest, 4);
-    groups[g].minimum = half(minimum / kMostFactor, largest, 4);
+  groups.fill({.scale = half(scale / kMostFactor, largest, 4),
+               .minimum = half(minimum / kMostFactor, largest, 4)});
+  for (int64_t g = 0; g < kSuperGroups; ++g)
     set_factors(lines[g], weights + g * kGroupInputs, groups[g]);
-  }
   return groups;
 }
 

@@ -22,7 +22,6 @@ namespace evo {
 /// f16 number and a whole one of 6 bits. Of the whole numbers about the nearest those with the
 /// least squared error. Errors likewise.
 inline constexpr GroupFormat kSuperGroupFormat = {.bits = 4, .minimum = true, .factors = true};
-inline constexpr int64_t kSuperGroups = 8;
 [[nodiscard]] std::array<WeightGroup, kSuperGroups> super_group(const float* weights);
 
 }  // namespace evo

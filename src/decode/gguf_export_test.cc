@@ -134,13 +134,19 @@ TEST(GgufExport, SettingsThatAreOthersInGguf) {
   }
 }
 
-TEST(GgufExport, Formats) {
-  const TemporaryFolder folder;
+/// One whose hidden rows are long enough for blocks of 256.
+model::Model save_model(const std::filesystem::path& folder) {
   model::ModelConfig config = backbone_config("llama");
   config.intermediate_size = 256;
   model::Model model(config, false);
   testing::randomize(model, 3, 0.1f);
-  model.save(folder / "model");
+  model.save(folder);
+  return model;
+}
+
+TEST(GgufExport, Formats) {
+  const TemporaryFolder folder;
+  const model::Model model = save_model(folder / "model");
   std::vector<uint64_t> sizes;
   for (const char* format : {"F32", "F16", "BF16", "Q8_0", "Q4_1", "Q4_K"}) {
     const bool is_k = format == std::string("Q4_K"), four = is_k || format == std::string("Q4_1");
@@ -168,11 +174,7 @@ TEST(GgufExport, Formats) {
 /// for the rounding of x.
 TEST(GgufExport, IsComputedAsStored) {
   const TemporaryFolder folder;
-  model::ModelConfig config = backbone_config("llama");
-  config.intermediate_size = 256;
-  model::Model model(config, false);
-  testing::randomize(model, 3, 0.1f);
-  model.save(folder / "model");
+  (void)save_model(folder / "model");
   const std::vector<int32_t> tokens = {3, 1, 4, 1, 5, 9, 2, 6};
   for (const char* format : {"BF16", "Q8_0", "Q4_1", "Q4_K"}) {
     const auto path = folder / "m.gguf";

@@ -178,6 +178,8 @@ class Model {
   void set_packed(ops::Weight& weight, std::shared_ptr<const ops::PackedWeight> packed);
   static Model read(const std::string& folder,
                     const std::function<void(Model&, const FamilyWeights&)>& read_parameters);
+  /// Packs a weight as the file has it in groups; false if it has not.
+  bool pack_stored(const FamilyWeights& file, const PackedUnit& unit);
   void read_packed(const FamilyWeights& file, const PackedUnit& unit, tensor::Precision precision);
   void pack_bits(const FamilyWeights& file, std::span<const Parameter> parts, ops::Weight& weight,
                  tensor::Precision precision);

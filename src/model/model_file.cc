@@ -1,5 +1,6 @@
 // Reading and writing model folders.
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <optional>
 #include <utility>
@@ -104,9 +105,16 @@ Model Model::load_packed(const std::string& folder, tensor::Precision precision)
       (is_table ? tables : layers).push_back(unit);
     }
     const Watcher& reader = watcher();  // other threads read for this one
+    const bool as_stored = precision == tensor::Precision::kStored;
+    const tensor::Precision others = as_stored ? ops::best_precision() : precision;
+    std::atomic<bool> any_stored = false;
     const auto read_unit = [&](const PackedUnit& unit) {
       if (reader.wants_end()) fail_interrupted("interrupted while {} was read", folder);
-      model.read_packed(file, unit, precision);
+      if (as_stored && model.pack_stored(file, unit)) {
+        any_stored = true;
+      } else {
+        model.read_packed(file, unit, others);
+      }
     };
     // Packing works in arrays as large as the weight. All weights of a thread use the same ones,
     // and then the tables do, whose parts threads share: they need too much for it to be added to
@@ -115,27 +123,23 @@ Model Model::load_packed(const std::string& folder, tensor::Precision precision)
     tensor::trim_pool();
     for (const PackedUnit& table : tables) read_unit(table);
     tensor::trim_pool();
-    model.precision_ = precision;
-    if (precision == tensor::Precision::kStored &&
-        std::ranges::none_of(model.units(), [&](const PackedUnit& unit) {
-          return !grouped_rows(file, unit.parts).empty();
-        })) {
-      model.precision_ = ops::best_precision();
-    }
+    model.precision_ = any_stored ? tensor::Precision::kStored : others;
   });
+}
+
+bool Model::pack_stored(const FamilyWeights& file, const PackedUnit& unit) {
+  const auto [parts, weight] = unit;
+  if (weight == nullptr) return false;
+  const std::vector<GroupedRows> rows = grouped_rows(file, parts);
+  if (rows.empty()) return false;
+  set_packed(*weight, ops::pack_groups(rows, weight->value.cols()));
+  parameters_.release(weight->value);
+  return true;
 }
 
 void Model::read_packed(const FamilyWeights& file, const PackedUnit& unit,
                         tensor::Precision precision) {
   const auto [parts, weight] = unit;
-  if (precision == tensor::Precision::kStored) {
-    if (const auto rows = grouped_rows(file, parts); weight != nullptr && !rows.empty()) {
-      set_packed(*weight, ops::pack_groups(rows, weight->value.cols()));
-      parameters_.release(weight->value);
-      return;
-    }
-    precision = ops::best_precision();
-  }
   // What is packed as int8 too, or is none, is read where it belongs.
   if (weight == nullptr || is_ahead(*weight) || unembeds_ahead(*weight)) {
     for (const Parameter& p : parts) file.read(p, parameters_.values_of(p));

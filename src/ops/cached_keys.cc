@@ -60,12 +60,6 @@ void read_value(const Number* from, const float* /*scale*/, int size, float* x) 
   read_numbers(from, 1, size, x);
 }
 
-/// The whole number nearest to x for |x| < 2^22, ties to even: adding 1.5 * 2^23 leaves no more.
-float nearest(float x) {
-  constexpr float kMagic = 0x1.8p23f;
-  return (x + kMagic) - kMagic;
-}
-
 void write_value(const float* x, int size, int8_t* to, float* scale) {
   constexpr float kLargest = 127, kZero = 0x1p-100f;
   float largest = 0;
@@ -80,7 +74,7 @@ void write_value(const float* x, int size, int8_t* to, float* scale) {
     return;
   }
   const float factor = kLargest / largest;
-  for (int64_t i = 0; i < size; ++i) to[i] = static_cast<int8_t>(nearest(x[i] * factor));
+  for (int64_t i = 0; i < size; ++i) to[i] = static_cast<int8_t>(nearest_whole(x[i] * factor));
   *scale = largest / kLargest;
 }
 void read_value(const int8_t* from, const float* scale, int size, float* x) {

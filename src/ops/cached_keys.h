@@ -24,7 +24,7 @@ enum class CacheFormat : uint8_t {
 inline constexpr int64_t kCachePadding = 64;
 
 /// Bytes of a kv head in a layer of a block: keys [e, kCacheBlock], then values [kCacheBlock, e];
-/// of kQ8 then scales in f32, of keys [groups, kCacheBlock] and of values [kCacheBlock, groups].
+/// of kQ8 then scales of the values in f32 [kCacheBlock].
 [[nodiscard]] int64_t cache_head_bytes(int head_size, CacheFormat format);
 
 /// ... of all its kv heads.

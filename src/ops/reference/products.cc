@@ -98,68 +98,73 @@ Matrix transposed(const Matrix& a) {
 
 namespace {
 
-class RoundedWeight final : public PackedWeight {
+/// Weights as they were rounded.
+class HeldWeight : public PackedWeight {
  public:
-  RoundedWeight(const Matrix& weight, tensor::Precision precision)
-      : PackedWeight(weight.rows, weight.cols),
-        weight_(rounded_weights(weight, precision)),
-        precision_(precision) {}
-
   [[nodiscard]] size_t bytes() const override { return weight_.values.size() * sizeof(double); }
 
- private:
-  void multiply_rows(const float* x, int64_t rows, float* y) const override {
-    const Matrix outputs =
-        product_transposed(rounded(matrix_of(x, rows, in()), precision_), weight_);
-    std::ranges::transform(outputs.values, y, [](double v) { return static_cast<float>(v); });
+ protected:
+  explicit HeldWeight(Matrix weight)
+      : PackedWeight(weight.rows, weight.cols), weight_(std::move(weight)) {}
+
+  [[nodiscard]] Matrix outputs(const float* x, int64_t rows, tensor::Precision precision) const {
+    return product_transposed(rounded(matrix_of(x, rows, in()), precision), weight_);
   }
+
+ private:
   void read_row(int64_t index, float* values) const override {
     for (int64_t c = 0; c < in(); ++c) values[c] = static_cast<float>(weight_.at(index, c));
   }
 
   Matrix weight_;
+};
+
+class RoundedWeight final : public HeldWeight {
+ public:
+  RoundedWeight(const Matrix& weight, tensor::Precision precision)
+      : HeldWeight(rounded_weights(weight, precision)), precision_(precision) {}
+
+ private:
+  void multiply_rows(const float* x, int64_t rows, float* y) const override {
+    const Matrix all = outputs(x, rows, precision_);
+    std::ranges::transform(all.values, y, [](double v) { return static_cast<float>(v); });
+  }
+
   tensor::Precision precision_;
 };
 
-/// Rows of weights in groups, and how many bits they have.
-class GroupedRowsOfDoubles final : public PackedWeight {
- public:
-  GroupedRowsOfDoubles(std::span<const GroupedRows> parts, int64_t in)
-      : PackedWeight(rows_of(parts), in), weight_(out(), in) {
-    std::vector<WeightGroup> groups((in + kGroupInputs - 1) / kGroupInputs);
-    for (const GroupedRows& part : parts) {
-      for (int64_t r = 0; r < part.rows; ++r) {
-        part.read(r, groups);
-        const auto o = std::ssize(bits_);
-        for (int64_t c = 0; c < in; ++c)
-          weight_.at(o, c) = groups[c / kGroupInputs].weight(c % kGroupInputs);
-        bits_.push_back(part.format.bits);
-      }
+Matrix weights_of(std::span<const GroupedRows> parts, int64_t in) {
+  Matrix weights(total_rows(parts), in);
+  std::vector<WeightGroup> groups(groups_of_row(in));
+  int64_t o = 0;
+  for (const GroupedRows& part : parts) {
+    for (int64_t r = 0; r < part.rows; ++r, ++o) {
+      part.read(r, groups);
+      for (int64_t c = 0; c < in; ++c)
+        weights.at(o, c) = groups[c / kGroupInputs].weight(c % kGroupInputs);
     }
   }
+  return weights;
+}
 
-  [[nodiscard]] size_t bytes() const override { return weight_.values.size() * sizeof(double); }
+/// Rows of weights in groups: x is rounded for the bits of each.
+class WeightInGroups final : public HeldWeight {
+ public:
+  WeightInGroups(std::span<const GroupedRows> parts, int64_t in)
+      : HeldWeight(weights_of(parts, in)) {
+    for (const GroupedRows& part : parts) bits_.insert(bits_.end(), part.rows, part.format.bits);
+  }
 
  private:
-  static int64_t rows_of(std::span<const GroupedRows> parts) {
-    int64_t rows = 0;
-    for (const GroupedRows& part : parts) rows += part.rows;
-    return rows;
-  }
   void multiply_rows(const float* x, int64_t rows, float* y) const override {
-    const Matrix inputs = matrix_of(x, rows, in());
-    const Matrix by_8 = product_transposed(rounded(inputs, tensor::Precision::kQ8), weight_);
-    const Matrix by_4 = product_transposed(rounded(inputs, tensor::Precision::kQ4), weight_);
+    const Matrix by_8 = outputs(x, rows, tensor::Precision::kQ8);
+    const Matrix by_4 = outputs(x, rows, tensor::Precision::kQ4);
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t o = 0; o < out(); ++o)
         y[r * out() + o] = static_cast<float>((bits_[o] == 8 ? by_8 : by_4).at(r, o));
     }
   }
-  void read_row(int64_t index, float* values) const override {
-    for (int64_t c = 0; c < in(); ++c) values[c] = static_cast<float>(weight_.at(index, c));
-  }
 
-  Matrix weight_;
   std::vector<int64_t> bits_;  // of each row
 };
 
@@ -179,7 +184,7 @@ std::shared_ptr<const PackedWeight> pack_bf16_weight(const uint16_t* weight, int
 }
 
 std::shared_ptr<const PackedWeight> pack_groups(std::span<const GroupedRows> parts, int64_t in) {
-  return std::make_shared<const GroupedRowsOfDoubles>(parts, in);
+  return std::make_shared<const WeightInGroups>(parts, in);
 }
 
 tensor::Tensor linear(tensor::Tape& tape, const tensor::Tensor& x, const Weight& weight) {

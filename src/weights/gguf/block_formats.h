@@ -35,7 +35,8 @@ struct BlockFormat {
 
 // What the readers share.
 
-inline constexpr int64_t kSuperBlock = 256;  ///< weights of a block of the K formats
+/// Weights of a block of the K formats.
+inline constexpr int64_t kSuperBlock = kSuperGroups * kGroupInputs;
 
 /// A bf16, f16 or other 16-bit number at any address, least byte first.
 [[nodiscard]] inline uint16_t read_u16(const uint8_t* at) {

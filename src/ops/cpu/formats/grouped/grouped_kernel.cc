@@ -355,12 +355,14 @@ HWY_INLINE void scales_of_group(const ops::GroupLayout& layout, const uint8_t* b
     multiply_by_bytes<uint8_t>(minima + part * kBlock, halves, to.minima[part]);
 }
 
+using Task = ops::GroupedTask<ops::InputGroup>;
+
 template <int64_t kBits, int64_t kParts>
 struct Kernel {
   using Sum = float;
   static constexpr int64_t kStepInputs = 1;  // a group
 
-  explicit Kernel(const GroupedTask& of)
+  explicit Kernel(const Task& of)
       : task(of), x(of.x), rows(of.rows), x_stride(of.groups), steps(of.groups) {}
 
   [[nodiscard]] int64_t step_bytes() const { return task.layout.group_bytes(); }
@@ -403,12 +405,12 @@ struct Kernel {
       copy_block(sums, b, task.out, task.y + r * task.y_stride);
   }
 
-  const GroupedTask& task;
+  const Task& task;
   const ops::InputGroup* x;
   int64_t rows, x_stride, steps;
 };
 
-void blocks(const GroupedTask& task, int64_t begin, int64_t end) {
+void blocks(const Task& task, int64_t begin, int64_t end) {
   const GroupFormat& format = task.layout.format();
   if (format.bits == 4) {
     multiply_blocks(Kernel<4, 1>(task), begin, end);
@@ -445,7 +447,7 @@ void grouped_scales(const GroupLayout& layout, const uint8_t* block, const uint8
   HWY_DYNAMIC_DISPATCH(scales_of_group)(layout, block, group, index, to);
 }
 
-void grouped_multiply(const GroupedTask& task, int64_t begin, int64_t end) {
+void grouped_multiply(const GroupedTask<InputGroup>& task, int64_t begin, int64_t end) {
   HWY_DYNAMIC_DISPATCH(blocks)(task, begin, end);
 }
 

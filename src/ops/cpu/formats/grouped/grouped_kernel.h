@@ -39,9 +39,10 @@ struct alignas(64) GroupScales {
 void grouped_scales(const GroupLayout& layout, const uint8_t* block, const uint8_t* group,
                     int64_t index, GroupScales& to);
 
-/// y [rows, out] = x W^T.
+/// y [rows, out] = x W^T, with rows of x as InputGroup or as InputTile.
+template <class Input>
 struct GroupedTask {
-  const InputGroup* x;  ///< [rows, groups]
+  const Input* x;  ///< [rows, groups], or of tiles [ceil(rows / 16), groups]
   int64_t rows, groups, out;
   GroupLayout layout;
   const uint8_t* w;  ///< [blocks, GroupLayout::block_bytes()]
@@ -56,7 +57,7 @@ void grouped_inputs(const float* x, int64_t count, int64_t bits, InputGroup* to)
 
 /// Computes blocks [begin, end) of outputs, 32 in a block. Sums within a group, or a part of one,
 /// are exact; they are added in f32, in their order. So all kernels give the same bits.
-void grouped_multiply(const GroupedTask& task, int64_t begin, int64_t end);
+void grouped_multiply(const GroupedTask<InputGroup>& task, int64_t begin, int64_t end);
 
 /// A group of 16 rows of x for AMX's tiles, which take numbers in parts.
 inline constexpr int64_t kGroupedTileRows = 16;
@@ -69,15 +70,7 @@ struct alignas(64) InputTile {
 /// Puts a group in parts into row `row` of a tile.
 void put_into_tile(const InputGroup& group, int64_t row, InputTile& tile);
 
-/// The same product by tiles, [ceil(rows / 16), groups], whose last rows are zeros.
-struct TiledTask {
-  const InputTile* x;
-  int64_t rows, groups, out;
-  GroupLayout layout;
-  const uint8_t* w;
-  float* y;
-  int64_t y_stride;
-};
-void grouped_multiply_tiles(const TiledTask& task, int64_t begin, int64_t end);
+/// The same product by tiles, whose last rows are zeros.
+void grouped_multiply(const GroupedTask<InputTile>& task, int64_t begin, int64_t end);
 
 }  // namespace evo::ops

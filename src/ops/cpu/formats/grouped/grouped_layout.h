@@ -20,7 +20,7 @@ namespace evo::ops {
 class GroupLayout {
  public:
   static constexpr int64_t kOutputs = 32, kLaneBytes = 4, kLineBytes = kOutputs * kLaneBytes,
-                           kHalvesBytes = kOutputs * int64_t{sizeof(uint16_t)}, kSuperGroups = 8;
+                           kHalvesBytes = kOutputs * int64_t{sizeof(uint16_t)};
 
   explicit constexpr GroupLayout(const GroupFormat& format) : format_(format) {}
 

@@ -20,12 +20,6 @@ constexpr int64_t rows_for_tiles(int64_t bits) {
   return bits == 8 ? 9 : 7;
 }
 
-int64_t rows_of(std::span<const GroupedRows> parts) {
-  int64_t rows = 0;
-  for (const GroupedRows& part : parts) rows += part.rows;
-  return rows;
-}
-
 }  // namespace
 
 bool has_grouped_tiles() {
@@ -33,7 +27,7 @@ bool has_grouped_tiles() {
 }
 
 GroupedWeight::GroupedWeight(std::span<const GroupedRows> parts, int64_t in)
-    : PackedWeight(rows_of(parts), in), groups_((in + kGroupInputs - 1) / kGroupInputs) {
+    : PackedWeight(total_rows(parts), in), groups_(groups_of_row(in)) {
   int64_t row = 0, block = 0;
   for (const GroupedRows& part : parts) {
     const GroupLayout layout(part.format);
@@ -63,14 +57,23 @@ void GroupedWeight::pack(const GroupedRows& rows, const Section& section) const 
   });
 }
 
-template <class Multiply>
-void GroupedWeight::for_each_block(int64_t bits, int64_t rows, const Multiply& multiply) const {
+template <class Input>
+void GroupedWeight::multiply_blocks(int64_t bits, const Input* x, int64_t rows, float* y) const {
   const int64_t blocks = sections_.back().first_block + sections_.back().blocks;
   parallel_for(blocks, row_product_grain(in(), rows, 1), [&](int64_t begin, int64_t end) {
     for (const Section& section : sections_) {
       const int64_t first = std::max(begin - section.first_block, int64_t{0});
       const int64_t last = std::min(end - section.first_block, section.blocks);
-      if (first < last && section.layout.format().bits == bits) multiply(section, first, last);
+      if (first >= last || section.layout.format().bits != bits) continue;
+      const GroupedTask<Input> task = {x,
+                                       rows,
+                                       groups_,
+                                       section.rows,
+                                       section.layout,
+                                       section.memory.get(),
+                                       y + section.first,
+                                       out()};
+      grouped_multiply(task, first, last);
     }
   });
 }
@@ -113,11 +116,7 @@ void GroupedWeight::multiply_vectors(int64_t bits, const float* x, int64_t rows,
     for (int64_t r = begin; r < end; ++r)
       grouped_inputs(x + r * in(), in(), bits, groups + r * groups_);
   });
-  for_each_block(bits, rows, [&](const Section& section, int64_t begin, int64_t end) {
-    grouped_multiply({groups, rows, groups_, section.rows, section.layout, section.memory.get(),
-                      y + section.first, out()},
-                     begin, end);
-  });
+  multiply_blocks(bits, groups, rows, y);
 }
 
 void GroupedWeight::multiply_tiles(int64_t bits, const float* x, int64_t rows, float* y) const {
@@ -129,11 +128,7 @@ void GroupedWeight::multiply_tiles(int64_t bits, const float* x, int64_t rows, f
     for (int64_t t = begin; t < end; ++t)
       fill_tiles(x, rows, t * kGroupedTileRows, bits, inputs + t * groups_);
   });
-  for_each_block(bits, rows, [&](const Section& section, int64_t begin, int64_t end) {
-    grouped_multiply_tiles({inputs, rows, groups_, section.rows, section.layout,
-                            section.memory.get(), y + section.first, out()},
-                           begin, end);
-  });
+  multiply_blocks(bits, inputs, rows, y);
 }
 
 /// Rows `first` .. of x in the groups of a tile each; what is beyond the last one is zeros.

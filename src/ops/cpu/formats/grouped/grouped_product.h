@@ -53,10 +53,9 @@ class GroupedWeight final : public PackedWeight {
   /// Calls multiply(bits) for the bits that there are.
   template <class Multiply>
   void for_each_width(const Multiply& multiply) const;
-  /// Calls multiply(section, begin, end) for the blocks of each section of `bits`, shared out among
-  /// threads.
-  template <class Multiply>
-  void for_each_block(int64_t bits, int64_t rows, const Multiply& multiply) const;
+  /// The rows of y of these sections from x in groups or tiles; threads share the blocks.
+  template <class Input>
+  void multiply_blocks(int64_t bits, const Input* x, int64_t rows, float* y) const;
 
   int64_t groups_;  ///< of a row, the last one padded with zeros
   std::vector<Section> sections_;

@@ -1,6 +1,6 @@
-// The kernels of grouped_product.cc for AMX: of up to 16 rows and 16 outputs, the sums of a group
-// in two tiles, one for each part of the numbers of x. Whole numbers are added exactly; what is
-// done with the sums of a group is what grouped_kernel.cc does.
+// The kernels of grouped_product.cc for AMX: the sums of a group for up to 16 rows and 16 outputs
+// in one tile or two (TileForm). Whole numbers are added exactly; what is done with the sums of a
+// group is what grouped_kernel.cc does.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -41,8 +41,7 @@ constexpr int64_t kChunkGroups = 8;
 template <int64_t kBits, int64_t kParts>
 struct TileForm {
   static constexpr int64_t kInputs = kGroupInputs / kParts;
-  static constexpr int64_t kSums = kBits == 8 ? 2 : 1, kTogether = kBits == 8 ? 1 : 2;
-  static constexpr int64_t kXBytes = kTogether * kInputs, kLines = kXBytes / 4;
+  static constexpr int64_t kXBytes = kBits == 8 ? kInputs : 2 * kInputs, kLines = kXBytes / 4;
 };
 
 template <class Form>
@@ -169,7 +168,7 @@ EVO_TARGET_BYTE_TILES void add_half(std::integer_sequence<int, kRow...>, const I
     const int64_t group = step / kParts, part = step % kParts;
     const GroupScales& scales = chunk.scales[group];
     const HalfScales of_half = {load(scales.scales[part] + half * kHalfOutputs),
-                                load(scales.minima[part] + half * kHalfOutputs)};
+                                kMinima ? load(scales.minima[part] + half * kHalfOutputs) : Real{}};
     ((totals[kRow] = add_row<kBits, kMinima>(totals[kRow], sums[step % 2], x[group],
                                              group_sum(kParts, part), kRow, of_half)),
      ...);
@@ -202,7 +201,8 @@ EVO_TARGET_BYTE_TILES void unpack_nibbles(const uint8_t* w, uint8_t* to) {
 }
 
 template <int64_t kBits>
-void fill_chunk(const TiledTask& task, const uint8_t* block, int64_t first, Chunk& chunk) {
+void fill_chunk(const GroupedTask<InputTile>& task, const uint8_t* block, int64_t first,
+                Chunk& chunk) {
   chunk.groups = std::min(kChunkGroups, task.groups - first);
   for (int64_t i = 0; i < chunk.groups; ++i) {
     const uint8_t* const group = block + task.layout.group_at(task.groups, first + i);
@@ -216,7 +216,8 @@ void fill_chunk(const TiledTask& task, const uint8_t* block, int64_t first, Chun
 }
 
 /// Block b of the rows of a panel.
-void put_block(const TiledTask& task, int64_t b, int64_t first, int64_t rows, const float* y) {
+void put_block(const GroupedTask<InputTile>& task, int64_t b, int64_t first, int64_t rows,
+               const float* y) {
   float* to = task.y + first * task.y_stride + b * kTileOutputs;
   const int64_t outputs = std::min(kTileOutputs, task.out - b * kTileOutputs);
   for (int64_t r = 0; r < rows; ++r, y += kTileOutputs, to += task.y_stride) {
@@ -230,7 +231,7 @@ void put_block(const TiledTask& task, int64_t b, int64_t first, int64_t rows, co
 
 /// Block b for the rows of a panel, kRows or fewer in a tile.
 template <int64_t kBits, int64_t kParts, bool kMinima, int kRows>
-void multiply_panel(const TiledTask& task, int64_t b, int64_t first, int64_t rows) {
+void multiply_panel(const GroupedTask<InputTile>& task, int64_t b, int64_t first, int64_t rows) {
   constexpr auto kTile = std::make_integer_sequence<int, kRows>();
   alignas(64) float y[kGroupedPanelRows * kTileOutputs];
   Chunk chunk;
@@ -249,7 +250,7 @@ void multiply_panel(const TiledTask& task, int64_t b, int64_t first, int64_t row
 }
 
 template <int64_t kBits, int64_t kParts, bool kMinima, int kRows>
-void multiply_with(const TiledTask& task, int64_t begin, int64_t end) {
+void multiply_with(const GroupedTask<InputTile>& task, int64_t begin, int64_t end) {
   set_up_byte_tiles<TileForm<kBits, kParts>>(kRows);
   for (int64_t first = 0; first < task.rows; first += kGroupedPanelRows) {
     const int64_t rows = std::min(kGroupedPanelRows, task.rows - first);
@@ -260,7 +261,7 @@ void multiply_with(const TiledTask& task, int64_t begin, int64_t end) {
 }
 
 template <int64_t kBits, int64_t kParts, bool kMinima>
-void multiply_grouped(const TiledTask& task, int64_t begin, int64_t end) {
+void multiply_grouped(const GroupedTask<InputTile>& task, int64_t begin, int64_t end) {
   constexpr int kFewRows = 8;
   if (task.rows <= kFewRows) {
     multiply_with<kBits, kParts, kMinima, kFewRows>(task, begin, end);
@@ -271,7 +272,7 @@ void multiply_grouped(const TiledTask& task, int64_t begin, int64_t end) {
 
 }  // namespace
 
-void grouped_multiply_tiles(const TiledTask& task, int64_t begin, int64_t end) {
+void grouped_multiply(const GroupedTask<InputTile>& task, int64_t begin, int64_t end) {
   const GroupFormat& format = task.layout.format();
   const bool minima = has_minima(format);
   if (format.bits == 4) {
@@ -285,7 +286,7 @@ void grouped_multiply_tiles(const TiledTask& task, int64_t begin, int64_t end) {
 
 #else
 
-void grouped_multiply_tiles(const TiledTask& /*task*/, int64_t /*begin*/, int64_t /*end*/) {
+void grouped_multiply(const GroupedTask<InputTile>& /*task*/, int64_t /*begin*/, int64_t /*end*/) {
   check_failed("a CPU with AMX", __FILE__, __LINE__);
 }
 
